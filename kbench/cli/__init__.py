@@ -1,0 +1,1 @@
+"""Asking for it.  Nothing but typer is imported before a command runs."""

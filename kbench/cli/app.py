@@ -1,0 +1,61 @@
+"""The command line: the list of commands, and the one place where errors are caught."""
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+import kbench
+from kbench.cli.check import check
+from kbench.cli.compare import compare
+from kbench.cli.gather import gather
+from kbench.cli.lists import list_names
+from kbench.cli.plot import plot
+from kbench.cli.run import run
+from kbench.cli.status import cancel, logs, status
+from kbench.errors import KBenchError
+
+app = typer.Typer(
+    name="kbench",
+    help="Does training on fewer or other samples really save time, and at what accuracy?",
+    epilog="kbench COMMAND --help tells more.  Exit codes: 0 done, 2 configuration, 3 launch, "
+    "4 data or model, 5 a run failed, 6 results, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (run, check, status, logs, cancel, gather, compare, plot):
+    app.command()(command)
+app.command("list")(list_names)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"kbench {kbench.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run a command; an error of the user's is a sentence, one of ours a traceback."""
+    try:
+        app()
+    except KBenchError as error:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        for sentence in error.sentences:
+            print(f"error: {sentence}", file=sys.stderr)
+        if error.hint:
+            print(f"hint: {error.hint}", file=sys.stderr)
+        sys.exit(error.exit_code)

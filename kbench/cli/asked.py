@@ -1,0 +1,116 @@
+"""From the words of a command to the runs that it means."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from kbench.cli.known import Known
+from kbench.errors import ConfigError, ResultsError
+from kbench.records.folders import ExperimentDir, RunDir
+from kbench.spec.experiment import ExperimentSpec
+from kbench.spec.parse import did_you_mean, parse
+from kbench.spec.run import RunSpec, expand
+from kbench.spec.shelf import find
+from kbench.spec.site import Site
+from kbench.spec.source import Source, read_source
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An experiment, the site it goes to, and the runs that are meant."""
+
+    spec: ExperimentSpec
+    source: Source
+    site: Site
+    runs: tuple[RunSpec, ...]
+    as_written: str  # the text for experiment.yaml
+    folder: ExperimentDir
+
+    def run_dir(self, run: RunSpec) -> RunDir:
+        return self.folder.run(run.run_id)
+
+
+def read(
+    name: str, *, results: Path, settings: Sequence[str] = (), site: str = "", only: Sequence[str] = ()
+) -> Asked:
+    """Read and check an experiment and a site; raises ConfigError with all that is wrong."""
+    path = find(name, "configs", ".yaml", "experiment")
+    site_path = find(site or "laptop", "configs/sites", ".yaml", "site")
+    ours, theirs = _split(settings)
+    site_spec = parse(Site, read_source(site_path).with_settings(theirs))
+    source = read_source(path).with_settings(ours)
+    spec = parse(ExperimentSpec, source, context=Known())
+    _check_ranks(spec, source, site_spec)
+    runs = expand(spec, ranks=site_spec.ranks)
+    text = path.read_text() if not ours else yaml.safe_dump(source.tree, sort_keys=False)
+    asked = Asked(spec, source, site_spec, tuple(runs), text, ExperimentDir(results / spec.name))
+    return replace(asked, runs=tuple(kept(runs, only)))
+
+
+def kept(runs: Sequence[RunSpec], only: Sequence[str]) -> list[RunSpec]:
+    """The runs that ``--only`` means: names of one kind widen, names of different kinds narrow.
+
+    Raises ConfigError for a name that no run has.
+    """
+    kinds = [
+        {run.strategy.label for run in runs},
+        {run.pair.name for run in runs},
+        {str(run.seed) for run in runs},
+    ]
+    unknown = [name for name in only if not any(name in kind for kind in kinds)]
+    if unknown:
+        names = sorted(set().union(*kinds))
+        raise ConfigError(
+            f"--only {name}: no strategy, pair or seed of this experiment{did_you_mean(name, names)}"
+            for name in unknown
+        )
+    wanted = [kind & set(only) or kind for kind in kinds]
+    return [
+        run
+        for run in runs
+        if run.strategy.label in wanted[0] and run.pair.name in wanted[1] and str(run.seed) in wanted[2]
+    ]
+
+
+def folder_of(name: str, results: Path) -> ExperimentDir:
+    """The results of an experiment: a name below ``results``, or the file that was run.
+
+    Raises ResultsError when there are none.
+    """
+    direct = ExperimentDir(results / name)
+    if "/" not in name and not name.endswith(".yaml") and (direct.path / "runs").is_dir():
+        return direct
+    there = [path.parent.name for path in results.glob("*/runs")]
+    try:
+        named = read_source(find(name, "configs", ".yaml", "experiment")).tree
+        folder = ExperimentDir(results / str(named["name"]))
+    except (ConfigError, KeyError, TypeError):
+        folder = direct
+    if not (folder.path / "runs").is_dir():
+        raise ResultsError(
+            f"{results}: holds no results of {name!r}{did_you_mean(name, there)}",
+            hint=f"kbench run {name} makes them; --results or KBENCH_RESULTS say where they lie",
+        )
+    return folder
+
+
+def _split(settings: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Settings of the experiment, and settings of the site."""
+    of_site = [s for s in settings if s.partition("=")[0].split(".")[0] in Site.model_fields]
+    return [s for s in settings if s not in of_site], of_site
+
+
+def _check_ranks(spec: ExperimentSpec, source: Source, site: Site) -> None:
+    problems = []
+    for i, pair in enumerate(spec.pairs):
+        batch, loc = pair.recipe.global_batch, ("pairs", i, "recipe", "global_batch")
+        if batch % site.ranks:
+            near = [max(site.ranks, batch - batch % site.ranks), batch + site.ranks - batch % site.ranks]
+            problems.append(
+                f"{source.place(loc)}: pairs[{i}].recipe.global_batch: must divide evenly among "
+                f"{site.ranks} ranks, got {batch}; {' or '.join(map(str, dict.fromkeys(near)))} would"
+            )
+    if problems:
+        raise ConfigError(problems)

@@ -1,0 +1,78 @@
+"""kbench list: the names that experiments can use."""
+
+from typing import Annotated, Any
+
+import typer
+
+from kbench.cli.options import Debug, Json, put, put_json
+
+KINDS = ("strategies", "models", "datasets", "experiments", "sites")
+
+
+def list_names(
+    kind: Annotated[str, typer.Argument(help=", ".join(KINDS), metavar="KIND")],
+    name: Annotated[str, typer.Argument(help="One of them, in full.", metavar="[NAME]")] = "",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List strategies, models, datasets, experiments or sites, a line each."""
+    from kbench.errors import ConfigError
+    from kbench.spec.parse import did_you_mean
+
+    if kind not in KINDS:
+        raise ConfigError(f"unknown kind {kind!r}{did_you_mean(kind, KINDS)}")
+    found = _strategies() if kind == "strategies" else _others(kind)
+    if name:
+        if name not in found:
+            raise ConfigError(f"no {kind} named {name!r}{did_you_mean(name, found)}")
+        if as_json:
+            put_json({"schema": 1, "name": name, **found[name]})
+        else:
+            put(_in_full(name, found[name]))
+    elif as_json:
+        put_json({"schema": 1, kind: found})
+    else:
+        width = max(map(len, found), default=0)
+        for key, facts in found.items():
+            put(f"{key:<{width}}  {facts['about']}")
+
+
+def _in_full(name: str, facts: dict[str, Any]) -> str:
+    lines = [f"{name}: {facts.get('text') or facts['about']}"]
+    for param in facts.get("parameters", []):
+        lines.append(f"  {param['name']} = {param['default']}    {param['range']}".rstrip())
+    return "\n".join(lines)
+
+
+def _strategies() -> dict[str, dict[str, Any]]:
+    import importlib
+    import inspect
+
+    from kbench.strategies import known, strategy_class
+    from kbench.strategies.params import described
+
+    found = {}
+    for name in known():
+        cls = strategy_class(name)
+        module = importlib.import_module(cls.__module__)
+        about = (module.__doc__ or cls.__doc__ or "").strip().splitlines()[0]
+        found[name] = {"about": about, "text": inspect.getdoc(cls), "parameters": described(cls)}
+    return found
+
+
+def _others(kind: str) -> dict[str, dict[str, Any]]:
+    from kbench.spec.shelf import names
+    from kbench.workloads import DATASETS, MODELS, TIMM
+
+    if kind == "models":
+        theirs = {TIMM + "NAME": {"about": "any model of timm, untrained (timm:resnet18)"}}
+        return {name: {"about": card.about} for name, card in MODELS.items()} | theirs
+    if kind == "datasets":
+        return {name: {"about": card.about} for name, card in DATASETS.items()}
+    shelf = names("configs" if kind == "experiments" else "configs/sites", ".yaml")
+    return {name: {"about": _first_comment(path), "file": str(path)} for name, path in shelf.items()}
+
+
+def _first_comment(path: Any) -> str:
+    first = path.read_text().splitlines()[:1]
+    return first[0].lstrip("# ") if first and first[0].startswith("#") else ""

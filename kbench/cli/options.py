@@ -1,0 +1,60 @@
+"""The flags that several commands share, and the two streams that they speak on."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+DEFAULT = "quick"
+
+Experiment = Annotated[str, typer.Argument(help="A file, or a name found in configs/.", metavar="[EXPERIMENT]")]
+Results = Annotated[
+    Path,
+    typer.Option("--results", envvar="KBENCH_RESULTS", help="Where results lie.", metavar="DIR", show_envvar=True),
+]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable on stdout, and nothing else there.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no advice on stderr.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", is_eager=True)]
+Settings = Annotated[
+    list[str],
+    typer.Option(
+        "--set", help="Replace a key of the experiment or the site; repeatable.", metavar="KEY=VALUE", show_default=False
+    ),
+]
+SiteName = Annotated[str, typer.Option("--site", help="A site file, or a name found in configs/sites/.", metavar="NAME")]
+Launcher = Annotated[str, typer.Option("--launcher", help="auto, local or mpirun.", metavar="NAME")]
+Only = Annotated[
+    list[str],
+    typer.Option(
+        "--only", help="Strategy, pair or seed to keep; repeatable.", metavar="NAME", show_default=False
+    ),
+]
+MaxParallel = Annotated[
+    int, typer.Option("--max-parallel", min=1, help="Runs at a time; they divide the cores.", metavar="N")
+]
+
+RESULTS = Path("results")
+
+
+def say(text: str, *, quiet: bool = False) -> None:
+    """A message for the person at the terminal: stderr."""
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+def put(text: str) -> None:
+    """A result: stdout."""
+    print(text, flush=True)
+
+
+def put_json(entry: dict[str, Any]) -> None:
+    """A result for a program: one object on stdout."""
+    put(json.dumps(entry, indent=1, default=str))
+
+
+def on_terminal(stream: Any) -> bool:
+    """Whether somebody watches a stream and its terminal can redraw."""
+    return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"

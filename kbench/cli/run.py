@@ -1,0 +1,193 @@
+"""kbench run: expand, check, start what is missing."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kbench.cli.options import (
+    DEFAULT,
+    RESULTS,
+    Debug,
+    Experiment,
+    Json,
+    Launcher,
+    MaxParallel,
+    Only,
+    Quiet,
+    Results,
+    Settings,
+    SiteName,
+    on_terminal,
+    put,
+    put_json,
+    say,
+)
+
+if TYPE_CHECKING:
+    from kbench.cli.asked import Asked
+    from kbench.records.folders import RunDir
+    from kbench.spec.site import Site
+
+
+def run(
+    experiment: Experiment = DEFAULT,
+    site: SiteName = "",
+    launcher: Launcher = "auto",
+    only: Only = [],  # noqa: B006  (typer's way)
+    settings: Settings = [],  # noqa: B006
+    retry: Annotated[bool, typer.Option("--retry", help="Start failed runs again.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Print what would be started; start nothing.")] = False,
+    max_parallel: MaxParallel = 1,
+    wait: Annotated[bool, typer.Option(help="Stay until all runs have ended.")] = True,
+    results: Results = RESULTS,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train what is missing of an experiment (default: quick), one line per run."""
+    from kbench.cli.asked import read
+    from kbench.cli.check import show
+    from kbench.launch.local import resolved
+    from kbench.records import claim
+
+    asked = read(experiment, results=results, settings=settings, site=site, only=only)
+    there = resolved(asked.site, launcher=launcher_named(launcher), max_parallel=max_parallel)
+    claim.check(asked.folder, asked.runs)
+    if dry_run:
+        show(asked, there, as_json=as_json)
+        return
+    claim.take(asked.folder, asked.runs, asked.as_written)
+    runs = [asked.run_dir(spec) for spec in asked.runs]
+    if wait:
+        start(asked, there, runs, retry=retry, max_parallel=max_parallel, quiet=quiet)
+    else:
+        detach(asked, quiet=quiet)
+        return
+    report(asked, runs, as_json=as_json, quiet=quiet)
+
+
+def start(
+    asked: "Asked", site: "Site", runs: "Sequence[RunDir]", *, retry: bool, max_parallel: int, quiet: bool
+) -> None:
+    """Start what is missing and stay until it has ended; Ctrl-C ends the children."""
+    from kbench.cli.progress import Lines, Live
+    from kbench.launch.front import only_front, shuffled
+    from kbench.launch.local import Children
+    from kbench.launch.state import State, state_of
+
+    folder = asked.folder
+    with only_front(folder):
+        again = {State.MISSING, State.INTERRUPTED} | ({State.FAILED} if retry else set())
+        missing = [run for run in runs if state_of(run) in again]
+        adopted = [run for run in folder.all_runs() if state_of(run) is State.RUNNING]
+        if not missing and not adopted:
+            return
+        queue = shuffled(missing, folder, max_parallel=max_parallel)
+        children = Children(site, max_parallel=max_parallel, epochs=epochs_of(asked))
+        live = on_terminal(sys.stderr) and not quiet
+        say(f"{len(queue)} of {len(runs)} runs to start, with {site.launcher}", quiet=quiet)
+        with _signals_as_interrupts(), Live(folder, runs) if live else Lines(folder, runs, quiet=quiet) as watch:
+            try:
+                children.work_through(queue, adopted, watch.tick)
+            except KeyboardInterrupt:
+                children.stop()
+                left = sum(state_of(run) is not State.DONE for run in runs)
+                say(f"interrupted; {left} of {len(runs)} runs are left, kbench run starts them", quiet=quiet)
+                raise typer.Exit(130) from None
+
+
+def report(asked: "Asked", runs: "Sequence[RunDir]", *, as_json: bool, quiet: bool) -> None:
+    """Gather, print a line per run, and fail when a run has failed."""
+    from kbench.cli.progress import line
+    from kbench.errors import RunError
+    from kbench.launch.state import State, state_of
+    from kbench.records.store import gather
+
+    gather(asked.folder, state_of)
+    states = [state_of(run) for run in runs]
+    if as_json:
+        put_json({"schema": 1, "experiment": asked.spec.name, "runs": [row(r, s) for r, s in zip(runs, states, strict=True)]})
+    else:
+        for one, state in zip(runs, states, strict=True):
+            put(line(one, state))
+    failed = [one for one, state in zip(runs, states, strict=True) if state is State.FAILED]
+    if failed:
+        first = failed[0]
+        raise RunError(
+            f"{len(failed)} of {len(runs)} runs failed; {first.run_id}: {first.failed.get('error')}",
+            hint=f"kbench logs {first.run_id} shows what it printed; kbench run --retry starts failed runs again",
+        )
+    say(f"all {len(runs)} runs done; see kbench compare {asked.spec.name}, kbench plot {asked.spec.name}", quiet=quiet)
+
+
+def row(run: "RunDir", state: str) -> dict[str, Any]:
+    """A run for a program."""
+    records = run.epochs()
+    return {
+        "run_id": run.run_id,
+        "state": state,
+        "epochs_done": len(records),
+        "epochs": run.job.get("epochs"),
+        "final_acc1": records[-1].val_acc1 if records else None,
+        "elapsed_s": records[-1].elapsed_s if records else None,
+        "error": run.failed.get("error"),
+        "folder": str(run.path),
+    }
+
+
+def epochs_of(asked: "Asked") -> dict[str, int]:
+    """How many epochs each run will take, over all its phases."""
+    from kbench.strategies import load
+
+    found = {}
+    for spec in asked.runs:
+        phases = load(spec.strategy.name, spec.strategy.params).phases(spec.pair.recipe.epochs)
+        found[spec.run_id] = sum(phase.epochs for phase in phases)
+    return found
+
+
+def launcher_named(name: str) -> str:
+    """Check a launcher's name; raises ConfigError."""
+    from kbench.errors import ConfigError
+    from kbench.spec.parse import did_you_mean
+
+    launchers = ("auto", "local", "mpirun")
+    if name not in launchers:
+        raise ConfigError(f"--launcher: unknown launcher {name!r}{did_you_mean(name, launchers)}")
+    return name
+
+
+def detach(asked: "Asked", *, quiet: bool) -> None:
+    """Let another process do the same and stay; this one is done."""
+    words = [word for word in sys.argv[1:] if word not in ("--no-wait", "--json")]
+    log: Path = asked.folder.path / "front.log"
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "kbench", *words, "--wait"],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    put(f"process {process.pid} starts the runs and writes {log}")
+    say(f"follow them with kbench status {asked.spec.name}, end them with kbench cancel", quiet=quiet)
+
+
+class _signals_as_interrupts:  # noqa: N801
+    """A request to end, from whomever, is a Ctrl-C."""
+
+    def __enter__(self) -> None:
+        self._before = {s: signal.signal(s, self._interrupt) for s in (signal.SIGTERM, signal.SIGHUP)}
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @staticmethod
+    def _interrupt(*_: object) -> None:
+        raise KeyboardInterrupt

@@ -1,0 +1,142 @@
+"""kbench status, logs, cancel: where runs stand, what they printed, and how to end them."""
+
+import os
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kbench.cli.options import (
+    DEFAULT,
+    RESULTS,
+    Debug,
+    Experiment,
+    Json,
+    Quiet,
+    Results,
+    on_terminal,
+    put,
+    put_json,
+    say,
+)
+
+if TYPE_CHECKING:
+    from kbench.records.folders import ExperimentDir, RunDir
+
+EVERY_S = 2.0
+
+
+def status(
+    experiment: Experiment = DEFAULT,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Redraw until all runs have ended.")] = False,
+    results: Results = RESULTS,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Tell where each run stands: state, epoch, accuracy, time used and left."""
+    from kbench.cli.asked import folder_of
+    from kbench.cli.run import row
+    from kbench.launch.front import states
+    from kbench.launch.state import State
+
+    folder = folder_of(experiment, results)
+    while True:
+        runs = list(folder.all_runs())
+        found = states(folder, runs)
+        if as_json:
+            listed = [row(run, state) for run, state in zip(runs, found, strict=True)]
+            put_json({"schema": 1, "experiment": folder.path.name, "runs": listed})
+        else:
+            if watch and on_terminal(sys.stdout):
+                typer.clear()
+            put(_told(runs, found))
+        if not watch or not {State.RUNNING, State.WAITING} & set(found):
+            return
+        time.sleep(EVERY_S)
+
+
+def _told(runs: "list[RunDir]", found: "list[State]") -> str:  # type: ignore[name-defined]  # noqa: F821
+    from kbench.cli.progress import line
+    from kbench.launch.state import State
+
+    lines = []
+    for run, state in zip(runs, found, strict=True):
+        text = line(run, state)
+        if state is State.RUNNING:
+            records, epochs = run.epochs(), run.job.get("epochs")
+            if records and epochs:
+                left = records[-1].elapsed_s / len(records) * (epochs - len(records))
+                text += f"  about {left:.0f} s of training left"
+        lines.append(text)
+    return "\n".join(lines)
+
+
+def logs(
+    run: Annotated[str, typer.Argument(help="Any part of a run's id that fits one run.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+    results: Results = RESULTS,
+    debug: Debug = False,
+) -> None:
+    """Show what a run printed."""
+    from kbench.launch.state import State, state_of
+
+    folder = _one_run(run, results)
+    shown = {folder.stdout: 0, folder.stderr: 0}
+    while True:
+        over = state_of(folder) is not State.RUNNING
+        for path, start in shown.items():
+            if path.exists():
+                with path.open("rb") as file:
+                    file.seek(start)
+                    text = file.read().decode(errors="replace")
+                    shown[path] = file.tell()
+                print(text, end="", flush=True, file=sys.stdout if path == folder.stdout else sys.stderr)
+        if over or not follow:
+            return
+        time.sleep(EVERY_S / 4)
+
+
+def cancel(experiment: Experiment = DEFAULT, results: Results = RESULTS, quiet: Quiet = False, debug: Debug = False) -> None:
+    """End the runs of an experiment that are alive, and what would start more."""
+    from kbench.cli.asked import folder_of
+    from kbench.launch.front import front_of
+    from kbench.launch.state import State, state_of
+
+    folder = folder_of(experiment, results)
+    front = front_of(folder)
+    if front:
+        _signal(int(front["id"]), front["host"], folder)
+    alive = [run for run in folder.all_runs() if state_of(run) is State.RUNNING]
+    for run in alive:
+        _signal(int(run.job["id"]), run.job["host"], folder, group=True)
+        put(f"{run.run_id}  cancelled")
+    if not alive:
+        say("no run was alive", quiet=quiet)
+
+
+def _signal(pid: int, host: str, folder: "ExperimentDir", *, group: bool = False) -> None:
+    import socket
+
+    from kbench.errors import LaunchError
+
+    if host != socket.gethostname():
+        raise LaunchError(f"{folder.path}: process {pid} runs on {host}", hint=f"run kbench cancel on {host}")
+    try:
+        (os.killpg if group else os.kill)(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        pass  # it ended by itself in the meantime
+
+
+def _one_run(part: str, results: "Results") -> "RunDir":
+    from kbench.errors import ResultsError
+    from kbench.records.folders import RunDir
+
+    found = [RunDir(spec.parent) for spec in sorted(results.glob(f"*/runs/*/spec.json")) if part in spec.parent.name]
+    if not found:
+        raise ResultsError(f"{results}: no run has {part!r} in its id", hint="kbench status lists the runs")
+    if len(found) > 1:
+        names = ", ".join(run.run_id for run in found[:4])
+        raise ResultsError(f"{part!r} fits {len(found)} runs: {names}{', ...' if len(found) > 4 else ''}", hint="give more of the id")
+    return found[0]

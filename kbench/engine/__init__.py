@@ -1,0 +1,1 @@
+"""Doing it: one loop for every strategy."""

@@ -1,0 +1,98 @@
+"""Every collective of a run is a method of Comm; nothing else talks to other ranks."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from kbench.errors import RankError
+
+
+class Comm:
+    """The ranks of this run.  Alone, every collective is the identity.
+
+    Small numbers travel through gloo on the CPU, so that a GPU's queue is never drained for
+    them; per-sample statistics and buffers travel where they lie.
+    """
+
+    def __init__(self) -> None:
+        together = dist.is_initialized()
+        self.rank = dist.get_rank() if together else 0
+        self.size = dist.get_world_size() if together else 1
+        on_gpus = together and dist.get_backend() == "nccl"
+        self._hosts = dist.new_group(backend="gloo") if on_gpus else None
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Sum ``values`` over the ranks, in place, on the device where they lie."""
+        if self.size > 1:
+            with _in_touch(self.rank, "summing up"):
+                dist.all_reduce(values, group=self._group(values))
+        return values
+
+    def min(self, n: int) -> int:
+        """The smallest ``n`` of all ranks."""
+        return int(self._extreme(torch.tensor(n), dist.ReduceOp.MIN))
+
+    def gather(self, values: list[float]) -> list[list[float]]:
+        """The ``values`` of every rank, in the order of the ranks."""
+        table = torch.zeros(self.size, len(values), dtype=torch.float64)
+        table[self.rank] = torch.tensor(values, dtype=torch.float64)
+        return [[float(x) for x in row] for row in self.sum(table)]
+
+    def gather_text(self, text: str) -> list[str]:
+        """The ``text`` of every rank, in the order of the ranks."""
+        texts: list[str] = [text] * self.size
+        if self.size > 1:
+            with _in_touch(self.rank, "exchanging names"):
+                dist.all_gather_object(texts, text, group=self._hosts)
+        return texts
+
+    def agree(self, n: int, what: str) -> None:
+        """Raise RankError on every rank unless ``n`` is the same on all of them."""
+        both = self._extreme(torch.tensor([n, -n], dtype=torch.int64), dist.ReduceOp.MIN)
+        if both[0] != -both[1]:
+            raise RankError(
+                f"{what} differs between the ranks",
+                hint="a strategy must plan from its arguments alone; rank-local randomness belongs in select",
+            )
+
+    def barrier(self) -> None:
+        """Wait until every rank is here."""
+        self.min(0)
+
+    def average_buffers(self, module: nn.Module) -> None:
+        """Replace the floating buffers (BatchNorm's statistics) by their mean over the ranks."""
+        buffers = [b for b in module.buffers() if b.is_floating_point()]
+        if self.size > 1 and buffers:
+            mean = self.sum(torch.cat([b.flatten() for b in buffers])) / self.size
+            for buffer, part in zip(buffers, mean.split([b.numel() for b in buffers]), strict=True):
+                buffer.copy_(part.view_as(buffer))
+
+    def _extreme(self, values: Tensor, op: dist.ReduceOp.RedOpType) -> Tensor:
+        if self.size > 1:
+            with _in_touch(self.rank, "waiting for the others"):
+                dist.all_reduce(values, op=op, group=self._hosts)
+        return values
+
+    def _group(self, values: Tensor) -> dist.ProcessGroup | None:
+        return None if values.is_cuda else self._hosts
+
+
+@contextmanager
+def _in_touch(rank: int, doing: str) -> Iterator[None]:
+    """Turn the transport's complaint about a lost peer into a sentence."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise lost_contact(rank, doing, error) from error
+
+
+def lost_contact(rank: int, doing: str, error: BaseException) -> RankError:
+    """The error of a rank whose peer went away."""
+    said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return RankError(
+        f"rank {rank} lost contact with another rank while {doing}: {said}",
+        hint="another rank ended first; its own words are in stderr.log",
+    )

@@ -1,0 +1,121 @@
+"""A model in training: weights, optimizer, precision; one step, or one look."""
+
+import hashlib
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from kbench.engine.comm import Comm, lost_contact
+from kbench.engine.seeds import stream
+from kbench.engine.timer import PhaseTimer
+from kbench.spec.experiment import Recipe
+from kbench.strategies.api import Batch, Measured
+from kbench.workloads.workload import Workload
+
+
+class Learner:
+    """Fresh weights for one phase, equal on all ranks and for all strategies of a seed."""
+
+    def __init__(self, workload: Workload, seed: int, phase: str, comm: Comm) -> None:
+        self.workload, self.recipe, self.device = workload, workload.recipe, workload.device
+        self._rank = comm.rank
+        with torch.random.fork_rng():
+            torch.manual_seed(stream(seed, "weights"))
+            model = workload.model()
+        self.module = model.to(self.device, memory_format=self._layout())
+        self.optimizer = build_optimizer(self.module, self.recipe)
+        self._train, self._look = self._forward_passes(comm)
+
+    def step(self, batch: Batch, lr: float, timer: PhaseTimer) -> Measured:
+        """Train on a full batch and return what its forward pass measured, before the update."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.module.train()
+        with self._autocast():
+            output = self._train(batch.x.contiguous(memory_format=self._layout()))
+        loss = self.workload.criterion(output, batch.y)
+        with torch.no_grad():
+            measured = Measured(*self.workload.measure(output, batch.y))
+        timer.lap("forward_s")
+        self.optimizer.zero_grad(set_to_none=True)
+        self._backward((loss if batch.weight is None else loss * batch.weight).mean())
+        timer.lap("backward_s")
+        self.optimizer.step()
+        timer.lap("update_s")
+        return measured
+
+    @torch.no_grad()
+    def output(self, x: Tensor) -> Tensor:
+        """The logits of a batch in evaluation mode: no graph, BatchNorm's statistics untouched."""
+        self.module.eval()
+        with self._autocast():
+            return self._look(x.contiguous(memory_format=self._layout()))
+
+    @torch.no_grad()
+    def measure(self, batch: Batch) -> Measured:
+        """Loss, correctness and confidence of a batch as the model stands."""
+        return Measured(*self.workload.measure(self.output(batch.x), batch.y))
+
+    def warm_up(self, batch: Batch) -> None:
+        """One untimed forward, backward and look, so that no method pays for compilation.
+
+        Weights and buffers are left as they were.
+        """
+        before = {name: value.clone() for name, value in self.module.state_dict().items()}
+        self.step(batch, 0.0, PhaseTimer(self.device))
+        self.measure(batch)
+        self.optimizer = build_optimizer(self.module, self.recipe)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.module.load_state_dict(before)
+
+    def digest(self) -> int:
+        """A number that differs, in all likelihood, when weights or buffers do."""
+        hashed = hashlib.blake2b(digest_size=7)
+        for value in self.module.state_dict().values():
+            hashed.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return int.from_bytes(hashed.digest(), "big")
+
+    def _forward_passes(self, comm: Comm) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+        """The forward pass to train with (gradients averaged over ranks) and the one to look with.
+
+        BatchNorm's statistics stay each rank's own within an epoch; Comm averages them at its end.
+        """
+        train: nn.Module = self.module
+        if comm.size > 1:
+            ids = [self.device.index] if self.device.type == "cuda" else None
+            train = DistributedDataParallel(
+                self.module, device_ids=ids, broadcast_buffers=False, gradient_as_bucket_view=True
+            )
+        if self.recipe.compile:
+            return torch.compile(train), torch.compile(self.module)
+        return train, self.module
+
+    def _backward(self, loss: Tensor) -> None:
+        try:
+            loss.backward()  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            if "onnection" in str(error) or "timed out" in str(error).lower():
+                raise lost_contact(self._rank, "averaging gradients", error) from error
+            raise
+
+    def _autocast(self) -> torch.autocast:
+        bf16 = self.recipe.precision == "bf16"
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16)
+
+    def _layout(self) -> torch.memory_format:
+        return torch.channels_last if self.recipe.channels_last else torch.contiguous_format
+
+
+def build_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer; its learning rate is set before each step."""
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(module.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+    return torch.optim.SGD(
+        module.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        weight_decay=recipe.weight_decay,
+    )

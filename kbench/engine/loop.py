@@ -1,0 +1,144 @@
+"""The training loop.  There is one, for every strategy."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from kbench.engine import seeds
+from kbench.engine.comm import Comm
+from kbench.engine.evaluate import evaluate
+from kbench.engine.learner import Learner
+from kbench.engine.samples import SampleStore
+from kbench.engine.schedule import learning_rate, warming_up
+from kbench.engine.stream import ModelProbe, Placed, chosen, deal
+from kbench.engine.tally import Tally
+from kbench.engine.timer import PhaseTimer
+from kbench.errors import RunError
+from kbench.records.schema import EpochRecord
+from kbench.strategies.api import Batch, Epoch, EpochPlan, Phase, Strategy
+from kbench.workloads.workload import Workload
+
+
+@dataclass
+class Run:
+    """All that outlives an epoch."""
+
+    strategy: Strategy
+    workload: Workload
+    comm: Comm
+    store: SampleStore
+    timer: PhaseTimer
+    seed: int
+    attempt: int
+
+
+def train(run: Run) -> Iterator[EpochRecord]:
+    """Train through every phase; yield a record when an epoch is trained and evaluated."""
+    elapsed_s = 0.0
+    phases = run.strategy.phases(run.workload.recipe.epochs)
+    for phase in phases:
+        learner = Learner(run.workload, run.seed, phase.name, run.comm)
+        learner.warm_up(_first_batch(run))
+        for index in range(phase.epochs):
+            epoch = _epoch(run, phase, index)
+            closing = epoch.last and phase is phases[-1]
+            tally = train_epoch(run, phase, epoch, learner, closing=closing)
+            elapsed_s += tally.train_s
+            yield tally.record(run.attempt, elapsed_s, evaluate(learner, run.comm))
+
+
+def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closing: bool) -> Tally:
+    """Plan, train, refresh, merge: everything that a method must pay for, on the clock."""
+    workload, comm, timer = run.workload, run.comm, run.timer
+    tally = Tally(run.workload.device, comm)
+    comm.barrier()
+    tally.start(timer)
+
+    plan = run.strategy.plan(epoch, run.store.view())
+    comm.agree(plan.digest(), f"the plan of epoch {epoch.index} ({epoch.phase})")
+    timer.lap("plan_s")
+
+    probe = ModelProbe(learner, run.store, epoch, comm, _local_rng(run, epoch))
+    size = workload.recipe.global_batch // comm.size
+    for position, batch in chosen(_candidates(run, epoch, plan), run.strategy, probe, timer, size=size):
+        lr = learning_rate(workload.recipe, (epoch.index + position) / phase.horizon) * plan.lr_scale
+        measured = learner.step(batch, lr, timer)
+        run.store.write(batch.index, measured)
+        run.strategy.observe(batch, measured)
+        tally.trained(measured)
+        timer.lap("select_s")
+
+    comm.average_buffers(learner.module)
+    timer.lap("sync_s")
+    if plan.refresh is not None and not closing:
+        for batch in _dealt(run, epoch, plan.refresh):
+            run.store.write(batch.index, learner.measure(batch))
+            tally.n_refreshed += len(batch)
+        timer.lap("refresh_s")
+    run.store.merge(comm)
+    timer.lap("sync_s")
+    tally.stop(timer)
+
+    if comm.size > 1:
+        comm.agree(learner.digest(), f"the model after epoch {epoch.index} ({epoch.phase})")
+    tally.close(epoch, plan, probe, lr=learning_rate(workload.recipe, (epoch.index + 0.5) / phase.horizon))
+    return tally
+
+
+def _epoch(run: Run, phase: Phase, index: int) -> Epoch:
+    # Dropout knows no generator but torch's own; this is the one place that seeds it.
+    torch.manual_seed(seeds.stream(run.seed, "dropout", phase.name, index, run.comm.rank))
+    return Epoch(
+        phase=phase.name,
+        index=index,
+        epochs=phase.epochs,
+        n_samples=run.workload.n_samples,
+        n_classes=run.workload.n_classes,
+        warmup=warming_up(run.workload.recipe, index / phase.horizon),
+        device=run.workload.device,
+        rng=seeds.generator(run.seed, "plan", phase.name, index),
+    )
+
+
+def _local_rng(run: Run, epoch: Epoch) -> torch.Generator:
+    key = (run.seed, "local", epoch.phase, epoch.index, run.comm.rank)
+    return seeds.generator(*key, device=run.workload.device)
+
+
+def _candidates(run: Run, epoch: Epoch, plan: EpochPlan) -> Iterator[Placed]:
+    """This rank's batches of the planned samples, each at the middle of its place in the epoch."""
+    rng = seeds.generator(run.seed, "order", epoch.phase, epoch.index)
+    steps = deal(plan.indices, rng, global_batch=run.workload.recipe.global_batch, comm=run.comm)
+    if not steps:
+        raise RunError(
+            f"{run.strategy} left {len(plan.indices)} samples for epoch {epoch.index} ({epoch.phase}), "
+            f"fewer than one global batch of {run.workload.recipe.global_batch}",
+            hint="hide less, or use a smaller global_batch",
+        )
+    for i, batch in enumerate(_viewed(run, epoch, steps)):
+        weight = None if plan.weights is None else plan.weights[batch.index]
+        run.timer.lap("data_s")
+        yield (i + 0.5) / len(steps), replace(batch, weight=weight)
+
+
+def _dealt(run: Run, epoch: Epoch, ids: Tensor) -> Iterator[Batch]:
+    """This rank's part of ``ids``, in batches of which the last may be short."""
+    size = run.workload.recipe.global_batch // run.comm.size
+    mine = ids[run.comm.rank :: run.comm.size]
+    yield from _viewed(run, epoch, mine.split(size) if len(mine) else ())
+
+
+def _viewed(run: Run, epoch: Epoch, ids: Iterable[Tensor]) -> Iterator[Batch]:
+    """Batches of the samples ``ids`` as they look in this epoch, whoever asks."""
+    key = seeds.stream(run.seed, "augment", epoch.phase, epoch.index)
+    for index, x, y in run.workload.batches(ids, key=key):
+        yield Batch(index, x, y)
+
+
+def _first_batch(run: Run) -> Batch:
+    size = run.workload.recipe.global_batch // run.comm.size
+    ids = torch.arange(size, device=run.workload.device)
+    index, x, y = next(run.workload.batches([ids], key=0))
+    return Batch(index, x, y)

@@ -1,0 +1,46 @@
+"""What a run remembers of each training sample."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from kbench.engine.comm import Comm
+from kbench.strategies.api import Measured, SampleStats
+
+
+class SampleStore:
+    """Per-sample memory: local writes during an epoch, one merge at its end.
+
+    It lies on the training device, 15 bytes a sample; writing never waits for the device.
+    """
+
+    def __init__(self, n_samples: int, n_classes: int, device: torch.device) -> None:
+        guess = torch.tensor([math.log(n_classes), 0.0, 1 / n_classes])
+        self.values = guess[:, None].repeat(1, n_samples).to(device)  # loss, correct, confidence
+        self.written = torch.zeros(n_samples, dtype=torch.bool, device=device)  # since the merge
+        self.age = torch.full((n_samples,), -1, dtype=torch.int16, device=device)
+
+    def write(self, index: Tensor, m: Measured) -> None:
+        """Remember what was measured of the samples ``index``; the latest measurement stands."""
+        self.values[:, index] = torch.stack([m.loss, m.correct.float(), m.confidence])
+        self.written[index] = True
+
+    def merge(self, comm: Comm) -> None:
+        """Give every rank what any rank measured, and let the rest grow older.
+
+        A sample that several ranks measured counts once, with the mean of their measurements.
+        """
+        count = self.written.float()
+        total = comm.sum(torch.cat([self.values * count, count[None]]))
+        count = total[-1]
+        fresh = count > 0
+        self.values = torch.where(fresh, total[:-1] / count.clamp_min(1), self.values)
+        older = torch.where(self.age < 0, -1, self.age + 1)
+        self.age = torch.where(fresh, 0, older).to(torch.int16)
+        self.written.zero_()
+
+    def view(self) -> SampleStats:
+        """A copy, so that a strategy cannot change what it is shown."""
+        loss, correct, confidence = self.values.clone()
+        return SampleStats(loss, correct > 0.5, confidence, self.age.clone())

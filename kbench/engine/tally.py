@@ -1,0 +1,109 @@
+"""What one epoch cost and learnt, over all ranks."""
+
+import math
+import resource
+import sys
+import time
+from datetime import UTC, datetime
+
+import torch
+
+from kbench.engine.comm import Comm
+from kbench.engine.evaluate import Score
+from kbench.engine.stream import ModelProbe
+from kbench.engine.timer import PARTS, PhaseTimer
+from kbench.errors import RunError
+from kbench.records.schema import EpochRecord
+from kbench.strategies.api import Epoch, EpochPlan, Measured
+
+
+class Tally:
+    """Counts on the host, sums on the device; nothing is read before the epoch is over."""
+
+    def __init__(self, device: torch.device, comm: Comm) -> None:
+        self._device, self._comm = device, comm
+        self._sums = torch.zeros(2, dtype=torch.float64, device=device)  # loss, correct
+        self._parts: dict[str, float] = {}
+        self._cpu_s = 0.0
+        self.n_trained = self.n_refreshed = 0
+        self.train_s = 0.0
+        self._of_epoch: dict[str, object] = {}
+
+    def start(self, timer: PhaseTimer) -> None:
+        """Start the clocks; all ranks are here."""
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+        self._cpu_s = time.process_time()
+        timer.start()
+
+    def trained(self, measured: Measured) -> None:
+        """Count a batch that was trained on."""
+        self._sums += torch.stack([measured.loss.double().sum(), measured.correct.double().sum()])
+        self.n_trained += len(measured.loss)
+
+    def stop(self, timer: PhaseTimer) -> None:
+        """Stop the clocks."""
+        self._parts = timer.stop()
+        self._cpu_s = time.process_time() - self._cpu_s
+
+    def close(self, epoch: Epoch, plan: EpochPlan, probe: ModelProbe, *, lr: float) -> None:
+        """Put the ranks' counts together.  The slowest rank's time is the epoch's.
+
+        Raises RunError when the training loss is not finite, on every rank.
+        """
+        own = [self.n_trained, probe.n_scored, self.n_refreshed, probe.n_dropped, self._cpu_s, self._memory()]
+        seconds = [self._parts[part] for part in PARTS]
+        ranks = self._comm.gather([*own, *self._sums.tolist(), *seconds])
+        trained, scored, refreshed, dropped, cpu_s, _, loss, correct = (
+            sum(column) for column in list(zip(*ranks, strict=True))[:8]
+        )
+        slowest = max((row[8:] for row in ranks), key=sum)
+        self.train_s = sum(slowest)
+        if not math.isfinite(loss):
+            raise RunError(
+                f"the training loss is not finite in epoch {epoch.index} ({epoch.phase}), lr {lr * plan.lr_scale:g}",
+                hint="lower lr, lengthen warmup_epochs, or use precision fp32",
+            )
+        there = torch.zeros(epoch.n_samples, dtype=torch.bool, device=plan.indices.device)
+        there[plan.indices] = True
+        tail = len(plan.indices) - len(plan.indices) // probe.learner.recipe.global_batch * probe.learner.recipe.global_batch
+        self._of_epoch = {
+            "phase": epoch.phase,
+            "epoch": epoch.index,
+            "lr": lr,
+            "lr_scale": plan.lr_scale,
+            "n_samples": epoch.n_samples,
+            "n_trained": int(trained),
+            "n_scored": int(scored),
+            "n_refreshed": int(refreshed),
+            "n_hidden": int(epoch.n_samples - there.sum()),
+            "n_dropped": int(dropped) + tail,
+            "train_loss": loss / trained if trained else math.nan,
+            "train_acc": correct / trained if trained else math.nan,
+            "train_s": self.train_s,
+            **dict(zip(PARTS, slowest, strict=True)),
+            "cpu_s": cpu_s,
+            "peak_mem_bytes": int(max(row[5] for row in ranks)),
+        }
+
+    def record(self, attempt: int, elapsed_s: float, score: Score) -> EpochRecord:
+        """The epoch as it goes into the journal."""
+        return EpochRecord.model_validate(
+            {
+                **self._of_epoch,
+                "attempt": attempt,
+                "elapsed_s": elapsed_s,
+                "val_loss": score.loss,
+                "val_acc1": score.acc1,
+                "val_acc5": score.acc5,
+                "eval_s": score.eval_s,
+                "ended_at": datetime.now(UTC),
+            }
+        )
+
+    def _memory(self) -> float:
+        """The most memory so far [byte]: the device's, or this process's."""
+        if self._device.type == "cuda":
+            return float(torch.cuda.max_memory_allocated(self._device))
+        unit = 1 if sys.platform == "darwin" else 1024
+        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)

@@ -1,0 +1,71 @@
+"""Every error that a user can meet: what is wrong, what was got, what to do next.
+
+KBenchError                exit
+ +- ConfigError            2     experiment, site, template or flag
+ +- LaunchError            3     a run could not be started, or its ranks not be gathered
+ +- WorkloadError          4     data or model
+ +- RunError               5     training went wrong
+ |   +- RankError          5     ranks disagree, or one is lost
+ +- ResultsError           6     nothing to read, nothing to compare, or no place to write
+"""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class KBenchError(Exception):
+    """An error for users; ``message`` says what is wrong and where, ``hint`` what to do."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """One sentence for each thing that is wrong."""
+        return (self.message,)
+
+
+class ConfigError(KBenchError):
+    """Something written by the user does not make sense; nothing was started."""
+
+    exit_code = 2
+
+    def __init__(self, problems: str | Iterable[str], *, hint: str = "") -> None:
+        self._problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self._problems), hint=hint)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        return self._problems
+
+
+class LaunchError(KBenchError):
+    """A run could not be put on its machine."""
+
+    exit_code = 3
+
+
+class WorkloadError(KBenchError):
+    """A data set or a model is missing or does not fit."""
+
+    exit_code = 4
+
+
+class RunError(KBenchError):
+    """A run went wrong while it trained."""
+
+    exit_code = 5
+
+
+class RankError(RunError):
+    """The ranks disagree about what they must agree on, or one of them is lost."""
+
+
+class ResultsError(KBenchError):
+    """Results cannot be read, compared or written."""
+
+    exit_code = 6

@@ -1,0 +1,147 @@
+"""Accuracy over training time, or over epochs: data first, then axes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from kbench.analysis.compare import Comparison
+from kbench.analysis.curve import Curve
+from kbench.figures.style import RC, Look, looks
+
+PANEL_IN = (4.6, 4.2)  # width and height of a panel [inch]
+
+
+def curve_data(curves: Sequence[Curve], comparison: Comparison) -> pd.DataFrame:
+    """What the figures show: per pair, strategy and epoch, the mean and the spread over seeds."""
+    change = {(row.pair, row.strategy): row.time_diff for row in comparison.rows}
+    rows = []
+    for key in dict.fromkeys((c.pair, c.strategy) for c in curves):
+        seeds = [c for c in curves if (c.pair, c.strategy) == key]
+        for epoch in range(min(len(c.seconds) for c in seeds)):
+            seconds = [c.seconds[epoch] for c in seeds]
+            accuracy = [c.accuracy[epoch] for c in seeds]
+            rows.append(
+                {
+                    "pair": key[0],
+                    "strategy": key[1],
+                    "epoch": epoch,
+                    "seconds": np.mean(seconds),
+                    "seconds_min": min(seconds),
+                    "seconds_max": max(seconds),
+                    "acc": np.mean(accuracy),
+                    "acc_min": min(accuracy),
+                    "acc_max": max(accuracy),
+                    "seeds": len(seeds),
+                    "time_diff": change.get(key),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def time_to_accuracy(data: pd.DataFrame, baseline: str) -> Figure:
+    """Curves over seconds, a panel per pair; below each, where every curve ends and by how much it differs."""
+    with mpl.rc_context(RC):
+        figure, columns = _panels(data, strip=True)
+        for (top, bottom), (pair, own) in zip(columns, data.groupby("pair", sort=False), strict=True):
+            _draw(top, own, x="seconds")
+            top.set_title(str(pair))
+            top.tick_params(labelbottom=False)
+            _ends(bottom, top, own, baseline)
+            bottom.set_xlabel("training time [s], every cost included")
+        columns[0][0].set_ylabel("top-1 accuracy [%]")
+        return figure
+
+
+def accuracy_by_epoch(data: pd.DataFrame) -> Figure:
+    """Curves over epochs of the last phase, a panel per pair."""
+    with mpl.rc_context(RC):
+        figure, columns = _panels(data, strip=False)
+        for (top, _), (pair, own) in zip(columns, data.groupby("pair", sort=False), strict=True):
+            _draw(top, own.assign(epochs=own["epoch"] + 1), x="epochs")
+            top.set_title(str(pair))
+            top.set_xlabel("epochs trained")
+            top.xaxis.set_major_locator(MaxNLocator(integer=True))
+        columns[0][0].set_ylabel("top-1 accuracy [%]")
+        columns[-1][0].legend(loc="lower right", frameon=False, ncols=2, handlelength=3)
+        return figure
+
+
+def save(figure: Figure, data: pd.DataFrame, path: Path) -> Path:
+    """Write the figure, and beside it as .csv the data that it shows."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context(RC):
+        figure.savefig(path)
+    data.to_csv(path.with_suffix(".csv"), index=False)
+    return path
+
+
+def _panels(data: pd.DataFrame, *, strip: bool) -> tuple[Figure, list[tuple[Axes, Axes]]]:
+    n = data["pair"].nunique()
+    figure = Figure(figsize=(PANEL_IN[0] * n, PANEL_IN[1] if strip else PANEL_IN[1] * 0.75), layout="constrained")
+    rows = 2 if strip else 1
+    grid = figure.subplots(rows, n, squeeze=False, sharex="col", height_ratios=[2.2, 1] if strip else [1])
+    return figure, [(grid[0, i], grid[-1, i]) for i in range(n)]
+
+
+def _draw(axes: Axes, data: pd.DataFrame, *, x: str) -> None:
+    """Mean curves with the range over seeds, cut below where learning has barely begun."""
+    for strategy, look in _looks(data).items():
+        own = data[data["strategy"] == strategy]
+        axes.fill_between(own[x], 100 * own["acc_min"], 100 * own["acc_max"], color=look.color, alpha=0.13, lw=0)
+        every = max(1, len(own) // 8)
+        axes.plot(
+            own[x], 100 * own["acc"], color=look.color, ls=look.dash, marker=look.marker, ms=3.5,
+            markevery=(len(own) - 1) % every + 0 if False else _marks(len(own), every), label=strategy,
+        )  # fmt: skip
+    axes.set_xlim(left=0)
+    axes.set_ylim(_floor(data), 100 * data["acc_max"].max() + 0.3)
+    axes.grid(axis="y", color="#e6e6e6", lw=0.6)
+
+
+def _marks(n: int, every: int) -> list[int]:
+    """Markers at every few epochs, counted from the end, so that each curve's end has one."""
+    return list(range(n - 1, -1, -every))[::-1]
+
+
+def _floor(data: pd.DataFrame) -> float:
+    """Show accuracies from where the slowest mean curve is after a sixth of its epochs."""
+    lows = [own["acc"].iloc[len(own) // 6] for _, own in data.groupby("strategy")]
+    return float(np.floor(100 * min(lows)))
+
+
+def _ends(axes: Axes, top: Axes, data: pd.DataFrame, baseline: str) -> None:
+    """Per strategy an arrow from the baseline's end to its own, with the change of total time."""
+    ends = data.groupby("strategy", sort=False).last()
+    start = float(ends["seconds"].get(baseline, ends["seconds"].max()))
+    far = float(data["seconds_max"].max())
+    for row, (strategy, look) in enumerate(_looks(data).items()):
+        end = ends.loc[strategy]
+        axes.plot([end["seconds"]] * 2, [-1, row], color=look.color, lw=0.5, ls=(0, (1, 2)))
+        top.plot([end["seconds"]] * 2, [0, 100 * end["acc"]], color=look.color, lw=0.5, ls=(0, (1, 2)))
+        axes.plot([end["seconds_min"], end["seconds_max"]], [row, row], color=look.color, lw=3, alpha=0.35, solid_capstyle="butt")
+        if strategy != baseline:
+            arrow = {"arrowstyle": "->", "color": look.color, "lw": 0.9, "shrinkA": 0, "shrinkB": 0}
+            axes.annotate("", (end["seconds"], row), (start, row), arrowprops=arrow)
+        axes.plot(end["seconds"], row, marker=look.marker, color=look.color, ms=4)
+        change = "" if pd.isna(end["time_diff"]) else f"  {100 * end['time_diff']:+.1f} %"
+        right = max(start, float(end["seconds_max"]))
+        axes.text(right + 0.015 * far, row, f"{strategy}{change}", color=_dark(look), va="center", fontsize=7)
+    axes.set_ylim(len(ends) - 0.4, -0.6)
+    axes.set_xlim(0, far * 1.3)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_ylabel("total time", fontsize=7)
+
+
+def _looks(data: pd.DataFrame) -> dict[str, Look]:
+    return looks(list(dict.fromkeys(data["strategy"])))
+
+
+def _dark(look: Look) -> str:
+    return "#444444" if look.color == "#7f7f7f" else look.color

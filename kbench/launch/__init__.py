@@ -1,0 +1,1 @@
+"""How runs reach machines."""

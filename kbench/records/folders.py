@@ -1,0 +1,171 @@
+"""Where every file of an experiment and of a run lives; nobody else joins paths."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kbench.errors import ResultsError
+from kbench.records import journal
+from kbench.records.schema import EpochRecord
+from kbench.spec.run import RunSpec
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The folder of one run."""
+
+    path: Path
+
+    @property
+    def run_id(self) -> str:
+        return self.path.name
+
+    @property
+    def script(self) -> Path:
+        return self.path / "job.sh"
+
+    @property
+    def stdout(self) -> Path:
+        return self.path / "stdout.log"
+
+    @property
+    def stderr(self) -> Path:
+        return self.path / "stderr.log"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "epochs.jsonl"
+
+    @property
+    def spec(self) -> RunSpec:
+        """What the run trains; raises ResultsError when its spec.json cannot be read."""
+        path = self.path / "spec.json"
+        try:
+            return RunSpec.model_validate_json(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise ResultsError(f"{path}: is no spec of a run: {str(error).splitlines()[0]}") from error
+
+    @property
+    def job(self) -> dict[str, Any]:
+        """How the run was last started: launcher, id, host, attempt; empty if it never was."""
+        return read_json(self.path / "job.json")
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        return read_json(self.path / "provenance.json")
+
+    @property
+    def done(self) -> dict[str, Any]:
+        """What the run wrote when it was done; empty if it is not."""
+        return read_json(self.path / "done.json")
+
+    @property
+    def failed(self) -> dict[str, Any]:
+        """Why the run failed; empty if it did not."""
+        return read_json(self.path / "failed.json")
+
+    def prepare(self, spec: RunSpec) -> None:
+        """Make the folder and write what is to be run."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.path / "spec.json", spec.model_dump(mode="json"))
+
+    def begin(self, job: dict[str, Any]) -> None:
+        """Note how the run is started; what an earlier attempt said of its end is set aside."""
+        for name in ("done.json", "failed.json"):
+            (self.path / name).unlink(missing_ok=True)
+        self.note_job(job)
+
+    def note_job(self, job: dict[str, Any]) -> None:
+        """Note what is known of the job by now."""
+        write_json(self.path / "job.json", job)
+
+    def finish(self, facts: dict[str, Any]) -> None:
+        """Write done.json, the last file of a run that went well."""
+        write_json(self.path / "done.json", facts)
+
+    def fail(self, facts: dict[str, Any]) -> bool:
+        """Write failed.json unless the run has ended already; the first rank to fail is heard.
+
+        Returns whether these facts are what is now on record.
+        """
+        if (self.path / "done.json").exists():
+            return False
+        draft = self.path / f".failed.{os.getpid()}.json"
+        write_json(draft, facts)
+        try:
+            os.link(draft, self.path / "failed.json")
+        except FileExistsError:
+            return False
+        finally:
+            draft.unlink(missing_ok=True)
+        return True
+
+    def epochs(self) -> list[EpochRecord]:
+        """The epochs of the last attempt that wrote any, in order; each counts once."""
+        records = [EpochRecord.model_validate(entry) for entry in journal.read(self.journal)]
+        last = max((r.attempt for r in records), default=0)
+        return list({(r.phase, r.epoch): r for r in records if r.attempt == last}.values())
+
+
+@dataclass(frozen=True)
+class ExperimentDir:
+    """The folder of one experiment: results/<name>/."""
+
+    path: Path
+
+    @property
+    def source(self) -> Path:
+        return self.path / "experiment.yaml"
+
+    @property
+    def ledger(self) -> Path:
+        return self.path / "ledger.jsonl"
+
+    @property
+    def front(self) -> Path:
+        """Names the process that starts runs here, while there is one."""
+        return self.path / "front.json"
+
+    @property
+    def epochs(self) -> Path:
+        return self.path / "epochs.parquet"
+
+    @property
+    def runs(self) -> Path:
+        return self.path / "runs.parquet"
+
+    @property
+    def figures(self) -> Path:
+        return self.path / "figures"
+
+    @property
+    def tables(self) -> Path:
+        return self.path / "tables"
+
+    def run(self, run_id: str) -> RunDir:
+        """The folder of the run ``run_id``, whether it is there or not."""
+        return RunDir(self.path / "runs" / run_id)
+
+    def all_runs(self) -> Iterator[RunDir]:
+        """The folders of all runs that have a spec, by name."""
+        for spec in sorted((self.path / "runs").glob("*/spec.json")):
+            yield RunDir(spec.parent)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty when there is no such file, or not all of it yet."""
+    try:
+        entry = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return entry if isinstance(entry, dict) else {}
+
+
+def write_json(path: Path, entry: dict[str, Any]) -> None:
+    """Write a JSON file whole or not at all."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(json.dumps(entry, indent=1, default=str) + "\n")
+    draft.replace(path)

@@ -1,0 +1,54 @@
+"""Where and with what a run was made.  None of it is part of its name."""
+
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import kbench
+
+
+def provenance() -> dict[str, Any]:
+    """What can be told without torch: source, versions, machine, time."""
+    return {
+        **source(),
+        "kbench_version": kbench.__version__,
+        "python_version": platform.python_version(),
+        "torch_version": version("torch"),
+        "numpy_version": version("numpy"),
+        "platform": platform.platform(),
+        "processor": processor(),
+        "argv": sys.argv,
+        "started_at": datetime.now(UTC).isoformat(),
+    }
+
+
+def source() -> dict[str, Any]:
+    """The commit of kbench's checkout, and whether it had changes; null where it is no checkout."""
+    here = Path(kbench.__file__).parent
+    try:
+        tracked = _git(here, "ls-files", "--error-unmatch", "__init__.py")
+        commit = _git(here, "rev-parse", "HEAD") if tracked else None
+        return {"commit": commit, "dirty": bool(_git(here, "status", "--porcelain")) if commit else None}
+    except (OSError, subprocess.SubprocessError):
+        return {"commit": None, "dirty": None}
+
+
+def processor() -> str:
+    """The name of the processor, as the system knows it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True, timeout=10
+    )
+    return done.stdout.strip()

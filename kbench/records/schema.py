@@ -1,0 +1,120 @@
+"""The columns of the results: name, type, unit and meaning of each."""
+
+from datetime import datetime
+from typing import Annotated, NamedTuple, get_args, get_type_hints
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Unit(NamedTuple):
+    """What a column is counted in, and what it says."""
+
+    unit: str
+    about: str
+
+
+class Identity(BaseModel):
+    """Which run a row belongs to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    experiment: Annotated[str, Unit("", "name of the experiment")]
+    pair: Annotated[str, Unit("", "name of the pair of model and data set")]
+    model: Annotated[str, Unit("", "model")]
+    dataset: Annotated[str, Unit("", "data set")]
+    strategy: Annotated[str, Unit("", "label of the strategy")]
+    seed: Annotated[int, Unit("1", "seed of all random streams")]
+    ranks: Annotated[int, Unit("1", "processes that trained together")]
+    run_id: Annotated[str, Unit("", "name of the run; its end is the hash of its scientific content")]
+    match_key: Annotated[str, Unit("", "equal for runs that differ in nothing but the strategy")]
+
+
+class EpochRecord(BaseModel):
+    """One epoch of one run, as rank 0 writes it into the journal."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    attempt: Annotated[int, Unit("1", "how often the run was started, from 1")]
+    phase: Annotated[str, Unit("", "stretch of training; each starts from fresh weights")]
+    epoch: Annotated[int, Unit("epoch", "within the phase, from 0")]
+    lr: Annotated[float, Unit("1", "scheduled learning rate in the middle of the epoch")]
+    lr_scale: Annotated[float, Unit("1", "what the strategy multiplied it with")]
+    n_samples: Annotated[int, Unit("sample", "training samples of the data set")]
+    n_trained: Annotated[int, Unit("sample", "trained on (forward, backward, update), repeats counted")]
+    n_scored: Annotated[int, Unit("sample", "looked at to select (forward only)")]
+    n_refreshed: Annotated[int, Unit("sample", "measured again after training (forward only)")]
+    n_hidden: Annotated[int, Unit("sample", "left out by the plan of the epoch")]
+    n_dropped: Annotated[int, Unit("sample", "planned or kept, but left over from the last full batch")]
+    train_loss: Annotated[float, Unit("nat", "mean cross-entropy of what was trained on, before each update")]
+    train_acc: Annotated[float, Unit("fraction", "accuracy on what was trained on, before each update")]
+    val_loss: Annotated[float, Unit("nat", "mean cross-entropy on the validation set")]
+    val_acc1: Annotated[float, Unit("fraction", "top-1 accuracy on the validation set")]
+    val_acc5: Annotated[float | None, Unit("fraction", "top-5 accuracy; null with five classes or fewer")]
+    train_s: Annotated[float, Unit("s", "wall time of the slowest rank, evaluation excluded; sum of its parts")]
+    plan_s: Annotated[float, Unit("s", "planning the epoch")]
+    data_s: Annotated[float, Unit("s", "waiting for data, augmentation included")]
+    forward_s: Annotated[float, Unit("s", "forward pass of training, loss and statistics included")]
+    backward_s: Annotated[float, Unit("s", "backward pass, averaging of gradients included")]
+    update_s: Annotated[float, Unit("s", "optimizer step")]
+    select_s: Annotated[float, Unit("s", "choosing within batches, scoring included, and remembering samples")]
+    refresh_s: Annotated[float, Unit("s", "forward passes after training")]
+    sync_s: Annotated[float, Unit("s", "merging statistics over ranks")]
+    eval_s: Annotated[float, Unit("s", "evaluation; not in train_s")]
+    elapsed_s: Annotated[float, Unit("s", "running sum of train_s over phases and attempts")]
+    cpu_s: Annotated[float, Unit("s", "processor time over all ranks without evaluation")]
+    peak_mem_bytes: Annotated[int, Unit("byte", "most memory of any rank so far: device, or process on a CPU")]
+    ended_at: Annotated[datetime, Unit("UTC", "when the epoch was evaluated")]
+
+
+class RunRecord(BaseModel):
+    """One run: where it stands, its results in one line, and where it was made."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    state: Annotated[str, Unit("", "done, failed, running, waiting or interrupted")]
+    attempts: Annotated[int, Unit("1", "how often it was started")]
+    epochs_done: Annotated[int, Unit("epoch", "over all phases")]
+    metric: Annotated[str | None, Unit("", "what the accuracies are")]
+    best_acc1: Annotated[float | None, Unit("fraction", "best accuracy of the last phase")]
+    best_epoch: Annotated[int | None, Unit("epoch", "where it was reached first")]
+    final_acc1: Annotated[float | None, Unit("fraction", "accuracy after the last epoch")]
+    total_train_s: Annotated[float | None, Unit("s", "training time over all phases")]
+    total_eval_s: Annotated[float | None, Unit("s", "evaluation time over all phases")]
+    stage_s: Annotated[float | None, Unit("s", "copying data to the node; null where nothing was staged")]
+    n_trained: Annotated[int, Unit("sample", "trained on, over all phases")]
+    n_scored: Annotated[int, Unit("sample", "scored, over all phases")]
+    n_refreshed: Annotated[int, Unit("sample", "refreshed, over all phases")]
+    hidden_mean: Annotated[float | None, Unit("fraction", "mean share hidden over the epochs of the last phase")]
+    commit: Annotated[str | None, Unit("", "of kbench's source")]
+    dirty: Annotated[bool | None, Unit("", "whether that source had uncommitted changes")]
+    torch_version: Annotated[str | None, Unit("", "torch")]
+    device_name: Annotated[str | None, Unit("", "what it trained on")]
+    n_devices: Annotated[int | None, Unit("1", "GPUs, or 0 for a CPU run")]
+    threads_per_rank: Annotated[int | None, Unit("1", "host threads of each rank")]
+    max_parallel: Annotated[int | None, Unit("1", "runs that shared the machine")]
+    hosts: Annotated[str | None, Unit("", "host names, comma-separated")]
+    job_id: Annotated[str | None, Unit("", "the scheduler's, or a process id")]
+    started_at: Annotated[datetime | None, Unit("UTC", "start of the last attempt")]
+    ended_at: Annotated[datetime | None, Unit("UTC", "end of the last attempt")]
+    error: Annotated[str | None, Unit("", "why it failed")]
+
+
+class Column(NamedTuple):
+    """A column of a Parquet file."""
+
+    name: str
+    type: type
+    unit: str
+    about: str
+
+
+def columns(*models: type[BaseModel]) -> list[Column]:
+    """The columns of the fields of ``models``, in their order."""
+    found = []
+    for model in models:
+        for name, hint in get_type_hints(model, include_extras=True).items():
+            if name != "model_config":
+                kind, (unit, about) = get_args(hint)[:2]
+                plain = next((t for t in get_args(kind) if t is not type(None)), kind)
+                found.append(Column(name, plain, unit, about))
+    return found

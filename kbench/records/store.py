@@ -1,0 +1,117 @@
+"""From journals to Parquet: the journals are the truth, the Parquet is derived."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kbench.errors import ResultsError
+from kbench.records.folders import ExperimentDir, RunDir
+from kbench.records.schema import Column, EpochRecord, Identity, RunRecord, columns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+EPOCH_COLUMNS = columns(Identity, EpochRecord)
+RUN_COLUMNS = columns(Identity, RunRecord)
+
+StateOf = Callable[[RunDir], str]
+
+
+def gather(experiment: ExperimentDir, state_of: StateOf) -> tuple[int, int]:
+    """Write epochs.parquet and runs.parquet anew; returns how many rows each has.
+
+    Every run is there, whatever its state; of each epoch only the last attempt's record.
+    Raises ResultsError when there is no run.
+    """
+    runs = list(experiment.all_runs())
+    if not runs:
+        raise ResultsError(
+            f"{experiment.path}: holds no runs", hint="start some with kbench run, or name another --results"
+        )
+    epochs = [identity(run) | dict(record) for run in runs for record in run.epochs()]
+    _write(experiment.epochs, epochs, EPOCH_COLUMNS)
+    _write(experiment.runs, [identity(run) | summary(run, state_of(run)) for run in runs], RUN_COLUMNS)
+    return len(epochs), len(runs)
+
+
+def stale(experiment: ExperimentDir) -> bool:
+    """Whether a run wrote anything since the Parquet was made."""
+    if not (experiment.epochs.exists() and experiment.runs.exists()):
+        return True
+    made = min(experiment.epochs.stat().st_mtime_ns, experiment.runs.stat().st_mtime_ns)
+    told = ("epochs.jsonl", "done.json", "failed.json", "job.json", "spec.json")
+    files = [run.path / name for run in experiment.all_runs() for name in told]
+    return any(file.stat().st_mtime_ns >= made for file in files if file.exists())
+
+
+def identity(run: RunDir) -> dict[str, Any]:
+    """The columns that say which run a row belongs to."""
+    spec = run.spec
+    return {
+        "experiment": spec.experiment,
+        "pair": spec.pair.name,
+        "model": spec.pair.model,
+        "dataset": spec.pair.dataset,
+        "strategy": spec.strategy.label,
+        "seed": spec.seed,
+        "ranks": spec.ranks,
+        "run_id": run.run_id,
+        "match_key": spec.match_key,
+    }
+
+
+def summary(run: RunDir, state: str) -> dict[str, Any]:
+    """A run in one line: the columns of RunRecord."""
+    records = run.epochs()
+    provenance, job, end = run.provenance, run.job, run.done or run.failed
+    final = [r for r in records if r.phase == end.get("last_phase", "train")]
+    best = max(final, key=lambda r: (r.val_acc1, -r.epoch), default=None)
+    return {
+        **dict.fromkeys(RunRecord.model_fields),
+        **{key: value for key, value in provenance.items() if key in RunRecord.model_fields},
+        "state": state,
+        "attempts": job.get("attempt", 0),
+        "epochs_done": len(records),
+        "best_acc1": best.val_acc1 if best else None,
+        "best_epoch": best.epoch if best else None,
+        "final_acc1": final[-1].val_acc1 if final else None,
+        "total_train_s": records[-1].elapsed_s if records else None,
+        "total_eval_s": sum(r.eval_s for r in records) if records else None,
+        "n_trained": sum(r.n_trained for r in records),
+        "n_scored": sum(r.n_scored for r in records),
+        "n_refreshed": sum(r.n_refreshed for r in records),
+        "hidden_mean": sum(r.n_hidden / r.n_samples for r in final) / len(final) if final else None,
+        "hosts": ",".join(provenance.get("hosts", [])) or None,
+        "job_id": job.get("id"),
+        "started_at": _time(provenance.get("started_at")),
+        "ended_at": _time(end.get("ended_at")),
+        "error": run.failed.get("error"),
+    }
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _write(path: Path, rows: list[dict[str, Any]], wanted: list[Column]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pylist(rows, schema=pa.schema([_field(column) for column in wanted]))
+    draft = path.with_name(f".{path.name}")
+    pq.write_table(table, draft)
+    draft.replace(path)
+
+
+def _field(column: Column) -> "pa.Field[Any]":
+    import pyarrow as pa
+
+    types = {
+        str: pa.string(),
+        int: pa.int64(),
+        float: pa.float64(),
+        bool: pa.bool_(),
+        datetime: pa.timestamp("us", tz="UTC"),
+    }
+    return pa.field(column.name, types[column.type], metadata={"unit": column.unit, "about": column.about})

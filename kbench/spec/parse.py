@@ -1,0 +1,106 @@
+"""From a YAML document to a validated model; every mistake at once, each at its line."""
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from kbench.errors import ConfigError
+from kbench.spec.source import Loc, Source, dotted
+
+
+class Spec(BaseModel):
+    """The base of all specs: frozen, and strangers are not let in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def parse(model: type[Model], source: Source, *, context: object = None) -> Model:
+    """Validate ``source`` as a ``model``; raises ConfigError with all that is wrong."""
+    try:
+        return model.model_validate(source.tree, context=context)
+    except ValidationError as error:
+        raise ConfigError(
+            f"{source.place(e['loc'])}: {dotted(_parent(e))}: {sentence(e, known_keys(model, e['loc']))}"
+            for e in sorted(error.errors(), key=lambda e: _line(source.place(e["loc"])))
+        ) from error
+
+
+def sentence(error: ErrorDetails, known: Iterable[str] = ()) -> str:
+    """Say in our words what pydantic found."""
+    key = str(error["loc"][-1]) if error["loc"] else ""
+    match error["type"]:
+        case "missing":
+            return f"missing key {key!r}"
+        case "extra_forbidden":
+            return f"unknown key {key!r}{did_you_mean(key, known)}"
+        case "kbench" | "value_error":
+            return error["msg"].removeprefix("Value error, ")
+        case "model_type" | "model_attributes_type":
+            return f"must be a mapping of keys to values, got {error['input']!r}"
+        case "literal_error":
+            options = str(error["ctx"]["expected"])
+            return (
+                f"must be {options}, got {error['input']!r}"
+                f"{did_you_mean(str(error['input']), options.replace(chr(39), ' ').split(), strict=True)}"
+            )
+        case "string_pattern_mismatch":
+            return f"must be letters, digits, - and _ only, got {error['input']!r}"
+    said = error["msg"].replace("Input should be", "must be").replace("a valid", "a")
+    return f"{said[0].lower()}{said[1:]}, got {error['input']!r}"
+
+
+def did_you_mean(word: str, known: Iterable[str], *, strict: bool = False) -> str:
+    """Return "; did you mean 'x'?" or, unless ``strict``, the list of what is known, or nothing."""
+    known = sorted(known)
+    near = difflib.get_close_matches(word, known, n=1)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; known: {', '.join(known)}" if known and not strict else ""
+
+
+def problem(text: str, loc: Loc, got: object) -> InitErrorDetails:
+    """One finding of a validator of ours, to be raised with ``findings``."""
+    kind = PydanticCustomError("kbench", "{text}", {"text": text})
+    return InitErrorDetails(type=kind, loc=loc, input=got)
+
+
+def findings(problems: list[InitErrorDetails]) -> ValidationError:
+    """Bundle several findings, so that none hides another."""
+    return ValidationError.from_exception_data("kbench", problems)
+
+
+def known_keys(model: Any, loc: Loc) -> list[str]:
+    """The keys that could have stood where ``loc`` ends."""
+    for part in loc[:-1]:
+        if isinstance(part, str) and isinstance(model, type) and issubclass(model, BaseModel):
+            field = model.model_fields.get(part)
+            model = _spec_in(field.annotation) if field else None
+    is_spec = isinstance(model, type) and issubclass(model, BaseModel)
+    return list(model.model_fields) if is_spec else []
+
+
+def _spec_in(annotation: Any) -> Any:
+    """The spec inside tuple[X, ...], X | None or Annotated[X, ...]; else the annotation."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation
+    inner = [_spec_in(arg) for arg in typing.get_args(annotation)]
+    return next((a for a in inner if isinstance(a, type) and issubclass(a, BaseModel)), None)
+
+
+def _parent(error: ErrorDetails) -> Loc:
+    """A missing or unknown key is reported at the mapping that lacks or holds it."""
+    at_parent = error["type"] in {"missing", "extra_forbidden"}
+    return error["loc"][:-1] if at_parent else error["loc"]
+
+
+def _line(place: str) -> tuple[str, int]:
+    name, _, line = place.rpartition(":")
+    return (name, int(line)) if line.isdigit() else (place, 0)

@@ -1,0 +1,57 @@
+"""FORGET: count what is forgotten in a first training, prune what never is, start again."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kbench.spec.ranges import Count, Flag, Fraction
+from kbench.strategies.api import Epoch, EpochPlan, Phase, SampleStats, Strategy, memory, share_of
+
+
+@dataclass
+class Forget(Strategy):
+    """Prunes the ``int(fraction * n)`` least forgotten samples for good, then trains afresh.
+
+    Source: Toneva et al. 2018 (arXiv:1812.05159); scoring on ``score_epochs`` epochs of one seed
+    instead of 200 epochs of five is the KAKURENBO comparison's variant (``..._forget_original``).
+    An event is: right at one presentation, wrong at the next.  A sample never learnt counts as
+    most forgettable and is kept, as in the paper; ``keep_unlearnt: false`` counts it as never
+    forgotten and prunes it first, as that code does.  The scoring epochs follow the beginning of
+    the full schedule, and their time counts.  Departure from that code: the order of the samples
+    is drawn anew in each scoring epoch (theirs repeats the first, for want of ``set_epoch``).
+    """
+
+    fraction: Fraction = 0.3
+    score_epochs: Count = 20
+    keep_unlearnt: Flag = True
+
+    events: Tensor | None = memory()  # (n,) int32: times forgotten
+    right: Tensor | None = memory()  # (n,) bool: right when last seen
+    learnt: Tensor | None = memory()  # (n,) bool: right at least once
+    kept: Tensor | None = memory()  # (m,) int64 ids, once decided
+
+    def phases(self, epochs: int) -> tuple[Phase, ...]:
+        horizon = max(epochs, self.score_epochs)
+        return Phase(name="score", epochs=self.score_epochs, horizon=horizon), Phase.train(epochs)
+
+    def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
+        if self.kept is None:
+            self._count(stats.correct)
+            if epoch.phase == "train":
+                self.kept = self._survivors(share_of(epoch.n_samples, self.fraction))
+        return EpochPlan(epoch.everyone if self.kept is None else self.kept)
+
+    def _count(self, correct: Tensor) -> None:
+        if self.events is None or self.right is None or self.learnt is None:
+            self.events = torch.zeros_like(correct, dtype=torch.int32)
+            self.right = self.learnt = torch.zeros_like(correct)
+        self.events = self.events + (self.right & ~correct)
+        self.right, self.learnt = correct, self.learnt | correct
+
+    def _survivors(self, n_pruned: int) -> Tensor:
+        assert self.events is not None and self.learnt is not None
+        score = self.events.clone()
+        if self.keep_unlearnt:
+            score[~self.learnt] = torch.iinfo(score.dtype).max
+        return torch.argsort(score, stable=True)[n_pruned:].sort().values

@@ -1,0 +1,39 @@
+"""ISWR: draw the epoch with replacement, each sample in proportion to its loss."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kbench.spec.ranges import Flag
+from kbench.strategies.api import Epoch, EpochPlan, SampleStats, Strategy
+
+
+@dataclass
+class ISWR(Strategy):
+    """Importance sampling with replacement as the KAKURENBO comparison ran it.
+
+    Source: arXiv:2310.10102 and its code (``..._is_wR.py``); the idea is Katharopoulos and
+    Fleuret's (arXiv:1803.00942), their gradient bound and presample are not.  After every epoch
+    one forward pass over the whole set renews all losses; n samples are drawn for the next.
+    ``unbiased`` weighs each draw by 1 / (n p); the authors' code does not, so False is the default.
+    Departures: the renewal runs in evaluation mode without a graph (theirs moves BatchNorm and
+    builds one) and is skipped after the last epoch, where nobody reads it; epoch 0 draws
+    uniformly, as theirs, because an unmeasured loss is a uniform guess.
+    """
+
+    unbiased: Flag = False
+
+    def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
+        n = epoch.n_samples
+        loss = stats.loss.double()
+        p = loss / loss.sum() if loss.sum() > 0 else torch.full_like(loss, 1 / n)
+        weights = (1 / (n * p.clamp_min(1e-12))).float() if self.unbiased else None
+        return EpochPlan(_draw(p, epoch.uniform(n)), weights=weights, refresh=epoch.everyone)
+
+
+def _draw(p: Tensor, at: Tensor) -> Tensor:
+    """Draw ids with probability ``p`` ((n,) float64, any sum) at ``at`` in [0, 1); works at any n."""
+    cumulative = p.cumsum(0)
+    drawn = torch.searchsorted(cumulative, at * cumulative[-1], right=True)
+    return drawn.clamp_max(int(p.nonzero().max()))

@@ -1,0 +1,54 @@
+"""A strategy's dataclass is the schema of its parameters."""
+
+import dataclasses
+import typing
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from kbench.spec.parse import sentence
+from kbench.strategies.api import Strategy
+
+
+@cache
+def schema(cls: type[Strategy]) -> type[BaseModel]:
+    """The parameters of a strategy as a pydantic model; its memory is left out."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    fields: dict[str, Any] = {}
+    if dataclasses.is_dataclass(cls):
+        for field in dataclasses.fields(cls):
+            if field.init:
+                default = ... if field.default is dataclasses.MISSING else field.default
+                fields[field.name] = (hints[field.name], default)
+    return create_model(cls.__name__, __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def check(cls: type[Strategy], params: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    """Everything that is wrong with ``params``: (path of the parameter, sentence)."""
+    model = schema(cls)
+    try:
+        model.model_validate(params)
+        cls(**resolve(cls, params))
+    except ValidationError as error:
+        return [(e["loc"], sentence(e, model.model_fields)) for e in error.errors()]
+    except ValueError as error:
+        return [((), str(error))]
+    return []
+
+
+def resolve(cls: type[Strategy], params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters in their own types, with every default written out."""
+    return dict(schema(cls).model_validate(params))
+
+
+def described(cls: type[Strategy]) -> list[dict[str, Any]]:
+    """Each parameter with its default and range, for people: name, default, range."""
+    properties = schema(cls).model_json_schema().get("properties", {})
+    signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    found = []
+    for name, facts in properties.items():
+        limits = [f"{sign} {facts[key]:g}" for key, sign in signs.items() if key in facts]
+        kind = " | ".join(map(str, facts["enum"])) if "enum" in facts else facts.get("type", "")
+        found.append({"name": name, "default": facts.get("default"), "range": ", ".join([kind, *limits])})
+    return found

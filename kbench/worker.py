@@ -1,0 +1,125 @@
+"""What every rank runs: ``python -m kbench.worker RUN_DIR``."""
+
+import os
+import socket
+import sys
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from kbench.engine.comm import Comm
+from kbench.engine.loop import Run, train
+from kbench.engine.rendezvous import device_of, together
+from kbench.engine.samples import SampleStore
+from kbench.engine.timer import PhaseTimer
+from kbench.errors import KBenchError, LaunchError
+from kbench.launch.ranks import RankEnv, rank_env
+from kbench.records import journal
+from kbench.records.folders import RunDir, write_json
+from kbench.records.provenance import provenance
+from kbench.strategies import load
+from kbench.workloads.workload import Workload
+
+
+def main() -> None:
+    """Train the run in the folder given, or say in failed.json why not."""
+    folder = RunDir(Path(sys.argv[1]))
+    try:
+        env = rank_env()
+        work(folder, env)
+    except Exception as error:
+        _report(folder, error)
+        # At once: finalizing MPI would wait for ranks that wait for this one.
+        sys.stderr.flush()
+        os._exit(error.exit_code if isinstance(error, KBenchError) else 1)
+
+
+def work(folder: RunDir, env: RankEnv) -> None:
+    """Join the other ranks, train, and let rank 0 write what happened."""
+    spec, job = folder.spec, folder.job
+    if env.size != spec.ranks:
+        raise LaunchError(
+            f"{folder.run_id}: {env.size} ranks were started by {env.starter}, its spec wants {spec.ranks}",
+            hint="check ranks_per_node and nodes of the site against its job template",
+        )
+    device = device_of(env)
+    with together(env, device) as comm:
+        workload = Workload(spec.pair, device)
+        run = Run(
+            strategy=load(spec.strategy.name, spec.strategy.params),
+            workload=workload,
+            comm=comm,
+            store=SampleStore(workload.n_samples, workload.n_classes, device),
+            timer=PhaseTimer(device),
+            seed=spec.seed,
+            attempt=job.get("attempt", 1),
+        )
+        _note_provenance(folder, run, device)
+        phases = run.strategy.phases(workload.recipe.epochs)
+        for record in train(run):
+            if env.rank == 0:
+                journal.append(folder.journal, record.model_dump(mode="json"))
+                print(
+                    f"{record.phase} {record.epoch + 1:3d}  top-1 {record.val_acc1:.4f}  "
+                    f"loss {record.train_loss:.4f}  {record.train_s:7.3f} s  trained {record.n_trained}",
+                    flush=True,
+                )
+        comm.barrier()
+        if env.rank == 0:
+            folder.finish({"ended_at": _now(), "attempt": run.attempt, "last_phase": phases[-1].name})
+
+
+def _note_provenance(folder: RunDir, run: Run, device: torch.device) -> None:
+    on_gpu = device.type == "cuda"
+    hosts = run.comm.gather_text(socket.gethostname())
+    facts = provenance()
+    facts |= {
+        "device_name": torch.cuda.get_device_name(device) if on_gpu else facts["processor"],
+        "n_devices": run.comm.size if on_gpu else 0,
+        "hosts": list(dict.fromkeys(hosts)),
+        "threads_per_rank": torch.get_num_threads(),
+        "max_parallel": folder.job.get("max_parallel", 1),
+        "metric": run.workload.metric,
+        "backend": _backend(run.comm, device),
+    }
+    if run.comm.rank == 0:
+        write_json(folder.path / "provenance.json", facts)
+
+
+def _backend(comm: Comm, device: torch.device) -> str | None:
+    if comm.size == 1:
+        return None
+    return "nccl" if device.type == "cuda" else "gloo"
+
+
+def _report(folder: RunDir, error: Exception) -> None:
+    """Say on stderr what went wrong, and in failed.json unless another rank was first."""
+    known = isinstance(error, KBenchError)
+    text = error.message if isinstance(error, KBenchError) else f"{type(error).__name__}: {error}"
+    hint = error.hint if isinstance(error, KBenchError) else "a bug of kbench or of a strategy; see stderr.log"
+    if isinstance(error, torch.OutOfMemoryError):
+        hint = "out of memory: use a smaller global_batch, more ranks, or precision bf16"
+    trace = "".join(traceback.format_exception(error))
+    folder.fail(
+        {
+            "error": text.splitlines()[0] if text else type(error).__name__,
+            "hint": hint,
+            "kind": type(error).__name__,
+            "exit_code": error.exit_code if isinstance(error, KBenchError) else 1,
+            "rank": os.environ.get("RANK", os.environ.get("OMPI_COMM_WORLD_RANK", "0")),
+            "attempt": folder.job.get("attempt", 1),
+            "traceback": trace,
+            "ended_at": _now(),
+        }
+    )
+    print(f"error: {text}\nhint: {hint}" if known else trace, file=sys.stderr, flush=True)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+if __name__ == "__main__":
+    main()
