@@ -159,7 +159,8 @@ def _warnings(frames: Frames, baseline: str) -> Iterator[str]:
         alone = sorted(own[~own["match_key"].isin(base["match_key"])]["seed"])
         if alone and not base.empty:
             yield f"{pair} / {strategy}: seeds {alone} have no matched baseline; left out"
-    for pair, own in done.groupby("pair", sort=False):
+    for pair in done["pair"].unique():
+        own = done[done["pair"] == pair]
         for column in ("device_name", "hosts", "torch_version", "threads_per_rank", "commit", "max_parallel"):
             values = sorted({str(v) for v in own[column].dropna()})
             if len(values) > 1:

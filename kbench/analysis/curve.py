@@ -45,7 +45,8 @@ def curves(frames: Frames) -> Iterator[Curve]:
 
 def _last_phase(rows: pd.DataFrame) -> pd.DataFrame:
     ordered = rows.sort_values("elapsed_s")
-    return ordered[ordered["phase"] == ordered["phase"].iloc[-1]]
+    phase = ordered["phase"].to_list()[-1]
+    return ordered[ordered["phase"].eq(phase)]
 
 
 def seconds_to(curve: Curve, target: float) -> float | None:

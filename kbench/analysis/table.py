@@ -72,7 +72,9 @@ def _seconds(reach: Reach, seeds: int) -> str:
 def _speedup(reach: Reach) -> tuple[str, str]:
     if reach.speedup is None:
         return NONE, ""
-    return f"{reach.speedup:.2f}x", f"[{reach.speedup_ci[0]:.2f}, {reach.speedup_ci[1]:.2f}]" if reach.speedup_ci else ""
+    return f"{reach.speedup:.2f}x", (
+        f"[{reach.speedup_ci[0]:.2f}, {reach.speedup_ci[1]:.2f}]" if reach.speedup_ci else ""
+    )
 
 
 def _signed(value: float | None, form: str, unit: str = "") -> str:
@@ -88,7 +90,9 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
-        first, *rest = (cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        first, *rest = (
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
         lines.append("  ".join([first, *(cell for cell in rest if cell or True)]).rstrip())
     lines.insert(1, "-" * max(map(len, lines)))
     return "\n".join(lines)

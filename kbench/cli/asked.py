@@ -32,9 +32,7 @@ class Asked:
         return self.folder.run(run.run_id)
 
 
-def read(
-    name: str, *, results: Path, settings: Sequence[str] = (), site: str = "", only: Sequence[str] = ()
-) -> Asked:
+def read(name: str, *, results: Path, settings: Sequence[str] = (), site: str = "", only: Sequence[str] = ()) -> Asked:
     """Read and check an experiment and a site; raises ConfigError with all that is wrong."""
     path = find(name, "configs", ".yaml", "experiment")
     site_path = find(site or "laptop", "configs/sites", ".yaml", "site")
@@ -57,8 +55,9 @@ def kept(runs: Sequence[RunSpec], only: Sequence[str]) -> list[RunSpec]:
     kinds = [
         {run.strategy.label for run in runs},
         {run.pair.name for run in runs},
-        {str(run.seed) for run in runs},
+        {f"s{run.seed}" for run in runs},
     ]
+    only = [f"s{name}" if name.isdigit() else name for name in only]
     unknown = [name for name in only if not any(name in kind for kind in kinds)]
     if unknown:
         names = sorted(set().union(*kinds))
@@ -70,7 +69,7 @@ def kept(runs: Sequence[RunSpec], only: Sequence[str]) -> list[RunSpec]:
     return [
         run
         for run in runs
-        if run.strategy.label in wanted[0] and run.pair.name in wanted[1] and str(run.seed) in wanted[2]
+        if run.strategy.label in wanted[0] and run.pair.name in wanted[1] and f"s{run.seed}" in wanted[2]
     ]
 
 

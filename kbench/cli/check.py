@@ -57,7 +57,9 @@ def show(asked: "Asked", site: "Site", *, as_json: bool) -> None:
     text = script(runs[0], site)
     if as_json:
         listed = [{"run_id": run.run_id, "state": state} for run, state in zip(runs, found, strict=True)]
-        put_json({"schema": 1, "experiment": asked.spec.name, "launcher": site.launcher, "runs": listed, "script": text})
+        put_json(
+            {"schema": 1, "experiment": asked.spec.name, "launcher": site.launcher, "runs": listed, "script": text}
+        )
         return
     for run, state in zip(runs, found, strict=True):
         put(f"{run.run_id}  {state}")

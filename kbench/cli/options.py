@@ -21,16 +21,19 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 Settings = Annotated[
     list[str],
     typer.Option(
-        "--set", help="Replace a key of the experiment or the site; repeatable.", metavar="KEY=VALUE", show_default=False
+        "--set",
+        help="Replace a key of the experiment or the site; repeatable.",
+        metavar="KEY=VALUE",
+        show_default=False,
     ),
 ]
-SiteName = Annotated[str, typer.Option("--site", help="A site file, or a name found in configs/sites/.", metavar="NAME")]
+SiteName = Annotated[
+    str, typer.Option("--site", help="A site file, or a name found in configs/sites/.", metavar="NAME")
+]
 Launcher = Annotated[str, typer.Option("--launcher", help="auto, local or mpirun.", metavar="NAME")]
 Only = Annotated[
     list[str],
-    typer.Option(
-        "--only", help="Strategy, pair or seed to keep; repeatable.", metavar="NAME", show_default=False
-    ),
+    typer.Option("--only", help="Strategy, pair or seed to keep; repeatable.", metavar="NAME", show_default=False),
 ]
 MaxParallel = Annotated[
     int, typer.Option("--max-parallel", min=1, help="Runs at a time; they divide the cores.", metavar="N")

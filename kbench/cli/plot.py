@@ -1,11 +1,14 @@
 """kbench plot: figures, each with its data beside it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Results, put, put_json
+
+if TYPE_CHECKING:
+    from kbench.records.folders import ExperimentDir
 
 KINDS = ("curves", "epochs")
 ENDINGS = (".png", ".pdf", ".svg")
@@ -18,7 +21,9 @@ def plot(
     ] = "curves",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="A .png, .pdf or .svg file, or a folder.", metavar="FILE", show_default=False),
+        typer.Option(
+            "--output", "-o", help="A .png, .pdf or .svg file, or a folder.", metavar="FILE", show_default=False
+        ),
     ] = None,
     results: Results = RESULTS,
     as_json: Json = False,
@@ -48,7 +53,7 @@ def plot(
             put(f"{path}  (data: {path.with_suffix('.csv')})")
 
 
-def _draw(folder: "ExperimentDir", kinds: tuple[str, ...], output: Path | None) -> list[Path]:  # type: ignore[name-defined]  # noqa: F821
+def _draw(folder: "ExperimentDir", kinds: tuple[str, ...], output: Path | None) -> list[Path]:
     from kbench.analysis.compare import compare
     from kbench.analysis.curve import curves
     from kbench.analysis.frame import load

@@ -34,7 +34,10 @@ class Lines:
         for run in self._runs:
             if run.run_id not in self._told and (run.done or run.failed):
                 self._told.add(run.run_id)
-                say(f"[{len(self._told)}/{len(self._runs)}] {line(run, states(self._folder, [run])[0])}", quiet=self._quiet)
+                say(
+                    f"[{len(self._told)}/{len(self._runs)}] {line(run, states(self._folder, [run])[0])}",
+                    quiet=self._quiet,
+                )
 
 
 class Live:

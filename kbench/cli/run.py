@@ -3,7 +3,8 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,7 +42,9 @@ def run(
     only: Only = [],  # noqa: B006  (typer's way)
     settings: Settings = [],  # noqa: B006
     retry: Annotated[bool, typer.Option("--retry", help="Start failed runs again.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Print what would be started; start nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Print what would be started; start nothing.")
+    ] = False,
     max_parallel: MaxParallel = 1,
     wait: Annotated[bool, typer.Option(help="Stay until all runs have ended.")] = True,
     results: Results = RESULTS,
@@ -111,7 +114,9 @@ def report(asked: "Asked", runs: "Sequence[RunDir]", *, as_json: bool, quiet: bo
     gather(asked.folder, state_of)
     states = [state_of(run) for run in runs]
     if as_json:
-        put_json({"schema": 1, "experiment": asked.spec.name, "runs": [row(r, s) for r, s in zip(runs, states, strict=True)]})
+        put_json(
+            {"schema": 1, "experiment": asked.spec.name, "runs": [row(r, s) for r, s in zip(runs, states, strict=True)]}
+        )
     else:
         for one, state in zip(runs, states, strict=True):
             put(line(one, state))
@@ -178,16 +183,16 @@ def detach(asked: "Asked", *, quiet: bool) -> None:
     say(f"follow them with kbench status {asked.spec.name}, end them with kbench cancel", quiet=quiet)
 
 
-class _signals_as_interrupts:  # noqa: N801
+@contextmanager
+def _signals_as_interrupts() -> Iterator[None]:
     """A request to end, from whomever, is a Ctrl-C."""
 
-    def __enter__(self) -> None:
-        self._before = {s: signal.signal(s, self._interrupt) for s in (signal.SIGTERM, signal.SIGHUP)}
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    @staticmethod
-    def _interrupt(*_: object) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

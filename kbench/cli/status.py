@@ -23,6 +23,7 @@ from kbench.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from kbench.launch.state import State
     from kbench.records.folders import ExperimentDir, RunDir
 
 EVERY_S = 2.0
@@ -50,14 +51,14 @@ def status(
             put_json({"schema": 1, "experiment": folder.path.name, "runs": listed})
         else:
             if watch and on_terminal(sys.stdout):
-                typer.clear()
+                print("\x1b[2J\x1b[H", end="")
             put(_told(runs, found))
         if not watch or not {State.RUNNING, State.WAITING} & set(found):
             return
         time.sleep(EVERY_S)
 
 
-def _told(runs: "list[RunDir]", found: "list[State]") -> str:  # type: ignore[name-defined]  # noqa: F821
+def _told(runs: "list[RunDir]", found: "list[State]") -> str:
     from kbench.cli.progress import line
     from kbench.launch.state import State
 
@@ -98,7 +99,9 @@ def logs(
         time.sleep(EVERY_S / 4)
 
 
-def cancel(experiment: Experiment = DEFAULT, results: Results = RESULTS, quiet: Quiet = False, debug: Debug = False) -> None:
+def cancel(
+    experiment: Experiment = DEFAULT, results: Results = RESULTS, quiet: Quiet = False, debug: Debug = False
+) -> None:
     """End the runs of an experiment that are alive, and what would start more."""
     from kbench.cli.asked import folder_of
     from kbench.launch.front import front_of
@@ -133,10 +136,12 @@ def _one_run(part: str, results: "Results") -> "RunDir":
     from kbench.errors import ResultsError
     from kbench.records.folders import RunDir
 
-    found = [RunDir(spec.parent) for spec in sorted(results.glob(f"*/runs/*/spec.json")) if part in spec.parent.name]
+    found = [RunDir(spec.parent) for spec in sorted(results.glob("*/runs/*/spec.json")) if part in spec.parent.name]
     if not found:
         raise ResultsError(f"{results}: no run has {part!r} in its id", hint="kbench status lists the runs")
     if len(found) > 1:
         names = ", ".join(run.run_id for run in found[:4])
-        raise ResultsError(f"{part!r} fits {len(found)} runs: {names}{', ...' if len(found) > 4 else ''}", hint="give more of the id")
+        raise ResultsError(
+            f"{part!r} fits {len(found)} runs: {names}{', ...' if len(found) > 4 else ''}", hint="give more of the id"
+        )
     return found[0]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import torch
 import torch.distributed as dist
@@ -22,7 +23,9 @@ class Comm:
         self.rank = dist.get_rank() if together else 0
         self.size = dist.get_world_size() if together else 1
         on_gpus = together and dist.get_backend() == "nccl"
-        self._hosts = dist.new_group(backend="gloo") if on_gpus else None
+        self._hosts: dist.ProcessGroup | None = None  # None: the group that everything uses
+        if on_gpus:
+            self._hosts = cast(dist.ProcessGroup, dist.new_group(backend="gloo"))
 
     def sum(self, values: Tensor) -> Tensor:
         """Sum ``values`` over the ranks, in place, on the device where they lie."""
@@ -67,7 +70,7 @@ class Comm:
         buffers = [b for b in module.buffers() if b.is_floating_point()]
         if self.size > 1 and buffers:
             mean = self.sum(torch.cat([b.flatten() for b in buffers])) / self.size
-            for buffer, part in zip(buffers, mean.split([b.numel() for b in buffers]), strict=True):
+            for buffer, part in zip(buffers, torch.split(mean, [b.numel() for b in buffers]), strict=True):
                 buffer.copy_(part.view_as(buffer))
 
     def _extreme(self, values: Tensor, op: dist.ReduceOp.RedOpType) -> Tensor:

@@ -28,7 +28,7 @@ def evaluate(learner: Learner, comm: Comm) -> Score:
     val, n_classes = learner.workload.val, learner.workload.n_classes
     sums = torch.zeros(4, dtype=torch.float64, device=learner.device)  # loss, top1, top5, samples
     mine = torch.arange(comm.rank, len(val), comm.size, device=learner.device)
-    for ids in mine.split(TIMES * learner.recipe.global_batch // comm.size):
+    for ids in torch.split(mine, TIMES * learner.recipe.global_batch // comm.size):
         x, y = val.at(ids)
         logits = learner.output(x).float()
         ranked = logits.topk(min(5, n_classes), dim=1).indices == y[:, None]

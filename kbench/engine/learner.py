@@ -24,7 +24,7 @@ class Learner:
         with torch.random.fork_rng():
             torch.manual_seed(stream(seed, "weights"))
             model = workload.model()
-        self.module = model.to(self.device, memory_format=self._layout())
+        self.module = model.to(self.device).to(memory_format=self._layout())
         self.optimizer = build_optimizer(self.module, self.recipe)
         self._train, self._look = self._forward_passes(comm)
 

@@ -127,7 +127,7 @@ def _dealt(run: Run, epoch: Epoch, ids: Tensor) -> Iterator[Batch]:
     """This rank's part of ``ids``, in batches of which the last may be short."""
     size = run.workload.recipe.global_batch // run.comm.size
     mine = ids[run.comm.rank :: run.comm.size]
-    yield from _viewed(run, epoch, mine.split(size) if len(mine) else ())
+    yield from _viewed(run, epoch, torch.split(mine, size) if len(mine) else ())
 
 
 def _viewed(run: Run, epoch: Epoch, ids: Iterable[Tensor]) -> Iterator[Batch]:

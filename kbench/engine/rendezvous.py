@@ -54,13 +54,13 @@ def together(env: RankEnv, device: torch.device) -> Iterator[Comm]:
     dist.destroy_process_group()
 
 
-def _meet(env: RankEnv) -> dist.Store:
+def _meet(env: RankEnv) -> "dist.TCPStore":  # type: ignore[name-defined]
     """Open a store on a port that the system chose, and tell the others over MPI."""
     names = hosts_over_mpi()
     host = "127.0.0.1" if len(set(names)) == 1 else socket.getfqdn()
     if env.rank == 0:
-        store = dist.TCPStore(host, 0, env.size, is_master=True, wait_for_workers=False)
+        store = dist.TCPStore(host, 0, env.size, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
         share_over_mpi((host, store.port))
         return store
     host, port = share_over_mpi(None)
-    return dist.TCPStore(host, port, env.size, is_master=False)
+    return dist.TCPStore(host, port, env.size, is_master=False)  # type: ignore[attr-defined]

@@ -66,7 +66,10 @@ class Tally:
             )
         there = torch.zeros(epoch.n_samples, dtype=torch.bool, device=plan.indices.device)
         there[plan.indices] = True
-        tail = len(plan.indices) - len(plan.indices) // probe.learner.recipe.global_batch * probe.learner.recipe.global_batch
+        tail = (
+            len(plan.indices)
+            - len(plan.indices) // probe.learner.recipe.global_batch * probe.learner.recipe.global_batch
+        )
         self._of_epoch = {
             "phase": epoch.phase,
             "epoch": epoch.index,

@@ -43,7 +43,7 @@ class DeviceClock:
 
     def mark(self) -> None:
         if self._n == len(self._events):
-            self._events.append(torch.cuda.Event(enable_timing=True))
+            self._events.append(torch.cuda.Event(enable_timing=True))  # type: ignore[no-untyped-call]
         self._events[self._n].record()
         self._n += 1
 

@@ -1,7 +1,9 @@
 """Accuracy over training time, or over epochs: data first, then axes."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -14,6 +16,7 @@ from kbench.analysis.compare import Comparison
 from kbench.analysis.curve import Curve
 from kbench.figures.style import RC, Look, looks
 
+ENDS = ("seconds", "seconds_min", "seconds_max", "acc", "time_diff")
 PANEL_IN = (4.6, 4.2)  # width and height of a panel [inch]
 
 
@@ -38,7 +41,7 @@ def curve_data(curves: Sequence[Curve], comparison: Comparison) -> pd.DataFrame:
                     "acc_min": min(accuracy),
                     "acc_max": max(accuracy),
                     "seeds": len(seeds),
-                    "time_diff": change.get(key),
+                    "time_diff": math.nan if change.get(key) is None else change[key],
                 }
             )
     return pd.DataFrame(rows)
@@ -48,7 +51,8 @@ def time_to_accuracy(data: pd.DataFrame, baseline: str) -> Figure:
     """Curves over seconds, a panel per pair; below each, where every curve ends and by how much it differs."""
     with mpl.rc_context(RC):
         figure, columns = _panels(data, strip=True)
-        for (top, bottom), (pair, own) in zip(columns, data.groupby("pair", sort=False), strict=True):
+        for (top, bottom), pair in zip(columns, data["pair"].unique(), strict=True):
+            own = data[data["pair"] == pair]
             _draw(top, own, x="seconds")
             top.set_title(str(pair))
             top.tick_params(labelbottom=False)
@@ -62,7 +66,8 @@ def accuracy_by_epoch(data: pd.DataFrame) -> Figure:
     """Curves over epochs of the last phase, a panel per pair."""
     with mpl.rc_context(RC):
         figure, columns = _panels(data, strip=False)
-        for (top, _), (pair, own) in zip(columns, data.groupby("pair", sort=False), strict=True):
+        for (top, _), pair in zip(columns, data["pair"].unique(), strict=True):
+            own = data[data["pair"] == pair]
             _draw(top, own.assign(epochs=own["epoch"] + 1), x="epochs")
             top.set_title(str(pair))
             top.set_xlabel("epochs trained")
@@ -94,10 +99,10 @@ def _draw(axes: Axes, data: pd.DataFrame, *, x: str) -> None:
     for strategy, look in _looks(data).items():
         own = data[data["strategy"] == strategy]
         axes.fill_between(own[x], 100 * own["acc_min"], 100 * own["acc_max"], color=look.color, alpha=0.13, lw=0)
-        every = max(1, len(own) // 8)
+        marks = _marks(len(own), max(1, len(own) // 8))
         axes.plot(
             own[x], 100 * own["acc"], color=look.color, ls=look.dash, marker=look.marker, ms=3.5,
-            markevery=(len(own) - 1) % every + 0 if False else _marks(len(own), every), label=strategy,
+            markevery=marks, label=strategy,
         )  # fmt: skip
     axes.set_xlim(left=0)
     axes.set_ylim(_floor(data), 100 * data["acc_max"].max() + 0.3)
@@ -117,21 +122,27 @@ def _floor(data: pd.DataFrame) -> float:
 
 def _ends(axes: Axes, top: Axes, data: pd.DataFrame, baseline: str) -> None:
     """Per strategy an arrow from the baseline's end to its own, with the change of total time."""
-    ends = data.groupby("strategy", sort=False).last()
-    start = float(ends["seconds"].get(baseline, ends["seconds"].max()))
+    looks_of = _looks(data)
+    last = data.groupby("strategy", sort=False).last()
+    ends = {
+        str(name): {key: float(value) for key, value in row.items() if key in ENDS} for name, row in last.iterrows()
+    }
+    start = ends.get(baseline, ends[max(ends, key=lambda name: ends[name]["seconds"])])["seconds"]
     far = float(data["seconds_max"].max())
-    for row, (strategy, look) in enumerate(_looks(data).items()):
-        end = ends.loc[strategy]
-        axes.plot([end["seconds"]] * 2, [-1, row], color=look.color, lw=0.5, ls=(0, (1, 2)))
-        top.plot([end["seconds"]] * 2, [0, 100 * end["acc"]], color=look.color, lw=0.5, ls=(0, (1, 2)))
-        axes.plot([end["seconds_min"], end["seconds_max"]], [row, row], color=look.color, lw=3, alpha=0.35, solid_capstyle="butt")
+    for row, (strategy, end) in enumerate(ends.items()):
+        look, at = looks_of[strategy], end["seconds"]
+        leader: Any = {"color": look.color, "lw": 0.5, "ls": (0, (1, 2))}
+        axes.plot([at, at], [-1, row], **leader)
+        top.plot([at, at], [0, 100 * end["acc"]], **leader)
+        spread = [end["seconds_min"], end["seconds_max"]]
+        axes.plot(spread, [row, row], color=look.color, lw=3, alpha=0.35, solid_capstyle="butt")
         if strategy != baseline:
             arrow = {"arrowstyle": "->", "color": look.color, "lw": 0.9, "shrinkA": 0, "shrinkB": 0}
-            axes.annotate("", (end["seconds"], row), (start, row), arrowprops=arrow)
-        axes.plot(end["seconds"], row, marker=look.marker, color=look.color, ms=4)
-        change = "" if pd.isna(end["time_diff"]) else f"  {100 * end['time_diff']:+.1f} %"
-        right = max(start, float(end["seconds_max"]))
-        axes.text(right + 0.015 * far, row, f"{strategy}{change}", color=_dark(look), va="center", fontsize=7)
+            axes.annotate("", (at, row), (start, row), arrowprops=arrow)
+        axes.plot(at, row, marker=look.marker, color=look.color, ms=4)
+        change = "" if math.isnan(end["time_diff"]) else f"  {100 * end['time_diff']:+.1f} %"
+        beside = max(start, end["seconds_max"]) + 0.015 * far
+        axes.text(beside, row, f"{strategy}{change}", color=_dark(look), va="center", fontsize=7)
     axes.set_ylim(len(ends) - 0.4, -0.6)
     axes.set_xlim(0, far * 1.3)
     axes.set_yticks([])

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 # Okabe and Ito's palette (jfly.uni-koeln.de/color, 2008), darkened where a line would be too pale.
 BLACK, GREY, SKY, GREEN, BLUE, RED, ORANGE, PINK = (
     "#000000", "#7f7f7f", "#3a9bd6", "#009e73", "#0072b2", "#d55e00", "#c98500", "#b05c8e",
 )  # fmt: skip
 
-RC = {
+RC: Any = {
     "font.size": 8,
     "axes.labelsize": 8,
     "axes.titlesize": 9,

@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -141,19 +142,18 @@ def _job(run: RunDir, site: Site, max_parallel: int) -> dict[str, Any]:
     }
 
 
-class _on_cores:  # noqa: N801
+@contextmanager
+def _on_cores(slot: int, max_parallel: int) -> Iterator[None]:
     """What is started inside gets the slot's part of the cores; this process keeps its own."""
-
-    def __init__(self, slot: int, max_parallel: int) -> None:
-        self._all = cores()
-        share = max(1, len(self._all) // max_parallel)
-        first = slot * share % len(self._all)
-        self._part = self._all[first : first + share] if max_parallel > 1 else self._all
-
-    def __enter__(self) -> None:
-        if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, self._part)
-
-    def __exit__(self, *_: object) -> None:
-        if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, self._all)
+    every = cores()
+    share = max(1, len(every) // max_parallel)
+    first = slot * share % len(every)
+    part = every[first : first + share] if max_parallel > 1 else every
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    os.sched_setaffinity(0, part)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, every)

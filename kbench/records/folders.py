@@ -10,7 +10,10 @@ from typing import Any
 from kbench.errors import ResultsError
 from kbench.records import journal
 from kbench.records.schema import EpochRecord
+from kbench.spec.experiment import ExperimentSpec
+from kbench.spec.parse import parse
 from kbench.spec.run import RunSpec
+from kbench.spec.source import read_source
 
 
 @dataclass(frozen=True)
@@ -150,9 +153,18 @@ class ExperimentDir:
         return RunDir(self.path / "runs" / run_id)
 
     def all_runs(self) -> Iterator[RunDir]:
-        """The folders of all runs that have a spec, by name."""
-        for spec in sorted((self.path / "runs").glob("*/spec.json")):
-            yield RunDir(spec.parent)
+        """The folders of all runs that have a spec, in the order of the experiment's file."""
+        found = [RunDir(spec.parent) for spec in sorted((self.path / "runs").glob("*/spec.json"))]
+        order = self._order()
+        yield from sorted(found, key=lambda run: order.get(run.run_id.rpartition(".s")[0], len(order)))
+
+    def _order(self) -> dict[str, int]:
+        """The place of each ``pair.strategy`` in the experiment's file."""
+        if not self.source.exists():
+            return {}
+        spec = parse(ExperimentSpec, read_source(self.source))
+        named = [f"{pair.name}.{choice.label}" for pair in spec.pairs for choice in spec.strategies]
+        return {name: place for place, name in enumerate(named)}
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def summary(run: RunDir, state: str) -> dict[str, Any]:
         "n_refreshed": sum(r.n_refreshed for r in records),
         "hidden_mean": sum(r.n_hidden / r.n_samples for r in final) / len(final) if final else None,
         "hosts": ",".join(provenance.get("hosts", [])) or None,
-        "job_id": job.get("id"),
+        "job_id": None if job.get("id") is None else str(job["id"]),
         "started_at": _time(provenance.get("started_at")),
         "ended_at": _time(end.get("ended_at")),
         "error": run.failed.get("error"),

@@ -161,7 +161,9 @@ class ExperimentSpec(Spec):
                 found.append(problem(text, ("strategies", i), label))
         for i, pair in enumerate(self.pairs):
             if pair.name in [other.name for other in self.pairs[:i]]:
-                found.append(problem(f"a second pair {pair.name!r}; give it a name of its own", ("pairs", i), pair.name))
+                found.append(
+                    problem(f"a second pair {pair.name!r}; give it a name of its own", ("pairs", i), pair.name)
+                )
         if self.baseline not in labels:
             text = f"no strategy is labelled {self.baseline!r}{did_you_mean(self.baseline, labels)}"
             found.append(problem(text, ("baseline",), self.baseline))

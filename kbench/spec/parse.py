@@ -1,7 +1,6 @@
 """From a YAML document to a validated model; every mistake at once, each at its line."""
 
 import difflib
-import types
 import typing
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -89,7 +88,7 @@ def known_keys(model: Any, loc: Loc) -> list[str]:
 
 def _spec_in(annotation: Any) -> Any:
     """The spec inside tuple[X, ...], X | None or Annotated[X, ...]; else the annotation."""
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+    if not typing.get_args(annotation):
         return annotation
     inner = [_spec_in(arg) for arg in typing.get_args(annotation)]
     return next((a for a in inner if isinstance(a, type) and issubclass(a, BaseModel)), None)

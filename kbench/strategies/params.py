@@ -2,7 +2,6 @@
 
 import dataclasses
 import typing
-from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -11,16 +10,15 @@ from kbench.spec.parse import sentence
 from kbench.strategies.api import Strategy
 
 
-@cache
 def schema(cls: type[Strategy]) -> type[BaseModel]:
     """The parameters of a strategy as a pydantic model; its memory is left out."""
     hints = typing.get_type_hints(cls, include_extras=True)
+    own: Any = cls  # a dataclass, as every strategy is
     fields: dict[str, Any] = {}
-    if dataclasses.is_dataclass(cls):
-        for field in dataclasses.fields(cls):
-            if field.init:
-                default = ... if field.default is dataclasses.MISSING else field.default
-                fields[field.name] = (hints[field.name], default)
+    for field in dataclasses.fields(own):
+        if field.init:
+            default = ... if field.default is dataclasses.MISSING else field.default
+            fields[field.name] = (hints[field.name], default)
     return create_model(cls.__name__, __config__=ConfigDict(extra="forbid"), **fields)
 
 
