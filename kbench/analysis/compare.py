@@ -89,6 +89,7 @@ def compare(frames: Frames, *, baseline: str, targets: Sequence[float]) -> Compa
             continue
         partner = base.set_index("match_key").loc[matched["match_key"]].reset_index()
         rows.append(_row(frames, matched, partner, every, targets))
+    warnings += _too_good(rows)
     return Comparison(experiment=frames.name, baseline=baseline, rows=tuple(rows), warnings=tuple(warnings))
 
 
@@ -145,6 +146,16 @@ def _reach(pairs: Sequence[tuple[Curve, Curve]], target: float, *, is_baseline: 
         speedup, bounds = ratio_and_interval([b / a for a, b in zip(ours, theirs, strict=True)])
     seconds = fmean(ours) if all_ours else None
     return Reach(target=target, reached=len(ours), seconds=seconds, speedup=speedup, speedup_ci=bounds)
+
+
+def _too_good(rows: Sequence[Row]) -> Iterator[str]:
+    """Savings that the samples cannot explain, beyond what chance does."""
+    for row in rows:
+        if row.time_ceiling is not None and row.time_diff_ci and row.time_diff_ci[1] < row.time_ceiling:
+            yield (
+                f"{row.pair} / {row.strategy}: its time changed by {100 * row.time_diff_ci[1]:+.1f} % or less, but its "
+                f"samples explain {100 * row.time_ceiling:+.1f} %: its steps were cheaper than the baseline's; do not believe it"
+            )
 
 
 def _warnings(frames: Frames, baseline: str) -> Iterator[str]:

@@ -13,12 +13,13 @@ def mean_and_interval(values: Sequence[float]) -> tuple[float, Bounds]:
     """The mean of paired values and a 95 % interval of it.
 
     Three and more: Student's t, exact for normal differences however few.  Two: their range, as
-    t with one degree of freedom says nothing.  One: None.
+    t with one degree of freedom says nothing.  One, or several without any spread: None, as
+    nothing is known of the spread.
     """
     mean = fmean(values)
-    if len(values) < 2:
+    if len(set(values)) < 2:
         return mean, None
-    if len(values) == 2 or not any(v != values[0] for v in values):
+    if len(values) == 2:
         return mean, (min(values), max(values))
     half = float(stats.t.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
     return mean, (mean - half, mean + half)

@@ -1,6 +1,5 @@
 """What the names in an experiment stand for: the registries, as specs ask for them."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from kbench.errors import ConfigError
@@ -30,24 +29,24 @@ class Known:
 
         return resolve(strategy_class(name), params)
 
-    def pair_problems(self, model: str, dataset: str, recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """What is wrong with a pair: (dotted key, sentence)."""
+    def pair_problems(self, model: Any, dataset: Any, recipe: Any) -> list[tuple[str, str]]:
+        """What is wrong with a pair as it is written, whatever it is: (dotted key, sentence)."""
         found = []
-        if not _is_model(model):
+        if isinstance(model, str) and not _is_model(model):
             found.append(("model", f"unknown model {model!r}{did_you_mean(model, [*MODELS, TIMM + 'NAME'])}"))
+        if not isinstance(dataset, str):
+            return found
         card = DATASETS.get(dataset)
         if card is None:
             return [*found, ("dataset", f"unknown data set {dataset!r}{did_you_mean(dataset, DATASETS)}")]
-        if recipe["global_batch"] > card.n_train:
-            found.append(
-                (
-                    "recipe.global_batch",
-                    f"must be at most the {card.n_train} training samples of {dataset}, got {recipe['global_batch']}",
-                )
-            )
-        if recipe["augment"] not in card.augments:
-            options = ", ".join(card.augments)
-            found.append(("recipe.augment", f"must be one of {options} for {dataset}, got {recipe['augment']!r}"))
+        written = recipe if isinstance(recipe, dict) else {}
+        batch, augment = written.get("global_batch"), written.get("augment", "none")
+        if isinstance(batch, int) and batch > card.n_train:
+            text = f"must be at most the {card.n_train} training samples of {dataset}, got {batch}"
+            found.append(("recipe.global_batch", text))
+        if augment not in card.augments:
+            text = f"must be one of {', '.join(card.augments)} for {dataset}, got {augment!r}"
+            found.append(("recipe.augment", text))
         return found
 
 

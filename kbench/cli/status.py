@@ -75,7 +75,7 @@ def _told(runs: "list[RunDir]", found: "list[State]") -> str:
 
 
 def logs(
-    run: Annotated[str, typer.Argument(help="Any part of a run's id that fits one run.")],
+    run: Annotated[str, typer.Argument(help="Any part of experiment/run_id that fits one run.")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
     results: Results = RESULTS,
     debug: Debug = False,
@@ -133,15 +133,15 @@ def _signal(pid: int, host: str, folder: "ExperimentDir", *, group: bool = False
 
 
 def _one_run(part: str, results: "Results") -> "RunDir":
+    """The run whose ``experiment/run_id`` has ``part`` in it; raises ResultsError unless it is one."""
     from kbench.errors import ResultsError
     from kbench.records.folders import RunDir
 
-    found = [RunDir(spec.parent) for spec in sorted(results.glob("*/runs/*/spec.json")) if part in spec.parent.name]
+    every = {f"{spec.parts[-4]}/{spec.parts[-2]}": RunDir(spec.parent) for spec in results.glob("*/runs/*/spec.json")}
+    found = {name: run for name, run in sorted(every.items()) if part in name}
     if not found:
-        raise ResultsError(f"{results}: no run has {part!r} in its id", hint="kbench status lists the runs")
+        raise ResultsError(f"{results}: no run has {part!r} in its name", hint="kbench status lists the runs")
     if len(found) > 1:
-        names = ", ".join(run.run_id for run in found[:4])
-        raise ResultsError(
-            f"{part!r} fits {len(found)} runs: {names}{', ...' if len(found) > 4 else ''}", hint="give more of the id"
-        )
-    return found[0]
+        some = ", ".join(list(found)[:4]) + (", ..." if len(found) > 4 else "")
+        raise ResultsError(f"{part!r} fits {len(found)} runs: {some}", hint="give more of the name")
+    return next(iter(found.values()))

@@ -89,13 +89,12 @@ def _in_touch(rank: int, doing: str) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise lost_contact(rank, doing, error) from error
+        raise lost_contact(rank, doing) from error
 
 
-def lost_contact(rank: int, doing: str, error: BaseException) -> RankError:
+def lost_contact(rank: int, doing: str) -> RankError:
     """The error of a rank whose peer went away."""
-    said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return RankError(
-        f"rank {rank} lost contact with another rank while {doing}: {said}",
-        hint="another rank ended first; its own words are in stderr.log",
+        f"rank {rank} lost contact with another rank while {doing}",
+        hint="another rank ended first, perhaps killed for want of memory; stderr.log holds its last words",
     )

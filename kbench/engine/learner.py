@@ -97,7 +97,7 @@ class Learner:
             loss.backward()  # type: ignore[no-untyped-call]
         except RuntimeError as error:
             if "onnection" in str(error) or "timed out" in str(error).lower():
-                raise lost_contact(self._rank, "averaging gradients", error) from error
+                raise lost_contact(self._rank, "averaging gradients") from error
             raise
 
     def _autocast(self) -> torch.autocast:

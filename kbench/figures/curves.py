@@ -17,6 +17,7 @@ from kbench.analysis.curve import Curve
 from kbench.figures.style import RC, Look, looks
 
 ENDS = ("seconds", "seconds_min", "seconds_max", "acc", "time_diff")
+SHOWN_POINTS = 10  # of accuracy, below the end of the worst curve
 PANEL_IN = (4.6, 4.2)  # width and height of a panel [inch]
 
 
@@ -73,7 +74,7 @@ def accuracy_by_epoch(data: pd.DataFrame) -> Figure:
             top.set_xlabel("epochs trained")
             top.xaxis.set_major_locator(MaxNLocator(integer=True))
         columns[0][0].set_ylabel("top-1 accuracy [%]")
-        columns[-1][0].legend(loc="lower right", frameon=False, ncols=2, handlelength=3)
+        columns[-1][0].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, handlelength=3.5)
         return figure
 
 
@@ -115,9 +116,9 @@ def _marks(n: int, every: int) -> list[int]:
 
 
 def _floor(data: pd.DataFrame) -> float:
-    """Show accuracies from where the slowest mean curve is after a sixth of its epochs."""
-    lows = [own["acc"].iloc[len(own) // 6] for _, own in data.groupby("strategy")]
-    return float(np.floor(100 * min(lows)))
+    """Show the last ten points below the worst end: where curves part; the data beside it has all."""
+    ends = [100 * own["acc"].iloc[-1] for _, own in data.groupby("strategy")]
+    return float(max(0, np.floor(min(ends) - SHOWN_POINTS)))
 
 
 def _ends(axes: Axes, top: Axes, data: pd.DataFrame, baseline: str) -> None:

@@ -1,12 +1,13 @@
 """What is compared: pairs of model and data set, strategies, seeds.  No machine is named here."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, Protocol, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import InitErrorDetails
 
-from kbench.spec.parse import Spec, did_you_mean, findings, problem
+from kbench.spec.parse import Spec, all_at_once, did_you_mean, findings, problem
 from kbench.spec.ranges import (
     Count,
     Flag,
@@ -29,8 +30,17 @@ class Catalogue(Protocol):
     def strategy_params(self, name: str, params: dict[str, Any]) -> dict[str, Any]:
         """The parameters with every default written out."""
 
-    def pair_problems(self, model: str, dataset: str, recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """What is wrong with a pair: (dotted key, sentence)."""
+    def pair_problems(self, model: Any, dataset: Any, recipe: Any) -> list[tuple[str, str]]:
+        """What is wrong with a pair as it is written, whatever it is: (dotted key, sentence)."""
+
+
+def _not_empty(raw: Any) -> Any:
+    if raw == []:
+        raise ValueError("must not be empty")
+    return raw
+
+
+NotEmpty = BeforeValidator(_not_empty)
 
 
 class Recipe(Spec):
@@ -78,22 +88,26 @@ class Pair(Spec):
     dataset: Annotated[str, Field(strict=True)]
     recipe: Recipe
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _named(cls, raw: Any) -> Any:
-        if isinstance(raw, dict) and "name" not in raw and {"model", "dataset"} <= raw.keys():
-            name = re.sub(r"[^A-Za-z0-9_]+", "-", f"{raw['model']}-{raw['dataset']}").strip("-")
-            return raw | {"name": name[:60]}
-        return raw
-
-    @model_validator(mode="after")
-    def _known(self, info: ValidationInfo) -> Self:
+    def _known(cls, raw: Any, handler: Callable[[Any], Self], info: ValidationInfo) -> Self:
+        if not isinstance(raw, dict):
+            return handler(raw)
+        found = []
         if info.context is not None:
             catalogue: Catalogue = info.context
-            found = catalogue.pair_problems(self.model, self.dataset, self.recipe.model_dump())
-            if found:
-                raise findings([problem(text, tuple(key.split(".")), None) for key, text in found])
-        return self
+            told = catalogue.pair_problems(raw.get("model"), raw.get("dataset"), raw.get("recipe"))
+            found = [problem(text, tuple(key.split(".")), None) for key, text in told]
+        name = pair_name(raw)
+        return all_at_once(cls, raw if name is None else {"name": name, **raw}, handler, found)
+
+
+def pair_name(raw: Any) -> str | None:
+    """The name that a pair has or gets; None where it cannot have any."""
+    if not isinstance(raw, dict) or not {"model", "dataset"} <= raw.keys():
+        return None
+    made = re.sub(r"[^A-Za-z0-9_]+", "-", f"{raw['model']}-{raw['dataset']}").strip("-")
+    return str(raw.get("name", made[:60]))
 
 
 class Choice(Spec):
@@ -123,8 +137,17 @@ class Choice(Spec):
             raise findings([problem(found, (name,), params)])
         if info.context is not None:
             params = _checked(info.context, str(name), params)
-        label = raw.get("label", re.sub(r"[^A-Za-z0-9_-]+", "-", str(name)).strip("-"))
-        return {"label": label, "name": str(name), "params": params}
+        return {"label": label_of(raw), "name": str(name), "params": params}
+
+
+def label_of(raw: Any) -> str | None:
+    """The label that a strategy's entry has or gets; None where it cannot have any."""
+    if isinstance(raw, str):
+        raw = {raw: {}}
+    if not isinstance(raw, dict) or not raw:
+        return None
+    name = next((key for key in raw if key != "label"), "")
+    return str(raw.get("label", re.sub(r"[^A-Za-z0-9_-]+", "-", str(name)).strip("-")))
 
 
 def _checked(catalogue: Catalogue, name: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -138,9 +161,9 @@ class ExperimentSpec(Spec):
     """Everything that is scientific about a comparison."""
 
     name: Name
-    pairs: Annotated[tuple[Pair, ...], Field(min_length=1)]
-    strategies: Annotated[tuple[Choice, ...], Field(min_length=1)]
-    seeds: Annotated[tuple[Natural, ...], Field(min_length=1)] = (0, 1, 2)
+    pairs: Annotated[tuple[Pair, ...], NotEmpty]
+    strategies: Annotated[tuple[Choice, ...], NotEmpty]
+    seeds: Annotated[tuple[Natural, ...], NotEmpty] = (0, 1, 2)
     baseline: Name = "baseline"  # the label that the others are compared with
     targets: tuple[Share, ...] = ()  # accuracies [fraction] to reach
 
@@ -151,22 +174,29 @@ class ExperimentSpec(Spec):
             raise ValueError(f"must differ from one another, got {list(seeds)}")
         return seeds
 
-    @model_validator(mode="after")
-    def _unambiguous(self) -> Self:
-        labels = [choice.label for choice in self.strategies]
+    @model_validator(mode="wrap")
+    @classmethod
+    def _unambiguous(cls, raw: Any, handler: Callable[[Any], Self]) -> Self:
         found = []
-        for i, label in enumerate(labels):
-            if label in labels[:i]:
-                text = f"a second {label!r}; give it a label of its own: {{{self.strategies[i].name}: ..., label: ...}}"
-                found.append(problem(text, ("strategies", i), label))
-        for i, pair in enumerate(self.pairs):
-            if pair.name in [other.name for other in self.pairs[:i]]:
-                found.append(
-                    problem(f"a second pair {pair.name!r}; give it a name of its own", ("pairs", i), pair.name)
-                )
-        if self.baseline not in labels:
-            text = f"no strategy is labelled {self.baseline!r}{did_you_mean(self.baseline, labels)}"
-            found.append(problem(text, ("baseline",), self.baseline))
-        if found:
-            raise findings(found)
-        return self
+        if isinstance(raw, dict):
+            found += _repeated(raw, "pairs", pair_name, "pair", "name")
+            found += _repeated(raw, "strategies", label_of, "strategy", "label")
+            strategies = raw.get("strategies")
+            labels = [str(label_of(entry)) for entry in strategies] if isinstance(strategies, list) else []
+            baseline = str(raw.get("baseline", "baseline"))
+            if labels and baseline not in labels:
+                text = f"no strategy is labelled {baseline!r}{did_you_mean(baseline, labels)}"
+                found.append(problem(text, ("baseline",), baseline))
+        return all_at_once(cls, raw, handler, found)
+
+
+def _repeated(
+    raw: dict[str, Any], key: str, name_of: Callable[[Any], str | None], what: str, by: str
+) -> list[InitErrorDetails]:
+    entries = raw.get(key)
+    names = [name_of(entry) for entry in entries] if isinstance(entries, list) else []
+    return [
+        problem(f"a second {what} called {name!r}; give it a {by} of its own", (key, i), name)
+        for i, name in enumerate(names)
+        if name is not None and name in names[:i]
+    ]

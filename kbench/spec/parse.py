@@ -2,7 +2,7 @@
 
 import difflib
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -26,10 +26,26 @@ def parse(model: type[Model], source: Source, *, context: object = None) -> Mode
     try:
         return model.model_validate(source.tree, context=context)
     except ValidationError as error:
+        found = [(source.place(loc), loc, text) for loc, text in _restated(error, model)]
         raise ConfigError(
-            f"{source.place(e['loc'])}: {dotted(_parent(e))}: {sentence(e, known_keys(model, e['loc']))}"
-            for e in sorted(error.errors(), key=lambda e: _line(source.place(e["loc"])))
+            f"{place}: {dotted(loc)}: {text}" for place, loc, text in sorted(found, key=lambda f: _line(f[0]))
         ) from error
+
+
+def all_at_once(model: type[Model], raw: Any, handler: Callable[[Any], Model], found: list[InitErrorDetails]) -> Model:
+    """Validate ``raw`` with ``handler``; what was ``found`` before and what it finds are one report."""
+    try:
+        made = handler(raw)
+    except ValidationError as error:
+        raise findings(found + [problem(text, loc, None) for loc, text in _restated(error, model)]) from None
+    if found:
+        raise findings(found)
+    return made
+
+
+def _restated(error: ValidationError, model: type[BaseModel]) -> list[tuple[Loc, str]]:
+    """Each finding in our words, at the place where a user would mend it."""
+    return [(_spot(e), sentence(e, known_keys(model, e["loc"]))) for e in error.errors()]
 
 
 def sentence(error: ErrorDetails, known: Iterable[str] = ()) -> str:
@@ -52,7 +68,12 @@ def sentence(error: ErrorDetails, known: Iterable[str] = ()) -> str:
             )
         case "string_pattern_mismatch":
             return f"must be letters, digits, - and _ only, got {error['input']!r}"
-    said = error["msg"].replace("Input should be", "must be").replace("a valid", "a")
+    said = (
+        error["msg"]
+        .replace("Input should be", "must be")
+        .replace("a valid integer", "an integer")
+        .replace("a valid", "a")
+    )
     return f"{said[0].lower()}{said[1:]}, got {error['input']!r}"
 
 
@@ -94,10 +115,9 @@ def _spec_in(annotation: Any) -> Any:
     return next((a for a in inner if isinstance(a, type) and issubclass(a, BaseModel)), None)
 
 
-def _parent(error: ErrorDetails) -> Loc:
-    """A missing or unknown key is reported at the mapping that lacks or holds it."""
-    at_parent = error["type"] in {"missing", "extra_forbidden"}
-    return error["loc"][:-1] if at_parent else error["loc"]
+def _spot(error: ErrorDetails) -> Loc:
+    """A missing key is reported at the mapping that lacks it, all else where it stands."""
+    return error["loc"][:-1] if error["type"] == "missing" else error["loc"]
 
 
 def _line(place: str) -> tuple[str, int]:
