@@ -153,8 +153,9 @@ def _too_good(rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
         if row.time_ceiling is not None and row.time_diff_ci and row.time_diff_ci[1] < row.time_ceiling:
             yield (
-                f"{row.pair} / {row.strategy}: its time changed by {100 * row.time_diff_ci[1]:+.1f} % or less, but its "
-                f"samples explain {100 * row.time_ceiling:+.1f} %: its steps were cheaper than the baseline's; do not believe it"
+                f"{row.pair} / {row.strategy}: its time changed by {100 * row.time_diff_ci[1]:+.1f} % or less, "
+                f"its samples explain {100 * row.time_ceiling:+.1f} %; its steps were cheaper than the "
+                "baseline's: do not believe it"
             )
 
 

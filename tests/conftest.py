@@ -1,0 +1,73 @@
+"""What several tests stand on: a command line in a clean room, and one small finished experiment."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kbench.spec.experiment import Choice, Pair
+from kbench.spec.run import RunSpec
+
+NOISE = ("KBENCH_RESULTS", "FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "NO_COLOR")
+STARTERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "OMPI_", "PMI_", "SLURM_")
+
+Kbench = Callable[..., subprocess.CompletedProcess[str]]
+
+SMALL = """\
+name: small
+pairs:
+  - model: digits-cnn
+    dataset: digits
+    recipe: {epochs: 3, global_batch: 48, lr: 0.05, schedule: cosine, augment: shift}
+strategies:
+  - baseline
+  - random: {fraction: 0.3}
+  - kakurenbo: {fraction: 0.3, milestones: [2], shares: [1.0, 0.5]}
+seeds: [0, 1]
+targets: [0.5, 1.0]
+"""
+
+
+@pytest.fixture(scope="session")
+def clean_env() -> dict[str, str]:
+    """The environment of a newcomer: nothing of kbench, of colours or of ranks is set."""
+    return {k: v for k, v in os.environ.items() if k not in NOISE and not k.startswith(STARTERS)}
+
+
+@pytest.fixture
+def kbench(tmp_path: Path, clean_env: dict[str, str]) -> Kbench:
+    """Run the command line in an empty folder: ``kbench("run", "small.yaml")``."""
+
+    def call(*words: str, env: dict[str, str] | None = None, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "kbench", *words]
+        return subprocess.run(command, cwd=cwd, env=clean_env | (env or {}), capture_output=True, text=True, timeout=300)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def small_folder(tmp_path_factory: pytest.TempPathFactory, clean_env: dict[str, str]) -> Path:
+    """A folder in which ``kbench run small.yaml`` has ended: small.yaml and results/small/.  Read only."""
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "small.yaml").write_text(SMALL)
+    command = [sys.executable, "-m", "kbench", "run", "small.yaml", "--quiet"]
+    done = subprocess.run(command, cwd=folder, env=clean_env, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def pair() -> Pair:
+    """The digits and their network, three epochs."""
+    recipe = {"epochs": 3, "global_batch": 48, "lr": 0.05, "schedule": "cosine", "augment": "shift"}
+    return Pair.model_validate({"model": "digits-cnn", "dataset": "digits", "recipe": recipe})
+
+
+@pytest.fixture
+def run_spec(pair: Pair) -> RunSpec:
+    """A baseline run of that pair."""
+    choice = Choice(label="baseline", name="baseline")
+    return RunSpec(experiment="small", pair=pair, strategy=choice, seed=0, ranks=1)
