@@ -31,6 +31,14 @@ targets: [0.5, 1.0]
 """
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Several tests may share the cores; threads that wait for one another would crawl."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def clean_env() -> dict[str, str]:
     """The environment of a newcomer: nothing of kbench, of colours or of ranks is set."""
@@ -43,7 +51,9 @@ def kbench(tmp_path: Path, clean_env: dict[str, str]) -> Kbench:
 
     def call(*words: str, env: dict[str, str] | None = None, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "kbench", *words]
-        return subprocess.run(command, cwd=cwd, env=clean_env | (env or {}), capture_output=True, text=True, timeout=300)
+        return subprocess.run(
+            command, cwd=cwd, env=clean_env | (env or {}), capture_output=True, text=True, timeout=300
+        )
 
     return call
 
@@ -53,7 +63,7 @@ def small_folder(tmp_path_factory: pytest.TempPathFactory, clean_env: dict[str, 
     """A folder in which ``kbench run small.yaml`` has ended: small.yaml and results/small/.  Read only."""
     folder = tmp_path_factory.mktemp("small")
     (folder / "small.yaml").write_text(SMALL)
-    command = [sys.executable, "-m", "kbench", "run", "small.yaml", "--quiet"]
+    command = [sys.executable, "-m", "kbench", "run", "small.yaml", "--quiet", "--set", "threads_per_rank=1"]
     done = subprocess.run(command, cwd=folder, env=clean_env, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return folder

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -69,7 +68,7 @@ def run(
     if wait:
         start(asked, there, runs, retry=retry, max_parallel=max_parallel, quiet=quiet)
     else:
-        detach(asked, quiet=quiet)
+        detach(asked, as_json=as_json, quiet=quiet)
         return
     report(asked, runs, as_json=as_json, quiet=quiet)
 
@@ -167,10 +166,14 @@ def launcher_named(name: str) -> str:
     return name
 
 
-def detach(asked: "Asked", *, quiet: bool) -> None:
+def detach(asked: "Asked", *, as_json: bool, quiet: bool) -> None:
     """Let another process do the same and stay; this one is done."""
+    from kbench.launch.front import only_front
+
+    with only_front(asked.folder):
+        pass  # nobody else is at work here
     words = [word for word in sys.argv[1:] if word not in ("--no-wait", "--json")]
-    log: Path = asked.folder.path / "front.log"
+    log = asked.folder.path / "front.log"
     with log.open("ab") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "kbench", *words, "--wait"],
@@ -179,7 +182,10 @@ def detach(asked: "Asked", *, quiet: bool) -> None:
             stderr=out,
             start_new_session=True,
         )
-    put(f"process {process.pid} starts the runs and writes {log}")
+    if as_json:
+        put_json({"schema": 1, "experiment": asked.spec.name, "process": process.pid, "log": str(log)})
+    else:
+        put(f"process {process.pid} starts the runs and writes {log}")
     say(f"follow them with kbench status {asked.spec.name}, end them with kbench cancel", quiet=quiet)
 
 
