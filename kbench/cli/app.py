@@ -14,7 +14,7 @@ from kbench.cli.lists import list_names
 from kbench.cli.plot import plot
 from kbench.cli.run import run
 from kbench.cli.status import cancel, logs, status
-from kbench.errors import KBenchError
+from kbench.errors import KBenchError, ResultsError
 
 app = typer.Typer(
     name="kbench",
@@ -59,3 +59,8 @@ def main() -> None:
         if error.hint:
             print(f"hint: {error.hint}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:  # a full disk, a file system that went away
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        print(f"error: {error.filename or 'file system'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(ResultsError.exit_code)

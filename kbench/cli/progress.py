@@ -20,24 +20,27 @@ class Lines:
     """Says on stderr how each run ended, once; for pipes and log files."""
 
     def __init__(self, folder: ExperimentDir, runs: Sequence[RunDir], *, quiet: bool) -> None:
-        self._folder, self._runs, self._quiet = folder, list(runs), quiet
-        self._told: set[str] = {r.run_id for r, s in zip(runs, states(folder, runs), strict=True) if s in OVER}
+        self._folder, self._quiet, self._n, self._looked = folder, quiet, len(runs), 0.0
+        self._open = [run for run, state in zip(runs, states(folder, runs), strict=True) if state not in OVER]
 
     def __enter__(self) -> "Lines":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.tick()
+        self._look()
 
     def tick(self) -> None:
-        """Report what has ended since the last time."""
-        for run in self._runs:
-            if run.run_id not in self._told and (run.done or run.failed):
-                self._told.add(run.run_id)
-                say(
-                    f"[{len(self._told)}/{len(self._runs)}] {line(run, states(self._folder, [run])[0])}",
-                    quiet=self._quiet,
-                )
+        """Look about once a second what has ended."""
+        if time.monotonic() - self._looked >= REDRAW_S:
+            self._look()
+            self._looked = time.monotonic()
+
+    def _look(self) -> None:
+        found = states(self._folder, self._open)
+        for run, state in list(zip(self._open, found, strict=True)):
+            if state in OVER:
+                self._open.remove(run)
+                say(f"[{self._n - len(self._open)}/{self._n}] {line(run, state)}", quiet=self._quiet)
 
 
 class Live:
@@ -49,6 +52,7 @@ class Live:
 
         self._folder, self._runs, self._drawn, self._began = folder, list(runs), 0.0, time.monotonic()
         self._specs = {run.run_id: run.spec for run in runs}
+        self._over: dict[str, str] = {}  # what stands in the cells of runs that have ended
         self._live = RichLive(console=Console(stderr=True), auto_refresh=False)
 
     def __enter__(self) -> "Live":
@@ -65,27 +69,33 @@ class Live:
             self._live.update(self._table(), refresh=True)
             self._drawn = time.monotonic()
 
+    def _cells(self) -> dict[str, str]:
+        """What is to be seen of each run, by run id; runs that have ended are not read again."""
+        left = [run for run in self._runs if run.run_id not in self._over]
+        seen = dict(self._over)
+        for run, state in zip(left, states(self._folder, left), strict=True):
+            seen[run.run_id] = cell(run, state)
+            if state in OVER:
+                self._over[run.run_id] = seen[run.run_id]
+        return seen
+
     def _table(self) -> "Table":
         from rich import box
         from rich.table import Table
 
-        found = dict(zip((run.run_id for run in self._runs), states(self._folder, self._runs), strict=True))
+        cells = self._cells()
         seeds = sorted({spec.seed for spec in self._specs.values()})
-        over = sum(state in OVER for state in found.values())
         minutes, seconds = divmod(int(time.monotonic() - self._began), 60)
-        caption = f"{over} of {len(found)} runs ended, {minutes}:{seconds:02d} gone"
+        caption = f"{len(self._over)} of {len(self._runs)} runs ended, {minutes}:{seconds:02d} gone"
         table = Table(title=self._folder.path.name, caption=caption, box=box.SIMPLE_HEAD)
         table.add_column("pair / strategy")
         for seed in seeds:
             table.add_column(f"seed {seed}")
         rows: dict[tuple[str, str], dict[int, str]] = {}
-        for run in self._runs:
-            spec = self._specs[run.run_id]
-            row = rows.setdefault((spec.pair.name, spec.strategy.label), {})
-            row[spec.seed] = cell(run, found[run.run_id])
-        one_pair = len({pair for pair, _ in rows}) == 1
-        for (pair, strategy), cells in rows.items():
-            table.add_row(strategy if one_pair else f"{pair} / {strategy}", *(cells.get(s, "") for s in seeds))
+        for run_id, spec in self._specs.items():
+            rows.setdefault((spec.pair.name, spec.strategy.label), {})[spec.seed] = cells[run_id]
+        for (pair, strategy), row in rows.items():
+            table.add_row(f"{pair} / {strategy}", *(row.get(seed, "") for seed in seeds))
         return table
 
 

@@ -54,7 +54,7 @@ def run(
     """Train what is missing of an experiment (default: quick), one line per run."""
     from kbench.cli.asked import read
     from kbench.cli.check import show
-    from kbench.launch.local import resolved
+    from kbench.launch.local import resolved, script
     from kbench.records import claim
 
     asked = read(experiment, results=results, settings=settings, site=site, only=only)
@@ -63,6 +63,7 @@ def run(
     if dry_run:
         show(asked, there, as_json=as_json)
         return
+    script(asked.run_dir(asked.runs[0]), there)  # a template that cannot be filled is found before anything starts
     claim.take(asked.folder, asked.runs, asked.as_written)
     runs = [asked.run_dir(spec) for spec in asked.runs]
     if wait:
@@ -90,17 +91,17 @@ def start(
         if not missing and not adopted:
             return
         queue = shuffled(missing, folder, max_parallel=max_parallel)
-        children = Children(site, max_parallel=max_parallel, epochs=epochs_of(asked))
         live = on_terminal(sys.stderr) and not quiet
         say(f"{len(queue)} of {len(runs)} runs to start, with {site.launcher}", quiet=quiet)
-        with _signals_as_interrupts(), Live(folder, runs) if live else Lines(folder, runs, quiet=quiet) as watch:
-            try:
+        watch = Live(folder, runs) if live else Lines(folder, runs, quiet=quiet)
+        children = Children(site, max_parallel=max_parallel, epochs=epochs_of(asked))
+        try:
+            with _signals_as_interrupts(), watch, children:
                 children.work_through(queue, adopted, watch.tick)
-            except KeyboardInterrupt:
-                children.stop()
-                left = sum(state_of(run) is not State.DONE for run in runs)
-                say(f"interrupted; {left} of {len(runs)} runs are left, kbench run starts them", quiet=quiet)
-                raise typer.Exit(130) from None
+        except KeyboardInterrupt:
+            left = sum(state_of(run) is not State.DONE for run in runs)
+            say(f"interrupted; {left} of {len(runs)} runs are left, kbench run starts them", quiet=quiet)
+            raise typer.Exit(130) from None
 
 
 def report(asked: "Asked", runs: "Sequence[RunDir]", *, as_json: bool, quiet: bool) -> None:

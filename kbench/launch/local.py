@@ -77,12 +77,18 @@ def script(run: RunDir, site: Site) -> str:
 
 
 class Children:
-    """The runs that this process has started and must not leave behind."""
+    """The runs that this process has started; leaving the ``with`` block ends those that still run."""
 
     def __init__(self, site: Site, *, max_parallel: int, epochs: Mapping[str, int]) -> None:
         self.site, self.max_parallel = site, max_parallel
         self._epochs = epochs  # that each run will take, by run id
         self._running: dict[int, tuple[RunDir, subprocess.Popen[bytes]]] = {}  # by slot
+
+    def __enter__(self) -> "Children":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def work_through(self, queue: Sequence[RunDir], adopted: Sequence[RunDir], tick: Callable[[], None]) -> None:
         """Run all of ``queue`` in its order, at most ``max_parallel`` at a time.
