@@ -29,7 +29,18 @@ class Asked:
     folder: ExperimentDir
 
     def run_dir(self, run: RunSpec) -> RunDir:
+        """Where a run's files lie."""
         return self.folder.run(run.run_id)
+
+    def epochs(self) -> dict[str, int]:
+        """How many epochs each run will take over all its phases, by run id."""
+        from kbench.strategies import load
+
+        found = {}
+        for spec in self.runs:
+            phases = load(spec.strategy.name, spec.strategy.params).phases(spec.pair.recipe.epochs)
+            found[spec.run_id] = sum(phase.epochs for phase in phases)
+        return found
 
 
 def read(name: str, *, results: Path, settings: Sequence[str] = (), site: str = "", only: Sequence[str] = ()) -> Asked:

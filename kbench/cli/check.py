@@ -37,12 +37,11 @@ def check(
 ) -> None:
     """Find every mistake in an experiment, list its runs and a job script; start nothing."""
     from kbench.cli.asked import read
-    from kbench.cli.run import launcher_named
     from kbench.launch.local import resolved
     from kbench.records import claim
 
     asked = read(experiment, results=results, settings=settings, site=site, only=only)
-    there = resolved(asked.site, launcher=launcher_named(launcher), max_parallel=max_parallel)
+    there = resolved(asked.site, launcher=launcher, max_parallel=max_parallel)
     claim.check(asked.folder, asked.runs)
     show(asked, there, as_json=as_json)
 

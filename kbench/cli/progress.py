@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kbench.cli.options import say
 from kbench.launch.front import states
@@ -121,3 +121,18 @@ def line(run: RunDir, state: State) -> str:
     if run.failed:
         words.append(str(run.failed.get("error")))
     return "  ".join(words)
+
+
+def row(run: RunDir, state: str) -> dict[str, Any]:
+    """A run for a program."""
+    records = run.epochs()
+    return {
+        "run_id": run.run_id,
+        "state": state,
+        "epochs_done": len(records),
+        "epochs": run.job.get("epochs"),
+        "final_acc1": records[-1].val_acc1 if records else None,
+        "elapsed_s": records[-1].elapsed_s if records else None,
+        "error": run.failed.get("error"),
+        "folder": str(run.path),
+    }

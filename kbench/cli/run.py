@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -58,7 +58,7 @@ def run(
     from kbench.records import claim
 
     asked = read(experiment, results=results, settings=settings, site=site, only=only)
-    there = resolved(asked.site, launcher=launcher_named(launcher), max_parallel=max_parallel)
+    there = resolved(asked.site, launcher=launcher, max_parallel=max_parallel)
     claim.check(asked.folder, asked.runs)
     if dry_run:
         show(asked, there, as_json=as_json)
@@ -94,7 +94,7 @@ def start(
         live = on_terminal(sys.stderr) and not quiet
         say(f"{len(queue)} of {len(runs)} runs to start, with {site.launcher}", quiet=quiet)
         watch = Live(folder, runs) if live else Lines(folder, runs, quiet=quiet)
-        children = Children(site, max_parallel=max_parallel, epochs=epochs_of(asked))
+        children = Children(site, max_parallel=max_parallel, epochs=asked.epochs())
         try:
             with _signals_as_interrupts(), watch, children:
                 children.work_through(queue, adopted, watch.tick)
@@ -106,7 +106,7 @@ def start(
 
 def report(asked: "Asked", runs: "Sequence[RunDir]", *, as_json: bool, quiet: bool) -> None:
     """Gather, print a line per run, and fail when a run has failed."""
-    from kbench.cli.progress import line
+    from kbench.cli.progress import line, row
     from kbench.errors import RunError
     from kbench.launch.state import State, state_of
     from kbench.records.store import gather
@@ -128,43 +128,6 @@ def report(asked: "Asked", runs: "Sequence[RunDir]", *, as_json: bool, quiet: bo
             hint=f"kbench logs {first.run_id} shows what it printed; kbench run --retry starts failed runs again",
         )
     say(f"all {len(runs)} runs done; see kbench compare {asked.spec.name}, kbench plot {asked.spec.name}", quiet=quiet)
-
-
-def row(run: "RunDir", state: str) -> dict[str, Any]:
-    """A run for a program."""
-    records = run.epochs()
-    return {
-        "run_id": run.run_id,
-        "state": state,
-        "epochs_done": len(records),
-        "epochs": run.job.get("epochs"),
-        "final_acc1": records[-1].val_acc1 if records else None,
-        "elapsed_s": records[-1].elapsed_s if records else None,
-        "error": run.failed.get("error"),
-        "folder": str(run.path),
-    }
-
-
-def epochs_of(asked: "Asked") -> dict[str, int]:
-    """How many epochs each run will take, over all its phases."""
-    from kbench.strategies import load
-
-    found = {}
-    for spec in asked.runs:
-        phases = load(spec.strategy.name, spec.strategy.params).phases(spec.pair.recipe.epochs)
-        found[spec.run_id] = sum(phase.epochs for phase in phases)
-    return found
-
-
-def launcher_named(name: str) -> str:
-    """Check a launcher's name; raises ConfigError."""
-    from kbench.errors import ConfigError
-    from kbench.spec.parse import did_you_mean
-
-    launchers = ("auto", "local", "mpirun")
-    if name not in launchers:
-        raise ConfigError(f"--launcher: unknown launcher {name!r}{did_you_mean(name, launchers)}")
-    return name
 
 
 def detach(asked: "Asked", *, as_json: bool, quiet: bool) -> None:

@@ -38,7 +38,7 @@ def status(
 ) -> None:
     """Tell where each run stands: state, epoch, accuracy, time used and left."""
     from kbench.cli.asked import folder_of
-    from kbench.cli.run import row
+    from kbench.cli.progress import row
     from kbench.launch.front import states
     from kbench.launch.state import State
 

@@ -17,10 +17,12 @@ from kbench.errors import ConfigError, LaunchError
 from kbench.launch.state import State, state_of
 from kbench.launch.template import render
 from kbench.records.folders import RunDir
+from kbench.spec.parse import did_you_mean
 from kbench.spec.shelf import find
 from kbench.spec.site import Site
 
 POLL_S = 0.2
+LAUNCHERS = ("auto", "local", "mpirun")
 
 
 def cores() -> list[int]:
@@ -35,6 +37,8 @@ def resolved(site: Site, *, launcher: str, max_parallel: int) -> Site:
 
     Raises ConfigError or LaunchError when this machine cannot do what the site asks.
     """
+    if launcher not in LAUNCHERS:
+        raise ConfigError(f"--launcher: unknown launcher {launcher!r}{did_you_mean(launcher, LAUNCHERS)}")
     mpirun = find_mpirun(site.mpirun)
     chosen = site.launcher if launcher == "auto" else launcher
     if chosen == "auto":

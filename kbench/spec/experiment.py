@@ -182,7 +182,7 @@ class ExperimentSpec(Spec):
             found += _repeated(raw, "pairs", pair_name, "pair", "name")
             found += _repeated(raw, "strategies", label_of, "strategy", "label")
             strategies = raw.get("strategies")
-            labels = [str(label_of(entry)) for entry in strategies] if isinstance(strategies, list) else []
+            labels = [label for label in map(label_of, strategies if isinstance(strategies, list) else []) if label]
             baseline = str(raw.get("baseline", "baseline"))
             if labels and baseline not in labels:
                 text = f"no strategy is labelled {baseline!r}{did_you_mean(baseline, labels)}"

@@ -72,6 +72,7 @@ def sentence(error: ErrorDetails, known: Iterable[str] = ()) -> str:
         error["msg"]
         .replace("Input should be", "must be")
         .replace("a valid integer", "an integer")
+        .replace("a valid tuple", "a list")
         .replace("a valid", "a")
     )
     return f"{said[0].lower()}{said[1:]}, got {error['input']!r}"
@@ -79,7 +80,7 @@ def sentence(error: ErrorDetails, known: Iterable[str] = ()) -> str:
 
 def did_you_mean(word: str, known: Iterable[str], *, strict: bool = False) -> str:
     """Return "; did you mean 'x'?" or, unless ``strict``, the list of what is known, or nothing."""
-    known = sorted(known)
+    known = sorted(set(known))
     near = difflib.get_close_matches(word, known, n=1)
     if near:
         return f"; did you mean {near[0]!r}?"

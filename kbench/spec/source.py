@@ -57,6 +57,7 @@ class Source:
                     f"--set {key}: leads nowhere in {self.name}",
                     hint="the path is dotted, list items are numbered from 0, * means every item",
                 )
+            places = {loc: place for loc, place in places.items() if not _below(loc, spots)}
             places.update({spot: f"--set {key}" for spot in spots})
         return Source(self.name, tree, places)
 
@@ -80,7 +81,7 @@ def _read(text: str, name: str) -> Source:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{name}{line}: is not valid YAML: {error.problem}") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{name}: is not valid YAML: {error}") from error
+        raise ConfigError(f"{name}: is not valid YAML: {str(error).splitlines()[0]}") from error
     walk = list(_walk(node, ())) if node else []
     places = {loc: f"{name}:{line}" for loc, line in walk}
     if len(places) < len(walk):
@@ -120,6 +121,10 @@ def _assign(tree: Any, path: Sequence[str | int], value: Any, at: Loc = ()) -> I
         else:
             tree[key] = value
             yield (*at, key)
+
+
+def _below(loc: Loc, spots: Sequence[Loc]) -> bool:
+    return any(loc[: len(spot)] == spot for spot in spots)
 
 
 def _copy(tree: Any) -> Any:
