@@ -174,11 +174,11 @@ def _warnings(frames: Frames, baseline: str) -> Iterator[str]:
     for pair in done["pair"].unique():
         own = done[done["pair"] == pair]
         for column in ("device_name", "hosts", "torch_version", "threads_per_rank", "commit", "max_parallel"):
-            values = sorted({str(v) for v in own[column].dropna()})
+            values = sorted({str(v) for v in own[column].dropna().convert_dtypes()})
             if len(values) > 1:
                 yield f"{pair}: runs differ in {column} ({', '.join(values)}); their times are not matched"
         if (own["max_parallel"] > 1).any():
-            yield f"{pair}: up to {own['max_parallel'].max()} runs shared the machine; cpu_s is steadier than train_s"
+            yield f"{pair}: up to {own['max_parallel'].max():g} runs shared the machine; cpu_s is steadier than train_s"
         if own["dirty"].eq(True).any():
             yield f"{pair}: made with uncommitted changes in kbench's source"
         n_seeds = own["seed"].nunique()

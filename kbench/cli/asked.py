@@ -107,9 +107,17 @@ def folder_of(name: str, results: Path) -> ExperimentDir:
 
 
 def _split(settings: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Settings of the experiment, and settings of the site."""
-    of_site = [s for s in settings if s.partition("=")[0].split(".")[0] in Site.model_fields]
-    return [s for s in settings if s not in of_site], of_site
+    """Settings of the experiment, and settings of the site; raises ConfigError for those of neither."""
+    ours, theirs, known = [], [], [*ExperimentSpec.model_fields, *Site.model_fields]
+    problems = []
+    for setting in settings:
+        head = setting.partition("=")[0].split(".")[0]
+        if head not in known:
+            problems.append(f"--set {setting}: unknown key {head!r}{did_you_mean(head, known)}")
+        (theirs if head in Site.model_fields else ours).append(setting)
+    if problems:
+        raise ConfigError(problems, hint="a key is a dotted path: pairs.0.recipe.epochs=10, ranks_per_node=2")
+    return ours, theirs
 
 
 def _check_ranks(spec: ExperimentSpec, source: Source, site: Site) -> None:

@@ -11,7 +11,7 @@ KINDS = ("strategies", "models", "datasets", "experiments", "sites")
 
 def list_names(
     kind: Annotated[str, typer.Argument(help=", ".join(KINDS), metavar="KIND")],
-    name: Annotated[str, typer.Argument(help="One of them, in full.", metavar="[NAME]")] = "",
+    name: Annotated[str, typer.Argument(help="One of them, in full.", metavar="NAME")] = "",
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:

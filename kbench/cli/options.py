@@ -10,7 +10,7 @@ import typer
 
 DEFAULT = "quick"
 
-Experiment = Annotated[str, typer.Argument(help="A file, or a name found in configs/.", metavar="[EXPERIMENT]")]
+Experiment = Annotated[str, typer.Argument(help="A file, or a name found in configs/.", metavar="EXPERIMENT")]
 Results = Annotated[
     Path,
     typer.Option("--results", envvar="KBENCH_RESULTS", help="Where results lie.", metavar="DIR", show_envvar=True),

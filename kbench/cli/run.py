@@ -54,6 +54,7 @@ def run(
     """Train what is missing of an experiment (default: quick), one line per run."""
     from kbench.cli.asked import read
     from kbench.cli.check import show
+    from kbench.launch.front import check_free
     from kbench.launch.local import resolved, script
     from kbench.records import claim
 
@@ -64,6 +65,7 @@ def run(
         show(asked, there, as_json=as_json)
         return
     script(asked.run_dir(asked.runs[0]), there)  # a template that cannot be filled is found before anything starts
+    check_free(asked.folder)
     claim.take(asked.folder, asked.runs, asked.as_written)
     runs = [asked.run_dir(spec) for spec in asked.runs]
     if wait:
@@ -127,15 +129,18 @@ def report(asked: "Asked", runs: "Sequence[RunDir]", *, as_json: bool, quiet: bo
             f"{len(failed)} of {len(runs)} runs failed; {first.run_id}: {first.failed.get('error')}",
             hint=f"kbench logs {first.run_id} shows what it printed; kbench run --retry starts failed runs again",
         )
+    gone = [one for one, state in zip(runs, states, strict=True) if state is not State.DONE]
+    if gone:
+        raise RunError(
+            f"{len(gone)} of {len(runs)} runs ended without a word; {gone[0].run_id} is {state_of(gone[0])}",
+            hint=f"its job script was killed or left early; kbench logs {gone[0].run_id} shows what it printed, "
+            "kbench run starts it again",
+        )
     say(f"all {len(runs)} runs done; see kbench compare {asked.spec.name}, kbench plot {asked.spec.name}", quiet=quiet)
 
 
 def detach(asked: "Asked", *, as_json: bool, quiet: bool) -> None:
     """Let another process do the same and stay; this one is done."""
-    from kbench.launch.front import only_front
-
-    with only_front(asked.folder):
-        pass  # nobody else is at work here
     words = [word for word in sys.argv[1:] if word not in ("--no-wait", "--json")]
     log = asked.folder.path / "front.log"
     with log.open("ab") as out:

@@ -75,7 +75,7 @@ def _told(runs: "list[RunDir]", found: "list[State]") -> str:
 
 
 def logs(
-    run: Annotated[str, typer.Argument(help="Any part of experiment/run_id that fits one run.")],
+    run: Annotated[str, typer.Argument(help="Any part of experiment/run_id that fits one run.", metavar="RUN")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
     results: Results = RESULTS,
     debug: Debug = False,
@@ -105,18 +105,25 @@ def cancel(
     """End the runs of an experiment that are alive, and what would start more."""
     from kbench.cli.asked import folder_of
     from kbench.launch.front import front_of
-    from kbench.launch.state import State, state_of
 
     folder = folder_of(experiment, results)
+    alive = _running(folder)
     front = front_of(folder)
     if front:
         _signal(int(front["id"]), front["host"], folder)
-    alive = [run for run in folder.all_runs() if state_of(run) is State.RUNNING]
-    for run in alive:
+    for run in _running(folder):
         _signal(int(run.job["id"]), run.job["host"], folder, group=True)
+        alive += [run] * (run not in alive)
+    for run in alive:
         put(f"{run.run_id}  cancelled")
     if not alive:
         say("no run was alive", quiet=quiet)
+
+
+def _running(folder: "ExperimentDir") -> "list[RunDir]":
+    from kbench.launch.state import State, state_of
+
+    return [run for run in folder.all_runs() if state_of(run) is State.RUNNING]
 
 
 def _signal(pid: int, host: str, folder: "ExperimentDir", *, group: bool = False) -> None:

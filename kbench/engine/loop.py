@@ -96,7 +96,7 @@ def _epoch(run: Run, phase: Phase, index: int) -> Epoch:
         epochs=phase.epochs,
         n_samples=run.workload.n_samples,
         n_classes=run.workload.n_classes,
-        warmup=warming_up(run.workload.recipe, index / phase.horizon),
+        warmup=warming_up(run.workload.recipe, index, phase.horizon),
         device=run.workload.device,
         rng=seeds.generator(run.seed, "plan", phase.name, index),
     )

@@ -24,6 +24,7 @@ def learning_rate(recipe: Recipe, position: float) -> float:
     return recipe.lr
 
 
-def warming_up(recipe: Recipe, position: float) -> bool:
-    """Whether the learning rate is still ramping up at ``position``."""
-    return position * recipe.epochs < recipe.warmup_epochs
+def warming_up(recipe: Recipe, epoch: int, horizon: int) -> bool:
+    """Whether the learning rate still ramps up as ``epoch`` begins, the schedule laid over ``horizon`` epochs."""
+    # Multiplied before it is divided: 3 / 47 * 47 is less than 3.
+    return epoch * recipe.epochs / horizon < recipe.warmup_epochs

@@ -49,7 +49,7 @@ class Tally:
     def close(self, epoch: Epoch, plan: EpochPlan, probe: ModelProbe, *, lr: float) -> None:
         """Put the ranks' counts together.  The slowest rank's time is the epoch's.
 
-        Raises RunError when the training loss is not finite, on every rank.
+        Raises RunError when nothing was trained on or the training loss is not finite, on every rank.
         """
         own = [self.n_trained, probe.n_scored, self.n_refreshed, probe.n_dropped, self._cpu_s, self._memory()]
         seconds = [self._parts[part] for part in PARTS]
@@ -59,6 +59,12 @@ class Tally:
         )
         slowest = max((row[8:] for row in ranks), key=sum)
         self.train_s = sum(slowest)
+        if not trained:
+            raise RunError(
+                f"nothing was trained on in epoch {epoch.index} ({epoch.phase}): of {len(plan.indices)} samples "
+                f"planned, fewer were kept than one global batch of {probe.learner.recipe.global_batch}",
+                hint="select more, or use a smaller global_batch",
+            )
         if not math.isfinite(loss):
             raise RunError(
                 f"the training loss is not finite in epoch {epoch.index} ({epoch.phase}), lr {lr * plan.lr_scale:g}",
@@ -81,8 +87,8 @@ class Tally:
             "n_refreshed": int(refreshed),
             "n_hidden": int(epoch.n_samples - there.sum()),
             "n_dropped": int(dropped) + tail,
-            "train_loss": loss / trained if trained else math.nan,
-            "train_acc": correct / trained if trained else math.nan,
+            "train_loss": loss / trained,
+            "train_acc": correct / trained,
             "train_s": self.train_s,
             **dict(zip(PARTS, slowest, strict=True)),
             "cpu_s": cpu_s,
@@ -96,7 +102,7 @@ class Tally:
                 **self._of_epoch,
                 "attempt": attempt,
                 "elapsed_s": elapsed_s,
-                "val_loss": score.loss,
+                "val_loss": score.loss if math.isfinite(score.loss) else None,
                 "val_acc1": score.acc1,
                 "val_acc5": score.acc5,
                 "eval_s": score.eval_s,

@@ -1,7 +1,7 @@
 """Accuracy over training time, or over epochs: data first, then axes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,12 @@ PANEL_IN = (4.6, 4.2)  # width and height of a panel [inch]
 
 
 def curve_data(curves: Sequence[Curve], comparison: Comparison) -> pd.DataFrame:
-    """What the figures show: per pair, strategy and epoch, the mean and the spread over seeds."""
+    """What the figures show: per pair, strategy and epoch, the mean and the spread over seeds.
+
+    As in the table, a run counts where the baseline has its match.
+    """
+    matched = {c.match_key for c in curves if c.strategy == comparison.baseline}
+    curves = [c for c in curves if c.match_key in matched]
     change = {(row.pair, row.strategy): row.time_diff for row in comparison.rows}
     rows = []
     for key in dict.fromkeys((c.pair, c.strategy) for c in curves):
@@ -52,12 +57,13 @@ def time_to_accuracy(data: pd.DataFrame, baseline: str) -> Figure:
     """Curves over seconds, a panel per pair; below each, where every curve ends and by how much it differs."""
     with mpl.rc_context(RC):
         figure, columns = _panels(data, strip=True)
+        look_of = looks(list(data["strategy"].unique()))
         for (top, bottom), pair in zip(columns, data["pair"].unique(), strict=True):
             own = data[data["pair"] == pair]
-            _draw(top, own, x="seconds")
+            _draw(top, own, look_of, x="seconds")
             top.set_title(str(pair))
             top.tick_params(labelbottom=False)
-            _ends(bottom, top, own, baseline)
+            _ends(bottom, top, own, baseline, look_of)
             bottom.set_xlabel("training time [s], every cost included")
         columns[0][0].set_ylabel("top-1 accuracy [%]")
         return figure
@@ -67,14 +73,19 @@ def accuracy_by_epoch(data: pd.DataFrame) -> Figure:
     """Curves over epochs of the last phase, a panel per pair."""
     with mpl.rc_context(RC):
         figure, columns = _panels(data, strip=False)
+        look_of = looks(list(data["strategy"].unique()))
         for (top, _), pair in zip(columns, data["pair"].unique(), strict=True):
             own = data[data["pair"] == pair]
-            _draw(top, own.assign(epochs=own["epoch"] + 1), x="epochs")
+            _draw(top, own.assign(epochs=own["epoch"] + 1), look_of, x="epochs")
             top.set_title(str(pair))
             top.set_xlabel("epochs trained")
             top.xaxis.set_major_locator(MaxNLocator(integer=True))
         columns[0][0].set_ylabel("top-1 accuracy [%]")
-        columns[-1][0].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, handlelength=3.5)
+        drawn = {str(line.get_label()): line for top, _ in columns for line in top.get_lines()}
+        columns[-1][0].legend(
+            handles=[drawn[name] for name in look_of],
+            loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, handlelength=3.5,
+        )  # fmt: skip
         return figure
 
 
@@ -95,10 +106,10 @@ def _panels(data: pd.DataFrame, *, strip: bool) -> tuple[Figure, list[tuple[Axes
     return figure, [(grid[0, i], grid[-1, i]) for i in range(n)]
 
 
-def _draw(axes: Axes, data: pd.DataFrame, *, x: str) -> None:
+def _draw(axes: Axes, data: pd.DataFrame, look_of: Mapping[str, Look], *, x: str) -> None:
     """Mean curves with the range over seeds, cut below where learning has barely begun."""
-    for strategy, look in _looks(data).items():
-        own = data[data["strategy"] == strategy]
+    for strategy in data["strategy"].unique():
+        look, own = look_of[strategy], data[data["strategy"] == strategy]
         axes.fill_between(own[x], 100 * own["acc_min"], 100 * own["acc_max"], color=look.color, alpha=0.13, lw=0)
         marks = _marks(len(own), max(1, len(own) // 8))
         axes.plot(
@@ -121,9 +132,8 @@ def _floor(data: pd.DataFrame) -> float:
     return float(max(0, np.floor(min(ends) - SHOWN_POINTS)))
 
 
-def _ends(axes: Axes, top: Axes, data: pd.DataFrame, baseline: str) -> None:
+def _ends(axes: Axes, top: Axes, data: pd.DataFrame, baseline: str, look_of: Mapping[str, Look]) -> None:
     """Per strategy an arrow from the baseline's end to its own, with the change of total time."""
-    looks_of = _looks(data)
     last = data.groupby("strategy", sort=False).last()
     ends = {
         str(name): {key: float(value) for key, value in row.items() if key in ENDS} for name, row in last.iterrows()
@@ -131,7 +141,7 @@ def _ends(axes: Axes, top: Axes, data: pd.DataFrame, baseline: str) -> None:
     start = ends.get(baseline, ends[max(ends, key=lambda name: ends[name]["seconds"])])["seconds"]
     far = float(data["seconds_max"].max())
     for row, (strategy, end) in enumerate(ends.items()):
-        look, at = looks_of[strategy], end["seconds"]
+        look, at = look_of[strategy], end["seconds"]
         leader: Any = {"color": look.color, "lw": 0.5, "ls": (0, (1, 2))}
         axes.plot([at, at], [-1, row], **leader)
         top.plot([at, at], [0, 100 * end["acc"]], **leader)
@@ -149,10 +159,6 @@ def _ends(axes: Axes, top: Axes, data: pd.DataFrame, baseline: str) -> None:
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.set_ylabel("total time", fontsize=7)
-
-
-def _looks(data: pd.DataFrame) -> dict[str, Look]:
-    return looks(list(dict.fromkeys(data["strategy"])))
 
 
 def _dark(look: Look) -> str:

@@ -1,7 +1,7 @@
 """One look per strategy: colour, dash and marker, told apart in grey and by the colour-blind."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 # Okabe and Ito's palette (jfly.uni-koeln.de/color, 2008), darkened where a line would be too pale.
@@ -55,4 +55,10 @@ SPARE = (
 def looks(strategies: Sequence[str]) -> dict[str, Look]:
     """A look for each label; the known keep theirs in every figure."""
     others = [s for s in strategies if s not in LOOKS]
-    return {s: LOOKS[s] if s in LOOKS else SPARE[others.index(s) % len(SPARE)] for s in strategies}
+    return {s: LOOKS[s] if s in LOOKS else _spare(others.index(s)) for s in strategies}
+
+
+def _spare(place: int) -> Look:
+    """A look for who has none; with each round the markers move on, so that 25 of them differ."""
+    turn, at = divmod(place, len(SPARE))
+    return replace(SPARE[at], marker=SPARE[(at + turn) % len(SPARE)].marker)

@@ -1,11 +1,12 @@
 """The one process that starts runs in an experiment's folder; a second one is sent away."""
 
+import fcntl
 import os
 import random
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 from kbench.errors import LaunchError
@@ -18,24 +19,33 @@ from kbench.records.folders import ExperimentDir, RunDir, read_json, write_json
 def only_front(experiment: ExperimentDir) -> Iterator[None]:
     """Hold the experiment's folder; raises LaunchError while another living process does."""
     facts = {"id": os.getpid(), "host": socket.gethostname(), "started_at": datetime.now(UTC).isoformat()}
-    for _ in range(2):
-        try:
-            os.close(os.open(experiment.front, os.O_CREAT | os.O_EXCL))
-            break
-        except FileExistsError:
-            other = front_of(experiment)
-            if other:
-                raise LaunchError(
-                    f"{experiment.path}: kbench run is at work here already "
-                    f"(process {other['id']} on {other['host']}, since {other['started_at'][:19]})",
-                    hint=f"follow it with kbench status; if it is dead, delete {experiment.front}",
-                ) from None
-            experiment.front.unlink(missing_ok=True)
-    write_json(experiment.front, facts)
+    with _alone(experiment):
+        check_free(experiment)
+        write_json(experiment.front, facts)
     try:
         yield
     finally:
         experiment.front.unlink(missing_ok=True)
+
+
+def check_free(experiment: ExperimentDir) -> None:
+    """Raise LaunchError while a living process starts runs here."""
+    other = front_of(experiment)
+    if other:
+        raise LaunchError(
+            f"{experiment.path}: kbench run is at work here already "
+            f"(process {other['id']} on {other['host']}, since {other['started_at'][:19]})",
+            hint=f"follow it with kbench status; if it is dead, delete {experiment.front}",
+        )
+
+
+@contextmanager
+def _alone(experiment: ExperimentDir) -> Iterator[None]:
+    """Keep others from looking and taking at the same moment, where the file system can lock."""
+    with experiment.ledger.open("ab") as ledger:
+        with suppress(OSError):
+            fcntl.flock(ledger, fcntl.LOCK_EX)
+        yield
 
 
 def front_of(experiment: ExperimentDir) -> dict[str, str]:

@@ -112,17 +112,17 @@ class Children:
             time.sleep(POLL_S)
 
     def stop(self, grace_s: float = 5.0) -> None:
-        """End every child and all that it started."""
-        for sign, patience in ((signal.SIGTERM, grace_s), (signal.SIGKILL, grace_s)):
-            for _, process in self._running.values():
-                if process.poll() is None:
-                    os.killpg(process.pid, sign)
-            deadline = time.monotonic() + patience
-            for _, process in self._running.values():
-                try:
-                    process.wait(max(0.0, deadline - time.monotonic()))
-                except subprocess.TimeoutExpired:
-                    continue
+        """End every child and all that it started: at their leisure, then by force."""
+        processes = [process for _, process in self._running.values()]
+        left = [process for process in processes if _signal_group(process, signal.SIGTERM)]
+        deadline = time.monotonic() + grace_s
+        while left and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+            left = [process for process in left if _signal_group(process, 0)]
+        for process in left:
+            _signal_group(process, signal.SIGKILL)
+        for process in processes:
+            process.wait()
         self._running = {}
 
     def _start(self, run: RunDir, slot: int) -> "subprocess.Popen[bytes]":
@@ -139,6 +139,16 @@ class Children:
             )
         run.note_job(job | {"id": process.pid})
         return process
+
+
+def _signal_group(process: "subprocess.Popen[bytes]", sign: int) -> bool:
+    """Signal a job and all that it started, the job's own end notwithstanding; whether anybody was left."""
+    process.poll()
+    try:
+        os.killpg(process.pid, sign)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _job(run: RunDir, site: Site, max_parallel: int) -> dict[str, Any]:

@@ -38,13 +38,16 @@ class RankEnv:
 def rank_env(environ: Mapping[str, str] = os.environ) -> RankEnv:
     """Read a process's place from its environment; alone where nothing says otherwise.
 
-    Raises LaunchError when a variable is no number or its companion is missing.
+    Raises LaunchError when a variable is no number, or a rank is told without a size.
     """
     for starter, names in STARTERS.items():
         if names.rank in environ and names.size in environ:
             rank, size = _number(environ, names.rank), _number(environ, names.size)
             local = _number(environ, names.local_rank) if names.local_rank in environ else rank
             return RankEnv(starter=starter, rank=rank, size=size, local_rank=local, master=_master(environ))
+    for names in STARTERS.values():
+        if names.rank in environ:  # to stand alone now would be to train beside the others
+            raise LaunchError(f"{names.rank} is set, {names.size} is not", hint=f"set both, or unset {names.rank}")
     return RankEnv(starter="none", rank=0, size=1, local_rank=0, master=None)
 
 

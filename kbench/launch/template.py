@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, UndefinedError, meta
+from jinja2 import Environment, StrictUndefined, TemplateRuntimeError, TemplateSyntaxError, UndefinedError, meta
 
 from kbench.errors import ConfigError
 
@@ -31,6 +31,8 @@ def render(template: Path, values: Mapping[str, object], *, given: Mapping[str, 
         raise ConfigError(f"{template}:{error.lineno}: is no valid template: {error.message}") from error
     except UndefinedError as error:
         raise ConfigError(f"{template}: no value: {error}", hint="give it in the site file, or with --set") from error
+    except TemplateRuntimeError as error:
+        raise ConfigError(f"{template}: is no valid template: {error.message}") from error
     ignored = sorted(given.keys() - named)
     if ignored:
         raise ConfigError(

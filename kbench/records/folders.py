@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kbench.errors import ResultsError
+from kbench.errors import ConfigError, ResultsError
 from kbench.records import journal
 from kbench.records.schema import EpochRecord
 from kbench.spec.experiment import ExperimentSpec
@@ -160,9 +160,10 @@ class ExperimentDir:
 
     def _order(self) -> dict[str, int]:
         """The place of each ``pair.strategy`` in the experiment's file."""
-        if not self.source.exists():
+        try:
+            spec = parse(ExperimentSpec, read_source(self.source))
+        except ConfigError:  # not there, or damaged since: the runs tell all the same
             return {}
-        spec = parse(ExperimentSpec, read_source(self.source))
         named = [f"{pair.name}.{choice.label}" for pair in spec.pairs for choice in spec.strategies]
         return {name: place for place, name in enumerate(named)}
 

@@ -47,7 +47,7 @@ class EpochRecord(BaseModel):
     n_dropped: Annotated[int, Unit("sample", "planned or kept, but left over from the last full batch")]
     train_loss: Annotated[float, Unit("nat", "mean cross-entropy of what was trained on, before each update")]
     train_acc: Annotated[float, Unit("fraction", "accuracy on what was trained on, before each update")]
-    val_loss: Annotated[float, Unit("nat", "mean cross-entropy on the validation set")]
+    val_loss: Annotated[float | None, Unit("nat", "mean cross-entropy on the validation set; null if not finite")]
     val_acc1: Annotated[float, Unit("fraction", "top-1 accuracy on the validation set")]
     val_acc5: Annotated[float | None, Unit("fraction", "top-5 accuracy; null with five classes or fewer")]
     train_s: Annotated[float, Unit("s", "wall time of the slowest rank, evaluation excluded; sum of its parts")]

@@ -1,5 +1,6 @@
 """A YAML document that remembers where each of its keys stands."""
 
+import copy
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -44,7 +45,7 @@ class Source:
         KEY is a dotted path (``pairs.0.recipe.epochs``); ``*`` stands for every item of a list.
         Raises ConfigError for a setting that has no ``=`` or leads nowhere.
         """
-        tree, places = _copy(self.tree), dict(self.places)
+        tree, places = copy.deepcopy(self.tree), dict(self.places)
         for setting in settings:
             key, found, text = setting.partition("=")
             if not found or not key:
@@ -82,7 +83,10 @@ def _read(text: str, name: str) -> Source:
         raise ConfigError(f"{name}{line}: is not valid YAML: {error.problem}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{name}: is not valid YAML: {str(error).splitlines()[0]}") from error
-    walk = list(_walk(node, ())) if node else []
+    try:
+        walk = list(_walk(node, ())) if node else []
+    except RecursionError:
+        raise ConfigError(f"{name}: an alias stands inside of what it names") from None
     places = {loc: f"{name}:{line}" for loc, line in walk}
     if len(places) < len(walk):
         seen: set[Loc] = set()
@@ -125,12 +129,6 @@ def _assign(tree: Any, path: Sequence[str | int], value: Any, at: Loc = ()) -> I
 
 def _below(loc: Loc, spots: Sequence[Loc]) -> bool:
     return any(loc[: len(spot)] == spot for spot in spots)
-
-
-def _copy(tree: Any) -> Any:
-    if isinstance(tree, dict):
-        return {key: _copy(value) for key, value in tree.items()}
-    return [_copy(item) for item in tree] if isinstance(tree, list) else tree
 
 
 def dotted(loc: Loc) -> str:

@@ -36,10 +36,20 @@ def strategy_class(name: str) -> "type[Strategy]":
         raise ConfigError(f"unknown strategy {name!r}; known: {', '.join(known())}")
     module, _, attribute = target.partition(":")
     try:
-        found: type[Strategy] = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(f"strategy {name!r} cannot be loaded: {error}") from error
-    return found
+    return _accepted(name, found)
+
+
+def _accepted(name: str, found: Any) -> "type[Strategy]":
+    from kbench.strategies.api import Strategy
+
+    if isinstance(found, type) and issubclass(found, Strategy) and hasattr(found, "__dataclass_fields__"):
+        return found
+    raise ConfigError(
+        f"strategy {name!r} cannot be loaded: it is no dataclass derived from kbench.strategies.api.Strategy"
+    )
 
 
 def load(name: str, params: dict[str, Any] | None = None) -> "Strategy":

@@ -1,0 +1,169 @@
+"""Commands that only look: what they print, for people and for programs."""
+
+import json
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+RUNS = [f"digits-cnn-digits.{name}.s{seed}" for name in ("baseline", "random", "kakurenbo") for seed in (0, 1)]
+LISTED = {
+    "strategies": {"baseline", "random", "budget", "iswr", "forget", "sb", "kakurenbo"},
+    "models": {"digits-cnn"},
+    "datasets": {"digits"},
+    "experiments": {"quick", "mine"},
+    "sites": {"laptop"},
+}
+
+
+def named(lines: str) -> list[str]:
+    """The runs at the beginning of lines, without their hashes."""
+    return [line.split()[0].rpartition(".")[0] for line in lines.splitlines() if line.startswith("digits-cnn")]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "small.yaml"],
+        ["run", "small.yaml", "-n"],
+        ["check", "small.yaml"],
+        ["status", "small"],
+        ["gather", "small"],
+        ["compare", "small"],
+        ["plot", "small", "--kind", "all"],
+        *(["list", kind] for kind in LISTED),
+        ["list", "strategies", "kakurenbo"],
+    ],
+    ids=" ".join,
+)
+def test_json_is_one_object_and_nothing_else(words: list[str], folder: Path, here) -> None:
+    said = here(*words, "--json", cwd=folder)
+    assert said.code == 0
+    assert json.loads(said.out)["schema"] == 1
+
+
+@pytest.mark.parametrize(
+    "command", [["check", "small.yaml"], ["run", "small.yaml", "-n"], ["run", "small.yaml", "--dry-run"]]
+)
+def test_a_check_starts_nothing_and_writes_nothing(
+    command: list[str], small_folder: Path, tmp_path: Path, here
+) -> None:
+    (tmp_path / "small.yaml").write_text((small_folder / "small.yaml").read_text())
+    said = here(*command, cwd=tmp_path)
+    assert said.code == 0
+    assert named(said.out) == RUNS
+    assert "6 runs (6 missing)" in said.out
+    assert "-m kbench.worker" in said.out
+    assert os.listdir(tmp_path) == ["small.yaml"]
+
+
+@pytest.mark.parametrize(
+    "only, wanted",
+    [
+        (["kakurenbo"], RUNS[4:]),
+        (["0"], RUNS[::2]),
+        (["s1", "random"], [RUNS[3]]),
+        (["random", "baseline"], RUNS[:4]),
+        (["digits-cnn-digits"], RUNS),
+    ],
+)
+def test_only_keeps_what_it_names(only: list[str], wanted: list[str], small_folder: Path, here) -> None:
+    flags = [word for name in only for word in ("--only", name)]
+    assert named(here("check", "small.yaml", *flags, cwd=small_folder).out) == wanted
+
+
+def test_the_default_experiment_is_the_embedded_one(tmp_path: Path, here) -> None:
+    said = here("run", "-n", "--json", cwd=tmp_path)
+    assert json.loads(said.out)["experiment"] == "quick"
+
+
+def test_results_may_lie_where_the_environment_says(small_folder: Path, tmp_path: Path, kbench) -> None:
+    done = kbench("status", "small", env={"KBENCH_RESULTS": str(small_folder / "results")})
+    assert named(done.stdout) == RUNS
+
+
+@pytest.mark.parametrize("name", ["small", "small.yaml"])
+def test_status_has_a_line_per_run_in_the_order_of_the_file(name: str, small_folder: Path, here) -> None:
+    said = here("status", name, cwd=small_folder)
+    assert named(said.out) == RUNS
+    assert all("  done  epoch 3/3  top-1 " in line for line in said.out.splitlines())
+
+
+def test_status_tells_programs_the_same(small_folder: Path, here) -> None:
+    told = json.loads(here("status", "small", "--json", cwd=small_folder).out)
+    assert [run["run_id"].rpartition(".")[0] for run in told["runs"]] == RUNS
+    for run in told["runs"]:
+        assert (run["state"], run["epochs_done"], run["epochs"], run["error"]) == ("done", 3, 3, None)
+        assert 0 < run["final_acc1"] <= 1
+        assert run["elapsed_s"] > 0
+
+
+def test_gather_makes_the_tables_anew(folder: Path, here) -> None:
+    tables = [folder / "results" / "small" / f"{name}.parquet" for name in ("epochs", "runs")]
+    for table in tables:
+        table.unlink()
+    said = here("gather", "small", cwd=folder)
+    assert [line.split()[-2:] for line in said.out.splitlines()] == [["18", "epochs"], ["6", "runs"]]
+    assert [len(pd.read_parquet(table)) for table in tables] == [18, 6]
+
+
+def test_compare_gathers_by_itself(folder: Path, here) -> None:
+    (folder / "results" / "small" / "epochs.parquet").unlink()
+    assert here("compare", "small", cwd=folder).code == 0
+    assert (folder / "results" / "small" / "epochs.parquet").exists()
+
+
+def test_compare_tells_programs_what_the_contract_says(small_folder: Path, here) -> None:
+    by_flag = here("compare", "small", "--json", cwd=small_folder).out
+    assert here("compare", "small", "--format", "json", cwd=small_folder).out == by_flag
+    told = json.loads(by_flag)
+    assert (told["schema"], told["experiment"], told["baseline"]) == (1, "small", "baseline")
+    assert [row["strategy"] for row in told["rows"]] == ["baseline", "random", "kakurenbo"]
+    wanted = (
+        "pair strategy seeds acc_best acc_best_sd acc_final acc_diff acc_diff_ci train_s time_diff time_diff_ci "
+        "time_ceiling targets n_trained n_scored n_refreshed hidden_mean"
+    ).split()
+    for row in told["rows"]:
+        assert set(wanted) <= row.keys()
+        assert row["seeds"] == 2
+        assert [target["target"] for target in row["targets"]] == [0.5, 1.0]
+
+
+def test_a_target_that_no_run_reached_has_no_seconds(small_folder: Path, here) -> None:
+    told = json.loads(here("compare", "small", "--json", "--target", "1.0", cwd=small_folder).out)
+    found = [row["targets"][0] for row in told["rows"]]
+    assert all(target["reached"] == 0 and target["seconds"] is None for target in found)
+
+
+def test_compare_prints_a_line_per_strategy(small_folder: Path, here) -> None:
+    out = here("compare", "small", cwd=small_folder).out
+    assert [line.split()[0] for line in out.splitlines()[4:7]] == ["baseline", "random", "kakurenbo"]
+
+
+def test_another_strategy_can_be_the_baseline(small_folder: Path, here) -> None:
+    told = json.loads(here("compare", "small", "--json", "--baseline", "random", cwd=small_folder).out)
+    assert told["baseline"] == "random"
+    assert [row["acc_diff"] for row in told["rows"] if row["strategy"] == "random"] in ([None], [0.0])
+
+
+@pytest.mark.parametrize("part", ["kakurenbo.s1", "small/digits-cnn-digits.kakurenbo.s1"])
+def test_a_run_is_found_by_any_part_of_its_name(part: str, small_folder: Path, here) -> None:
+    said = here("logs", part, cwd=small_folder)
+    assert said.code == 0
+    assert [line.split()[:2] for line in said.out.splitlines()] == [["train", "1"], ["train", "2"], ["train", "3"]]
+
+
+@pytest.mark.parametrize("kind", LISTED)
+def test_names_are_listed_a_line_each(kind: str, tmp_path: Path, here) -> None:
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "mine.yaml").write_text("# One of my own.\nname: mine\n")
+    lines = [line.split(maxsplit=1) for line in here("list", kind, cwd=tmp_path).out.splitlines()]
+    assert LISTED[kind] <= {name for name, _ in lines}
+    assert all(about for _, about in lines)
+
+
+def test_a_strategy_is_described_with_its_parameters(tmp_path: Path, here) -> None:
+    told = json.loads(here("list", "strategies", "kakurenbo", "--json", cwd=tmp_path).out)
+    names = [parameter["name"] for parameter in told["parameters"]]
+    assert names == ["fraction", "confidence", "milestones", "shares", "lr_from"]

@@ -1,0 +1,130 @@
+"""The folder of a run: who says what last, and what is believed."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from kbench.errors import ResultsError
+from kbench.records import journal
+from kbench.records.folders import ExperimentDir, RunDir, read_json, write_json
+from kbench.spec.run import RunSpec
+
+
+def test_a_spec_is_read_back_as_it_was_written(make_run, run_spec: RunSpec) -> None:
+    assert make_run().spec == run_spec
+    assert make_run().run_id == run_spec.run_id
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "{}"])
+def test_a_spec_that_cannot_be_read_is_named(text: str | None, make_run) -> None:
+    run = make_run()
+    (run.path / "spec.json").unlink() if text is None else (run.path / "spec.json").write_text(text)
+    with pytest.raises(ResultsError, match="spec.json: is no spec of a run: ") as caught:
+        run.spec  # noqa: B018
+    assert "\n" not in caught.value.message
+
+
+def test_json_is_written_whole_and_leaves_no_draft(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"a": 1})
+    write_json(tmp_path / "x.json", {"a": 2})
+    assert json.loads((tmp_path / "x.json").read_text()) == {"a": 2}
+    assert os.listdir(tmp_path) == ["x.json"]
+
+
+def test_json_that_cannot_be_written_leaves_the_old(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "x.json", {("no", "key"): 2})  # type: ignore[dict-item]
+    assert read_json(tmp_path / "x.json") == {"a": 1}
+    assert os.listdir(tmp_path) == ["x.json"]
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[1]", "7"])
+def test_json_that_is_missing_or_torn_is_empty(text: str | None, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "x.json").write_text(text)
+    assert read_json(tmp_path / "x.json") == {}
+
+
+def test_the_first_rank_to_fail_is_heard(make_run) -> None:
+    run = make_run()
+    assert run.fail({"error": "first"})
+    assert not run.fail({"error": "second"})
+    assert run.failed == {"error": "first"}
+    assert sorted(os.listdir(run.path)) == ["failed.json", "spec.json"]
+
+
+def test_a_run_that_is_done_cannot_fail_any_more(make_run) -> None:
+    run = make_run(end="done")
+    assert not run.fail({"error": "late"})
+    assert run.done
+    assert not run.failed
+
+
+@pytest.mark.parametrize("end", ["done", "failed"])
+def test_a_new_attempt_sets_the_end_of_the_last_aside(end: str, make_run) -> None:
+    run = make_run(end=end)
+    run.begin({"attempt": 2})
+    assert (run.done, run.failed, run.job) == ({}, {}, {"attempt": 2})
+
+
+def test_epochs_come_in_their_order(make_run) -> None:
+    assert [record.epoch for record in make_run(epochs=3).epochs()] == [0, 1, 2]
+
+
+def test_a_run_that_wrote_nothing_has_no_epochs(make_run) -> None:
+    assert make_run().epochs() == []
+
+
+def write(run: RunDir, *records) -> None:
+    for record in records:
+        journal.append(run.journal, record.model_dump(mode="json"))
+
+
+def test_only_the_last_attempt_counts(make_run, make_epoch) -> None:
+    run = make_run(epochs=3)
+    write(run, make_epoch(0, attempt=2), make_epoch(1, attempt=2))
+    assert [(record.attempt, record.epoch) for record in run.epochs()] == [(2, 0), (2, 1)]
+
+
+def test_an_attempt_that_wrote_no_epoch_leaves_those_of_the_one_before(make_run) -> None:
+    run = make_run(epochs=2)
+    run.begin({"attempt": 2})
+    assert [(record.attempt, record.epoch) for record in run.epochs()] == [(1, 0), (1, 1)]
+
+
+def test_an_epoch_written_twice_counts_once(make_run, make_epoch) -> None:
+    run = make_run(epochs=2)
+    write(run, make_epoch(1, val_acc1=0.9), make_epoch(2))
+    assert [record.epoch for record in run.epochs()] == [0, 1, 2]
+
+
+def test_the_same_epoch_of_two_phases_counts_twice(make_run, make_epoch) -> None:
+    run = make_run()
+    write(run, make_epoch(0, phase="score"), make_epoch(0, phase="train"))
+    assert [(record.phase, record.epoch) for record in run.epochs()] == [("score", 0), ("train", 0)]
+
+
+def test_an_epoch_survives_the_journal_to_the_last_digit(make_run, make_epoch) -> None:
+    run, record = make_run(), make_epoch(0, train_s=0.1 + 0.2, val_acc1=1 / 3)
+    write(run, record)
+    assert run.epochs() == [record]
+
+
+def test_runs_come_in_the_order_of_the_experiments_file(experiment_dir: ExperimentDir, make_run, run_spec) -> None:
+    for label in ("sb", "baseline", "iswr"):
+        make_run(strategy=run_spec.strategy.model_copy(update={"label": label}))
+    in_folders = [run.spec.strategy.label for run in experiment_dir.all_runs()]
+    pair = json.dumps({"model": "m", "dataset": "d", "name": run_spec.pair.name, "recipe": {"epochs": 1}})
+    pair = pair.replace('"epochs": 1', '"epochs": 1, "global_batch": 1, "lr": 1')
+    experiment_dir.source.write_text(f"name: small\npairs: [{pair}]\nstrategies: [sb, baseline, iswr]\n")
+    assert in_folders == ["baseline", "iswr", "sb"]
+    assert [run.spec.strategy.label for run in experiment_dir.all_runs()] == ["sb", "baseline", "iswr"]
+
+
+def test_a_folder_without_a_spec_is_no_run(experiment_dir: ExperimentDir, make_run) -> None:
+    run = make_run()
+    (experiment_dir.path / "runs" / "notes").mkdir()
+    assert [found.path for found in experiment_dir.all_runs()] == [run.path]

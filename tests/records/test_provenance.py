@@ -1,0 +1,55 @@
+"""Where a run was made: told without torch, and null where it cannot be known."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import kbench
+from kbench.records.provenance import processor, provenance, source
+
+CHECKOUT = Path(kbench.__file__).parent.parent
+
+
+def git(*words: str) -> str:
+    return subprocess.run(["git", "-C", str(CHECKOUT), *words], capture_output=True, text=True).stdout.strip()
+
+
+def test_versions_are_those_that_are_installed() -> None:
+    facts = provenance()
+    assert facts["torch_version"] == version("torch")
+    assert facts["kbench_version"] == kbench.__version__
+
+
+def test_the_start_is_a_time_with_its_zone() -> None:
+    before = datetime.now(UTC)
+    assert before <= datetime.fromisoformat(provenance()["started_at"]) <= datetime.now(UTC)
+
+
+def test_the_commit_is_the_checkouts() -> None:
+    assert source()["commit"] == (git("rev-parse", "HEAD") or None)
+
+
+def test_a_copy_that_is_no_checkout_has_no_commit(tmp_path: Path) -> None:
+    (tmp_path / "kbench").symlink_to(CHECKOUT / "kbench")
+    program = "from kbench.records import provenance; print(provenance.source())"
+    told = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env={"PATH": ""}, capture_output=True, text=True, timeout=60
+    )
+    assert told.stdout.strip() == "{'commit': None, 'dirty': None}"
+
+
+def test_a_package_beside_somebody_elses_repository_does_not_take_its_commit(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    subprocess.run(["cp", "-r", str(CHECKOUT / "kbench"), str(tmp_path)], check=True)
+    program = "from kbench.records import provenance; print(provenance.__file__); print(provenance.source())"
+    told = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert told.stdout.splitlines() == [
+        str(tmp_path / "kbench" / "records" / "provenance.py"),
+        "{'commit': None, 'dirty': None}",
+    ]
+
+
+def test_the_processor_has_a_name() -> None:
+    assert processor().strip()

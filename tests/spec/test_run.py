@@ -1,0 +1,109 @@
+"""The name of a run is the hash of what is scientific about it, and of nothing else."""
+
+from typing import Any
+
+import pytest
+
+from kbench.cli.known import Known
+from kbench.spec.experiment import ExperimentSpec
+from kbench.spec.parse import parse
+from kbench.spec.run import RunSpec, expand
+from kbench.spec.source import Source
+
+RECIPE = {"epochs": 3, "global_batch": 48, "lr": 0.05, "schedule": "cosine", "augment": "shift"}
+PAIR = {"model": "digits-cnn", "dataset": "digits", "recipe": RECIPE}
+CHOICE = {"kakurenbo": {"fraction": 0.3, "milestones": [2], "shares": [1.0, 0.5]}}
+
+
+def runs(*, ranks: int = 1, strategies: Any = (CHOICE,), pairs: Any = (PAIR,), **changes: Any) -> list[RunSpec]:
+    tree = {"name": "small", "pairs": [*pairs], "strategies": ["baseline", *strategies], "seeds": [0, 1], **changes}
+    return expand(parse(ExperimentSpec, Source("x", tree), context=Known()), ranks=ranks)
+
+
+def with_recipe(**changes: Any) -> list[RunSpec]:
+    return runs(pairs=[{**PAIR, "recipe": {**RECIPE, **changes}}])
+
+
+def hashes(found: list[RunSpec]) -> list[str]:
+    return [run.run_id.rpartition(".")[2] for run in found]
+
+
+def test_the_names_of_runs_do_not_change_between_versions() -> None:
+    assert [run.run_id for run in runs()] == [
+        "digits-cnn-digits.baseline.s0.f8ca952f",
+        "digits-cnn-digits.baseline.s1.6d6d5449",
+        "digits-cnn-digits.kakurenbo.s0.847c4c64",
+        "digits-cnn-digits.kakurenbo.s1.79a14711",
+    ]
+    assert [run.match_key for run in runs()] == ["059152c1", "9f5949d7"] * 2
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        with_recipe(epochs=4),
+        with_recipe(global_batch=24),
+        with_recipe(lr=0.06),
+        with_recipe(schedule="constant"),
+        with_recipe(weight_decay=1e-4),
+        with_recipe(precision="bf16"),
+        with_recipe(augment="none"),
+        runs(pairs=[{**PAIR, "model": "timm:resnet18"}]),
+        runs(ranks=2),
+        runs(seeds=[2, 3]),
+    ],
+)
+def test_whatever_can_change_the_numbers_changes_name_and_match(changed: list[RunSpec]) -> None:
+    assert not set(hashes(changed)) & set(hashes(runs()))
+    assert not {run.match_key for run in changed} & {run.match_key for run in runs()}
+
+
+def test_a_parameter_of_a_strategy_changes_the_name_but_not_the_match() -> None:
+    changed = runs(strategies=[{"kakurenbo": {**CHOICE["kakurenbo"], "confidence": 0.8}}])
+    assert hashes(changed)[2:] != hashes(runs())[2:]
+    assert [run.match_key for run in changed] == [run.match_key for run in runs()]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        runs(name="another"),
+        runs(targets=[0.5]),
+        runs(pairs=[{**PAIR, "name": "other"}]),
+        runs(strategies=[{**CHOICE, "label": "other"}]),
+        runs(strategies=[{"kakurenbo": {**CHOICE["kakurenbo"], "confidence": 0.7, "lr_from": "ceiling"}}]),
+        with_recipe(momentum=0.9, optimizer="sgd", nesterov=False, milestones=[]),
+    ],
+    ids=["experiment", "targets", "pair", "label", "defaults of a strategy", "defaults of a recipe"],
+)
+def test_labels_and_defaults_written_out_change_no_hash(changed: list[RunSpec]) -> None:
+    assert hashes(changed) == hashes(runs())
+
+
+def test_a_whole_number_where_a_real_one_is_meant_is_the_same_run() -> None:
+    assert hashes(with_recipe(lr=1, weight_decay=0)) == hashes(with_recipe(lr=1.0, weight_decay=0.0))
+    assert hashes(runs(strategies=[{"sb": {"beta": 2}}])) == hashes(runs(strategies=[{"sb": {"beta": 2.0}}]))
+
+
+def test_the_order_of_keys_changes_no_hash() -> None:
+    turned = dict(reversed(RECIPE.items()))
+    assert hashes(runs(pairs=[{**PAIR, "recipe": turned}])) == hashes(runs())
+
+
+def test_strategies_of_one_seed_match_and_seeds_do_not() -> None:
+    base0, base1, kakurenbo0, kakurenbo1 = (run.match_key for run in runs())
+    assert (base0, base1) == (kakurenbo0, kakurenbo1)
+    assert base0 != base1
+
+
+def test_runs_come_in_the_order_of_the_file() -> None:
+    found = runs(pairs=[{**PAIR, "name": "z"}, {**PAIR, "name": "a"}], strategies=["sb", "iswr"], seeds=[5, 3])
+    assert [run.run_id.rpartition(".")[0] for run in found] == [
+        f"{pair}.{strategy}.s{seed}" for pair in "za" for strategy in ("baseline", "sb", "iswr") for seed in (5, 3)
+    ]
+
+
+def test_a_run_read_back_from_json_is_the_same_run() -> None:
+    for run in runs():
+        again = RunSpec.model_validate_json(run.model_dump_json())
+        assert (again.run_id, again.match_key) == (run.run_id, run.match_key)

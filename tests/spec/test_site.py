@@ -1,0 +1,38 @@
+"""A site says how ranks are started and how many, and nothing of what they train."""
+
+from typing import Any
+
+import pytest
+
+from kbench.errors import ConfigError
+from kbench.spec.parse import parse
+from kbench.spec.shelf import find
+from kbench.spec.site import Site
+from kbench.spec.source import Source, read_source
+
+
+def test_the_world_is_nodes_times_ranks_per_node() -> None:
+    assert Site(nodes=3, ranks_per_node=4).ranks == 12
+
+
+def test_the_site_of_a_newcomer_is_this_machine_with_one_rank() -> None:
+    site = parse(Site, read_source(find("laptop", "configs/sites", ".yaml", "site")))
+    assert (site.ranks, site.launcher, site.threads_per_rank) == (1, "auto", None)
+
+
+@pytest.mark.parametrize(
+    "tree, message",
+    [
+        ({"launcher": "lokal"}, "s: launcher: must be 'auto', 'local' or 'mpirun', got 'lokal'; did you mean 'local'?"),
+        ({"nodes": 0}, "s: nodes: must be greater than or equal to 1, got 0"),
+        ({"node": 1}, "s: node: unknown key 'node'; did you mean 'nodes'?"),
+        ({"ranks_per_node": True}, "s: ranks_per_node: must be an integer, got True"),
+        ({"hosts": [1]}, "s: hosts[0]: must be a string, got 1"),
+        ({"setup": "module load x"}, "s: setup: must be a list, got 'module load x'"),
+        ({"model": "resnet50"}, "s: model: unknown key 'model'"),
+    ],
+)
+def test_a_site_that_makes_no_sense_is_refused(tree: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(Site, Source("s", tree))
+    assert caught.value.message.startswith(message)

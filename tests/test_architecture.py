@@ -1,0 +1,132 @@
+"""Which way imports point: the table of the architecture, held against the source."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import kbench
+
+PACKAGE = Path(kbench.__file__).parent
+FILES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
+EVERYTHING = "cli analysis figures worker engine strategies workloads launch records spec errors"
+
+MAY_IMPORT = {  # of kbench, besides itself and kbench's own name
+    "__init__": "",
+    "__main__": "cli.app",
+    "errors": "",
+    "spec": "errors",
+    "records": "spec errors",
+    "launch": "records spec errors",
+    "strategies": "spec errors",
+    "workloads": "spec errors",
+    "engine": "strategies.api workloads records spec errors launch.ranks",
+    "worker": "engine strategies workloads launch records spec errors",
+    "analysis": "records spec errors",
+    "figures": "analysis records errors",
+    "cli": EVERYTHING,
+}
+AT_HOME_IN = {  # rooms that may import what is heavy or particular
+    "torch": "strategies workloads engine worker",
+    "torch.distributed": "engine",
+    "matplotlib": "figures",
+    "pandas": "analysis figures",
+    "scipy": "analysis",
+    "pyarrow": "records",
+    "mpi4py": "launch",
+    "typer": "cli",
+    "rich": "cli",
+}
+INSIDE_FUNCTIONS = ("pyarrow", "mpi4py", "rich", "timm", "sklearn")
+
+
+class Import(NamedTuple):
+    line: int
+    name: str
+    at_start: bool  # when the module is imported, not only when a function is called
+
+
+def imports(tree: ast.AST, *, at_start: bool = True) -> Iterator[Import]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (Import(node.lineno, alias.name, at_start) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module and not node.level, "imports are absolute"
+            for alias in node.names:
+                yield Import(node.lineno, _module(node.module, alias.name), at_start)
+        lazily = isinstance(node, ast.FunctionDef) or (
+            isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        )
+        yield from imports(node, at_start=at_start and not lazily)
+
+
+def _module(package: str, name: str) -> str:
+    path = PACKAGE.parent.joinpath(*package.split("."), name)
+    is_module = package.startswith("kbench") and (path.with_suffix(".py").exists() or path.is_dir())
+    return f"{package}.{name}" if is_module else package
+
+
+def within(name: str, rooms: str) -> bool:
+    return any(name == room or name.startswith(f"{room}.") for room in rooms.split())
+
+
+def violations(place: str, source: str) -> list[str]:
+    """What a file of kbench imports against the table; ``place`` is its path in the package."""
+    room = place.split("/")[0].removesuffix(".py")
+    found = []
+    for line, name, at_start in imports(ast.parse(source)):
+        said = f"{place}:{line} imports {name}: "
+        ours = name.removeprefix("kbench").lstrip(".")
+        if name.startswith("kbench.") and not within(ours, f"{room} {MAY_IMPORT[room]}"):
+            found.append(f"{said}{room} may import {MAY_IMPORT[room] or 'nothing of kbench'}")
+        homes = next((AT_HOME_IN[top] for top in sorted(AT_HOME_IN, reverse=True) if within(name, top)), None)
+        if homes is not None and not within(room, homes):
+            found.append(f"{said}only {homes} may")
+        if at_start and within(name, " ".join(INSIDE_FUNCTIONS)):
+            found.append(f"{said}only inside functions")
+    return found
+
+
+@pytest.mark.parametrize("place", FILES)
+def test_imports_point_downwards(place: str) -> None:
+    assert violations(place, FILES[place].read_text()) == []
+
+
+def test_before_a_command_runs_only_typer_and_the_command_line_are_imported() -> None:
+    waiting, seen = ["cli/app.py"], set()
+    while waiting:
+        place = waiting.pop()
+        seen.add(place)
+        names = {found.name for found in imports(ast.parse(FILES[place].read_text())) if found.at_start}
+        theirs = {name for name in names if name.split(".")[0] not in sys.stdlib_module_names}
+        assert all(within(name, "typer kbench.cli kbench.errors") or name == "kbench" for name in theirs), place
+        ours = {name.removeprefix("kbench.").replace(".", "/") + ".py" for name in theirs if within(name, "kbench.cli")}
+        waiting += sorted((ours & FILES.keys()) - seen)
+    assert len(seen) > 5
+
+
+@pytest.mark.parametrize(
+    "place, source, message",
+    [
+        (
+            "engine/loop.py",
+            "\nfrom kbench.strategies import sb",
+            "engine/loop.py:2 imports kbench.strategies.sb: engine",
+        ),
+        ("engine/loop.py", "import kbench.launch.local", "engine/loop.py:1 imports kbench.launch.local: engine may"),
+        ("strategies/sb.py", "import torch.distributed as d", "imports torch.distributed: only engine may"),
+        ("spec/run.py", "def f():\n    import torch", "spec/run.py:2 imports torch: only strategies"),
+        ("cli/run.py", "import pandas", "cli/run.py:1 imports pandas: only analysis figures may"),
+        ("records/store.py", "import pyarrow.parquet", "imports pyarrow.parquet: only inside functions"),
+        ("records/store.py", "def f():\n    import pyarrow", None),
+        ("errors.py", "from kbench.spec import run", "imports kbench.spec.run: errors may import nothing of kbench"),
+        ("worker.py", "from kbench.cli.app import main", "worker.py:1 imports kbench.cli.app: worker may import"),
+    ],
+)
+def test_a_planted_import_is_found(place: str, source: str, message: str | None) -> None:
+    found = violations(place, source)
+    assert len(found) == (message is not None)
+    assert message is None or message in found[0]
