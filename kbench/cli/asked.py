@@ -108,7 +108,9 @@ def folder_of(name: str, results: Path) -> ExperimentDir:
 
 def _split(settings: Sequence[str]) -> tuple[list[str], list[str]]:
     """Settings of the experiment, and settings of the site; raises ConfigError for those of neither."""
-    ours, theirs, known = [], [], [*ExperimentSpec.model_fields, *Site.model_fields]
+    known = [*ExperimentSpec.model_fields, *Site.model_fields]
+    ours: list[str] = []
+    theirs: list[str] = []
     problems = []
     for setting in settings:
         head = setting.partition("=")[0].split(".")[0]
