@@ -1,0 +1,73 @@
+"""Evaluation: every validation sample once, sums divided once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from kbench.engine.comm import Comm
+from kbench.engine.evaluate import evaluate
+from kbench.engine.learner import Learner
+from kbench.engine.timer import PhaseTimer
+from kbench.strategies.api import Batch
+from kbench.workloads.workload import Workload
+
+CPU = torch.device("cpu")
+OnThreads = Callable[[int, Callable[[Comm], Any]], list[Any]]
+
+
+def trained(workload: Workload) -> Learner:
+    """A learner that has begun to learn."""
+    learner = Learner(workload, 0, "train", Comm())
+    for start in range(0, 20 * 48, 48):
+        index, x, y = next(workload.batches([torch.arange(start, start + 48)], key=0))
+        learner.step(Batch(index, x, y), 0.05, PhaseTimer(CPU))
+    return learner
+
+
+@pytest.mark.parametrize("global_batch", [7, 48, 1442])
+def test_scores_are_those_of_the_whole_set_at_once(global_batch: int, workload_of: Callable[..., Workload]) -> None:
+    workload = workload_of(global_batch=global_batch)
+    learner = trained(workload)
+    score = evaluate(learner, Comm())
+    with torch.no_grad():
+        logits, y = learner.module.eval()(workload.val.x), workload.val.y
+    assert score.loss == pytest.approx(float(F.cross_entropy(logits, y)), rel=1e-5)
+    assert score.acc1 == float((logits.argmax(1) == y).double().mean())
+    assert score.acc5 == float((logits.topk(5).indices == y[:, None]).any(1).double().mean())
+    assert 0.2 < score.acc1 < score.acc5 < 1 or score.acc5 == 1
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 7])
+def test_scores_are_the_same_for_any_number_of_ranks(
+    size: int, workload_of: Callable[..., Workload], on_threads: OnThreads
+) -> None:
+    workload = workload_of(global_batch=84)
+    learner = trained(workload)
+    learner.module.eval()
+    alone = evaluate(learner, Comm())
+    for score in on_threads(size, lambda comm: evaluate(learner, comm)):
+        assert (score.acc1, score.acc5) == (alone.acc1, alone.acc5)
+        assert score.loss == pytest.approx(alone.loss, rel=1e-6)
+
+
+def test_evaluation_leaves_the_model_alone(workload_of: Callable[..., Workload]) -> None:
+    learner = trained(workload_of())
+    before = learner.digest()
+    evaluate(learner, Comm())
+    assert learner.digest() == before
+
+
+def test_top_5_of_five_classes_or_fewer_says_nothing(
+    workload_of: Callable[..., Workload], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workload = workload_of(lr=0.011)
+    monkeypatch.setattr(workload, "n_classes", 5)
+    for part in ("train", "val"):
+        data = getattr(workload, part)
+        few = data.y < 5
+        monkeypatch.setattr(workload, part, type(data)(data.x[few], data.y[few]))
+    score = evaluate(Learner(workload, 0, "train", Comm()), Comm())
+    assert score.acc5 is None and 0 <= score.acc1 <= 1

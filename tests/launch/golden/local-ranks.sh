@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+export OMP_NUM_THREADS=8
+module load cuda
+/opt/kbench/bin/python -m torch.distributed.run --standalone --nproc-per-node 2 \
+    --module kbench.worker /data/results/small/runs/digits-cnn-digits.baseline.s0.0123abcd
+status=$?
+# A run says itself how it ended; this is for one that could not.
+[ "$status" -eq 0 ] || /opt/kbench/bin/python -m kbench.launch.epitaph /data/results/small/runs/digits-cnn-digits.baseline.s0.0123abcd "$status"
+exit "$status"
