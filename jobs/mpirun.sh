@@ -10,9 +10,9 @@ export OMP_NUM_THREADS={{ threads_per_rank | sh }}
 {% if hosts %}
     --host {{ hosts | join(",") | sh }} \
 {% endif %}
-{% for option in mpirun_options %}
-    {{ option | sh }} \
-{% endfor %}
+{% if mpirun_options %}
+    {{ mpirun_options | map("sh") | join(" ") }} \
+{% endif %}
     {{ python | sh }} -m kbench.worker {{ run_dir | sh }}
 status=$?
 # A run says itself how it ended; this is for one that could not.

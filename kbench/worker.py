@@ -29,11 +29,12 @@ def main() -> None:
     folder = RunDir(Path(sys.argv[1]))
     # DDP remarks on the strides of one-channel convolutions, which have several right answers.
     warnings.filterwarnings("ignore", message="Grad strides do not match")
+    env = None
     try:
         env = rank_env()
         work(folder, env)
     except Exception as error:
-        _report(folder, error)
+        _report(folder, error, rank=env.rank if env else None)
         # At once: finalizing MPI would wait for ranks that wait for this one.
         sys.stderr.flush()
         os._exit(error.exit_code if isinstance(error, KBenchError) else 1)
@@ -72,6 +73,7 @@ def work(folder: RunDir, env: RankEnv) -> None:
         comm.barrier()
         if env.rank == 0:
             folder.finish({"ended_at": _now(), "attempt": run.attempt, "last_phase": phases[-1].name})
+        comm.barrier()  # nobody leaves before the end is on record
 
 
 def _note_provenance(folder: RunDir, run: Run, device: torch.device) -> None:
@@ -80,6 +82,7 @@ def _note_provenance(folder: RunDir, run: Run, device: torch.device) -> None:
     facts = provenance()
     facts |= {
         "device_name": torch.cuda.get_device_name(device) if on_gpu else facts["processor"],
+        "torch_version": torch.__version__,  # with the tag of its build
         "n_devices": run.comm.size if on_gpu else 0,
         "hosts": list(dict.fromkeys(hosts)),
         "threads_per_rank": torch.get_num_threads(),
@@ -97,7 +100,7 @@ def _backend(comm: Comm, device: torch.device) -> str | None:
     return "nccl" if device.type == "cuda" else "gloo"
 
 
-def _report(folder: RunDir, error: Exception) -> None:
+def _report(folder: RunDir, error: Exception, *, rank: int | None) -> None:
     """Say on stderr what went wrong, and in failed.json unless another rank was first."""
     known = isinstance(error, KBenchError)
     text = error.message if isinstance(error, KBenchError) else f"{type(error).__name__}: {error}"
@@ -111,7 +114,7 @@ def _report(folder: RunDir, error: Exception) -> None:
             "hint": hint,
             "kind": type(error).__name__,
             "exit_code": error.exit_code if isinstance(error, KBenchError) else 1,
-            "rank": os.environ.get("RANK", os.environ.get("OMPI_COMM_WORLD_RANK", "0")),
+            "rank": rank,
             "attempt": folder.job.get("attempt", 1),
             "traceback": trace,
             "ended_at": _now(),

@@ -50,7 +50,7 @@ def crashed(tmp_path_factory: pytest.TempPathFactory, clean_env: dict[str, str])
     folder = tmp_path_factory.mktemp("crash")
     (folder / "crash.py").write_text(CRASH)
     (folder / "crash.yaml").write_text(EXPERIMENT)
-    command = [sys.executable, "-m", "kbench", "run", "crash.yaml"]
+    command = [sys.executable, "-m", "kbench", "run", "crash.yaml", "--set", "threads_per_rank=1"]
     env = clean_env | {"PYTHONPATH": str(folder)}
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300)
     (folder / "returned.json").write_text(json.dumps([done.returncode, done.stderr]))

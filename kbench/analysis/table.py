@@ -20,7 +20,8 @@ def text(comparison: Comparison) -> str:
     blocks.append(
         "Differences are paired by seed; brackets are 95 % intervals (Student's t).  acc: top-1 [%];\n"
         "diff: of the best [points]; time: change of training time, every cost included; at best: what\n"
-        "the samples trained, scored and refreshed would cost if nothing else did; hidden: mean over epochs."
+        "the samples trained, scored and refreshed would cost if nothing else did; hidden: mean share of the\n"
+        "samples that an epoch's plan leaves out; looked at: forward passes to select and to refresh."
     )
     if comparison.warnings:
         blocks.append("\n".join(f"note: {warning}" for warning in comparison.warnings))

@@ -18,10 +18,10 @@ from kbench.workloads.workload import Workload
 class Learner:
     """Fresh weights for one phase, equal on all ranks and for all strategies of a seed."""
 
-    def __init__(self, workload: Workload, seed: int, phase: str, comm: Comm) -> None:
+    def __init__(self, workload: Workload, seed: int, comm: Comm) -> None:
         self.workload, self.recipe, self.device = workload, workload.recipe, workload.device
         self._rank = comm.rank
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(stream(seed, "weights"))
             model = workload.model()
         self.module = model.to(self.device).to(memory_format=self._layout())
@@ -59,13 +59,14 @@ class Learner:
         return Measured(*self.workload.measure(self.output(batch.x), batch.y))
 
     def warm_up(self, batch: Batch) -> None:
-        """One untimed forward, backward and look, so that no method pays for compilation.
+        """One untimed step, and looks at batches of several sizes, so that no method pays for compilation.
 
         Weights and buffers are left as they were.
         """
         before = {name: value.clone() for name, value in self.module.state_dict().items()}
         self.step(batch, 0.0, PhaseTimer(self.device))
-        self.measure(batch)
+        for size in {len(batch), max(1, len(batch) // 2), 1}:  # the last batch of a refresh may be short
+            self.measure(Batch(batch.index[:size], batch.x[:size], batch.y[:size]))
         self.optimizer = build_optimizer(self.module, self.recipe)
         self.optimizer.zero_grad(set_to_none=True)
         self.module.load_state_dict(before)

@@ -39,7 +39,7 @@ def train(run: Run) -> Iterator[EpochRecord]:
     elapsed_s = 0.0
     phases = run.strategy.phases(run.workload.recipe.epochs)
     for phase in phases:
-        learner = Learner(run.workload, run.seed, phase.name, run.comm)
+        learner = Learner(run.workload, run.seed, run.comm)
         learner.warm_up(_first_batch(run))
         for index in range(phase.epochs):
             epoch = _epoch(run, phase, index)

@@ -19,6 +19,8 @@ from kbench.figures.style import RC, Look, looks
 ENDS = ("seconds", "seconds_min", "seconds_max", "acc", "time_diff")
 SHOWN_POINTS = 10  # of accuracy, below the end of the worst curve
 PANEL_IN = (4.6, 4.2)  # width and height of a panel [inch]
+WIDTH = 1.4  # of a panel, in ends of the slowest curve: room for the labels
+CHARACTER = 0.014  # width of a letter of a label, in widths of a panel
 
 
 def curve_data(curves: Sequence[Curve], comparison: Comparison) -> pd.DataFrame:
@@ -152,10 +154,13 @@ def _ends(axes: Axes, top: Axes, data: pd.DataFrame, baseline: str, look_of: Map
             axes.annotate("", (at, row), (start, row), arrowprops=arrow)
         axes.plot(at, row, marker=look.marker, color=look.color, ms=4)
         change = "" if math.isnan(end["time_diff"]) else f"  {100 * end['time_diff']:+.1f} %"
-        beside = max(start, end["seconds_max"]) + 0.015 * far
-        axes.text(beside, row, f"{strategy}{change}", color=_dark(look), va="center", fontsize=7)
+        label = f"{strategy}{change}"
+        left, right = min(start, end["seconds_min"]) - 0.015 * far, max(start, end["seconds_max"]) + 0.015 * far
+        fits = right + len(label) * CHARACTER * WIDTH * far < WIDTH * far
+        at, side = (right, "left") if fits or right < WIDTH * far - left else (left, "right")
+        axes.text(at, row, label, color=_dark(look), ha=side, va="center", fontsize=7)
     axes.set_ylim(len(ends) - 0.4, -0.6)
-    axes.set_xlim(0, far * 1.3)
+    axes.set_xlim(0, far * WIDTH)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.set_ylabel("total time", fontsize=7)

@@ -63,12 +63,17 @@ class RunDir:
     @property
     def done(self) -> dict[str, Any]:
         """What the run wrote when it was done; empty if it is not."""
-        return read_json(self.path / "done.json")
+        return self._last_words("done.json")
 
     @property
     def failed(self) -> dict[str, Any]:
         """Why the run failed; empty if it did not."""
-        return read_json(self.path / "failed.json")
+        return self._last_words("failed.json")
+
+    def _last_words(self, name: str) -> dict[str, Any]:
+        """How the last attempt ended; an older one may still have been dying when it began."""
+        end, attempt = read_json(self.path / name), self.job.get("attempt")
+        return end if attempt in (None, end.get("attempt", attempt)) else {}
 
     def prepare(self, spec: RunSpec) -> None:
         """Make the folder and write what is to be run."""

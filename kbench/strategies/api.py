@@ -93,7 +93,8 @@ class EpochPlan:
                 place = torch.arange(len(ids), device=ids.device) % 8191 + 1
                 total = total * 31 + int((ids * place).sum()) + len(ids)
         if self.weights is not None:
-            total += int(self.weights.double().sum() * 1024)
+            place = torch.arange(len(self.weights), device=self.weights.device) % 8191 + 1
+            total += int((self.weights.double() * place).sum() * 1024)
         return (total + int(self.lr_scale * 2**20)) % 2**62
 
     @classmethod

@@ -26,10 +26,11 @@ class ISWR(Strategy):
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
         n = epoch.n_samples
-        loss = stats.loss.double()
+        loss = stats.loss.double().cpu()  # a GPU adds up in no fixed order, and all ranks must draw alike
         p = loss / loss.sum() if loss.sum() > 0 else torch.full_like(loss, 1 / n)
-        weights = (1 / (n * p.clamp_min(1e-12))).float() if self.unbiased else None
-        return EpochPlan(_draw(p, epoch.uniform(n)), weights=weights, refresh=epoch.everyone)
+        drawn = _draw(p, epoch.uniform(n).cpu()).to(epoch.device)
+        weights = (1 / (n * p.clamp_min(1e-12))).float().to(epoch.device) if self.unbiased else None
+        return EpochPlan(drawn, weights=weights, refresh=epoch.everyone)
 
 
 def _draw(p: Tensor, at: Tensor) -> Tensor:

@@ -18,8 +18,9 @@ class SelectiveBackprop(Strategy):
     evaluation mode.  If losses are exchangeable, 1 / (beta + 1) of the samples are kept: beta 1
     keeps a half (CIFAR-100 in the paper), 2 a third (CIFAR-10), 3 a quarter (SVHN; the code's
     default).  Departures: each rank keeps a window of its own losses, as the paper has one
-    device; the primed epochs leave the window empty, as in the code, and the learning rate
-    follows the epochs, as in the paper (the code never steps its scheduler).
+    device; kept samples that fill no batch are dropped at the end of an epoch, where the code
+    carries them over; the primed epochs leave the window empty, as in the code, and the learning
+    rate follows the epochs, as in the paper (the code never steps its scheduler).
     """
 
     beta: Positive = 1.0

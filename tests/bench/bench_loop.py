@@ -32,7 +32,7 @@ def kbench_epoch(workload: Workload) -> Callable[[int], float]:
         seed=0,
         attempt=1,
     )
-    learner, phase = Learner(workload, 0, "train", run.comm), Phase.train(TURNS + 1)
+    learner, phase = Learner(workload, 0, run.comm), Phase.train(TURNS + 1)
     return lambda turn: train_epoch(run, phase, _epoch(run, phase, turn), learner, closing=False).train_s
 
 

@@ -74,7 +74,7 @@ def trained(comm: Comm) -> dict[str, Any]:
     """Two steps, each rank on its own samples, and an evaluation."""
     recipe = {"epochs": 2, "global_batch": 48, "lr": 0.05}
     workload = Workload(Pair.model_validate({"model": "digits-cnn", "dataset": "digits", "recipe": recipe}), CPU)
-    learner = Learner(workload, 0, "train", comm)
+    learner = Learner(workload, 0, comm)
     untrained = evaluate(learner, comm)
     for start in (0, 48):
         ids = torch.arange(start + comm.rank, start + 48, comm.size)

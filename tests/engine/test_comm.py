@@ -109,7 +109,7 @@ def test_a_sample_that_all_ranks_measured_counts_once(told: list[dict[str, Any]]
 
 @pytest.mark.dist
 def test_scores_are_those_of_one_rank(told: list[dict[str, Any]], workload_of: Callable[..., Workload]) -> None:
-    alone = evaluate(Learner(workload_of(), 0, "train", Comm()), Comm())
+    alone = evaluate(Learner(workload_of(), 0, Comm()), Comm())
     for rank in told:
         assert rank["untrained"] == [pytest.approx(alone.loss, rel=1e-6), alone.acc1, alone.acc5]
 

@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="inductor needs a C++ compiler")
 def test_a_compiled_model_trains_and_looks_like_an_eager_one(workload_of: Callable[..., Workload]) -> None:
-    eager, compiled = (Learner(workload_of(compile=on), 0, "train", Comm()) for on in (False, True))
+    eager, compiled = (Learner(workload_of(compile=on), 0, Comm()) for on in (False, True))
     index, x, y = next(eager.workload.batches([torch.arange(48)], key=5))
     batch = Batch(index, x, y)
     compiled.warm_up(batch)

@@ -20,7 +20,7 @@ OnThreads = Callable[[int, Callable[[Comm], Any]], list[Any]]
 
 def trained(workload: Workload) -> Learner:
     """A learner that has begun to learn."""
-    learner = Learner(workload, 0, "train", Comm())
+    learner = Learner(workload, 0, Comm())
     for start in range(0, 20 * 48, 48):
         index, x, y = next(workload.batches([torch.arange(start, start + 48)], key=0))
         learner.step(Batch(index, x, y), 0.05, PhaseTimer(CPU))
@@ -69,5 +69,5 @@ def test_top_5_of_five_classes_or_fewer_says_nothing(
         data = getattr(workload, part)
         few = data.y < 5
         monkeypatch.setattr(workload, part, type(data)(data.x[few], data.y[few]))
-    score = evaluate(Learner(workload, 0, "train", Comm()), Comm())
+    score = evaluate(Learner(workload, 0, Comm()), Comm())
     assert score.acc5 is None and 0 <= score.acc1 <= 1

@@ -115,7 +115,7 @@ def test_every_strategy_starts_every_phase_from_the_same_weights(run_of: Callabl
     digests = set()
     for name, params in STRATEGIES.items():
         run = run_of(name, params)
-        digests |= {Learner(run.workload, run.seed, p.name, run.comm).digest() for p in run.strategy.phases(3)}
+        digests |= {Learner(run.workload, run.seed, run.comm).digest() for p in run.strategy.phases(3)}
     assert len(digests) == 1
 
 

@@ -95,12 +95,6 @@ def test_two_ranks_hide_and_measure_again_together(start: Start) -> None:
     assert all(r.n_trained + r.n_hidden + r.n_dropped == N for r in (first, last))
 
 
-def test_two_ranks_draw_the_same_and_measure_everyone_once(start: Start) -> None:
-    folder, codes = start("iswr", ranks=2)
-    assert codes == [0, 0]
-    assert [(r.n_trained, r.n_dropped, r.n_refreshed) for r in folder.epochs()] == [(1440, TAIL, N), (1440, TAIL, 0)]
-
-
 def test_three_ranks_that_choose_for_themselves_take_equally_many_steps(start: Start) -> None:
     folder, codes = start("sb", ranks=3)
     primed, choosing = folder.epochs()

@@ -219,7 +219,7 @@ def test_a_rank_that_keeps_all_waits_for_one_that_keeps_none_without_growing(on_
 
 def test_a_look_is_counted_remembered_and_changes_no_weight(run_of: Callable[..., Run]) -> None:
     run = run_of()
-    learner = Learner(run.workload, 0, "train", run.comm)
+    learner = Learner(run.workload, 0, run.comm)
     before = learner.digest()
     probe = ModelProbe(learner, run.store, epoch_1(run.workload.n_samples), run.comm, torch.Generator())
     ids, x, y = next(run.workload.batches([torch.arange(30)], key=0))

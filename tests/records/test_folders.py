@@ -128,3 +128,13 @@ def test_a_folder_without_a_spec_is_no_run(experiment_dir: ExperimentDir, make_r
     run = make_run()
     (experiment_dir.path / "runs" / "notes").mkdir()
     assert [found.path for found in experiment_dir.all_runs()] == [run.path]
+
+
+def test_the_end_of_an_older_attempt_is_no_end_of_this_one(tmp_path: Path, run_spec: RunSpec) -> None:
+    run = RunDir(tmp_path / "run")
+    run.prepare(run_spec)
+    run.begin({"attempt": 2})
+    run.finish({"attempt": 1})
+    assert run.done == {}
+    run.finish({"attempt": 2})
+    assert run.done == {"attempt": 2}

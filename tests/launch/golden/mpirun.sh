@@ -6,10 +6,7 @@ module load openmpi
 export A='x y'
 /usr/bin/mpirun -np 4 \
     --host node1:2,node2:2 \
-    --bind-to \
-    core \
-    -x \
-    'A B' \
+    --bind-to core -x 'A B' \
     /opt/kbench/bin/python -m kbench.worker /data/results/small/runs/digits-cnn-digits.baseline.s0.0123abcd
 status=$?
 # A run says itself how it ended; this is for one that could not.
