@@ -1,6 +1,5 @@
 """What every rank runs: ``python -m kbench.worker RUN_DIR``."""
 
-import os
 import socket
 import sys
 import traceback
@@ -12,7 +11,7 @@ import torch
 
 from kbench.engine.comm import Comm
 from kbench.engine.loop import Run, train
-from kbench.engine.rendezvous import device_of, together
+from kbench.engine.rendezvous import device_of, leave, together
 from kbench.engine.samples import SampleStore
 from kbench.engine.timer import PhaseTimer
 from kbench.errors import KBenchError, LaunchError
@@ -35,9 +34,8 @@ def main() -> None:
         work(folder, env)
     except Exception as error:
         _report(folder, error, rank=env.rank if env else None)
-        # At once: finalizing MPI would wait for ranks that wait for this one.
-        sys.stderr.flush()
-        os._exit(error.exit_code if isinstance(error, KBenchError) else 1)
+        leave(error.exit_code if isinstance(error, KBenchError) else 1)
+    leave(0)
 
 
 def work(folder: RunDir, env: RankEnv) -> None:

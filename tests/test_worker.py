@@ -5,7 +5,6 @@ import platform
 import socket
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +121,7 @@ def test_a_run_notes_with_which_versions_it_was_made(runs: dict[str, RunDir]) ->
     assert versions == {
         "kbench_version": package.__version__,
         "python_version": platform.python_version(),
-        "torch_version": version("torch"),
+        "torch_version": torch.__version__,
     }
 
 

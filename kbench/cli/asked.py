@@ -114,7 +114,7 @@ def _split(settings: Sequence[str]) -> tuple[list[str], list[str]]:
     problems = []
     for setting in settings:
         head = setting.partition("=")[0].split(".")[0]
-        if head not in known:
+        if "=" in setting and head not in known:
             problems.append(f"--set {setting}: unknown key {head!r}{did_you_mean(head, known)}")
         (theirs if head in Site.model_fields else ours).append(setting)
     if problems:

@@ -2,6 +2,8 @@
 
 import hashlib
 from collections.abc import Callable
+from inspect import signature
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +15,9 @@ from kbench.engine.timer import PhaseTimer
 from kbench.spec.experiment import Recipe
 from kbench.strategies.api import Batch, Measured
 from kbench.workloads.workload import Workload
+
+_NEW_NAME = "forward_sync_buffers"  # of DDP's broadcast_buffers, from torch 2.14 or so on
+SYNC_BUFFERS = _NEW_NAME if _NEW_NAME in signature(DistributedDataParallel).parameters else "broadcast_buffers"
 
 
 class Learner:
@@ -86,9 +91,8 @@ class Learner:
         train: nn.Module = self.module
         if comm.size > 1:
             ids = [self.device.index] if self.device.type == "cuda" else None
-            train = DistributedDataParallel(
-                self.module, device_ids=ids, broadcast_buffers=False, gradient_as_bucket_view=True
-            )
+            own_buffers: dict[str, Any] = {SYNC_BUFFERS: False}
+            train = DistributedDataParallel(self.module, device_ids=ids, gradient_as_bucket_view=True, **own_buffers)
         if self.recipe.compile:
             return torch.compile(train), torch.compile(self.module)
         return train, self.module

@@ -1,8 +1,11 @@
 """How the ranks of a run find one another, and part."""
 
+import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import torch
 import torch.distributed as dist
@@ -52,6 +55,20 @@ def together(env: RankEnv, device: torch.device) -> Iterator[Comm]:
         ) from error
     yield Comm()
     dist.destroy_process_group()
+
+
+def leave(code: int) -> NoReturn:
+    """End this process at once.
+
+    Threads of gloo may still want the interpreter while it is taken down, and then the system ends
+    them all with SIGABRT, after a run that went well.  Where a run failed, finalizing MPI would
+    wait for ranks that wait for this one; where it went well, MPI wants to be told.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if code == 0 and "mpi4py.MPI" in sys.modules:
+        sys.modules["mpi4py.MPI"].Finalize()
+    os._exit(code)
 
 
 def _meet(env: RankEnv) -> "dist.TCPStore":  # type: ignore[name-defined]

@@ -11,6 +11,7 @@ from torch import nn
 from kbench.engine.comm import Comm
 from kbench.engine.evaluate import evaluate
 from kbench.engine.learner import Learner
+from kbench.engine.rendezvous import leave
 from kbench.engine.samples import SampleStore
 from kbench.engine.timer import PhaseTimer
 from kbench.errors import RankError
@@ -81,7 +82,7 @@ def trained(comm: Comm) -> dict[str, Any]:
         index, x, y = next(workload.batches([ids], key=0))
         learner.step(Batch(index, x, y), 0.05, PhaseTimer(CPU))
     before = comm.gather_text(str(learner.digest()))
-    weights = comm.gather_text(str([float(p.double().sum()) for p in learner.module.parameters()]))
+    weights = comm.gather_text(str([float(p.detach().double().sum()) for p in learner.module.parameters()]))
     comm.average_buffers(learner.module)
     after = comm.gather_text(str(learner.digest()))
     return {
@@ -103,7 +104,8 @@ def main() -> None:
             comm.barrier()
         except RankError as error:
             told["lost"] = error.message
-    print(json.dumps(told), flush=True)
+    print(json.dumps(told))
+    leave(0)
 
 
 if __name__ == "__main__":
