@@ -279,8 +279,15 @@ class TestWarnings:
             book.run("mine", seed, [0.9], [seconds], n_trained=90)
         assert self.warnings(book) == []
 
-    def test_savings_above_the_ceiling_within_chance_are_not_accused(self, book: Any) -> None:
+    def test_savings_above_the_ceiling_within_chance_are_named_as_such(self, book: Any) -> None:
         for seed, seconds in enumerate([7.0, 8.5, 10.5]):
+            book.run("baseline", seed, [0.9], [10.0], forward_s=4.0)
+            book.run("mine", seed, [0.9], [seconds], n_trained=90)
+        (warning,) = self.warnings(book)
+        assert "mine took less time than the samples explain" in warning and "within chance" in warning
+
+    def test_savings_below_the_ceiling_are_not_remarked_on(self, book: Any) -> None:
+        for seed, seconds in enumerate([9.5, 9.6, 9.8]):
             book.run("baseline", seed, [0.9], [10.0], forward_s=4.0)
             book.run("mine", seed, [0.9], [seconds], n_trained=90)
         assert self.warnings(book) == []
