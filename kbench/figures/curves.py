@@ -18,6 +18,7 @@ from kbench.figures.style import RC, Look, looks
 
 ENDS = ("seconds", "seconds_min", "seconds_max", "acc", "time_diff")
 SHOWN_POINTS = 10  # of accuracy, below the end of the worst curve
+ON_WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
 PANEL_IN = (4.6, 4.2)  # width and height of a panel [inch]
 WIDTH = 1.4  # of a panel, in ends of the slowest curve: room for the labels
 CHARACTER = 0.014  # width of a letter of a label, in widths of a panel
@@ -63,7 +64,7 @@ def time_to_accuracy(data: pd.DataFrame, baseline: str) -> Figure:
         for (top, bottom), pair in zip(columns, data["pair"].unique(), strict=True):
             own = data[data["pair"] == pair]
             _draw(top, own, look_of, x="seconds")
-            top.set_title(str(pair))
+            top.set_title(_title(own))
             top.tick_params(labelbottom=False)
             _ends(bottom, top, own, baseline, look_of)
             bottom.set_xlabel("training time [s], every cost included")
@@ -79,7 +80,7 @@ def accuracy_by_epoch(data: pd.DataFrame) -> Figure:
         for (top, _), pair in zip(columns, data["pair"].unique(), strict=True):
             own = data[data["pair"] == pair]
             _draw(top, own.assign(epochs=own["epoch"] + 1), look_of, x="epochs")
-            top.set_title(str(pair))
+            top.set_title(_title(own))
             top.set_xlabel("epochs trained")
             top.xaxis.set_major_locator(MaxNLocator(integer=True))
         columns[0][0].set_ylabel("top-1 accuracy [%]")
@@ -123,6 +124,12 @@ def _draw(axes: Axes, data: pd.DataFrame, look_of: Mapping[str, Look], *, x: str
     axes.grid(axis="y", color="#e6e6e6", lw=0.6)
 
 
+def _title(data: pd.DataFrame) -> str:
+    seeds = sorted({int(n) for n in data["seeds"]})
+    shown = "one seed" if seeds == [1] else f"mean and range of {'-'.join(map(str, seeds))} seeds"
+    return f"{data['pair'].iloc[0]}: {shown}"
+
+
 def _marks(n: int, every: int) -> list[int]:
     """Markers at every few epochs, counted from the end, so that each curve's end has one."""
     return list(range(n - 1, -1, -every))[::-1]
@@ -158,7 +165,7 @@ def _ends(axes: Axes, top: Axes, data: pd.DataFrame, baseline: str, look_of: Map
         left, right = min(start, end["seconds_min"]) - 0.015 * far, max(start, end["seconds_max"]) + 0.015 * far
         fits = right + len(label) * CHARACTER * WIDTH * far < WIDTH * far
         at, side = (right, "left") if fits or right < WIDTH * far - left else (left, "right")
-        axes.text(at, row, label, color=_dark(look), ha=side, va="center", fontsize=7)
+        axes.text(at, row, label, color=_dark(look), ha=side, va="center", fontsize=7, bbox=ON_WHITE)
     axes.set_ylim(len(ends) - 0.4, -0.6)
     axes.set_xlim(0, far * WIDTH)
     axes.set_yticks([])
