@@ -46,6 +46,8 @@ def work(folder: RunDir, env: RankEnv) -> None:
             f"{folder.run_id}: {env.size} ranks were started by {env.starter}, its spec wants {spec.ranks}",
             hint="check ranks_per_node and nodes of the site against its job template",
         )
+    if job.get("threads_per_rank"):  # mpirun need not pass OMP_NUM_THREADS on to other hosts
+        torch.set_num_threads(job["threads_per_rank"])
     device = device_of(env)
     with together(env, device) as comm:
         workload = Workload(spec.pair, device)

@@ -10,7 +10,7 @@ import pandas as pd
 from kbench.analysis.ceiling import time_ceiling
 from kbench.analysis.curve import Curve, curves, seconds_to
 from kbench.analysis.frame import Frames
-from kbench.analysis.interval import Bounds, deviation, mean_and_interval, ratio_and_interval
+from kbench.analysis.interval import FEWEST, Bounds, deviation, mean_and_interval, ratio_and_interval
 from kbench.errors import ResultsError
 
 
@@ -89,7 +89,7 @@ def compare(frames: Frames, *, baseline: str, targets: Sequence[float]) -> Compa
             continue
         partner = base.set_index("match_key").loc[matched["match_key"]].reset_index()
         rows.append(_row(frames, matched, partner, every, targets))
-    warnings += _too_good(rows)
+    warnings += [*_too_few(rows), *_too_good(rows)]
     return Comparison(experiment=frames.name, baseline=baseline, rows=tuple(rows), warnings=tuple(warnings))
 
 
@@ -148,6 +148,16 @@ def _reach(pairs: Sequence[tuple[Curve, Curve]], target: float, *, is_baseline: 
     return Reach(target=target, reached=len(ours), seconds=seconds, speedup=speedup, speedup_ci=bounds)
 
 
+def _too_few(rows: Sequence[Row]) -> Iterator[str]:
+    """Rows whose seeds are too few for an interval."""
+    few: dict[tuple[str, int], list[str]] = {}
+    for row in rows:
+        if row.seeds < FEWEST:
+            few.setdefault((row.pair, row.seeds), []).append(row.strategy)
+    for (pair, n), strategies in few.items():
+        yield f"{pair}: {', '.join(strategies)}: {n} matched seed{'s' * (n > 1)}, and intervals take {FEWEST}"
+
+
 def _too_good(rows: Sequence[Row]) -> Iterator[str]:
     """Savings that the samples cannot explain: beyond chance, or perhaps by chance."""
     lucky: dict[str, list[str]] = {}
@@ -191,7 +201,3 @@ def _warnings(frames: Frames, baseline: str) -> Iterator[str]:
             yield f"{pair}: up to {own['max_parallel'].max():g} runs shared the machine; cpu_s is steadier than train_s"
         if own["dirty"].eq(True).any():
             yield f"{pair}: made with uncommitted changes in kbench's source"
-        n_seeds = own["seed"].nunique()
-        if n_seeds < 3:
-            what = "one seed: no interval" if n_seeds == 1 else "two seeds: brackets are the range, no interval"
-            yield f"{pair}: {what}"

@@ -7,20 +7,19 @@ from statistics import fmean, stdev
 from scipy import stats
 
 Bounds = tuple[float, float] | None
+FEWEST = 3  # values that an interval takes
+ROUNDING = 1e-9  # spread that is none, relative to the values
 
 
 def mean_and_interval(values: Sequence[float]) -> tuple[float, Bounds]:
-    """The mean of paired values and a 95 % interval of it.
+    """The mean of paired values and a 95 % interval of it, by Student's t, exact for normal differences.
 
-    Three and more: Student's t, exact for normal differences however few.  Two: their range, as
-    t with one degree of freedom says nothing.  One, or several without any spread: None, as
-    nothing is known of the spread.
+    None for fewer than three values, and for values without any spread (but for rounding): too
+    little is known of the spread to say anything.
     """
     mean = fmean(values)
-    if len(set(values)) < 2:
+    if len(values) < FEWEST or stdev(values) <= ROUNDING * max(map(abs, values)):
         return mean, None
-    if len(values) == 2:
-        return mean, (min(values), max(values))
     half = float(stats.t.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
     return mean, (mean - half, mean + half)
 

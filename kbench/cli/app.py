@@ -11,6 +11,7 @@ from kbench.cli.check import check
 from kbench.cli.compare import compare
 from kbench.cli.gather import gather
 from kbench.cli.lists import list_names
+from kbench.cli.options import Debug
 from kbench.cli.plot import plot
 from kbench.cli.run import run
 from kbench.cli.status import cancel, logs, status
@@ -43,6 +44,7 @@ def _common(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
     ] = False,
+    debug: Debug = False,
 ) -> None:
     pass
 

@@ -12,6 +12,7 @@ from kbench.cli.options import (
     Launcher,
     MaxParallel,
     Only,
+    Quiet,
     Results,
     Settings,
     SiteName,
@@ -20,7 +21,11 @@ from kbench.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kbench.cli.asked import Asked
+    from kbench.launch.state import State
+    from kbench.records.folders import RunDir
     from kbench.spec.site import Site
 
 
@@ -33,6 +38,7 @@ def check(
     max_parallel: MaxParallel = 1,
     results: Results = RESULTS,
     as_json: Json = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Find every mistake in an experiment, list its runs and a job script; start nothing."""
@@ -53,15 +59,39 @@ def show(asked: "Asked", site: "Site", *, as_json: bool) -> None:
 
     runs = [asked.run_dir(spec) for spec in asked.runs]
     found = states(asked.folder, runs)
-    text = script(runs[0], site)
+    text, hours = script(runs[0], site), node_hours(runs, found, site)
     if as_json:
         listed = [{"run_id": run.run_id, "state": state} for run, state in zip(runs, found, strict=True)]
         put_json(
-            {"schema": 1, "experiment": asked.spec.name, "launcher": site.launcher, "runs": listed, "script": text}
+            {
+                "schema": 1,
+                "experiment": asked.spec.name,
+                "launcher": site.launcher,
+                "node_hours": hours,
+                "runs": listed,
+                "script": text,
+            }
         )
         return
     for run, state in zip(runs, found, strict=True):
         put(f"{run.run_id}  {state}")
     counts = ", ".join(f"{n} {state}" for state, n in Counter(found).items())
     put(f"\n{len(runs)} runs ({counts}), {site.ranks} rank(s) of {site.threads_per_rank} thread(s), {site.launcher}")
+    put("node-hours: unknown before a run has finished" if hours is None else f"node-hours: about {hours:.2g} to go")
     put(f"\n# job.sh of {runs[0].run_id}\n{text}")
+
+
+def node_hours(runs: "Sequence[RunDir]", found: "Sequence[State]", site: "Site") -> float | None:
+    """What the runs that are not done will take: as much as the finished ones of their kind did, on average.
+
+    Training and evaluation only; None where no run has finished.
+    """
+    from kbench.launch.state import State
+
+    spent = []
+    for run, state in zip(runs, found, strict=True):
+        records = run.epochs() if state is State.DONE else []
+        if records:
+            spent.append(records[-1].elapsed_s + sum(record.eval_s for record in records))
+    left = sum(state is not State.DONE for state in found)
+    return left * sum(spent) / len(spent) * site.nodes / 3600 if spent else None

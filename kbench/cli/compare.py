@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Results, put, put_json
+from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, put, put_json
 
 if TYPE_CHECKING:
     from kbench.records.folders import ExperimentDir
@@ -20,6 +20,7 @@ def compare(
     baseline: Annotated[str, typer.Option("--baseline", help="Compare with this strategy.", metavar="NAME")] = "",
     results: Results = RESULTS,
     as_json: Json = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Compare every strategy with its matched baseline: accuracy, time, time to target."""

@@ -2,14 +2,18 @@
 
 from typing import TYPE_CHECKING
 
-from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Results, put, put_json
+from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, put, put_json
 
 if TYPE_CHECKING:
     from kbench.records.folders import ExperimentDir
 
 
 def gather(
-    experiment: Experiment = DEFAULT, results: Results = RESULTS, as_json: Json = False, debug: Debug = False
+    experiment: Experiment = DEFAULT,
+    results: Results = RESULTS,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
 ) -> None:
     """Make epochs.parquet and runs.parquet from the journals."""
     from kbench.cli.asked import folder_of

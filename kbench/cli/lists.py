@@ -4,15 +4,16 @@ from typing import Annotated, Any
 
 import typer
 
-from kbench.cli.options import Debug, Json, put, put_json
+from kbench.cli.options import Debug, Json, Quiet, put, put_json
 
 KINDS = ("strategies", "models", "datasets", "experiments", "sites")
 
 
 def list_names(
-    kind: Annotated[str, typer.Argument(help=", ".join(KINDS), metavar="KIND")],
+    kind: Annotated[str, typer.Argument(help=", ".join(KINDS), metavar="|".join(KINDS))],
     name: Annotated[str, typer.Argument(help="One of them, in full.", metavar="NAME")] = "",
     as_json: Json = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """List strategies, models, datasets, experiments or sites, a line each."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Results, put, put_json
+from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, put, put_json
 
 if TYPE_CHECKING:
     from kbench.records.folders import ExperimentDir
@@ -27,6 +27,7 @@ def plot(
     ] = None,
     results: Results = RESULTS,
     as_json: Json = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Draw accuracy over training time, with the change of total time at the end of each curve."""

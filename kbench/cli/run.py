@@ -66,7 +66,7 @@ def run(
         return
     script(asked.run_dir(asked.runs[0]), there)  # a template that cannot be filled is found before anything starts
     check_free(asked.folder)
-    claim.take(asked.folder, asked.runs, asked.as_written)
+    claim.make(asked.folder)
     runs = [asked.run_dir(spec) for spec in asked.runs]
     if wait:
         start(asked, there, runs, retry=retry, max_parallel=max_parallel, quiet=quiet)
@@ -83,13 +83,19 @@ def start(
     from kbench.cli.progress import Lines, Live
     from kbench.launch.front import only_front, shuffled
     from kbench.launch.local import Children
-    from kbench.launch.state import State, state_of
+    from kbench.launch.state import State, is_here, state_of
+    from kbench.records import claim
 
     folder = asked.folder
     with only_front(folder):
         again = {State.MISSING, State.INTERRUPTED} | ({State.FAILED} if retry else set())
-        missing = [run for run in runs if state_of(run) in again]
-        adopted = [run for run in folder.all_runs() if state_of(run) is State.RUNNING]
+        claim.take(folder, asked.runs, asked.as_written)
+        alive = [run for run in folder.all_runs() if state_of(run) is State.RUNNING]
+        elsewhere = [run for run in alive if not is_here(run.job)]
+        for run in [] if retry else elsewhere:
+            say(f"{run.run_id} runs on {run.job['host']}; if it is gone, --retry starts it again", quiet=quiet)
+        missing = [run for run in runs if state_of(run) in again or (retry and run in elsewhere)]
+        adopted = [run for run in alive if run not in elsewhere]
         if not missing and not adopted:
             return
         queue = shuffled(missing, folder, max_parallel=max_parallel)
@@ -129,13 +135,16 @@ def report(asked: "Asked", runs: "Sequence[RunDir]", *, as_json: bool, quiet: bo
             f"{len(failed)} of {len(runs)} runs failed; {first.run_id}: {first.failed.get('error')}",
             hint=f"kbench logs {first.run_id} shows what it printed; kbench run --retry starts failed runs again",
         )
-    gone = [one for one, state in zip(runs, states, strict=True) if state is not State.DONE]
+    gone = [one for one, state in zip(runs, states, strict=True) if state in (State.INTERRUPTED, State.MISSING)]
     if gone:
         raise RunError(
             f"{len(gone)} of {len(runs)} runs ended without a word; {gone[0].run_id} is {state_of(gone[0])}",
             hint=f"its job script was killed or left early; kbench logs {gone[0].run_id} shows what it printed, "
             "kbench run starts it again",
         )
+    if State.RUNNING in states:
+        say(f"{states.count(State.RUNNING)} of {len(runs)} runs still go on elsewhere", quiet=quiet)
+        return
     say(f"all {len(runs)} runs done; see kbench compare {asked.spec.name}, kbench plot {asked.spec.name}", quiet=quiet)
 
 
@@ -165,7 +174,8 @@ def _signals_as_interrupts() -> Iterator[None]:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    heard = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]  # as nohup asks
+    before = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     finally:

@@ -34,6 +34,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Redraw until all runs have ended.")] = False,
     results: Results = RESULTS,
     as_json: Json = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Tell where each run stands: state, epoch, accuracy, time used and left."""
@@ -78,6 +79,7 @@ def logs(
     run: Annotated[str, typer.Argument(help="Any part of experiment/run_id that fits one run.", metavar="RUN")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
     results: Results = RESULTS,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Show what a run printed."""

@@ -52,12 +52,13 @@ def train(run: Run) -> Iterator[EpochRecord]:
 def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closing: bool) -> Tally:
     """Plan, train, refresh, merge: everything that a method must pay for, on the clock."""
     workload, comm, timer = run.workload, run.comm, run.timer
-    tally = Tally(run.workload.device, comm)
+    tally = Tally(workload.device, comm, workload.recipe.global_batch)
     comm.barrier()
     tally.start(timer)
 
     plan = run.strategy.plan(epoch, run.store.view())
-    comm.agree(plan.digest(), f"the plan of epoch {epoch.index} ({epoch.phase})")
+    if comm.size > 1:
+        comm.agree(plan.digest(), f"the plan of epoch {epoch.index} ({epoch.phase})")
     timer.lap("plan_s")
 
     probe = ModelProbe(learner, run.store, epoch, comm, _local_rng(run, epoch))

@@ -50,7 +50,9 @@ def chosen(
         ready = probe.comm.min(len(queue) // size)
         timer.lap("select_s")
         for _ in range(ready):
-            yield position, queue.pop(size)
+            full = queue.pop(size)
+            timer.lap("select_s")
+            yield position, full
     if queue is not None:
         probe.n_dropped += queue.n_dropped + len(queue)
 

@@ -20,8 +20,8 @@ from kbench.strategies.api import Epoch, EpochPlan, Measured
 class Tally:
     """Counts on the host, sums on the device; nothing is read before the epoch is over."""
 
-    def __init__(self, device: torch.device, comm: Comm) -> None:
-        self._device, self._comm = device, comm
+    def __init__(self, device: torch.device, comm: Comm, global_batch: int) -> None:
+        self._device, self._comm, self._global_batch = device, comm, global_batch
         self._sums = torch.zeros(2, dtype=torch.float64, device=device)  # loss, correct
         self._parts: dict[str, float] = {}
         self._cpu_s = 0.0
@@ -59,23 +59,9 @@ class Tally:
         )
         slowest = max((row[8:] for row in ranks), key=sum)
         self.train_s = sum(slowest)
-        if not trained:
-            raise RunError(
-                f"nothing was trained on in epoch {epoch.index} ({epoch.phase}): of {len(plan.indices)} samples "
-                f"planned, fewer were kept than one global batch of {probe.learner.recipe.global_batch}",
-                hint="select more, or use a smaller global_batch",
-            )
-        if not math.isfinite(loss):
-            raise RunError(
-                f"the training loss is not finite in epoch {epoch.index} ({epoch.phase}), lr {lr * plan.lr_scale:g}",
-                hint="lower lr, lengthen warmup_epochs, or use precision fp32",
-            )
+        self._check(epoch, plan, trained, loss, lr)
         there = torch.zeros(epoch.n_samples, dtype=torch.bool, device=plan.indices.device)
         there[plan.indices] = True
-        tail = (
-            len(plan.indices)
-            - len(plan.indices) // probe.learner.recipe.global_batch * probe.learner.recipe.global_batch
-        )
         self._of_epoch = {
             "phase": epoch.phase,
             "epoch": epoch.index,
@@ -86,7 +72,7 @@ class Tally:
             "n_scored": int(scored),
             "n_refreshed": int(refreshed),
             "n_hidden": int(epoch.n_samples - there.sum()),
-            "n_dropped": int(dropped) + tail,
+            "n_dropped": int(dropped) + len(plan.indices) % self._global_batch,
             "train_loss": loss / trained,
             "train_acc": correct / trained,
             "train_s": self.train_s,
@@ -94,6 +80,20 @@ class Tally:
             "cpu_s": cpu_s,
             "peak_mem_bytes": int(max(row[5] for row in ranks)),
         }
+
+    def _check(self, epoch: Epoch, plan: EpochPlan, trained: float, loss: float, lr: float) -> None:
+        where = f"in epoch {epoch.index} ({epoch.phase})"
+        if not trained:
+            raise RunError(
+                f"nothing was trained on {where}: of {len(plan.indices)} samples planned, fewer were kept "
+                f"than one global batch of {self._global_batch}",
+                hint="select more, or use a smaller global_batch",
+            )
+        if not math.isfinite(loss):
+            raise RunError(
+                f"the training loss is not finite {where}, lr {lr * plan.lr_scale:g}",
+                hint="lower lr, lengthen warmup_epochs, or use precision fp32",
+            )
 
     def record(self, attempt: int, elapsed_s: float, score: Score) -> EpochRecord:
         """The epoch as it goes into the journal."""

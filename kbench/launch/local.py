@@ -158,6 +158,7 @@ def _job(run: RunDir, site: Site, max_parallel: int) -> dict[str, Any]:
         "host": socket.gethostname(),
         "attempt": run.job.get("attempt", 0) + 1,
         "max_parallel": max_parallel,
+        "threads_per_rank": site.threads_per_rank,
         "submitted_at": datetime.now(UTC).isoformat(),
     }
 

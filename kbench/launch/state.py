@@ -32,12 +32,17 @@ def state_of(run: RunDir) -> State:
     return State.RUNNING if is_alive(job, mark=run.run_id) else State.INTERRUPTED
 
 
+def is_here(job: dict[str, Any]) -> bool:
+    """Whether a job was started on this host."""
+    return bool(job.get("host") == socket.gethostname())
+
+
 def is_alive(job: dict[str, Any], *, mark: str) -> bool:
     """Whether the process of a job still runs; on another host we believe that it does.
 
     ``mark`` must be in its command line, so that a recycled process id deceives nobody.
     """
-    if job.get("host") != socket.gethostname():
+    if not is_here(job):
         return True
     try:
         pid = int(job["id"])

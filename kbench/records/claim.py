@@ -27,11 +27,21 @@ def check(folder: ExperimentDir, runs: Sequence[RunSpec]) -> None:
                 )
 
 
-def take(folder: ExperimentDir, runs: Sequence[RunSpec], text: str) -> None:
-    """Make the folders of ``runs`` and keep the experiment's file as it was submitted."""
+def make(folder: ExperimentDir) -> None:
+    """Make the folder; raises ResultsError where it cannot be made."""
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        folder.source.write_text(text)
+    except OSError as error:
+        raise ResultsError(f"{folder.path}: cannot be written: {error.strerror}") from error
+
+
+def take(folder: ExperimentDir, runs: Sequence[RunSpec], text: str) -> None:
+    """Make the folders of ``runs`` and keep the experiment's file as it was submitted."""
+    make(folder)
+    try:
+        draft = folder.source.with_name(f".{folder.source.name}.{os.getpid()}")
+        draft.write_text(text)
+        draft.replace(folder.source)
         for run in runs:
             folder.run(run.run_id).prepare(run)
     except OSError as error:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from kbench.errors import ConfigError, ResultsError
 from kbench.records import journal
 from kbench.records.schema import EpochRecord
@@ -112,9 +114,14 @@ class RunDir:
         return True
 
     def epochs(self) -> list[EpochRecord]:
-        """The epochs of the last attempt that wrote any, in order; each counts once."""
-        records = [EpochRecord.model_validate(entry) for entry in journal.read(self.journal)]
-        last = max((r.attempt for r in records), default=0)
+        """The epochs of the last attempt, in order; each counts once, and what is no record not at all."""
+        records = []
+        for entry in journal.read(self.journal):
+            try:
+                records.append(EpochRecord.model_validate(entry))
+            except ValidationError:
+                continue
+        last = self.job.get("attempt") or max((r.attempt for r in records), default=0)
         return list({(r.phase, r.epoch): r for r in records if r.attempt == last}.values())
 
 
@@ -148,10 +155,6 @@ class ExperimentDir:
     @property
     def figures(self) -> Path:
         return self.path / "figures"
-
-    @property
-    def tables(self) -> Path:
-        return self.path / "tables"
 
     def run(self, run_id: str) -> RunDir:
         """The folder of the run ``run_id``, whether it is there or not."""

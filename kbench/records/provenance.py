@@ -27,12 +27,12 @@ def provenance() -> dict[str, Any]:
 
 
 def source() -> dict[str, Any]:
-    """The commit of kbench's checkout, and whether it had changes; null where it is no checkout."""
+    """The last commit of kbench's source, and whether it had changes since; null where it is no checkout."""
     here = Path(kbench.__file__).parent
     try:
         tracked = _git(here, "ls-files", "--error-unmatch", "__init__.py")
-        commit = _git(here, "rev-parse", "HEAD") if tracked else None
-        return {"commit": commit, "dirty": bool(_git(here, "status", "--porcelain")) if commit else None}
+        commit = _git(here, "log", "-1", "--format=%H", "--", ".") if tracked else None
+        return {"commit": commit, "dirty": bool(_git(here, "status", "--porcelain", "--", ".")) if commit else None}
     except (OSError, subprocess.SubprocessError):
         return {"commit": None, "dirty": None}
 

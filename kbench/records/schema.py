@@ -60,7 +60,9 @@ class EpochRecord(BaseModel):
     refresh_s: Annotated[float, Unit("s", "forward passes after training")]
     sync_s: Annotated[float, Unit("s", "merging statistics over ranks")]
     eval_s: Annotated[float, Unit("s", "evaluation; not in train_s")]
-    elapsed_s: Annotated[float, Unit("s", "running sum of train_s over phases and attempts")]
+    elapsed_s: Annotated[
+        float, Unit("s", "running sum of train_s over phases; an attempt that starts again starts from 0")
+    ]
     cpu_s: Annotated[float, Unit("s", "processor time over all ranks without evaluation")]
     peak_mem_bytes: Annotated[int, Unit("byte", "most memory of any rank so far: device, or process on a CPU")]
     ended_at: Annotated[datetime, Unit("UTC", "when the epoch was evaluated")]

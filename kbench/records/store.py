@@ -1,6 +1,8 @@
 """From journals to Parquet: the journals are the truth, the Parquet is derived."""
 
-from collections.abc import Callable
+import os
+import time
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,20 +31,31 @@ def gather(experiment: ExperimentDir, state_of: StateOf) -> tuple[int, int]:
         raise ResultsError(
             f"{experiment.path}: holds no runs", hint="start some with kbench run, or name another --results"
         )
-    epochs = [identity(run) | dict(record) for run in runs for record in run.epochs()]
-    _write(experiment.epochs, epochs, EPOCH_COLUMNS)
-    _write(experiment.runs, [identity(run) | summary(run, state_of(run)) for run in runs], RUN_COLUMNS)
+    began = time.time_ns()  # what is written from here on is newer than what we make
+    seen = [(run, state_of(run), run.epochs()) for run in runs]
+    epochs = [identity(run) | dict(record) for run, _, records in seen for record in records]
+    _write(experiment.epochs, epochs, EPOCH_COLUMNS, began)
+    summaries = [identity(run) | summary(run, state, records) for run, state, records in seen]
+    _write(experiment.runs, summaries, RUN_COLUMNS, began)
     return len(epochs), len(runs)
 
 
 def stale(experiment: ExperimentDir) -> bool:
-    """Whether a run wrote anything since the Parquet was made."""
+    """Whether a run wrote, came, went or may have died since the Parquet was made."""
     if not (experiment.epochs.exists() and experiment.runs.exists()):
         return True
     made = min(experiment.epochs.stat().st_mtime_ns, experiment.runs.stat().st_mtime_ns)
     told = ("epochs.jsonl", "done.json", "failed.json", "job.json", "spec.json")
     files = [run.path / name for run in experiment.all_runs() for name in told]
-    return any(file.stat().st_mtime_ns >= made for file in files if file.exists())
+    written = [experiment.path / "runs", *(file for file in files if file.exists())]
+    return any(file.stat().st_mtime_ns >= made for file in written) or _any_alive(experiment.runs)
+
+
+def _any_alive(runs: Path) -> bool:
+    """Whether a gathered run was alive; it may have died since without a word."""
+    import pyarrow.parquet as pq
+
+    return "running" in pq.read_table(runs, columns=["state"])["state"].to_pylist()
 
 
 def identity(run: RunDir) -> dict[str, Any]:
@@ -61,9 +74,8 @@ def identity(run: RunDir) -> dict[str, Any]:
     }
 
 
-def summary(run: RunDir, state: str) -> dict[str, Any]:
+def summary(run: RunDir, state: str, records: Sequence[EpochRecord]) -> dict[str, Any]:
     """A run in one line: the columns of RunRecord."""
-    records = run.epochs()
     provenance, job, end = run.provenance, run.job, run.done or run.failed
     final = [r for r in records if r.phase == end.get("last_phase", "train")]
     best = max(final, key=lambda r: (r.val_acc1, -r.epoch), default=None)
@@ -94,13 +106,15 @@ def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def _write(path: Path, rows: list[dict[str, Any]], wanted: list[Column]) -> None:
+def _write(path: Path, rows: list[dict[str, Any]], wanted: list[Column], began: int) -> None:
+    """Write a Parquet file whole or not at all, dated by when reading began [ns]."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = pa.Table.from_pylist(rows, schema=pa.schema([_field(column) for column in wanted]))
-    draft = path.with_name(f".{path.name}")
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
     pq.write_table(table, draft)
+    os.utime(draft, ns=(began, began))
     draft.replace(path)
 
 

@@ -35,7 +35,10 @@ def find(name: str, kind: str, ending: str, what: str) -> Path:
     if path.suffix or "/" in name:
         if path.is_file():
             return path
-        raise ConfigError(f"{name}: {'is a folder' if path.is_dir() else 'no such file'}, wanted {what}")
+        raise ConfigError(
+            f"{name}: {'is a folder' if path.is_dir() else 'no such file'}, wanted {what}",
+            hint=f"names without an ending are looked up in {kind}/; kbench list shows them",
+        )
     shelf = names(kind, ending)
     if name in shelf:
         return shelf[name]

@@ -82,7 +82,7 @@ def test_every_warning_is_a_note(book: Any) -> None:
     run_id = book.run("baseline", 1, [0.9], [1.0], fails="no more")
     found = text(compare(book.frames(), baseline="baseline", targets=[]))
     assert f"note: {run_id} is failed: no more; not in the table" in found.splitlines()
-    assert "note: digits-cnn-digits: one seed: no interval" in found.splitlines()
+    assert "note: digits-cnn-digits: baseline: 1 matched seed, and intervals take 3" in found.splitlines()
 
 
 def test_each_pair_has_its_table(book: Any) -> None:

@@ -89,10 +89,17 @@ def test_only_the_last_attempt_counts(make_run, make_epoch) -> None:
     assert [(record.attempt, record.epoch) for record in run.epochs()] == [(2, 0), (2, 1)]
 
 
-def test_an_attempt_that_wrote_no_epoch_leaves_those_of_the_one_before(make_run) -> None:
+def test_an_attempt_that_wrote_no_epoch_yet_does_not_show_those_of_the_one_before(make_run) -> None:
     run = make_run(epochs=2)
-    run.begin({"attempt": 2})
     assert [(record.attempt, record.epoch) for record in run.epochs()] == [(1, 0), (1, 1)]
+    run.begin({"attempt": 2})
+    assert run.epochs() == []
+
+
+def test_a_line_that_is_no_record_is_passed_over(make_run) -> None:
+    run = make_run(epochs=2)
+    journal.append(run.journal, {"epoch": "third"})
+    assert [record.epoch for record in run.epochs()] == [0, 1]
 
 
 def test_an_epoch_written_twice_counts_once(make_run, make_epoch) -> None:
