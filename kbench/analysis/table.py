@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from kbench.analysis.compare import Comparison, Reach, Row
 from kbench.analysis.interval import Bounds
+from kbench.analysis.rows import Comparison, Reach, Row
 
 NONE = "-"
 

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kbench.analysis.compare import Comparison
 from kbench.analysis.curve import Curve
+from kbench.analysis.rows import Comparison
 from kbench.figures.style import RC, Look, looks
 
 ENDS = ("seconds", "seconds_min", "seconds_max", "acc", "time_diff")

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, Protocol, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import InitErrorDetails
 
+from kbench.spec.catalogue import Catalogue
 from kbench.spec.parse import Spec, all_at_once, did_you_mean, findings, problem
 from kbench.spec.ranges import (
     Count,
@@ -19,19 +20,6 @@ from kbench.spec.ranges import (
     Probability,
     Share,
 )
-
-
-class Catalogue(Protocol):
-    """What the names in an experiment stand for; handed in from above, as specs know no torch."""
-
-    def strategy_problems(self, name: str, params: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
-        """What is wrong with a strategy: (path below its name, sentence)."""
-
-    def strategy_params(self, name: str, params: dict[str, Any]) -> dict[str, Any]:
-        """The parameters with every default written out."""
-
-    def pair_problems(self, model: Any, dataset: Any, recipe: Any) -> list[tuple[str, str]]:
-        """What is wrong with a pair as it is written, whatever it is: (dotted key, sentence)."""
 
 
 def _not_empty(raw: Any) -> Any:

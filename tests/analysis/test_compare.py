@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from kbench.analysis.compare import Comparison, Reach, Row, compare
+from kbench.analysis.compare import compare
+from kbench.analysis.rows import Comparison, Reach, Row
 from kbench.errors import ResultsError
 
 

@@ -17,9 +17,10 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from kbench.analysis.compare import Comparison, Row, compare
+from kbench.analysis.compare import compare
 from kbench.analysis.curve import Curve, curves
 from kbench.analysis.frame import load
+from kbench.analysis.rows import Comparison, Row
 from kbench.figures.curves import accuracy_by_epoch, curve_data, save, time_to_accuracy
 from kbench.records.folders import ExperimentDir
 
