@@ -48,14 +48,29 @@ def read(name: str, *, results: Path, settings: Sequence[str] = (), site: str = 
     path = find(name, "configs", ".yaml", "experiment")
     site_path = find(site or "laptop", "configs/sites", ".yaml", "site")
     ours, theirs = _split(settings)
-    site_spec = parse(Site, read_source(site_path).with_settings(theirs))
-    source = read_source(path).with_settings(ours)
-    spec = parse(ExperimentSpec, source, context=Known())
+    source, site_source = read_source(path).with_settings(ours), read_source(site_path).with_settings(theirs)
+    spec, site_spec = _both(source, site_source)
     _check_ranks(spec, source, site_spec)
     runs = expand(spec, ranks=site_spec.ranks)
     text = path.read_text() if not ours else yaml.safe_dump(source.tree, sort_keys=False)
     asked = Asked(spec, source, site_spec, tuple(runs), text, ExperimentDir(results / spec.name))
     return replace(asked, runs=tuple(kept(runs, only)))
+
+
+def _both(experiment: Source, site: Source) -> tuple[ExperimentSpec, Site]:
+    """Validate both files; raises ConfigError with the mistakes of both."""
+    problems: list[str] = []
+    try:
+        place = parse(Site, site)
+    except ConfigError as error:
+        problems += error.sentences
+    try:
+        spec = parse(ExperimentSpec, experiment, context=Known())
+    except ConfigError as error:
+        problems += error.sentences
+    if problems:
+        raise ConfigError(problems)
+    return spec, place
 
 
 def kept(runs: Sequence[RunSpec], only: Sequence[str]) -> list[RunSpec]:

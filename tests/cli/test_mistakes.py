@@ -142,3 +142,9 @@ def test_a_run_of_an_ambiguous_name_is_not_guessed(folder: Path, here) -> None:
     said = here("logs", "kakurenbo", cwd=folder)
     assert said.code == 6
     assert said.err.startswith("error: 'kakurenbo' fits 2 runs: small/digits-cnn-digits.kakurenbo.s0.")
+
+
+def test_mistakes_of_the_experiment_and_of_the_site_are_told_together(folder: Path, here) -> None:
+    said = here("check", "small.yaml", "--set", "nodes=0", "--set", "pairs.0.recipe.epochs=0", cwd=folder)
+    keys = [line.removeprefix("error: ").split(": ")[1] for line in said.err.splitlines()]
+    assert keys == ["nodes", "pairs[0].recipe.epochs"]
