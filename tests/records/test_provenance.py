@@ -1,5 +1,6 @@
 """Where a run was made: told without torch, and null where it cannot be known."""
 
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -27,8 +28,24 @@ def test_the_start_is_a_time_with_its_zone() -> None:
     assert before <= datetime.fromisoformat(provenance()["started_at"]) <= datetime.now(UTC)
 
 
-def test_the_commit_is_the_checkouts() -> None:
-    assert source()["commit"] == (git("rev-parse", "HEAD") or None)
+def test_the_commit_is_the_last_that_changed_the_source() -> None:
+    assert source()["commit"] == (git("log", "-1", "--format=%H", "--", "kbench") or None)
+
+
+def test_a_file_beside_the_source_does_not_make_it_dirty(tmp_path: Path) -> None:
+    subprocess.run(["cp", "-r", str(CHECKOUT / "kbench"), str(tmp_path)], check=True)
+    here = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], ["add", "kbench/*.py"], ["commit", "-q", "-m", "all"]):
+        subprocess.run([*here, *words], check=True)
+    program = "from kbench.records import provenance; print(provenance.source()['dirty'])"
+    dirty = [sys.executable, "-c", program]
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    (tmp_path / ".gitignore").write_text("__pycache__/\npy.typed\n")
+    clean = subprocess.run(dirty, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    errors = tmp_path / "kbench" / "errors.py"
+    errors.write_text(errors.read_text() + "# changed\n")
+    changed = subprocess.run(dirty, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert (clean.stdout, changed.stdout) == ("False\n", "True\n")
 
 
 def test_a_copy_that_is_no_checkout_has_no_commit(tmp_path: Path) -> None:
