@@ -61,7 +61,6 @@ def work(folder: RunDir, env: RankEnv) -> None:
             attempt=job.get("attempt", 1),
         )
         _note_provenance(folder, run, device)
-        phases = run.strategy.phases(workload.recipe.epochs)
         for record in train(run):
             if env.rank == 0:
                 journal.append(folder.journal, record.model_dump(mode="json"))
@@ -72,7 +71,7 @@ def work(folder: RunDir, env: RankEnv) -> None:
                 )
         comm.barrier()
         if env.rank == 0:
-            folder.finish({"ended_at": _now(), "attempt": run.attempt, "last_phase": phases[-1].name})
+            folder.finish({"ended_at": _now(), "attempt": run.attempt, "last_phase": record.phase})
         comm.barrier()  # nobody leaves before the end is on record
 
 

@@ -67,12 +67,11 @@ def run(
     script(asked.run_dir(asked.runs[0]), there)  # a template that cannot be filled is found before anything starts
     check_free(asked.folder)
     claim.make(asked.folder)
-    runs = [asked.run_dir(spec) for spec in asked.runs]
-    if wait:
-        start(asked, there, runs, retry=retry, max_parallel=max_parallel, quiet=quiet)
-    else:
+    if not wait:
         detach(asked, as_json=as_json, quiet=quiet)
         return
+    runs = [asked.run_dir(spec) for spec in asked.runs]
+    start(asked, there, runs, retry=retry, max_parallel=max_parallel, quiet=quiet)
     report(asked, runs, as_json=as_json, quiet=quiet)
 
 

@@ -32,10 +32,10 @@ def gather(experiment: ExperimentDir, state_of: StateOf) -> tuple[int, int]:
             f"{experiment.path}: holds no runs", hint="start some with kbench run, or name another --results"
         )
     began = time.time_ns()  # what is written from here on is newer than what we make
-    seen = [(run, state_of(run), run.epochs()) for run in runs]
-    epochs = [identity(run) | dict(record) for run, _, records in seen for record in records]
+    seen = [(run, identity(run), state_of(run), run.epochs()) for run in runs]
+    epochs = [who | dict(record) for _, who, _, records in seen for record in records]
     _write(experiment.epochs, epochs, EPOCH_COLUMNS, began)
-    summaries = [identity(run) | summary(run, state, records) for run, state, records in seen]
+    summaries = [who | summary(run, state, records) for run, who, state, records in seen]
     _write(experiment.runs, summaries, RUN_COLUMNS, began)
     return len(epochs), len(runs)
 
