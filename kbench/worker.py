@@ -4,6 +4,7 @@ import socket
 import sys
 import traceback
 import warnings
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,12 +15,13 @@ from kbench.engine.loop import Run, train
 from kbench.engine.rendezvous import device_of, leave, together
 from kbench.engine.samples import SampleStore
 from kbench.engine.timer import PhaseTimer
-from kbench.errors import KBenchError, LaunchError
+from kbench.errors import KBenchError, LaunchError, RunError
 from kbench.launch.ranks import RankEnv, rank_env
 from kbench.records import journal
 from kbench.records.folders import RunDir, write_json
 from kbench.records.provenance import provenance
 from kbench.strategies import load
+from kbench.strategies.api import Spent
 from kbench.workloads.workload import Workload
 
 
@@ -51,8 +53,11 @@ def work(folder: RunDir, env: RankEnv) -> None:
     device = device_of(env)
     with together(env, device) as comm:
         workload = Workload(spec.pair, device)
+        strategy = load(spec.strategy.name, spec.strategy.params)
+        if spec.leader:
+            strategy.follow(past_of(folder.sibling(spec.leader.run_id), workload))
         run = Run(
-            strategy=load(spec.strategy.name, spec.strategy.params),
+            strategy=strategy,
             workload=workload,
             comm=comm,
             store=SampleStore(workload.n_samples, workload.n_classes, device),
@@ -71,8 +76,32 @@ def work(folder: RunDir, env: RankEnv) -> None:
                 )
         comm.barrier()
         if env.rank == 0:
-            folder.finish({"ended_at": _now(), "attempt": run.attempt, "last_phase": record.phase})
+            folder.finish({"ended_at": _now(), "attempt": run.attempt, "last_phase": record.phase, **run.facts})
+            if run.facts["disturbs"]:
+                print(
+                    f"warning: {spec.strategy.name} moved random streams of others: {run.facts['disturbs']}; they "
+                    "were put back",
+                    file=sys.stderr,
+                    flush=True,
+                )
         comm.barrier()  # nobody leaves before the end is on record
+
+
+def past_of(leader: RunDir, workload: Workload) -> list[Spent]:
+    """What the run did that this one follows; raises RunError unless it is done."""
+    if not leader.done:
+        raise RunError(
+            f"{leader.run_id} is not done, and this run follows it", hint="kbench run starts both in their order"
+        )
+    n_full = workload.n_samples - workload.n_samples % workload.recipe.global_batch
+    return [
+        Spent(
+            **{f.name: getattr(record, f.name) for f in fields(Spent) if hasattr(record, f.name)},
+            n_full=n_full,
+            step_s=record.forward_s + record.backward_s + record.update_s,
+        )
+        for record in leader.epochs()
+    ]
 
 
 def _note_provenance(folder: RunDir, run: Run, device: torch.device) -> None:
@@ -86,6 +115,7 @@ def _note_provenance(folder: RunDir, run: Run, device: torch.device) -> None:
         "hosts": list(dict.fromkeys(hosts)),
         "threads_per_rank": torch.get_num_threads(),
         "max_parallel": folder.job.get("max_parallel", 1),
+        "launcher": folder.job.get("launcher"),
         "metric": run.workload.metric,
         "backend": _backend(run.comm, device),
     }

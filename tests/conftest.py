@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kbench.spec.experiment import Choice, Pair
+from kbench.spec.choice import Choice
+from kbench.spec.experiment import Pair
 from kbench.spec.run import RunSpec
 
 NOISE = ("KBENCH_RESULTS", "FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "NO_COLOR")

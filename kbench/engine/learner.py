@@ -1,6 +1,5 @@
 """A model in training: weights, optimizer, precision; one step, or one look."""
 
-import hashlib
 from collections.abc import Callable
 from inspect import signature
 from typing import Any
@@ -10,10 +9,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from kbench.engine.comm import Comm, lost_contact
+from kbench.engine.fingerprint import digest
 from kbench.engine.seeds import stream
 from kbench.engine.timer import PhaseTimer
 from kbench.spec.experiment import Recipe
-from kbench.strategies.api import Batch, Measured
+from kbench.strategies.api import Batch, Habits, Measured
 from kbench.workloads.workload import Workload
 
 _NEW_NAME = "forward_sync_buffers"  # of DDP's broadcast_buffers, from torch 2.14 or so on
@@ -26,6 +26,8 @@ class Learner:
     def __init__(self, workload: Workload, seed: int, comm: Comm) -> None:
         self.workload, self.recipe, self.device = workload, workload.recipe, workload.device
         self._rank = comm.rank
+        self.habits = Habits()  # of the plan that is being carried out
+        self.n_updates = 0
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(stream(seed, "weights"))
             model = workload.model()
@@ -42,12 +44,13 @@ class Learner:
             output = self._train(batch.x.contiguous(memory_format=self._layout()))
         loss = self.workload.criterion(output, batch.y)
         with torch.no_grad():
-            measured = Measured(*self.workload.measure(output, batch.y))
+            measured = self._measured(output, batch.y)
         timer.lap("forward_s")
         self.optimizer.zero_grad(set_to_none=True)
         self._backward((loss if batch.weight is None else loss * batch.weight).mean())
         timer.lap("backward_s")
         self.optimizer.step()
+        self.n_updates += 1
         timer.lap("update_s")
         return measured
 
@@ -60,8 +63,20 @@ class Learner:
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> Measured:
-        """Loss, correctness and confidence of a batch as the model stands."""
-        return Measured(*self.workload.measure(self.output(batch.x), batch.y))
+        """Loss, correctness, confidence and residual of a batch as the model stands."""
+        return self._measured(self.output(batch.x), batch.y)
+
+    def refresh(self, batch: Batch) -> Measured:
+        """Measure again, in the mode that the plan's habits ask for."""
+        if self.habits.refresh_in == "eval":
+            return self.measure(batch)
+        self.module.train()
+        with torch.no_grad(), self._autocast():
+            output = self._look(batch.x.contiguous(memory_format=self._layout()))
+        return self._measured(output, batch.y)
+
+    def _measured(self, output: Tensor, y: Tensor) -> Measured:
+        return Measured(*self.workload.measure(output, y, over=self.habits.confidence_over))
 
     def warm_up(self, batch: Batch) -> None:
         """One untimed step, and looks at batches of several sizes, so that no method pays for compilation.
@@ -75,13 +90,11 @@ class Learner:
         self.optimizer = build_optimizer(self.module, self.recipe)
         self.optimizer.zero_grad(set_to_none=True)
         self.module.load_state_dict(before)
+        self.n_updates = 0
 
     def digest(self) -> int:
         """A number that differs, in all likelihood, when weights or buffers do."""
-        hashed = hashlib.blake2b(digest_size=7)
-        for value in self.module.state_dict().values():
-            hashed.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        return int.from_bytes(hashed.digest(), "big")
+        return int(digest(*self.module.state_dict().values()), 16)
 
     def _forward_passes(self, comm: Comm) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
         """The forward pass to train with (gradients averaged over ranks) and the one to look with.

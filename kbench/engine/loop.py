@@ -1,7 +1,7 @@
 """The training loop.  There is one, for every strategy."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -9,10 +9,13 @@ from torch import Tensor
 from kbench.engine import seeds
 from kbench.engine.comm import Comm
 from kbench.engine.evaluate import evaluate
+from kbench.engine.fingerprint import fingerprint
+from kbench.engine.guard import Guarded
 from kbench.engine.learner import Learner
+from kbench.engine.probe import ModelProbe
 from kbench.engine.samples import SampleStore
 from kbench.engine.schedule import learning_rate, warming_up
-from kbench.engine.stream import ModelProbe, Placed, chosen, deal
+from kbench.engine.stream import Placed, chosen, deal
 from kbench.engine.tally import Tally
 from kbench.engine.timer import PhaseTimer
 from kbench.errors import RunError
@@ -32,20 +35,26 @@ class Run:
     timer: PhaseTimer
     seed: int
     attempt: int
+    facts: dict[str, str | None] = field(default_factory=dict)  # that the comparison will ask for
+
+    def __post_init__(self) -> None:
+        self.watched = Guarded(self.strategy, self.workload.device)
 
 
 def train(run: Run) -> Iterator[EpochRecord]:
     """Train through every phase; yield a record when an epoch is trained and evaluated."""
     elapsed_s = 0.0
-    phases = run.strategy.phases(run.workload.recipe.epochs)
+    phases = run.watched.phases(run.workload.recipe.epochs)
     for phase in phases:
         learner = Learner(run.workload, run.seed, run.comm)
+        run.facts |= fingerprint(run.workload, learner.module, run.seed)
         learner.warm_up(_first_batch(run))
         for index in range(phase.epochs):
             epoch = _epoch(run, phase, index)
             closing = epoch.last and phase is phases[-1]
             tally = train_epoch(run, phase, epoch, learner, closing=closing)
             elapsed_s += tally.train_s
+            run.facts["disturbs"] = ", ".join(run.watched.disturbed) or None
             yield tally.record(run.attempt, elapsed_s, evaluate(learner, run.comm))
 
 
@@ -56,26 +65,31 @@ def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closi
     comm.barrier()
     tally.start(timer)
 
-    plan = run.strategy.plan(epoch, run.store.view())
+    plan = run.watched.plan(epoch, run.store.view())
     if comm.size > 1:
         comm.agree(plan.digest(), f"the plan of epoch {epoch.index} ({epoch.phase})")
+    learner.habits, began = plan.habits, learner.n_updates
     timer.lap("plan_s")
 
     probe = ModelProbe(learner, run.store, epoch, comm, _local_rng(run, epoch))
     size = workload.recipe.global_batch // comm.size
-    for position, batch in chosen(_candidates(run, epoch, plan), run.strategy, probe, timer, size=size):
-        lr = learning_rate(workload.recipe, (epoch.index + position) / phase.horizon) * plan.lr_scale
+    for position, batch in chosen(_candidates(run, epoch, plan), run.watched, probe, timer, size=size):
+        passed = _passed(run, epoch, plan, position, n_updates=learner.n_updates)
+        lr = learning_rate(workload.recipe, passed / phase.horizon) * plan.lr_scale
         measured = learner.step(batch, lr, timer)
         run.store.write(batch.index, measured)
-        run.strategy.observe(batch, measured)
+        run.watched.observe(batch, measured)
         tally.trained(measured)
         timer.lap("select_s")
 
+    probe.settle()
+    run.watched.close_epoch()
+    timer.lap("select_s")
     comm.average_buffers(learner.module)
     timer.lap("sync_s")
     if plan.refresh is not None and not closing:
         for batch in _dealt(run, epoch, plan.refresh):
-            run.store.write(batch.index, learner.measure(batch))
+            run.store.write(batch.index, learner.refresh(batch))
             tally.n_refreshed += len(batch)
         timer.lap("refresh_s")
     run.store.merge(comm)
@@ -84,8 +98,16 @@ def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closi
 
     if comm.size > 1:
         comm.agree(learner.digest(), f"the model after epoch {epoch.index} ({epoch.phase})")
-    tally.close(epoch, plan, probe, lr=learning_rate(workload.recipe, (epoch.index + 0.5) / phase.horizon))
+    passed = _passed(run, epoch, plan, 0.5, n_updates=(began + learner.n_updates) / 2)
+    tally.close(epoch, plan, probe, lr=learning_rate(workload.recipe, passed / phase.horizon))
     return tally
+
+
+def _passed(run: Run, epoch: Epoch, plan: EpochPlan, position: float, *, n_updates: float) -> float:
+    """Epochs passed on the clock that the learning rate follows."""
+    if plan.habits.lr_clock == "epochs":
+        return epoch.index + position
+    return n_updates / (run.workload.n_samples // run.workload.recipe.global_batch)
 
 
 def _epoch(run: Run, phase: Phase, index: int) -> Epoch:
@@ -111,17 +133,19 @@ def _local_rng(run: Run, epoch: Epoch) -> torch.Generator:
 def _candidates(run: Run, epoch: Epoch, plan: EpochPlan) -> Iterator[Placed]:
     """This rank's batches of the planned samples, each at the middle of its place in the epoch."""
     rng = seeds.generator(run.seed, "order", epoch.phase, epoch.index)
-    steps = deal(plan.indices, rng, global_batch=run.workload.recipe.global_batch, comm=run.comm)
+    steps = deal(plan.indices, rng, global_batch=run.workload.recipe.global_batch, pool=plan.pool, comm=run.comm)
     if not steps:
         raise RunError(
             f"{run.strategy} left {len(plan.indices)} samples for epoch {epoch.index} ({epoch.phase}), "
             f"fewer than one global batch of {run.workload.recipe.global_batch}",
             hint="hide less, or use a smaller global_batch",
         )
-    for i, batch in enumerate(_viewed(run, epoch, steps)):
+    seen, total = 0, sum(map(len, steps))
+    for batch in _viewed(run, epoch, steps):
         weight = None if plan.weights is None else plan.weights[batch.index]
         run.timer.lap("data_s")
-        yield (i + 0.5) / len(steps), replace(batch, weight=weight)
+        yield Placed(seen / total, (seen + len(batch)) / total, replace(batch, weight=weight))
+        seen += len(batch)
 
 
 def _dealt(run: Run, epoch: Epoch, ids: Tensor) -> Iterator[Batch]:

@@ -1,58 +1,68 @@
 """From a plan to the batches of a rank: order, deal, look, keep."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from kbench.engine.comm import Comm
-from kbench.engine.learner import Learner
-from kbench.engine.samples import SampleStore
+from kbench.engine.probe import ModelProbe
 from kbench.engine.timer import PhaseTimer
-from kbench.strategies.api import Batch, Epoch, Measured, Strategy
+from kbench.strategies.api import Batch, Draw, Strategy
 
 QUEUE_BATCHES = 8  # kept samples that may wait, in batches; beyond it the oldest are dropped
 
-Placed = tuple[float, Batch]  # position within the epoch, in (0, 1), and the batch
+
+class Placed(NamedTuple):
+    """Candidates, and where in the epoch they stand: from ``start`` to ``end``, in [0, 1]."""
+
+    start: float
+    end: float
+    batch: Batch
+
+    def at(self, part: int, parts: int) -> float:
+        """The middle of the ``part``-th of so many equal parts of the place."""
+        return self.start + (part + 0.5) / parts * (self.end - self.start)
 
 
-def deal(indices: Tensor, rng: torch.Generator, *, global_batch: int, comm: Comm) -> tuple[Tensor, ...]:
+def deal(indices: Tensor, rng: torch.Generator, *, global_batch: int, pool: int, comm: Comm) -> tuple[Tensor, ...]:
     """Shuffle, cut into full global batches, and take this rank's slice of each.
 
     The global batches are the same for any number of ranks.  Nothing is padded: the tail, less
     than one global batch, is left out, for the baseline and the methods alike.
-    Returns one (global_batch / ranks,) int64 tensor of sample ids per step.
+    Returns (pool * global_batch / ranks,) int64 tensors of sample ids, the last perhaps of fewer batches.
     """
     order = indices[torch.randperm(len(indices), generator=rng).to(indices.device)]
     full = order[: len(order) // global_batch * global_batch]
     mine = full.view(-1, comm.size, global_batch // comm.size)[:, comm.rank]
-    return mine.unbind(0)
+    return tuple(batches.flatten() for batches in torch.split(mine, pool)) if len(mine) else ()
 
 
 def chosen(
-    candidates: Iterator[Placed], strategy: Strategy, probe: "ModelProbe", timer: PhaseTimer, *, size: int
-) -> Iterator[Placed]:
-    """Yield the batches to train on: full ones only, and equally many on every rank.
+    candidates: Iterator[Placed], strategy: Strategy, probe: ModelProbe, timer: PhaseTimer, *, size: int
+) -> Iterator[tuple[float, Batch]]:
+    """Yield the batches to train on, each with its position: full ones, equally many on every rank.
 
-    Candidates pass untouched until the strategy first weighs one; from then on kept samples
+    Candidates pass untouched until the strategy first weighs some; from then on kept samples
     queue up and leave when every rank has a full batch.  What still waits at the end of the
     epoch is dropped, like the tail of any epoch, and counted in ``probe.n_dropped``.
     """
     queue: Queue | None = None
-    for position, batch in candidates:
-        weight = strategy.select(batch, probe)
-        if queue is None and weight is None:
-            timer.lap("select_s")
-            yield position, batch
-            continue
-        queue = queue or Queue(QUEUE_BATCHES * size)
-        queue.push(batch, weight)
-        ready = probe.comm.min(len(queue) // size)
+    for placed in candidates:
+        kept = strategy.select(placed.batch, probe)
+        if queue is None and kept is None:
+            parts = _cut(placed.batch, size)
+            ready = len(parts)
+        else:
+            queue = queue or Queue(QUEUE_BATCHES * size)
+            queue.push(placed.batch, kept)
+            ready = probe.comm.min(len(queue) // size)
         timer.lap("select_s")
-        for _ in range(ready):
-            full = queue.pop(size)
+        for i in range(ready):
+            full = parts[i] if queue is None else queue.pop(size)
             timer.lap("select_s")
-            yield position, full
+            yield placed.at(i, ready), full
     if queue is not None:
         probe.n_dropped += queue.n_dropped + len(queue)
 
@@ -67,50 +77,39 @@ class Queue:
     def __len__(self) -> int:
         return 0 if self._waiting is None else len(self._waiting)
 
-    def push(self, batch: Batch, weight: Tensor | None) -> None:
-        """Queue what ``weight`` ((b,) float32, None: all with weight 1) keeps of a batch."""
-        own = torch.ones(len(batch), device=batch.x.device) if batch.weight is None else batch.weight
-        weight = own if weight is None else own * weight
-        kept = (weight > 0).nonzero().squeeze(1)
-        new = Batch(batch.index[kept], batch.x[kept], batch.y[kept], weight[kept])
-        joined = new if self._waiting is None else _join(self._waiting, new)
+    def push(self, batch: Batch, kept: Tensor | Draw | None) -> None:
+        """Queue what a strategy keeps of a batch; None is all of it, with weight 1."""
+        if not isinstance(kept, Draw):
+            weight = torch.ones(len(batch), device=batch.x.device) if kept is None else kept
+            rows = (weight > 0).nonzero().squeeze(1)
+            kept = Draw(rows, weight[rows])
+        new = _rows(batch, kept.rows)
+        weight = kept.weight if new.weight is None else kept.weight * new.weight
+        new = Batch(new.index, new.x, new.y, weight)
+        joined = new if self._waiting is None else _joined(self._waiting, new)
         excess = max(0, len(joined) - self._limit)
         self.n_dropped += excess
-        self._waiting = _part(joined, excess, len(joined))
+        self._waiting = _rows(joined, slice(excess, None))
 
     def pop(self, size: int) -> Batch:
         """Take the ``size`` samples that have waited longest."""
         assert self._waiting is not None and len(self._waiting) >= size
-        first, self._waiting = _part(self._waiting, 0, size), _part(self._waiting, size, len(self))
+        first, self._waiting = _rows(self._waiting, slice(size)), _rows(self._waiting, slice(size, None))
         return first
 
 
-def _join(a: Batch, b: Batch) -> Batch:
+def _joined(a: Batch, b: Batch) -> Batch:
     assert a.weight is not None and b.weight is not None
     fields = ((a.index, b.index), (a.x, b.x), (a.y, b.y), (a.weight, b.weight))
     return Batch(*(torch.cat(both) for both in fields))
 
 
-def _part(batch: Batch, start: int, end: int) -> Batch:
-    assert batch.weight is not None
-    return Batch(*(t[start:end] for t in (batch.index, batch.x, batch.y, batch.weight)))
+def _rows(batch: Batch, rows: Tensor | slice) -> Batch:
+    weight = None if batch.weight is None else batch.weight[rows]
+    return Batch(batch.index[rows], batch.x[rows], batch.y[rows], weight)
 
 
-class ModelProbe:
-    """Lets a strategy look at candidates through the model in training, and counts what it cost."""
-
-    def __init__(self, learner: Learner, store: SampleStore, epoch: Epoch, comm: Comm, rng: torch.Generator) -> None:
-        self.learner, self.store, self.epoch, self.comm = learner, store, epoch, comm
-        self._rng = rng
-        self.n_scored = self.n_dropped = 0
-
-    def measure(self, batch: Batch) -> Measured:
-        """Look at a batch in evaluation mode; what is seen is remembered."""
-        measured = self.learner.measure(batch)
-        self.store.write(batch.index, measured)
-        self.n_scored += len(batch)
-        return measured
-
-    def uniform(self, n: int) -> Tensor:
-        """(n,) float32 in [0, 1) on the device, from this rank's own stream."""
-        return torch.rand(n, generator=self._rng, device=self._rng.device)
+def _cut(batch: Batch, size: int) -> list[Batch]:
+    if len(batch) == size:
+        return [batch]
+    return [_rows(batch, slice(start, start + size)) for start in range(0, len(batch), size)]

@@ -10,7 +10,7 @@ import torch
 
 from kbench.engine.comm import Comm
 from kbench.engine.evaluate import Score
-from kbench.engine.stream import ModelProbe
+from kbench.engine.probe import ModelProbe
 from kbench.engine.timer import PARTS, PhaseTimer
 from kbench.errors import RunError
 from kbench.records.schema import EpochRecord
@@ -51,13 +51,12 @@ class Tally:
 
         Raises RunError when nothing was trained on or the training loss is not finite, on every rank.
         """
-        own = [self.n_trained, probe.n_scored, self.n_refreshed, probe.n_dropped, self._cpu_s, self._memory()]
-        seconds = [self._parts[part] for part in PARTS]
-        ranks = self._comm.gather([*own, *self._sums.tolist(), *seconds])
-        trained, scored, refreshed, dropped, cpu_s, _, loss, correct = (
-            sum(column) for column in list(zip(*ranks, strict=True))[:8]
-        )
-        slowest = max((row[8:] for row in ranks), key=sum)
+        own = [self._memory(), probe.beside_s]
+        own += [self.n_trained, probe.n_scored, self.n_refreshed, probe.n_dropped, self._cpu_s, *self._sums.tolist()]
+        ranks = self._comm.gather(own + [self._parts[part] for part in PARTS])
+        columns = list(zip(*ranks, strict=True))
+        trained, scored, refreshed, dropped, cpu_s, loss, correct = map(sum, columns[2:9])
+        slowest = max((row[9:] for row in ranks), key=sum)
         self.train_s = sum(slowest)
         self._check(epoch, plan, trained, loss, lr)
         there = torch.zeros(epoch.n_samples, dtype=torch.bool, device=plan.indices.device)
@@ -72,13 +71,15 @@ class Tally:
             "n_scored": int(scored),
             "n_refreshed": int(refreshed),
             "n_hidden": int(epoch.n_samples - there.sum()),
+            "ceiling": plan.ceiling,
             "n_dropped": int(dropped) + len(plan.indices) % self._global_batch,
             "train_loss": loss / trained,
             "train_acc": correct / trained,
             "train_s": self.train_s,
             **dict(zip(PARTS, slowest, strict=True)),
+            "beside_s": max(columns[1]),
             "cpu_s": cpu_s,
-            "peak_mem_bytes": int(max(row[5] for row in ranks)),
+            "peak_mem_bytes": int(max(columns[0])),
         }
 
     def _check(self, epoch: Epoch, plan: EpochPlan, trained: float, loss: float, lr: float) -> None:

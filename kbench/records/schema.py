@@ -44,6 +44,9 @@ class EpochRecord(BaseModel):
     n_scored: Annotated[int, Unit("sample", "looked at to select (forward only)")]
     n_refreshed: Annotated[int, Unit("sample", "measured again after training (forward only)")]
     n_hidden: Annotated[int, Unit("sample", "left out by the plan of the epoch")]
+    ceiling: Annotated[
+        float | None, Unit("fraction", "largest share that the strategy allowed itself to hide; null: it names none")
+    ] = None
     n_dropped: Annotated[int, Unit("sample", "planned or kept, but left over from the last full batch")]
     train_loss: Annotated[float, Unit("nat", "mean cross-entropy of what was trained on, before each update")]
     train_acc: Annotated[float, Unit("fraction", "accuracy on what was trained on, before each update")]
@@ -59,6 +62,9 @@ class EpochRecord(BaseModel):
     select_s: Annotated[float, Unit("s", "choosing within batches, scoring included, and remembering samples")]
     refresh_s: Annotated[float, Unit("s", "forward passes after training")]
     sync_s: Annotated[float, Unit("s", "merging statistics over ranks")]
+    beside_s: Annotated[
+        float, Unit("s", "work of the strategy beside training, on its own thread or stream; not in train_s")
+    ] = 0.0
     eval_s: Annotated[float, Unit("s", "evaluation; not in train_s")]
     elapsed_s: Annotated[
         float, Unit("s", "running sum of train_s over phases; an attempt that starts again starts from 0")
@@ -95,6 +101,12 @@ class RunRecord(BaseModel):
     threads_per_rank: Annotated[int | None, Unit("1", "host threads of each rank")]
     max_parallel: Annotated[int | None, Unit("1", "runs that shared the machine")]
     hosts: Annotated[str | None, Unit("", "host names, comma-separated")]
+    launcher: Annotated[str | None, Unit("", "what started the ranks: local, mpirun")]
+    weights_digest: Annotated[str | None, Unit("", "of the initial weights; equal for all strategies of a seed")]
+    order_digest: Annotated[str | None, Unit("", "of the order that the first epoch gives the full set")]
+    augment_digest: Annotated[str | None, Unit("", "of how the first batch looks in the first epoch")]
+    disturbs: Annotated[str | None, Unit("", "random streams of others that the strategy moved; they were put back")]
+    imported_from: Annotated[str | None, Unit("", "format of the logs of others that this was read from; null: ours")]
     job_id: Annotated[str | None, Unit("", "the scheduler's, or a process id")]
     started_at: Annotated[datetime | None, Unit("UTC", "start of the last attempt")]
     ended_at: Annotated[datetime | None, Unit("UTC", "end of the last attempt")]

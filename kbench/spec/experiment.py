@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from pydantic_core import InitErrorDetails
 
 from kbench.spec.catalogue import Catalogue
+from kbench.spec.choice import Choice, label_of, stray_followers
 from kbench.spec.parse import Spec, all_at_once, did_you_mean, findings, problem
 from kbench.spec.ranges import (
     Count,
@@ -98,53 +99,6 @@ def pair_name(raw: Any) -> str | None:
     return str(raw.get("name", made[:60]))
 
 
-class Choice(Spec):
-    """A strategy and its parameters, under the label that tables and curves show."""
-
-    label: Name
-    name: str
-    params: dict[str, Any] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _written(cls, raw: Any, info: ValidationInfo) -> Any:
-        """Accept ``sb``, ``{sb: {beta: 2}}`` and ``{sb: {beta: 2}, label: sb-2}``."""
-        if isinstance(raw, str):
-            raw = {raw: {}}
-        if not isinstance(raw, dict):
-            raise ValueError(f"must be a strategy's name or {{name: parameters}}, got {raw!r}")
-        if {"name", "label"} <= raw.keys():
-            return raw
-        named = {key: value for key, value in raw.items() if key != "label"}
-        if len(named) != 1:
-            raise ValueError(f"must hold one strategy's name, got {', '.join(map(str, raw)) or 'none'}")
-        name, params = next(iter(named.items()))
-        params = {} if params is None else params
-        if not isinstance(params, dict):
-            found = f"parameters must be a mapping of names to values, got {params!r}"
-            raise findings([problem(found, (name,), params)])
-        if info.context is not None:
-            params = _checked(info.context, str(name), params)
-        return {"label": label_of(raw), "name": str(name), "params": params}
-
-
-def label_of(raw: Any) -> str | None:
-    """The label that a strategy's entry has or gets; None where it cannot have any."""
-    if isinstance(raw, str):
-        raw = {raw: {}}
-    if not isinstance(raw, dict) or not raw:
-        return None
-    name = next((key for key in raw if key != "label"), "")
-    return str(raw.get("label", re.sub(r"[^A-Za-z0-9_-]+", "-", str(name)).strip("-")))
-
-
-def _checked(catalogue: Catalogue, name: str, params: dict[str, Any]) -> dict[str, Any]:
-    found = catalogue.strategy_problems(name, params)
-    if found:
-        raise findings([problem(text, (name, *loc), None) for loc, text in found])
-    return catalogue.strategy_params(name, params)
-
-
 class ExperimentSpec(Spec):
     """Everything that is scientific about a comparison."""
 
@@ -175,6 +129,7 @@ class ExperimentSpec(Spec):
             if labels and baseline not in labels:
                 text = f"no strategy is labelled {baseline!r}{did_you_mean(baseline, labels)}"
                 found.append(problem(text, ("baseline",), baseline))
+            found += stray_followers(strategies)
         return all_at_once(cls, raw, handler, found)
 
 

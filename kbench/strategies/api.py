@@ -1,13 +1,14 @@
 """The contract between the training loop and a strategy: what a method sees, and what it answers.
 
-A strategy answers one question: which samples next, and how much do they count?  It has at most
-four hooks, each with a default that is the baseline's.  It never communicates and never reads a
-clock; every forward pass that it asks for is counted and charged to it.
+A strategy answers one question: which samples next, and how much do they count?  It has four
+hooks for that, each with a default that is the baseline's.  It never communicates and never reads
+a clock; every forward pass that it asks for is counted and charged to it.
 """
 
 import math
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -62,18 +63,35 @@ class Epoch:
 class SampleStats:
     """What is known of each training sample: (n_samples,) tensors, the same on every rank.
 
-    A sample that was never measured counts as a uniform guess: loss ln C, wrong, confidence 1/C.
+    A sample that was never measured counts as a uniform guess: loss ln C, wrong, confidence 1/C,
+    residual sqrt(1 - 1/C).
     """
 
     loss: Tensor  # float32 [nat], plain cross-entropy
     correct: Tensor  # bool
     confidence: Tensor  # float32 in [0, 1]: probability given to the true class
+    residual: Tensor  # float32 in [0, sqrt(2)]: Euclidean norm of softmax minus one-hot
     age: Tensor  # int16 [epochs] since it was measured; -1: never
 
     @property
     def known(self) -> Tensor:
         """(n_samples,) bool: measured at least once."""
         return self.age >= 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Habits:
+    """Where published code departs from the plain reading; the defaults are the plain reading.
+
+    ``confidence_over`` batch: the softmax runs over the samples of a batch, and a confidence is
+    the largest of its row.  ``refresh_in`` train: refreshing moves BatchNorm's statistics and drops
+    out.  ``lr_clock`` updates: the schedule counts real updates against epochs of full length, so
+    that a method with fewer updates never gets to its end.
+    """
+
+    confidence_over: Literal["classes", "batch"] = "classes"
+    refresh_in: Literal["eval", "train"] = "eval"
+    lr_clock: Literal["epochs", "updates"] = "epochs"
 
 
 @dataclass(frozen=True)
@@ -84,6 +102,9 @@ class EpochPlan:
     weights: Tensor | None = None  # (n_samples,) float32 loss weight by sample id
     lr_scale: float = 1.0  # multiplies the scheduled learning rate
     refresh: Tensor | None = None  # (r,) int64 sample ids to measure again after training
+    pool: int = 1  # [global batch] that ``select`` sees at once
+    ceiling: float | None = None  # the largest share that may be hidden, where there is one
+    habits: Habits = Habits()
 
     def digest(self) -> int:
         """A number that differs, in all likelihood, when the plan does."""
@@ -95,13 +116,12 @@ class EpochPlan:
         if self.weights is not None:
             place = torch.arange(len(self.weights), device=self.weights.device) % 8191 + 1
             total += int((self.weights.double() * place).sum() * 1024)
-        return (total + int(self.lr_scale * 2**20)) % 2**62
+        return (total * 31 + self.pool + int(self.lr_scale * 2**20)) % 2**62
 
     @classmethod
-    def hide(cls, hidden: Tensor, *, lr_scale: float = 1.0) -> "EpochPlan":
+    def hide(cls, hidden: Tensor, **rest: Any) -> "EpochPlan":
         """Train on all but ``hidden`` ((n_samples,) bool) and measure the hidden ones again."""
-        train, rest = (~hidden).nonzero().squeeze(1), hidden.nonzero().squeeze(1)
-        return cls(train, lr_scale=lr_scale, refresh=rest)
+        return cls((~hidden).nonzero().squeeze(1), refresh=hidden.nonzero().squeeze(1), **rest)
 
 
 @dataclass(frozen=True)
@@ -111,6 +131,7 @@ class Measured:
     loss: Tensor  # float32 [nat]
     correct: Tensor  # bool
     confidence: Tensor  # float32 in [0, 1]
+    residual: Tensor  # float32 in [0, sqrt(2)]
 
 
 @dataclass(frozen=True)
@@ -126,8 +147,19 @@ class Batch:
         return len(self.index)
 
 
+@dataclass(frozen=True)
+class Draw:
+    """Candidates that were drawn, perhaps repeatedly."""
+
+    rows: Tensor  # (k,) int64 places in the batch that select was shown
+    weight: Tensor  # (k,) float32 loss weights, above 0
+
+
+T = TypeVar("T")
+
+
 class Probe(Protocol):
-    """What a strategy may ask about candidates; a forward pass is paid only if asked for."""
+    """What a strategy may ask for while it selects; each request is paid for when it is made."""
 
     epoch: Epoch
 
@@ -137,6 +169,40 @@ class Probe(Protocol):
     def uniform(self, n: int) -> Tensor:
         """(n,) float32 in [0, 1) on the device, from this rank's own stream."""
 
+    def mean(self, number: Tensor) -> float:
+        """The mean of ``number`` (one element) over the ranks; every rank must ask at the same step.
+
+        It waits for the device and, with several ranks, for the others.
+        """
+
+    def beside(self, work: Callable[[], T], then: Callable[[T], None], *, lag: int) -> None:
+        """Do ``work`` on a thread (on a GPU: a stream) of its own while training goes on.
+
+        ``then`` gets what it returned, in order, when ``lag`` later works have been given or the
+        epoch ends: never sooner and never later, so that a run can be repeated.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What another run did and paid in one epoch; counts over all ranks."""
+
+    phase: str
+    epoch: int
+    n_samples: int
+    n_full: int  # samples that an epoch on everything trains on: full batches only
+    n_trained: int
+    n_scored: int
+    n_refreshed: int
+    n_dropped: int  # left over from the last full batch
+    forward_s: float  # of training
+    step_s: float  # forward, backward and update
+
+    @property
+    def n_left_out(self) -> int:
+        """Samples that were neither trained on nor merely left over."""
+        return max(0, self.n_samples - self.n_trained - self.n_dropped)
+
 
 class Strategy:
     """Decides which samples an epoch, and a batch, train on.
@@ -144,8 +210,15 @@ class Strategy:
     Parameters are the fields of the dataclass; fields made with ``memory`` are not parameters.
     ``plan`` must be a function of its arguments and of synchronised memory only, so that every
     rank makes the same plan.  ``select`` sees this rank's batch; at a given step it returns None
-    on every rank or on none.
+    on every rank or on none.  ``inert`` holds parameters with which the method does nothing and
+    trains exactly like the baseline; None where there are none.
     """
+
+    inert: ClassVar[Mapping[str, Any] | None] = None
+
+    def follow(self, past: Sequence[Spent]) -> None:
+        """Learn what the run did that a parameter named ``like`` names; called before ``phases``."""
+        raise ValueError("this strategy follows no other")
 
     def phases(self, epochs: int) -> tuple[Phase, ...]:
         """The stretches of training for a recipe of ``epochs``; the last one is what counts."""
@@ -155,8 +228,8 @@ class Strategy:
         """Choose what this epoch trains on."""
         return EpochPlan(epoch.everyone)
 
-    def select(self, batch: Batch, probe: Probe) -> Tensor | None:
-        """Weigh candidates: (b,) float32, 0 drops a sample; None keeps the batch as it is."""
+    def select(self, batch: Batch, probe: Probe) -> Tensor | Draw | None:
+        """Weigh candidates: (b,) float32, 0 drops a sample; or draw some; None keeps all as they are."""
         return None
 
     def observe(self, batch: Batch, measured: Measured) -> None:
@@ -164,8 +237,23 @@ class Strategy:
 
 
 def memory(value: Any = None) -> Any:
-    """A field that the strategy remembers by: no parameter, and not part of a run's name."""
+    """A field that the strategy remembers by: no parameter, and not part of a run's name.
+
+    It holds tensors, numbers, text or None, and goes into checkpoints.
+    """
     return field(default=value, init=False, repr=False, compare=False)
+
+
+def remembered(strategy: Strategy) -> dict[str, Any]:
+    """What a strategy remembers, by the names of its fields."""
+    own: Any = strategy  # a dataclass, as every strategy is
+    return {f.name: getattr(strategy, f.name) for f in fields(own) if not f.init}
+
+
+def remind(strategy: Strategy, past: Mapping[str, Any]) -> None:
+    """Give a strategy back what ``remembered`` told of it."""
+    for name, value in past.items():
+        setattr(strategy, name, value)
 
 
 def share_of(n: int, share: float) -> int:

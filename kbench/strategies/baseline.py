@@ -8,3 +8,5 @@ from kbench.strategies.api import Strategy
 @dataclass
 class Baseline(Strategy):
     """Keeps every default: one phase, the full set, no selection."""
+
+    inert = {}

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from kbench.spec.ranges import Count, Flag, Fraction
 from kbench.strategies.api import Epoch, EpochPlan, Phase, SampleStats, Strategy, memory, share_of
+from kbench.strategies.rank import lowest
 
 
 @dataclass
@@ -22,36 +23,40 @@ class Forget(Strategy):
     is drawn anew in each scoring epoch (theirs repeats the first, for want of ``set_epoch``).
     """
 
+    inert = {"fraction": 0.0}  # the scoring phase remains; what follows is the baseline's training
+
     fraction: Fraction = 0.3
     score_epochs: Count = 20
     keep_unlearnt: Flag = True
 
-    events: Tensor | None = memory()  # (n,) int32: times forgotten
+    events: Tensor | None = memory()  # (n,) int16: times forgotten
     right: Tensor | None = memory()  # (n,) bool: right when last seen
     learnt: Tensor | None = memory()  # (n,) bool: right at least once
-    kept: Tensor | None = memory()  # (m,) int64 ids, once decided
+    pruned: Tensor | None = memory()  # (n,) bool, once decided
 
     def phases(self, epochs: int) -> tuple[Phase, ...]:
         horizon = max(epochs, self.score_epochs)
         return Phase(name="score", epochs=self.score_epochs, horizon=horizon), Phase.train(epochs)
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
-        if self.kept is None:
+        if self.pruned is None:
             self._count(stats.correct)
             if epoch.phase == "train":
-                self.kept = self._survivors(share_of(epoch.n_samples, self.fraction))
-        return EpochPlan(epoch.everyone if self.kept is None else self.kept)
+                self.pruned = self._least_forgotten(share_of(epoch.n_samples, self.fraction))
+        if self.pruned is None:
+            return EpochPlan(epoch.everyone)
+        return EpochPlan((~self.pruned).nonzero().squeeze(1))
 
     def _count(self, correct: Tensor) -> None:
         if self.events is None or self.right is None or self.learnt is None:
-            self.events = torch.zeros_like(correct, dtype=torch.int32)
+            self.events = torch.zeros_like(correct, dtype=torch.int16)
             self.right = self.learnt = torch.zeros_like(correct)
         self.events = self.events + (self.right & ~correct)
         self.right, self.learnt = correct, self.learnt | correct
 
-    def _survivors(self, n_pruned: int) -> Tensor:
+    def _least_forgotten(self, count: int) -> Tensor:
         assert self.events is not None and self.learnt is not None
         score = self.events.clone()
         if self.keep_unlearnt:
             score[~self.learnt] = torch.iinfo(score.dtype).max
-        return torch.argsort(score, stable=True)[n_pruned:].sort().values
+        return lowest(score, count)

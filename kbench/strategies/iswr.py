@@ -1,12 +1,13 @@
 """ISWR: draw the epoch with replacement, each sample in proportion to its loss."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
-from torch import Tensor
 
 from kbench.spec.ranges import Flag
-from kbench.strategies.api import Epoch, EpochPlan, SampleStats, Strategy
+from kbench.strategies.api import Epoch, EpochPlan, Habits, SampleStats, Strategy
+from kbench.strategies.rank import draw
 
 
 @dataclass
@@ -17,24 +18,20 @@ class ISWR(Strategy):
     Fleuret's (arXiv:1803.00942), their gradient bound and presample are not.  After every epoch
     one forward pass over the whole set renews all losses; n samples are drawn for the next.
     ``unbiased`` weighs each draw by 1 / (n p); the authors' code does not, so False is the default.
-    Departures: the renewal runs in evaluation mode without a graph (theirs moves BatchNorm and
-    builds one) and is skipped after the last epoch, where nobody reads it; epoch 0 draws
-    uniformly, as theirs, because an unmeasured loss is a uniform guess.
+    Departures: the renewal runs in evaluation mode without a graph (theirs builds one, and moves
+    BatchNorm, as ``refresh_in: train`` does) at the end of an epoch rather than at the beginning of
+    the next, and not after the last, where nobody reads it; epoch 0 draws uniformly, as theirs,
+    because an unmeasured loss is a uniform guess.
     """
 
     unbiased: Flag = False
+    refresh_in: Literal["eval", "train"] = "eval"
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
         n = epoch.n_samples
         loss = stats.loss.double().cpu()  # a GPU adds up in no fixed order, and all ranks must draw alike
         p = loss / loss.sum() if loss.sum() > 0 else torch.full_like(loss, 1 / n)
-        drawn = _draw(p, epoch.uniform(n).cpu()).to(epoch.device)
+        drawn = draw(p, epoch.uniform(n).cpu()).to(epoch.device)
         weights = (1 / (n * p.clamp_min(1e-12))).float().to(epoch.device) if self.unbiased else None
-        return EpochPlan(drawn, weights=weights, refresh=epoch.everyone)
-
-
-def _draw(p: Tensor, at: Tensor) -> Tensor:
-    """Draw ids with probability ``p`` ((n,) float64, any sum) at ``at`` in [0, 1); works at any n."""
-    cumulative = p.cumsum(0)
-    drawn = torch.searchsorted(cumulative, at * cumulative[-1], right=True)
-    return drawn.clamp_max(int(p.nonzero().max()))
+        habits = Habits(refresh_in=self.refresh_in)
+        return EpochPlan(drawn, weights=weights, refresh=epoch.everyone, habits=habits)

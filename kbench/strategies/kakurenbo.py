@@ -4,10 +4,9 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-
 from kbench.spec.ranges import Count, Fraction, Probability
-from kbench.strategies.api import Epoch, EpochPlan, SampleStats, Strategy, share_of
+from kbench.strategies.api import Epoch, EpochPlan, Habits, SampleStats, Strategy, share_of
+from kbench.strategies.rank import lowest
 
 
 @dataclass
@@ -20,16 +19,24 @@ class Kakurenbo(Strategy):
     epoch's training pass, and hidden samples get a forward pass at its end.  After the warm-up
     the learning rate is scaled by 1 / (1 - share): of the ceiling in every published script
     (default), or of what is really hidden (``lr_from: hidden``).
-    Departures from the code: confidence is a softmax over classes, not over the batch; the
-    refresh runs in evaluation mode; a sample seen by two ranks counts once; ties go to the lower
-    sample id.
+    Departures from the code, each with its option: confidence is a softmax over classes
+    (``confidence_over: batch`` is theirs, over the samples of a batch); the refresh runs in
+    evaluation mode (``refresh_in: train``); the learning rate follows the epochs, while the DeiT
+    scripts count real updates against full epochs and never finish the schedule (``lr_clock:
+    updates``).  Without an option: a sample seen by two ranks counts once; ties go to the lower
+    sample id; losses are plain cross-entropy, where the DeiT scripts rank by label-smoothed ones.
     """
+
+    inert = {"fraction": 0.0}
 
     fraction: Fraction = 0.3
     confidence: Probability = 0.7
     milestones: tuple[Count, ...] = (30, 60, 80)
     shares: tuple[Probability, ...] = (1.0, 0.8, 0.6, 0.4)
     lr_from: Literal["ceiling", "hidden"] = "ceiling"
+    confidence_over: Literal["classes", "batch"] = "classes"
+    refresh_in: Literal["eval", "train"] = "eval"
+    lr_clock: Literal["epochs", "updates"] = "epochs"
 
     def __post_init__(self) -> None:
         if len(self.shares) != len(self.milestones) + 1:
@@ -45,8 +52,9 @@ class Kakurenbo(Strategy):
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
         ceiling = self.ceiling(epoch.index)
-        easy = torch.argsort(stats.loss, stable=True)[: share_of(epoch.n_samples, ceiling)]
-        hidden = torch.zeros_like(stats.correct)
-        hidden[easy] = stats.correct[easy] & (stats.confidence[easy] >= self.confidence)
+        easy = lowest(stats.loss, share_of(epoch.n_samples, ceiling))
+        hidden = easy & stats.correct & (stats.confidence >= self.confidence)
         share = float(hidden.float().mean()) if self.lr_from == "hidden" else ceiling
-        return EpochPlan.hide(hidden, lr_scale=1.0 if epoch.warmup else 1 / (1 - share))
+        lr_scale = 1.0 if epoch.warmup else 1 / (1 - share)
+        habits = Habits(confidence_over=self.confidence_over, refresh_in=self.refresh_in, lr_clock=self.lr_clock)
+        return EpochPlan.hide(hidden, lr_scale=lr_scale, ceiling=ceiling, habits=habits)

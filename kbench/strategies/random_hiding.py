@@ -1,23 +1,38 @@
 """Hide a random share in each epoch: the control that a selective method must beat."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
-from kbench.spec.ranges import Fraction
-from kbench.strategies.api import Epoch, EpochPlan, SampleStats, Strategy, share_of
+from kbench.spec.ranges import Fraction, Name
+from kbench.strategies.api import Epoch, EpochPlan, SampleStats, Spent, Strategy, memory, share_of
 
 
 @dataclass
 class RandomHiding(Strategy):
     """Hides exactly ``int(fraction * n)`` samples, drawn anew in each epoch without replacement.
 
+    ``like`` names another strategy of the experiment: then each epoch leaves out as many samples as
+    that one's finished run of the same seed did (hidden, or not chosen from their batches), and
+    ``fraction`` says nothing.  Its run's last phase is what is copied, the extra phases are not.
     No refresh, no learning-rate scaling: nothing is known of the samples and nothing is claimed.
     Dynamic random pruning as in Raju et al. 2021 (arXiv:2111.12621).
     """
 
+    inert = {"fraction": 0.0}
+
     fraction: Fraction = 0.3
+    like: Name | None = None
+
+    counts: list[int] | None = memory()  # samples to leave out, by epoch
+
+    def follow(self, past: Sequence[Spent]) -> None:
+        self.counts = [spent.n_left_out for spent in past if spent.phase == past[-1].phase]
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
+        count = share_of(epoch.n_samples, self.fraction)
+        if self.counts is not None:
+            count = self.counts[epoch.index]
         order = torch.argsort(epoch.uniform(epoch.n_samples), stable=True)
-        return EpochPlan(order[share_of(epoch.n_samples, self.fraction) :].sort().values)
+        return EpochPlan(order[count:].sort().values)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kbench.spec.ranges import Count, Natural, Positive
+from kbench.spec.ranges import Count, Natural, NonNegative
 from kbench.strategies.api import Batch, Probe, Strategy, memory
+from kbench.strategies.rank import percentile
 
 
 @dataclass
@@ -17,13 +18,15 @@ class SelectiveBackprop(Strategy):
     losses with the batch's own included first, a first epoch on everything, selection forward in
     evaluation mode.  If losses are exchangeable, 1 / (beta + 1) of the samples are kept: beta 1
     keeps a half (CIFAR-100 in the paper), 2 a third (CIFAR-10), 3 a quarter (SVHN; the code's
-    default).  Departures: each rank keeps a window of its own losses, as the paper has one
+    default), 0 all.  Departures: each rank keeps a window of its own losses, as the paper has one
     device; kept samples that fill no batch are dropped at the end of an epoch, where the code
     carries them over; the primed epochs leave the window empty, as in the code, and the learning
     rate follows the epochs, as in the paper (the code never steps its scheduler).
     """
 
-    beta: Positive = 1.0
+    inert = {"beta": 0.0}
+
+    beta: NonNegative = 1.0
     window: Count = 1024
     prime_epochs: Natural = 1
 
@@ -37,8 +40,3 @@ class SelectiveBackprop(Strategy):
         self.recent = past[-self.window :]
         chance = percentile(loss, self.recent) ** self.beta
         return (probe.uniform(len(batch)) < chance).float()
-
-
-def percentile(loss: Tensor, among: Tensor) -> Tensor:
-    """The share of ``among`` ((m,) float) strictly below each of ``loss`` ((b,) float)."""
-    return torch.searchsorted(among.sort().values, loss).float() / len(among)

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,9 @@ from kbench.spec.experiment import Pair
 from kbench.workloads import DATASETS, MODELS, TIMM
 from kbench.workloads.arrays import Arrays
 from kbench.workloads.augment import augmented
+
+
+Results = tuple[Tensor, Tensor, Tensor, Tensor]  # (b,) loss, correct, confidence, residual
 
 
 class Workload:
@@ -48,14 +51,21 @@ class Workload:
             x, y = self.train.at(there)
             yield there, augmented(x, there, how=self.recipe.augment, key=key), y
 
-    def measure(self, output: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Per sample: plain cross-entropy [nat], right or wrong, probability of the true class.
+    def measure(self, output: Tensor, y: Tensor, *, over: Literal["classes", "batch"] = "classes") -> Results:
+        """Per sample: plain cross-entropy [nat], right or wrong, confidence, residual.
 
-        Always from float32 logits without label smoothing, whatever the recipe trains with.
+        Always from float32 logits without label smoothing, whatever the recipe trains with.  The
+        confidence is the probability of the true class; ``over`` the batch it is what published code
+        takes for one, the largest of a sample's row in a softmax over the samples.  The residual is
+        the Euclidean norm of softmax minus one-hot: the gradient with respect to the logits
+        (Katharopoulos and Fleuret, arXiv:1803.00942), and EL2N (Paul et al., arXiv:2107.07075).
         """
         logits = output.float()
         loss = F.cross_entropy(logits, y, reduction="none")
-        return loss, logits.argmax(1) == y, torch.exp(-loss)
+        confidence = torch.exp(-loss) if over == "classes" else logits.softmax(0).amax(1)
+        error = logits.softmax(1)
+        error[torch.arange(len(y), device=y.device), y] -= 1
+        return loss, logits.argmax(1) == y, confidence, error.norm(dim=1)
 
     def criterion(self, output: Tensor, y: Tensor) -> Tensor:
         """The recipe's training loss: (b,) [nat]."""

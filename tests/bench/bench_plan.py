@@ -18,7 +18,7 @@ def stats_of(n: int) -> SampleStats:
     rng = torch.Generator().manual_seed(n)
     loss = torch.rand(n, generator=rng)
     correct = torch.rand(n, generator=rng) < 0.9
-    return SampleStats(loss, correct, torch.exp(-loss), torch.zeros(n, dtype=torch.int16))
+    return SampleStats(loss, correct, torch.exp(-loss), loss / 3, torch.zeros(n, dtype=torch.int16))
 
 
 def epoch_of(n: int) -> Epoch:

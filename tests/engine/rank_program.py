@@ -64,7 +64,10 @@ def merged(comm: Comm) -> dict[str, Any]:
     store = SampleStore(5, 10, CPU)
     mine = torch.tensor([comm.rank, 3])  # 3: seen by all
     store.write(
-        mine, Measured(torch.tensor([1.0 + comm.rank] * 2), torch.tensor([True, comm.rank == 0]), torch.ones(2))
+        mine,
+        Measured(
+            torch.tensor([1.0 + comm.rank] * 2), torch.tensor([True, comm.rank == 0]), torch.ones(2), torch.zeros(2)
+        ),
     )
     store.merge(comm)
     stats = store.view()

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from kbench.records.folders import RunDir
-from kbench.spec.experiment import Choice, Pair
+from kbench.spec.choice import Choice
+from kbench.spec.experiment import Pair
 from kbench.spec.run import RunSpec
 
 pytestmark = pytest.mark.dist

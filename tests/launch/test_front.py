@@ -14,7 +14,8 @@ from kbench.launch.front import front_of, only_front, shuffled, states
 from kbench.launch.state import State
 from kbench.records import journal
 from kbench.records.folders import ExperimentDir, RunDir, write_json
-from kbench.spec.experiment import Choice, Pair
+from kbench.spec.choice import Choice
+from kbench.spec.experiment import Pair
 from kbench.spec.run import RunSpec
 
 HERE = socket.gethostname()

@@ -8,7 +8,7 @@ import pytest
 from kbench.errors import ResultsError
 from kbench.records import claim
 from kbench.records.folders import ExperimentDir
-from kbench.spec.experiment import Choice
+from kbench.spec.choice import Choice
 from kbench.spec.run import RunSpec
 
 TEXT = """\

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from kbench.cli.known import Known
 from kbench.errors import ConfigError
-from kbench.spec.experiment import Choice, ExperimentSpec, Recipe
+from kbench.spec.choice import Choice
+from kbench.spec.experiment import ExperimentSpec, Recipe
 from kbench.spec.parse import parse
 from kbench.spec.source import Source
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,6 +45,7 @@ def unmeasured() -> Callable[[int], SampleStats]:
             loss=torch.full((n,), float(np.log(10))),
             correct=torch.zeros(n, dtype=torch.bool),
             confidence=torch.full((n,), 0.1),
+            residual=torch.full((n,), float(np.sqrt(0.9))),
             age=torch.full((n,), -1, dtype=torch.int16),
         )
 
@@ -68,6 +70,7 @@ def stats_case() -> Callable[[int], SampleStats]:
             loss=torch.tensor(loss, dtype=torch.float32),
             correct=torch.tensor(right),
             confidence=torch.tensor(confidence, dtype=torch.float32),
+            residual=torch.tensor(rng.permutation(loss) / 3, dtype=torch.float32),
             age=torch.zeros(n, dtype=torch.int16),
         )
 
@@ -83,11 +86,21 @@ class ScriptedProbe:
     rng: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(7))
     asked: int = 0
     drawn: list[Tensor] = field(default_factory=list)
+    open: list[tuple[Any, Callable[[Any], None]]] = field(default_factory=list)
 
     def measure(self, batch: Batch) -> Measured:
         loss = self.losses[self.asked]
         self.asked += 1
-        return Measured(loss, loss < 1, torch.exp(-loss))
+        return Measured(loss, loss < 1, torch.exp(-loss), 1 - torch.exp(-loss))
+
+    def mean(self, number: Tensor) -> float:
+        return float(number)
+
+    def beside(self, work: Callable[[], Any], then: Callable[[Any], None], *, lag: int) -> None:
+        self.open.append((work(), then))
+        while len(self.open) > lag:
+            made, hand_over = self.open.pop(0)
+            hand_over(made)
 
     def uniform(self, n: int) -> Tensor:
         self.drawn.append(torch.rand(n, generator=self.rng))

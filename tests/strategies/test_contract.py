@@ -33,6 +33,7 @@ def shown(index: int) -> SampleStats:
         torch.tensor(loss, dtype=torch.float32),
         torch.tensor(right),
         torch.tensor(sure, dtype=torch.float32),
+        torch.tensor(1 - sure, dtype=torch.float32),
         torch.full((N,), -1 if index == 0 else 0, dtype=torch.int16),
     )
 
@@ -56,7 +57,7 @@ def lived(epoch_at: Callable[..., Epoch], probe_of: Any) -> Callable[[Strategy],
                     if len(ids) == BATCH:
                         told.append(strategy.select(batch, probe))
                     loss = torch.rand(len(ids), generator=torch.Generator().manual_seed(index))
-                    strategy.observe(batch, Measured(loss, loss < 0.5, torch.exp(-loss)))
+                    strategy.observe(batch, Measured(loss, loss < 0.5, torch.exp(-loss), 1 - torch.exp(-loss)))
         return told
 
     return live

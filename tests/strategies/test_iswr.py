@@ -17,7 +17,7 @@ Case = Callable[[int], SampleStats]
 def with_losses(losses: np.ndarray) -> SampleStats:
     n = len(losses)
     loss = torch.tensor(losses, dtype=torch.float32)
-    return SampleStats(loss, loss < 1, torch.exp(-loss), torch.zeros(n, dtype=torch.int16))
+    return SampleStats(loss, loss < 1, torch.exp(-loss), loss / 3, torch.zeros(n, dtype=torch.int16))
 
 
 def drawn_slowly(loss: np.ndarray, uniform: np.ndarray) -> list[int]:

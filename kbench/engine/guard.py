@@ -1,0 +1,93 @@
+"""A watch over the random streams that belong to everybody, while a strategy's hooks run."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kbench.strategies.api import Batch, Draw, Epoch, EpochPlan, Measured, Phase, Probe, SampleStats, Spent, Strategy
+
+
+class Guarded(Strategy):
+    """A strategy that is watched: a stream that one of its hooks moved is put back and reported.
+
+    torch's streams are looked at around every hook.  Those of random and numpy are slower to read
+    (tens of microseconds), and nothing else in a run draws from them: they are looked at around
+    ``plan``, and once for all calls of ``select`` and ``observe`` of an epoch.
+    """
+
+    def __init__(self, strategy: Strategy, device: torch.device) -> None:
+        self.strategy = strategy
+        self.disturbed: dict[str, None] = {}  # "numpy in plan", in the order in which they were found
+        self._on_gpu = device.type == "cuda"
+        self._before_epoch = _slow()
+
+    def __repr__(self) -> str:
+        return repr(self.strategy)
+
+    def follow(self, past: Sequence[Spent]) -> None:
+        self.strategy.follow(past)
+
+    def phases(self, epochs: int) -> tuple[Phase, ...]:
+        return self.strategy.phases(epochs)
+
+    def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
+        before, fast = _slow(), self._fast()
+        plan = self.strategy.plan(epoch, stats)
+        self._compare_fast(fast, "plan")
+        self._compare_slow(before, "plan")
+        self._before_epoch = before
+        return plan
+
+    def select(self, batch: Batch, probe: Probe) -> Tensor | Draw | None:
+        fast = self._fast()
+        kept = self.strategy.select(batch, probe)
+        self._compare_fast(fast, "select")
+        return kept
+
+    def observe(self, batch: Batch, measured: Measured) -> None:
+        fast = self._fast()
+        self.strategy.observe(batch, measured)
+        self._compare_fast(fast, "observe")
+
+    def close_epoch(self) -> None:
+        """Look once more, when the last batch of an epoch was observed."""
+        self._compare_slow(self._before_epoch, "select or observe")
+
+    def _fast(self) -> list[Tensor]:
+        """The states of torch's global streams; on a GPU it lies on the host, nothing is waited for."""
+        return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if self._on_gpu else [])]
+
+    def _compare_fast(self, before: list[Tensor], hook: str) -> None:
+        now = self._fast()
+        if not torch.equal(before[0], now[0]):
+            torch.set_rng_state(before[0])
+            self._note("torch", hook)
+        if self._on_gpu and not torch.equal(before[1], now[1]):
+            torch.cuda.set_rng_state(before[1])
+            self._note("torch.cuda", hook)
+
+    def _compare_slow(self, before: tuple[Any, Any], hook: str) -> None:
+        ours, theirs = before
+        if random.getstate() != ours:
+            random.setstate(ours)
+            self._note("random", hook)
+        if _text(np.random.get_state()) != _text(theirs):
+            np.random.set_state(theirs)
+            self._note("numpy", hook)
+
+    def _note(self, library: str, hook: str) -> None:
+        self.disturbed[f"{library} in {hook}"] = None
+
+
+def _slow() -> tuple[Any, Any]:
+    """The states of the global streams of random and of numpy."""
+    return random.getstate(), np.random.get_state()
+
+
+def _text(state: Any) -> tuple[Any, ...]:
+    name, keys, *rest = state
+    return name, keys.tobytes(), *rest

@@ -1,0 +1,46 @@
+"""What a strategy may ask for while it selects, and what that cost."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kbench.engine.beside import Beside
+from kbench.engine.comm import Comm
+from kbench.engine.learner import Learner
+from kbench.engine.samples import SampleStore
+from kbench.strategies.api import Batch, Epoch, Measured
+
+
+class ModelProbe:
+    """Lets a strategy look at candidates through the model in training; one for each epoch."""
+
+    def __init__(self, learner: Learner, store: SampleStore, epoch: Epoch, comm: Comm, rng: torch.Generator) -> None:
+        self.learner, self.store, self.epoch, self.comm = learner, store, epoch, comm
+        self._rng, self._beside = rng, Beside(learner.device)
+        self.n_scored = self.n_dropped = 0
+        self.beside_s = 0.0
+
+    def measure(self, batch: Batch) -> Measured:
+        """Look at a batch in evaluation mode; what is seen is remembered."""
+        measured = self.learner.measure(batch)
+        self.store.write(batch.index, measured)
+        self.n_scored += len(batch)
+        return measured
+
+    def uniform(self, n: int) -> Tensor:
+        """(n,) float32 in [0, 1) on the device, from this rank's own stream."""
+        return torch.rand(n, generator=self._rng, device=self._rng.device)
+
+    def mean(self, number: Tensor) -> float:
+        """The mean of ``number`` over the ranks; every rank must ask at the same step."""
+        return sum(row[0] for row in self.comm.gather([float(number)])) / self.comm.size
+
+    def beside(self, work: Callable[[], Any], then: Callable[[Any], None], *, lag: int) -> None:
+        """Do ``work`` beside the training; ``then`` gets the result when it is ``lag`` works old."""
+        self._beside.give(work, then, lag=lag)
+
+    def settle(self) -> None:
+        """Wait for the work beside the training, and note how long it took."""
+        self.beside_s = self._beside.settle()

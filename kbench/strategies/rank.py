@@ -1,0 +1,33 @@
+"""Ranking and drawing samples: the arithmetic that several strategies share."""
+
+import torch
+from torch import Tensor
+
+
+def lowest(values: Tensor, count: int) -> Tensor:
+    """Mark the ``count`` lowest of ``values`` ((n,), finite); ties go to the lower sample id.
+
+    Selects without sorting, in O(n).  Returns (n,) bool.
+    """
+    if count <= 0:
+        return torch.zeros(len(values), dtype=torch.bool, device=values.device)
+    limit = torch.kthvalue(values, min(count, len(values))).values
+    below, tied = values < limit, values == limit
+    room = min(count, len(values)) - below.sum()
+    return below | (tied & (tied.cumsum(0) <= room))
+
+
+def draw(p: Tensor, at: Tensor) -> Tensor:
+    """Draw ids with probability ``p`` ((n,) float64, any sum) at ``at`` ((k,) in [0, 1)); works at any n.
+
+    torch.multinomial ends at 2^24 categories; this is the inverse of the cumulative sum.
+    """
+    cumulative = p.cumsum(0)
+    drawn = torch.searchsorted(cumulative, at * cumulative[-1], right=True)
+    last = (p > 0).nonzero()[-1]  # rounding may lead past it, and who has no chance is never drawn
+    return drawn.clamp_max(last)
+
+
+def percentile(loss: Tensor, among: Tensor) -> Tensor:
+    """The share of ``among`` ((m,) float) strictly below each of ``loss`` ((b,) float)."""
+    return torch.searchsorted(among.sort().values, loss).float() / len(among)
