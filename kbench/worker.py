@@ -6,10 +6,13 @@ import traceback
 import warnings
 from dataclasses import fields
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from kbench.engine import checkpoint
 from kbench.engine.comm import Comm
 from kbench.engine.loop import Run, train
 from kbench.engine.rendezvous import device_of, leave, together
@@ -20,6 +23,7 @@ from kbench.launch.ranks import RankEnv, rank_env
 from kbench.records import journal
 from kbench.records.folders import RunDir, write_json
 from kbench.records.provenance import provenance
+from kbench.records.schema import EpochRecord
 from kbench.strategies import load
 from kbench.strategies.api import Spent
 from kbench.workloads.workload import Workload
@@ -52,39 +56,59 @@ def work(folder: RunDir, env: RankEnv) -> None:
         torch.set_num_threads(job["threads_per_rank"])
     device = device_of(env)
     with together(env, device) as comm:
-        workload = Workload(spec.pair, device)
-        strategy = load(spec.strategy.name, spec.strategy.params)
-        if spec.leader:
-            strategy.follow(past_of(folder.sibling(spec.leader.run_id), workload))
-        run = Run(
-            strategy=strategy,
-            workload=workload,
-            comm=comm,
-            store=SampleStore(workload.n_samples, workload.n_classes, device),
-            timer=PhaseTimer(device),
-            seed=spec.seed,
-            attempt=job.get("attempt", 1),
+        run = _made(folder, comm, device)
+        made_by = _note_provenance(folder, run, device)
+        start = checkpoint.load(folder.checkpoint, comm=comm, device=device, made_by=made_by)
+        if start.note and env.rank == 0:
+            _warn(start.note)
+        keep = partial(
+            checkpoint.save, folder.checkpoint, store=run.store, strategy=run.strategy, comm=comm, made_by=made_by
         )
-        _note_provenance(folder, run, device)
-        for record in train(run):
+        for record in train(run, start, keep):
             if env.rank == 0:
-                journal.append(folder.journal, record.model_dump(mode="json"))
-                print(
-                    f"{record.phase} {record.epoch + 1:3d}  top-1 {record.val_acc1:.4f}  "
-                    f"loss {record.train_loss:.4f}  {record.train_s:7.3f} s  trained {record.n_trained}",
-                    flush=True,
-                )
+                _tell(folder, record)
         comm.barrier()
         if env.rank == 0:
-            folder.finish({"ended_at": _now(), "attempt": run.attempt, "last_phase": record.phase, **run.facts})
-            if run.facts["disturbs"]:
-                print(
-                    f"warning: {spec.strategy.name} moved random streams of others: {run.facts['disturbs']}; they "
-                    "were put back",
-                    file=sys.stderr,
-                    flush=True,
-                )
+            _finish(folder, run)
         comm.barrier()  # nobody leaves before the end is on record
+
+
+def _made(folder: RunDir, comm: Comm, device: torch.device) -> Run:
+    """The run that a folder's spec describes, before its first epoch."""
+    spec = folder.spec
+    workload = Workload(spec.pair, device)
+    strategy = load(spec.strategy.name, spec.strategy.params)
+    if spec.leader:
+        strategy.follow(past_of(folder.sibling(spec.leader.run_id), workload))
+    return Run(
+        strategy=strategy,
+        workload=workload,
+        comm=comm,
+        store=SampleStore(workload.n_samples, workload.n_classes, device),
+        timer=PhaseTimer(device),
+        seed=spec.seed,
+        attempt=folder.job.get("attempt", 1),
+    )
+
+
+def _tell(folder: RunDir, record: EpochRecord) -> None:
+    journal.append(folder.journal, record.model_dump(mode="json"))
+    print(
+        f"{record.phase} {record.epoch + 1:3d}  top-1 {record.val_acc1:.4f}  "
+        f"loss {record.train_loss:.4f}  {record.train_s:7.3f} s  trained {record.n_trained}",
+        flush=True,
+    )
+
+
+def _finish(folder: RunDir, run: Run) -> None:
+    last_phase = run.watched.phases(run.workload.recipe.epochs)[-1].name
+    folder.finish({"ended_at": _now(), "attempt": run.attempt, "last_phase": last_phase, **run.facts})
+    if run.facts.get("disturbs"):
+        _warn(f"{run.strategy} moved random streams of others ({run.facts['disturbs']}); they were put back")
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr, flush=True)
 
 
 def past_of(leader: RunDir, workload: Workload) -> list[Spent]:
@@ -104,13 +128,15 @@ def past_of(leader: RunDir, workload: Workload) -> list[Spent]:
     ]
 
 
-def _note_provenance(folder: RunDir, run: Run, device: torch.device) -> None:
+def _note_provenance(folder: RunDir, run: Run, device: torch.device) -> dict[str, Any]:
+    """Write where and with what the run is made; returns what must not change within a run."""
     on_gpu = device.type == "cuda"
     hosts = run.comm.gather_text(socket.gethostname())
     facts = provenance()
+    facts["epochs"] = sum(phase.epochs for phase in run.watched.phases(run.workload.recipe.epochs))
     facts |= {
         "device_name": torch.cuda.get_device_name(device) if on_gpu else facts["processor"],
-        "torch_version": torch.__version__,  # with the tag of its build
+        "torch_version": str(torch.__version__),  # with the tag of its build
         "n_devices": run.comm.size if on_gpu else 0,
         "hosts": list(dict.fromkeys(hosts)),
         "threads_per_rank": torch.get_num_threads(),
@@ -121,6 +147,8 @@ def _note_provenance(folder: RunDir, run: Run, device: torch.device) -> None:
     }
     if run.comm.rank == 0:
         write_json(folder.path / "provenance.json", facts)
+    same = ("commit", "dirty", "kbench_version", "torch_version", "device_name", "threads_per_rank")
+    return run.comm.gather_objects({"run_id": folder.run_id, **{key: facts[key] for key in same}})[0]
 
 
 def _backend(comm: Comm, device: torch.device) -> str | None:

@@ -32,16 +32,6 @@ class Asked:
         """Where a run's files lie."""
         return self.folder.run(run.run_id)
 
-    def epochs(self) -> dict[str, int]:
-        """How many epochs each run will take over all its phases, by run id."""
-        from kbench.strategies import load
-
-        found = {}
-        for spec in self.runs:
-            phases = load(spec.strategy.name, spec.strategy.params).phases(spec.pair.recipe.epochs)
-            found[spec.run_id] = sum(phase.epochs for phase in phases)
-        return found
-
 
 def read(name: str, *, results: Path, settings: Sequence[str] = (), site: str = "", only: Sequence[str] = ()) -> Asked:
     """Read and check an experiment and a site; raises ConfigError with all that is wrong."""
@@ -55,6 +45,18 @@ def read(name: str, *, results: Path, settings: Sequence[str] = (), site: str = 
     text = path.read_text() if not ours else yaml.safe_dump(source.tree, sort_keys=False)
     asked = Asked(spec, source, site_spec, tuple(runs), text, ExperimentDir(results / spec.name))
     return replace(asked, runs=tuple(kept(runs, only)))
+
+
+def check_leaders(asked: Asked) -> None:
+    """Raise ConfigError unless every run that a run follows is meant as well, or done."""
+    meant = {run.run_id for run in asked.runs}
+    lost = [
+        f"{run.run_id} follows {run.leader.run_id}, which is neither done nor asked for"
+        for run in asked.runs
+        if run.leader and run.leader.run_id not in meant and not asked.run_dir(run.leader).done
+    ]
+    if lost:
+        raise ConfigError(lost, hint="ask for both, or run the other first")
 
 
 def _both(experiment: Source, site: Source) -> tuple[ExperimentSpec, Site]:

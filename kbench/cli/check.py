@@ -42,13 +42,14 @@ def check(
     debug: Debug = False,
 ) -> None:
     """Find every mistake in an experiment, list its runs and a job script; start nothing."""
-    from kbench.cli.asked import read
+    from kbench.cli.asked import check_leaders, read
     from kbench.launch.local import resolved
     from kbench.records import claim
 
     asked = read(experiment, results=results, settings=settings, site=site, only=only)
     there = resolved(asked.site, launcher=launcher, max_parallel=max_parallel)
     claim.check(asked.folder, asked.runs)
+    check_leaders(asked)
     show(asked, there, as_json=as_json)
 
 

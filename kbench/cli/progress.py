@@ -105,7 +105,7 @@ def cell(run: RunDir, state: State) -> str:
     if state is State.DONE and records:
         return f"{100 * records[-1].val_acc1:.2f} %  {records[-1].elapsed_s:.1f} s"
     if state is State.RUNNING:
-        gone = f"{len(records)}/{run.job.get('epochs', '?')}"
+        gone = f"{len(records)}/{run.n_epochs or '?'}"
         return f"epoch {gone}  {100 * records[-1].val_acc1:.1f} %" if records else "starting"
     return {State.WAITING: "-", State.MISSING: "-"}.get(state, state.value)
 
@@ -115,7 +115,7 @@ def line(run: RunDir, state: State) -> str:
     words = [run.run_id, state.value]
     records = run.epochs()
     if records:
-        words.append(f"epoch {len(records)}/{run.job.get('epochs', '?')}")
+        words.append(f"epoch {len(records)}/{run.n_epochs or '?'}")
         words.append(f"top-1 {100 * records[-1].val_acc1:.2f} %")
         words.append(f"{records[-1].elapsed_s:.2f} s")
     if run.failed:
@@ -130,7 +130,7 @@ def row(run: RunDir, state: str) -> dict[str, Any]:
         "run_id": run.run_id,
         "state": state,
         "epochs_done": len(records),
-        "epochs": run.job.get("epochs"),
+        "epochs": run.n_epochs,
         "final_acc1": records[-1].val_acc1 if records else None,
         "elapsed_s": records[-1].elapsed_s if records else None,
         "error": run.failed.get("error"),

@@ -52,7 +52,7 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Train what is missing of an experiment (default: quick), one line per run."""
-    from kbench.cli.asked import read
+    from kbench.cli.asked import check_leaders, read
     from kbench.cli.check import show
     from kbench.launch.front import check_free
     from kbench.launch.local import resolved, script
@@ -61,6 +61,7 @@ def run(
     asked = read(experiment, results=results, settings=settings, site=site, only=only)
     there = resolved(asked.site, launcher=launcher, max_parallel=max_parallel)
     claim.check(asked.folder, asked.runs)
+    check_leaders(asked)
     if dry_run:
         show(asked, there, as_json=as_json)
         return
@@ -101,7 +102,7 @@ def start(
         live = on_terminal(sys.stderr) and not quiet
         say(f"{len(queue)} of {len(runs)} runs to start, with {site.launcher}", quiet=quiet)
         watch = Live(folder, runs) if live else Lines(folder, runs, quiet=quiet)
-        children = Children(site, max_parallel=max_parallel, epochs=asked.epochs())
+        children = Children(site, max_parallel=max_parallel)
         try:
             with _signals_as_interrupts(), watch, children:
                 children.work_through(queue, adopted, watch.tick)

@@ -67,7 +67,7 @@ def _told(runs: "list[RunDir]", found: "list[State]") -> str:
     for run, state in zip(runs, found, strict=True):
         text = line(run, state)
         if state is State.RUNNING:
-            records, epochs = run.epochs(), run.job.get("epochs")
+            records, epochs = run.epochs(), run.n_epochs
             if records and epochs:
                 left = records[-1].elapsed_s / len(records) * (epochs - len(records))
                 text += f"  about {left:.0f} s of training left"

@@ -82,7 +82,8 @@ class _Threaded(_Job):
 class _Queued(_Job):
     def __init__(self, work: Callable[[], Any], stream: "torch.cuda.Stream") -> None:
         self._work = work  # keeps what it reads alive until the training's stream has waited for it
-        self._start, self._end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        events = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        self._start, self._end = events
         stream.wait_stream(torch.cuda.current_stream(stream.device))
         with torch.cuda.stream(stream), torch.no_grad():
             self._start.record()

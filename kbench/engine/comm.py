@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from kbench.errors import RankError
+
+T = TypeVar("T")
 
 
 class Comm:
@@ -46,11 +48,15 @@ class Comm:
 
     def gather_text(self, text: str) -> list[str]:
         """The ``text`` of every rank, in the order of the ranks."""
-        texts: list[str] = [text] * self.size
+        return self.gather_objects(text)
+
+    def gather_objects(self, thing: T) -> list[T]:
+        """The ``thing`` of every rank, in the order of the ranks; it must pickle."""
+        things = [thing] * self.size
         if self.size > 1:
-            with _in_touch(self.rank, "exchanging names"):
-                dist.all_gather_object(texts, text, group=self._hosts)
-        return texts
+            with _in_touch(self.rank, "exchanging what they know"):
+                dist.all_gather_object(things, thing, group=self._hosts)
+        return things
 
     def agree(self, n: int, what: str) -> None:
         """Raise RankError on every rank unless ``n`` is the same on all of them."""

@@ -1,12 +1,13 @@
 """The training loop.  There is one, for every strategy."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from kbench.engine import seeds
+from kbench.engine.checkpoint import Start
 from kbench.engine.comm import Comm
 from kbench.engine.evaluate import evaluate
 from kbench.engine.fingerprint import fingerprint
@@ -22,6 +23,9 @@ from kbench.errors import RunError
 from kbench.records.schema import EpochRecord
 from kbench.strategies.api import Batch, Epoch, EpochPlan, Phase, Strategy
 from kbench.workloads.workload import Workload
+
+Keep = Callable[..., None]
+BEGINNING = Start()
 
 
 @dataclass
@@ -41,21 +45,28 @@ class Run:
         self.watched = Guarded(self.strategy, self.workload.device)
 
 
-def train(run: Run) -> Iterator[EpochRecord]:
-    """Train through every phase; yield a record when an epoch is trained and evaluated."""
-    elapsed_s = 0.0
+def train(run: Run, start: Start = BEGINNING, keep: Keep = lambda **_: None) -> Iterator[EpochRecord]:
+    """Train through every phase; yield a record when an epoch is trained and evaluated.
+
+    ``keep`` is told where the run stands when the record has been dealt with.
+    """
+    elapsed_s = start.elapsed_s
     phases = run.watched.phases(run.workload.recipe.epochs)
-    for phase in phases:
+    for number, phase in list(enumerate(phases))[start.phase :]:
         learner = Learner(run.workload, run.seed, run.comm)
         run.facts |= fingerprint(run.workload, learner.module, run.seed)
         learner.warm_up(_first_batch(run))
-        for index in range(phase.epochs):
+        first = start.epoch if number == start.phase else 0
+        if first:
+            start.restore(learner, run.store, run.strategy, rank=run.comm.rank)
+        for index in range(first, phase.epochs):
             epoch = _epoch(run, phase, index)
             closing = epoch.last and phase is phases[-1]
             tally = train_epoch(run, phase, epoch, learner, closing=closing)
             elapsed_s += tally.train_s
             run.facts["disturbs"] = ", ".join(run.watched.disturbed) or None
             yield tally.record(run.attempt, elapsed_s, evaluate(learner, run.comm))
+            keep(phase=number, epoch=index + 1, elapsed_s=elapsed_s, learner=learner)
 
 
 def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closing: bool) -> Tally:

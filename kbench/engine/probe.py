@@ -18,7 +18,7 @@ class ModelProbe:
 
     def __init__(self, learner: Learner, store: SampleStore, epoch: Epoch, comm: Comm, rng: torch.Generator) -> None:
         self.learner, self.store, self.epoch, self.comm = learner, store, epoch, comm
-        self._rng, self._beside = rng, Beside(learner.device)
+        self._rng, self._beside = rng, Beside(rng.device)
         self.n_scored = self.n_dropped = 0
         self.beside_s = 0.0
 

@@ -42,5 +42,5 @@ class SampleStore:
 
     def view(self) -> SampleStats:
         """A copy, so that a strategy cannot change what it is shown."""
-        loss, correct, confidence, residual = self.values.clone()
+        loss, correct, confidence, residual = (row.clone() for row in self.values)  # so that one can be kept alone
         return SampleStats(loss, correct > 0.5, confidence, residual, self.age.clone())

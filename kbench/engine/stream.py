@@ -11,7 +11,7 @@ from kbench.engine.probe import ModelProbe
 from kbench.engine.timer import PhaseTimer
 from kbench.strategies.api import Batch, Draw, Strategy
 
-QUEUE_BATCHES = 8  # kept samples that may wait, in batches; beyond it the oldest are dropped
+QUEUE_BATCHES = 8  # kept samples that may wait, in batches (two pools, if that is more); beyond, the oldest are dropped
 
 
 class Placed(NamedTuple):
@@ -55,7 +55,8 @@ def chosen(
             parts = _cut(placed.batch, size)
             ready = len(parts)
         else:
-            queue = queue or Queue(QUEUE_BATCHES * size)
+            if queue is None:  # and not where it is empty: it counts what it dropped
+                queue = Queue(max(QUEUE_BATCHES * size, 2 * len(placed.batch)))
             queue.push(placed.batch, kept)
             ready = probe.comm.min(len(queue) // size)
         timer.lap("select_s")

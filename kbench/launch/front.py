@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from kbench.errors import LaunchError
 from kbench.launch.state import State, is_alive, state_of
+from kbench.launch.waiting import leader_of
 from kbench.records import journal
 from kbench.records.folders import ExperimentDir, RunDir, read_json, write_json
 
@@ -69,6 +70,7 @@ def shuffled(runs: Sequence[RunDir], experiment: ExperimentDir, *, max_parallel:
     rng.shuffle(order)
     for block in order:
         rng.shuffle(block)
+        _leaders_first(block)
     flat = [run for block in order for run in block]
     journal.append(
         experiment.ledger,
@@ -81,6 +83,16 @@ def shuffled(runs: Sequence[RunDir], experiment: ExperimentDir, *, max_parallel:
         },
     )
     return flat
+
+
+def _leaders_first(block: list[RunDir]) -> None:
+    """Let every run that follows another change places with it, if it stands before it."""
+    for run in list(block):
+        leader = leader_of(run)
+        ids = [one.run_id for one in block]
+        if leader and leader.run_id in ids and ids.index(leader.run_id) > ids.index(run.run_id):
+            here, there = ids.index(run.run_id), ids.index(leader.run_id)
+            block[here], block[there] = block[there], block[here]
 
 
 def states(experiment: ExperimentDir, runs: Sequence[RunDir]) -> list[State]:

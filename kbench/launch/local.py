@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 from kbench.errors import ConfigError, LaunchError
 from kbench.launch.state import State, state_of
 from kbench.launch.template import render
+from kbench.launch.waiting import Waiting
 from kbench.records.folders import RunDir
 from kbench.spec.parse import did_you_mean
 from kbench.spec.shelf import find
@@ -83,9 +84,8 @@ def script(run: RunDir, site: Site) -> str:
 class Children:
     """The runs that this process has started; leaving the ``with`` block ends those that still run."""
 
-    def __init__(self, site: Site, *, max_parallel: int, epochs: Mapping[str, int]) -> None:
+    def __init__(self, site: Site, *, max_parallel: int) -> None:
         self.site, self.max_parallel = site, max_parallel
-        self._epochs = epochs  # that each run will take, by run id
         self._running: dict[int, tuple[RunDir, subprocess.Popen[bytes]]] = {}  # by slot
 
     def __enter__(self) -> "Children":
@@ -98,16 +98,19 @@ class Children:
         """Run all of ``queue`` in its order, at most ``max_parallel`` at a time.
 
         ``adopted`` are runs that an earlier front left alive: they keep their place on the
-        machine until they end.  ``tick`` is called a few times a second.
+        machine until they end.  A run that follows another waits until that one is done, and fails
+        with it.  ``tick`` is called a few times a second.
         """
-        waiting, others = list(queue), list(adopted)
+        waiting, others = Waiting(queue), list(adopted)
         while waiting or self._running or others:
             others = [run for run in others if state_of(run) is State.RUNNING]
             self._running = {s: (r, p) for s, (r, p) in self._running.items() if p.poll() is None}
             free = [s for s in range(self.max_parallel) if s not in self._running]
             for slot in free[: max(0, len(free) - len(others))]:
-                if waiting:
-                    self._running[slot] = (waiting[0], self._start(waiting.pop(0), slot))
+                busy = [run for run, _ in self._running.values()] + others
+                run = waiting.next([one.run_id for one in busy])
+                if run:
+                    self._running[slot] = (run, self._start(run, slot))
             tick()
             time.sleep(POLL_S)
 
@@ -127,7 +130,7 @@ class Children:
 
     def _start(self, run: RunDir, slot: int) -> "subprocess.Popen[bytes]":
         run.script.write_text(script(run, self.site))
-        job = _job(run, self.site, self.max_parallel) | {"epochs": self._epochs[run.run_id]}
+        job = _job(run, self.site, self.max_parallel)
         run.begin(job)
         with run.stdout.open("ab") as out, run.stderr.open("ab") as err, _on_cores(slot, self.max_parallel):
             process = subprocess.Popen(

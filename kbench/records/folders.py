@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from kbench.errors import ConfigError, ResultsError
-from kbench.records import journal
+from kbench.records import epochs
 from kbench.records.schema import EpochRecord
 from kbench.spec.experiment import ExperimentSpec
 from kbench.spec.parse import parse
@@ -45,6 +43,10 @@ class RunDir:
         return self.path / "epochs.jsonl"
 
     @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint.pt"
+
+    @property
     def spec(self) -> RunSpec:
         """What the run trains; raises ResultsError when its spec.json cannot be read."""
         path = self.path / "spec.json"
@@ -63,6 +65,11 @@ class RunDir:
         return read_json(self.path / "provenance.json")
 
     @property
+    def n_epochs(self) -> int | None:
+        """How many epochs the run takes over all its phases; None before it has begun."""
+        return self.provenance.get("epochs")
+
+    @property
     def done(self) -> dict[str, Any]:
         """What the run wrote when it was done; empty if it is not."""
         return self._last_words("done.json")
@@ -76,6 +83,10 @@ class RunDir:
         """How the last attempt ended; an older one may still have been dying when it began."""
         end, attempt = read_json(self.path / name), self.job.get("attempt")
         return end if attempt in (None, end.get("attempt", attempt)) else {}
+
+    def sibling(self, run_id: str) -> "RunDir":
+        """The folder of another run of the same experiment."""
+        return RunDir(self.path.parent / run_id)
 
     def prepare(self, spec: RunSpec) -> None:
         """Make the folder and write what is to be run."""
@@ -114,15 +125,27 @@ class RunDir:
         return True
 
     def epochs(self) -> list[EpochRecord]:
-        """The epochs of the last attempt, in order; each counts once, and what is no record not at all."""
-        records = []
-        for entry in journal.read(self.journal):
-            try:
-                records.append(EpochRecord.model_validate(entry))
-            except ValidationError:
-                continue
+        """The epochs that count, in order, each once; what is no record counts not at all.
+
+        Where there is a checkpoint, an attempt that went on counts from where it began, and those
+        before it up to there; otherwise the last attempt alone counts.
+        """
+        records = epochs.read(self.journal)
         last = self.job.get("attempt") or max((r.attempt for r in records), default=0)
-        return list({(r.phase, r.epoch): r for r in records if r.attempt == last}.values())
+        if not self.checkpoint.exists():
+            records = [r for r in records if r.attempt == last]
+        kept: dict[tuple[str, int], EpochRecord] = {}
+        newest = 0
+        for record in records:
+            if record.attempt < newest:
+                continue  # an older attempt was still dying
+            newest, place = record.attempt, (record.phase, record.epoch)
+            if place in kept:  # repeated: what came after it is lost
+                places = list(kept)
+                for lost in places[places.index(place) :]:
+                    del kept[lost]
+            kept[place] = record
+        return list(kept.values())
 
 
 @dataclass(frozen=True)

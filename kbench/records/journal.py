@@ -34,5 +34,11 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
             yield entry
 
 
+def as_list(path: Path) -> bytes:
+    """The lines of a journal as one JSON list, whatever is in them; an empty one where there is no journal."""
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    return b"[" + b",".join(line for line in lines if line) + b"]"
+
+
 def _ends_whole(descriptor: int, size: int) -> bool:
     return os.pread(descriptor, 1, size - 1) == b"\n"

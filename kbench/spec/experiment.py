@@ -9,7 +9,7 @@ from pydantic_core import InitErrorDetails
 
 from kbench.spec.catalogue import Catalogue
 from kbench.spec.choice import Choice, label_of, stray_followers
-from kbench.spec.parse import Spec, all_at_once, did_you_mean, findings, problem
+from kbench.spec.parse import Spec, all_at_once, did_you_mean, problem
 from kbench.spec.ranges import (
     Count,
     Flag,

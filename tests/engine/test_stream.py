@@ -1,7 +1,7 @@
 """From a plan to batches: dealing, queueing, and who is kept."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -13,10 +13,11 @@ from kbench.engine import seeds
 from kbench.engine.comm import Comm
 from kbench.engine.learner import Learner
 from kbench.engine.loop import Run
+from kbench.engine.probe import ModelProbe
 from kbench.engine.samples import SampleStore
-from kbench.engine.stream import QUEUE_BATCHES, ModelProbe, Placed, Queue, chosen, deal
+from kbench.engine.stream import QUEUE_BATCHES, Placed, Queue, chosen, deal
 from kbench.engine.timer import PhaseTimer
-from kbench.strategies.api import Batch, Epoch, Probe, Strategy
+from kbench.strategies.api import Batch, Draw, Epoch, Probe, Strategy
 
 CPU = torch.device("cpu")
 OnThreads = Callable[[int, Callable[[Comm], Any]], list[Any]]
@@ -28,12 +29,16 @@ def rank_of(rank: int, size: int) -> Comm:
     return comm
 
 
-def dealt(indices: Tensor, size: int, *, seed: int = 3, global_batch: int = 12) -> list[list[list[int]]]:
+def dealt(
+    indices: Tensor, size: int, *, seed: int = 3, global_batch: int = 12, pool: int = 1
+) -> list[list[list[int]]]:
     """What each of ``size`` ranks gets: its batches of ids."""
-    return [
-        [ids.tolist() for ids in deal(indices, torch.Generator().manual_seed(seed), global_batch=global_batch, comm=c)]
-        for c in (rank_of(rank, size) for rank in range(size))
-    ]
+
+    def of(comm: Comm) -> list[list[int]]:
+        rng = torch.Generator().manual_seed(seed)
+        return [ids.tolist() for ids in deal(indices, rng, global_batch=global_batch, pool=pool, comm=comm)]
+
+    return [of(rank_of(rank, size)) for rank in range(size)]
 
 
 def batch_of(ids: list[int], weight: list[float] | None = None) -> Batch:
@@ -63,6 +68,16 @@ def test_nothing_is_repeated_and_less_than_a_global_batch_is_left_out(size: int)
 
 def test_fewer_than_a_global_batch_make_no_step() -> None:
     assert dealt(torch.arange(11), 1) == [[]] and dealt(torch.arange(0), 2) == [[], []]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("n", [11, 12, 59, 60, 61, 100])
+def test_a_pool_is_a_row_of_the_batches_that_would_have_come_one_by_one(n: int, size: int) -> None:
+    for singles, pools in zip(dealt(torch.arange(n), size), dealt(torch.arange(n), size, pool=3), strict=True):
+        assert [i for ids in pools for i in ids] == [i for ids in singles for i in ids]
+        assert [len(ids) for ids in pools] == [
+            sum(map(len, singles[first : first + 3])) for first in range(0, len(singles), 3)
+        ]
 
 
 def test_repeats_in_the_plan_are_dealt_as_often_as_planned() -> None:
@@ -126,10 +141,10 @@ def test_a_queue_without_anyone_is_empty() -> None:
 class Scripted(Strategy):
     """Answers what is written down, batch after batch."""
 
-    answers: list[Tensor | None] = field(default_factory=list)
+    answers: Sequence[Tensor | Draw | None] = ()
     at: int = -1
 
-    def select(self, batch: Batch, probe: Probe) -> Tensor | None:
+    def select(self, batch: Batch, probe: Probe) -> Tensor | Draw | None:
         self.at += 1
         return self.answers[self.at]
 
@@ -139,8 +154,10 @@ def epoch_1(n: int = 100) -> Epoch:
     return Epoch(phase="train", index=1, epochs=2, n_samples=n, n_classes=10, warmup=False, device=CPU, rng=rng)
 
 
-def choose(answers: list[Tensor | None], *, size: int, comm: Comm | None = None) -> tuple[list[Placed], ModelProbe]:
-    """Let batches 0, 1, ... of ``size`` ids pass by the answers."""
+def choose(
+    answers: Sequence[Tensor | Draw | None], *, size: int, pool: int = 1, comm: Comm | None = None
+) -> tuple[list[tuple[float, Batch]], ModelProbe]:
+    """Let pools 0, 1, ... of so many batches of ``size`` ids pass by the answers."""
     store = SampleStore(100, 10, CPU)
     probe = ModelProbe(cast(Learner, None), store, epoch_1(), comm or Comm(), torch.Generator())
     timer = PhaseTimer(CPU)
@@ -148,7 +165,8 @@ def choose(answers: list[Tensor | None], *, size: int, comm: Comm | None = None)
 
     def candidates() -> Iterator[Placed]:
         for i in range(len(answers)):
-            yield (i + 0.5) / len(answers), batch_of(list(range(i * size, (i + 1) * size)))
+            ids = list(range(i * size * pool, (i + 1) * size * pool))
+            yield Placed(i / len(answers), (i + 1) / len(answers), batch_of(ids))
 
     return list(chosen(candidates(), Scripted(answers), probe, timer, size=size)), probe
 
@@ -161,9 +179,9 @@ def test_batches_that_nobody_weighs_pass_as_they_are() -> None:
 
 def test_kept_samples_leave_in_full_batches_only() -> None:
     rng = np.random.default_rng(0)
-    answers: list[Tensor | None] = [torch.tensor(rng.random(4) < 0.4, dtype=torch.float32) for _ in range(25)]
+    answers = [torch.tensor(rng.random(4) < 0.4, dtype=torch.float32) for _ in range(25)]
     out, probe = choose(answers, size=4)
-    kept = [4 * i + j for i, answer in enumerate(answers) for j in range(4) if answer is not None and answer[j]]
+    kept = [4 * i + j for i, answer in enumerate(answers) for j in range(4) if answer[j]]
     assert all(len(batch) == 4 for _, batch in out)
     assert [i for _, batch in out for i in batch.index.tolist()] == kept[: len(kept) // 4 * 4]
     assert probe.n_dropped == len(kept) % 4
@@ -191,14 +209,46 @@ def test_keeping_nobody_trains_on_nobody() -> None:
     assert out == [] and probe.n_dropped == 0
 
 
+def test_a_pool_that_nobody_weighs_is_cut_into_its_batches() -> None:
+    out, _ = choose([None, None], size=2, pool=3)
+    assert [batch.index.tolist() for _, batch in out] == [[i, i + 1] for i in range(0, 12, 2)]
+    assert [position for position, _ in out] == pytest.approx([(i + 0.5) / 6 for i in range(6)])
+
+
+def test_what_is_drawn_from_a_pool_is_trained_as_often_as_it_was_drawn() -> None:
+    draw = Draw(torch.tensor([5, 0, 5]), torch.tensor([0.5, 2.0, 0.5]))
+    out, probe = choose([draw, draw], size=3, pool=3)
+    assert [batch.index.tolist() for _, batch in out] == [[5, 0, 5], [14, 9, 14]]
+    assert [batch.weight.tolist() for _, batch in out if batch.weight is not None] == [[0.5, 2.0, 0.5]] * 2
+    assert [position for position, _ in out] == [0.25, 0.75] and probe.n_dropped == 0
+
+
+def test_pools_longer_than_the_queue_lose_nobody_when_all_of_them_are_kept() -> None:
+    length = QUEUE_BATCHES + 2
+    one = Draw(torch.tensor([0]), torch.tensor([1.0]))
+    out, probe = choose([one, None, None], size=2, pool=length)
+    assert [i for _, batch in out for i in batch.index.tolist()] == [0, *range(2 * length, 6 * length - 1)]
+    assert probe.n_dropped == 1
+
+
+def test_what_was_dropped_is_counted_though_nobody_waits_any_more(on_threads: OnThreads) -> None:
+    def work(comm: Comm) -> int:
+        late = torch.tensor([1.0, 1.0]) if comm.rank else torch.zeros(2)  # until the end, only rank 1 keeps any
+        answers = [late] * (QUEUE_BATCHES + 3) + [torch.ones(2)] * QUEUE_BATCHES + [1 - late] * QUEUE_BATCHES
+        return choose(answers, size=2, comm=comm)[1].n_dropped
+
+    kept_by_1, trained = 2 * (2 * QUEUE_BATCHES + 3), 2 * 2 * QUEUE_BATCHES
+    assert on_threads(2, work) == [0, kept_by_1 - trained]
+
+
 def test_ranks_that_keep_differently_many_train_on_equally_many(on_threads: OnThreads) -> None:
     def work(comm: Comm) -> tuple[int, int, int]:
         rng = np.random.default_rng(comm.rank)
-        answers: list[Tensor | None] = [
+        answers = [
             torch.tensor(rng.random(4) < 0.2 + 0.3 * comm.rank, dtype=torch.float32) for _ in range(25)
         ]
         out, probe = choose(answers, size=4, comm=comm)
-        return len(out), sum(int(answer.sum()) for answer in answers if answer is not None), probe.n_dropped
+        return len(out), sum(int(answer.sum()) for answer in answers), probe.n_dropped
 
     ranks = on_threads(3, work)
     assert len({n for n, _, _ in ranks}) == 1 and ranks[0][0] > 0

@@ -61,7 +61,7 @@ def children(runs: list[RunDir], template: str, folder: Path, *, max_parallel: i
     path = folder / "job-template.sh"
     path.write_text(template)
     site = resolved(Site(launcher="local", template=str(path)), launcher="auto", max_parallel=max_parallel)
-    return Children(site, max_parallel=max_parallel, epochs={run.run_id: 3 for run in runs})
+    return Children(site, max_parallel=max_parallel)
 
 
 def processes_of(run: RunDir) -> list[int]:
@@ -192,8 +192,8 @@ def test_starting_runs_leaves_our_own_cores_as_they_were(stand: Stand, tmp_path:
 def test_a_run_notes_how_it_was_started(stand: Stand, tmp_path: Path) -> None:
     runs = stand(1)
     children(runs, QUICK, tmp_path, max_parallel=2).work_through(runs, [], lambda: None)
-    told = {key: runs[0].job[key] for key in ("launcher", "attempt", "max_parallel", "epochs")}
-    assert told == {"launcher": "local", "attempt": 1, "max_parallel": 2, "epochs": 3}
+    told = {key: runs[0].job[key] for key in ("launcher", "attempt", "max_parallel")}
+    assert told == {"launcher": "local", "attempt": 1, "max_parallel": 2}
 
 
 def test_a_second_attempt_is_counted(stand: Stand, tmp_path: Path) -> None:

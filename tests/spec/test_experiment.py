@@ -93,22 +93,31 @@ def test_a_strategy_can_be_written_in_several_ways(written: Any, label: str, nam
 
 def test_the_parameters_of_a_strategy_are_written_out_in_full() -> None:
     (choice,) = experiment(strategies=["kakurenbo"], baseline="kakurenbo").strategies
-    assert set(choice.params) == {"fraction", "confidence", "milestones", "shares", "lr_from"}
+    assert set(choice.params) >= {"fraction", "confidence", "milestones", "shares", "lr_from"}
 
 
 def test_a_strategy_of_ones_own_is_found_by_its_module() -> None:
     own = "kbench.strategies.random_hiding:RandomHiding"
     choice = experiment(strategies=["baseline", {own: {"fraction": 0.2}, "label": "mine"}]).strategies[1]
-    assert choice == Choice(label="mine", name=own, params={"fraction": 0.2})
+    assert choice == Choice(label="mine", name=own, params={"fraction": 0.2, "like": None})
 
 
 @pytest.mark.parametrize(
     "strategies, message",
     [
         (["baselin"], "x: strategies[0].baselin: unknown strategy; did you mean 'baseline'?"),
-        (["baseline", {"sb": {"beta": -1}}], "x: strategies[1].sb.beta: must be greater than 0, got -1"),
+        (["baseline", {"sb": {"beta": -1}}], "x: strategies[1].sb.beta: must be greater than or equal to 0, got -1"),
         (["baseline", {"no.such:Thing": {}}], "x: strategies[1].no.such:Thing: strategy 'no.such:Thing' cannot be "),
         (["baseline", "baseline"], "x: strategies[1]: a second strategy called 'baseline'; give it a label of its own"),
+        (
+            ["baseline", {"random": {"like": "sb"}}],
+            "x: strategies[1].random.like: must be the label of another strategy that follows none; known: baseline",
+        ),
+        (
+            ["baseline", {"random": {"like": "random"}}],
+            "x: strategies[1].random.like: must be the label of another strategy that follows none",
+        ),
+        (["baseline", {"sb": {"like": "baseline"}}], "x: strategies[1].sb.like: unknown key 'like'"),
         (["baseline", {}], "x: strategies[1]: must hold one strategy's name, got none"),
         (["baseline", {"label": "x"}], "x: strategies[1]: must hold one strategy's name, got label"),
         (["baseline", {"sb": {}, "label": "a b"}], "x: strategies[1].label: must be letters, digits, - and _ only"),

@@ -32,8 +32,8 @@ def test_the_names_of_runs_do_not_change_between_versions() -> None:
     assert [run.run_id for run in runs()] == [
         "digits-cnn-digits.baseline.s0.f8ca952f",
         "digits-cnn-digits.baseline.s1.6d6d5449",
-        "digits-cnn-digits.kakurenbo.s0.847c4c64",
-        "digits-cnn-digits.kakurenbo.s1.79a14711",
+        "digits-cnn-digits.kakurenbo.s0.bfc4b8ce",
+        "digits-cnn-digits.kakurenbo.s1.83d45060",
     ]
     assert [run.match_key for run in runs()] == ["059152c1", "9f5949d7"] * 2
 
@@ -107,3 +107,30 @@ def test_a_run_read_back_from_json_is_the_same_run() -> None:
     for run in runs():
         again = RunSpec.model_validate_json(run.model_dump_json())
         assert (again.run_id, again.match_key) == (run.run_id, run.match_key)
+
+
+FOLLOWING: list[Any] = ["baseline", {"kakurenbo": {"fraction": 0.2}, "label": "k"}, {"random": {"like": "k"}}]
+
+
+def test_a_run_that_follows_another_names_the_run_of_its_own_seed() -> None:
+    found = runs(strategies=FOLLOWING)
+    assert [run.leader.run_id if run.leader else None for run in found] == [None] * 4 + [
+        run.run_id for run in found[2:4]
+    ]
+
+
+def test_whom_a_run_follows_is_part_of_its_name_and_what_that_one_is_called_is_not() -> None:
+    other_params = ["baseline", {"kakurenbo": {"fraction": 0.3}, "label": "k"}, {"random": {"like": "k"}}]
+    other_label = ["baseline", {"kakurenbo": {"fraction": 0.2}, "label": "q"}, {"random": {"like": "q"}}]
+    followers = [hashes(runs(strategies=each)[4:]) for each in (FOLLOWING, other_params, other_label)]
+    assert followers[0] != followers[1] and followers[0] == followers[2]
+
+
+def test_a_follower_is_matched_with_the_baseline_as_any_other() -> None:
+    found = runs(strategies=FOLLOWING)
+    assert [run.match_key for run in found[4:]] == [run.match_key for run in found[:2]]
+
+
+def test_a_spec_with_a_follower_survives_its_file() -> None:
+    run = runs(strategies=FOLLOWING)[4]
+    assert RunSpec.model_validate_json(run.model_dump_json()) == run

@@ -1,0 +1,115 @@
+"""A run between two epochs, on disk: what it needs to go on as if nothing had happened."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kbench.engine.comm import Comm
+from kbench.engine.fingerprint import digest
+from kbench.engine.learner import Learner
+from kbench.engine.samples import SampleStore
+from kbench.strategies.api import Strategy, remembered, remind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Where a run begins, or goes on: the phase and the epoch in it, both from 0."""
+
+    phase: int = 0
+    epoch: int = 0
+    elapsed_s: float = 0.0  # [s] on the run's clock
+    state: dict[str, Any] = field(default_factory=dict)
+    note: str = ""  # why the run begins anew although there was a checkpoint
+
+    def restore(self, learner: Learner, store: SampleStore, strategy: Strategy, *, rank: int) -> None:
+        """Put everything back as it was; nothing where a run begins."""
+        if self.state:
+            learner.module.load_state_dict(self.state["module"])
+            learner.optimizer.load_state_dict(self.state["optimizer"])
+            learner.n_updates = self.state["n_updates"]
+            store.values.copy_(self.state["values"])
+            store.age.copy_(self.state["age"])
+            own: list[dict[str, Any]] = self.state["memory_of_rank"]
+            device = store.values.device
+            past = self.state["memory"] | own[rank]
+            remind(strategy, {name: _moved(value, device) for name, value in past.items()})
+
+
+def save(
+    path: Path, *, phase: int, epoch: int, elapsed_s: float, learner: Learner, store: SampleStore,
+    strategy: Strategy, comm: Comm, made_by: dict[str, Any],
+) -> None:  # fmt: skip
+    """Write a checkpoint, whole or not at all; every rank must call, rank 0 writes.
+
+    What all ranks remember alike is written once.  ``made_by`` says what source and machine made it.
+    """
+    shared, of_rank = _memories(strategy, comm)
+    if comm.rank:
+        return
+    state = {
+        "module": learner.module.state_dict(),
+        "optimizer": learner.optimizer.state_dict(),
+        "n_updates": learner.n_updates,
+        "values": store.values,
+        "age": store.age,
+        "memory": shared,
+        "memory_of_rank": of_rank,
+    }
+    place = {"phase": phase, "epoch": epoch, "elapsed_s": elapsed_s, "made_by": made_by}
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with draft.open("wb") as file:
+        torch.save({**place, "state": state}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def load(path: Path, *, comm: Comm, device: torch.device, made_by: dict[str, Any]) -> Start:
+    """Where to begin: at the checkpoint, if there is one that this source made on such a machine.
+
+    Half of a run by one program and half by another is no measurement: any other is deleted, and
+    the start's ``note`` says why.
+    """
+    found, note = _read(path, device)
+    if found and found["made_by"] != made_by:
+        theirs = found["made_by"]
+        differ = ", ".join(key for key in made_by if made_by[key] != theirs.get(key))
+        found, note = {}, f"{path.name} is of another make ({differ}); the run begins anew"
+    if not comm.min(int(bool(found))):
+        comm.barrier()  # nobody looks any more
+        if comm.rank == 0:
+            path.unlink(missing_ok=True)
+        return Start(note=note)
+    return Start(**{key: found[key] for key in ("phase", "epoch", "elapsed_s", "state")})
+
+
+def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], str]:
+    """What a checkpoint holds, or nothing and why."""
+    if not path.exists():
+        return {}, ""
+    try:
+        return torch.load(path, map_location=device, weights_only=True), ""
+    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
+        return {}, f"{path.name} cannot be read ({str(error).splitlines()[0]}); the run begins anew"
+
+
+def _memories(strategy: Strategy, comm: Comm) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What all ranks remember alike, and what each remembers by itself (a list by rank)."""
+    own = remembered(strategy)
+    marks = [mark.split(" ") for mark in comm.gather_text(" ".join(map(_mark, own.values())))]
+    alike = [len(set(column)) == 1 for column in zip(*marks, strict=True)] if own else []
+    shared = {name: value for (name, value), same in zip(own.items(), alike, strict=True) if same}
+    return shared, comm.gather_objects({name: value for name, value in own.items() if name not in shared})
+
+
+def _mark(value: Any) -> str:
+    return digest(value) if isinstance(value, Tensor) else digest(torch.tensor(list(repr(value).encode())))
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    return value.to(device) if isinstance(value, Tensor) else value

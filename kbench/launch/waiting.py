@@ -1,0 +1,55 @@
+"""Runs that wait for their turn: in their order, but nobody before the run that it follows."""
+
+import socket
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from kbench.launch.state import State, state_of
+from kbench.records.folders import RunDir
+
+
+class Waiting:
+    """A queue of runs, some of which follow another."""
+
+    def __init__(self, runs: Sequence[RunDir]) -> None:
+        self._runs = list(runs)
+        self._leaders = {run.run_id: leader_of(run) for run in runs}
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def next(self, busy: Sequence[str]) -> RunDir | None:
+        """Take the first run that may start; None while all wait for one that is ``busy`` or waits.
+
+        A run whose leader ended badly, or was never asked for, is marked as failed and left out.
+        """
+        for run in list(self._runs):
+            leader = self._leaders[run.run_id]
+            if leader is None or state_of(leader) is State.DONE:
+                self._runs.remove(run)
+                return run
+            if leader.run_id not in busy and leader.run_id not in [one.run_id for one in self._runs]:
+                self._runs.remove(run)
+                _give_up(run, leader)
+        return None
+
+
+def leader_of(run: RunDir) -> RunDir | None:
+    """The folder of the run that this one follows, if it follows one."""
+    leader = run.spec.leader
+    return run.sibling(leader.run_id) if leader else None
+
+
+def _give_up(run: RunDir, leader: RunDir) -> None:
+    attempt = run.job.get("attempt", 0) + 1
+    run.begin({"attempt": attempt, "host": socket.gethostname(), "id": None})
+    run.fail(
+        {
+            "error": f"it follows {leader.run_id}, which is {state_of(leader)}",
+            "hint": "mend that one, then kbench run --retry",
+            "kind": "RunError",
+            "exit_code": 5,
+            "attempt": attempt,
+            "ended_at": datetime.now(UTC).isoformat(),
+        }
+    )
