@@ -54,7 +54,10 @@ class Beside:
 
 class _Job(Protocol):
     def result(self) -> Any:
-        """What the work returned, in order with what the training does next."""
+        """What the work returned, in order with what the training does next; to be asked once.
+
+        What it read and made is let go then: an epoch's worth of batches would fill the memory.
+        """
 
     def seconds(self) -> float:
         """How long it took; to be asked when the epoch is over."""
@@ -62,18 +65,20 @@ class _Job(Protocol):
 
 class _Threaded(_Job):
     def __init__(self, work: Callable[[], Any], thread: ThreadPoolExecutor) -> None:
-        self._work, self._seconds = work, 0.0
-        self._future: Future[Any] = thread.submit(self._timed)
+        self._seconds = 0.0
+        self._future: Future[Any] | None = thread.submit(self._timed, work)
 
-    def _timed(self) -> Any:
+    def _timed(self, work: Callable[[], Any]) -> Any:
         started = time.perf_counter()
         with torch.no_grad():
-            made = self._work()
+            made = work()
         self._seconds = time.perf_counter() - started
         return made
 
     def result(self) -> Any:
-        return self._future.result()
+        assert self._future is not None
+        future, self._future = self._future, None
+        return future.result()
 
     def seconds(self) -> float:
         return self._seconds
@@ -81,7 +86,8 @@ class _Threaded(_Job):
 
 class _Queued(_Job):
     def __init__(self, work: Callable[[], Any], stream: "torch.cuda.Stream") -> None:
-        self._work = work  # keeps what it reads alive until the training's stream has waited for it
+        # What it reads is kept alive until the training's stream has waited for it.
+        self._work: Callable[[], Any] | None = work
         events = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         self._start, self._end = events
         stream.wait_stream(torch.cuda.current_stream(stream.device))
@@ -92,7 +98,8 @@ class _Queued(_Job):
 
     def result(self) -> Any:
         torch.cuda.current_stream(self._end.device).wait_event(self._end)
-        return self._made
+        made, self._made, self._work = self._made, None, None
+        return made
 
     def seconds(self) -> float:
         self._end.synchronize()

@@ -15,6 +15,8 @@ from kbench.engine.learner import Learner
 from kbench.engine.samples import SampleStore
 from kbench.strategies.api import Strategy, remembered, remind
 
+HELD = ("phase", "epoch", "elapsed_s", "made_by", "state")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
@@ -93,9 +95,11 @@ def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], str]:
     if not path.exists():
         return {}, ""
     try:
-        return torch.load(path, map_location=device, weights_only=True), ""
-    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
-        return {}, f"{path.name} cannot be read ({str(error).splitlines()[0]}); the run begins anew"
+        found = torch.load(path, map_location=device, weights_only=True)
+        return {key: found[key] for key in HELD}, ""
+    except (OSError, RuntimeError, ValueError, EOFError, LookupError, TypeError, UnpicklingError) as error:
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        return {}, f"{path.name} cannot be read ({why}); the run begins anew"
 
 
 def _memories(strategy: Strategy, comm: Comm) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -103,6 +103,8 @@ def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closi
             run.store.write(batch.index, learner.refresh(batch))
             tally.n_refreshed += len(batch)
         timer.lap("refresh_s")
+        if plan.habits.refresh_in == "train":  # every rank moved its own
+            comm.average_buffers(learner.module)
     run.store.merge(comm)
     timer.lap("sync_s")
     tally.stop(timer)

@@ -1,6 +1,8 @@
 """Which samples next?  A strategy is one small file; this is where it gets its name."""
 
 import importlib
+import os
+import sys
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +17,16 @@ STRATEGIES = {
     "budget": "kbench.strategies.budget:Budget",
     "iswr": "kbench.strategies.iswr:ISWR",
     "forget": "kbench.strategies.forget:Forget",
+    "forget-online": "kbench.strategies.forget_online:ForgetOnline",
     "sb": "kbench.strategies.sb:SelectiveBackprop",
+    "sb-stale": "kbench.strategies.sb_stale:StaleSB",
+    "sb-epoch": "kbench.strategies.sb_epoch:EpochSB",
     "kakurenbo": "kbench.strategies.kakurenbo:Kakurenbo",
+    "kf18": "kbench.strategies.kf18:KF18",
+    "infobatch": "kbench.strategies.infobatch:InfoBatch",
+    "autoassist": "kbench.strategies.autoassist:AutoAssist",
+    "rho-loss": "kbench.strategies.rho_loss:RhoLoss",
+    "prune-el2n": "kbench.strategies.prune_el2n:PruneEL2N",
 }
 
 
@@ -35,10 +45,14 @@ def strategy_class(name: str) -> "type[Strategy]":
     if target is None:
         raise ConfigError(f"unknown strategy {name!r}; known: {', '.join(known())}")
     module, _, attribute = target.partition(":")
+    if ":" in name and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # as python -m does, and so every rank; an installed script does not
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(f"strategy {name!r} cannot be loaded: {error}") from error
+    except Exception as error:  # a module of somebody's may raise anything while it is imported
+        raise ConfigError(f"strategy {name!r} cannot be loaded: {type(error).__name__}: {error}") from error
     return _accepted(name, found)
 
 

@@ -191,6 +191,7 @@ class Spent:
     epoch: int
     n_samples: int
     n_full: int  # samples that an epoch on everything trains on: full batches only
+    global_batch: int
     n_trained: int
     n_scored: int
     n_refreshed: int
@@ -200,8 +201,8 @@ class Spent:
 
     @property
     def n_left_out(self) -> int:
-        """Samples that were neither trained on nor merely left over."""
-        return max(0, self.n_samples - self.n_trained - self.n_dropped)
+        """So many less than all, and as many are trained on: what fills no last batch is left over again."""
+        return max(0, self.n_samples - self.n_trained - min(self.n_dropped, self.global_batch - 1))
 
 
 class Strategy:

@@ -2,16 +2,15 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from kbench.spec.ranges import Count, Flag, Fraction
-from kbench.strategies.api import Epoch, EpochPlan, Phase, SampleStats, Strategy, memory, share_of
-from kbench.strategies.rank import lowest
+from kbench.spec.ranges import Count
+from kbench.strategies.api import Epoch, EpochPlan, Phase, SampleStats, memory
+from kbench.strategies.forgetting import CountsForgetting
 
 
 @dataclass
-class Forget(Strategy):
+class Forget(CountsForgetting):
     """Prunes the ``int(fraction * n)`` least forgotten samples for good, then trains afresh.
 
     Source: Toneva et al. 2018 (arXiv:1812.05159); scoring on ``score_epochs`` epochs of one seed
@@ -25,13 +24,8 @@ class Forget(Strategy):
 
     inert = {"fraction": 0.0}  # the scoring phase remains; what follows is the baseline's training
 
-    fraction: Fraction = 0.3
     score_epochs: Count = 20
-    keep_unlearnt: Flag = True
 
-    events: Tensor | None = memory()  # (n,) int16: times forgotten
-    right: Tensor | None = memory()  # (n,) bool: right when last seen
-    learnt: Tensor | None = memory()  # (n,) bool: right at least once
     pruned: Tensor | None = memory()  # (n,) bool, once decided
 
     def phases(self, epochs: int) -> tuple[Phase, ...]:
@@ -40,23 +34,9 @@ class Forget(Strategy):
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
         if self.pruned is None:
-            self._count(stats.correct)
+            self.count(stats.correct)
             if epoch.phase == "train":
-                self.pruned = self._least_forgotten(share_of(epoch.n_samples, self.fraction))
+                self.pruned = self.least_forgotten(stats)
         if self.pruned is None:
             return EpochPlan(epoch.everyone)
         return EpochPlan((~self.pruned).nonzero().squeeze(1))
-
-    def _count(self, correct: Tensor) -> None:
-        if self.events is None or self.right is None or self.learnt is None:
-            self.events = torch.zeros_like(correct, dtype=torch.int16)
-            self.right = self.learnt = torch.zeros_like(correct)
-        self.events = self.events + (self.right & ~correct)
-        self.right, self.learnt = correct, self.learnt | correct
-
-    def _least_forgotten(self, count: int) -> Tensor:
-        assert self.events is not None and self.learnt is not None
-        score = self.events.clone()
-        if self.keep_unlearnt:
-            score[~self.learnt] = torch.iinfo(score.dtype).max
-        return lowest(score, count)

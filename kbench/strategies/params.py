@@ -43,10 +43,19 @@ def resolve(cls: type[Strategy], params: dict[str, Any]) -> dict[str, Any]:
 def described(cls: type[Strategy]) -> list[dict[str, Any]]:
     """Each parameter with its default and range, for people: name, default, range."""
     properties = schema(cls).model_json_schema().get("properties", {})
+    return [
+        {"name": name, "default": facts.get("default"), "range": _range(facts)} for name, facts in properties.items()
+    ]
+
+
+def _range(facts: dict[str, Any]) -> str:
+    """The type and the limits of a parameter, from its JSON schema."""
+    if "anyOf" in facts:
+        return " or ".join(map(_range, facts["anyOf"]))
+    if "items" in facts:
+        return f"list of {_range(facts['items'])}"
     signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    found = []
-    for name, facts in properties.items():
-        limits = [f"{sign} {facts[key]:g}" for key, sign in signs.items() if key in facts]
-        kind = " | ".join(map(str, facts["enum"])) if "enum" in facts else facts.get("type", "")
-        found.append({"name": name, "default": facts.get("default"), "range": ", ".join([kind, *limits])})
-    return found
+    kind = " | ".join(map(str, facts["enum"])) if "enum" in facts else facts.get("type", "")
+    limits = [f"{sign} {facts[key]:g}" for key, sign in signs.items() if key in facts]
+    label = ["a label of the experiment"] if kind == "string" and "pattern" in facts else []
+    return ", ".join([kind, *limits, *label])

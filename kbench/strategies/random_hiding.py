@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from kbench.spec.ranges import Fraction, Name
-from kbench.strategies.api import Epoch, EpochPlan, SampleStats, Spent, Strategy, memory, share_of
+from kbench.strategies.api import Epoch, EpochPlan, Phase, SampleStats, Spent, Strategy, memory, share_of
 
 
 @dataclass
@@ -15,7 +15,8 @@ class RandomHiding(Strategy):
 
     ``like`` names another strategy of the experiment: then each epoch leaves out as many samples as
     that one's finished run of the same seed did (hidden, or not chosen from their batches), and
-    ``fraction`` says nothing.  Its run's last phase is what is copied, the extra phases are not.
+    ``fraction`` says nothing.  Its run's last phase is what is copied, with its number of epochs; the
+    extra phases are not.  As many are trained on as there, whatever that one dropped on the way.
     No refresh, no learning-rate scaling: nothing is known of the samples and nothing is claimed.
     Dynamic random pruning as in Raju et al. 2021 (arXiv:2111.12621).
     """
@@ -29,6 +30,9 @@ class RandomHiding(Strategy):
 
     def follow(self, past: Sequence[Spent]) -> None:
         self.counts = [spent.n_left_out for spent in past if spent.phase == past[-1].phase]
+
+    def phases(self, epochs: int) -> tuple[Phase, ...]:
+        return (Phase.train(epochs if self.counts is None else len(self.counts)),)
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
         count = share_of(epoch.n_samples, self.fraction)

@@ -9,11 +9,12 @@ def lowest(values: Tensor, count: int) -> Tensor:
 
     Selects without sorting, in O(n).  Returns (n,) bool.
     """
+    count = min(count, len(values))
     if count <= 0:
         return torch.zeros(len(values), dtype=torch.bool, device=values.device)
-    limit = torch.kthvalue(values, min(count, len(values))).values
+    limit = torch.kthvalue(values, count).values
     below, tied = values < limit, values == limit
-    room = min(count, len(values)) - below.sum()
+    room = count - below.sum()
     return below | (tied & (tied.cumsum(0) <= room))
 
 

@@ -35,8 +35,12 @@ class SelectiveBackprop(Strategy):
     def select(self, batch: Batch, probe: Probe) -> Tensor | None:
         if probe.epoch.index < self.prime_epochs:
             return None
-        loss = probe.measure(batch).loss
+        loss = self.loss_of(batch, probe)
         past = loss if self.recent is None else torch.cat([self.recent, loss])
         self.recent = past[-self.window :]
         chance = percentile(loss, self.recent) ** self.beta
         return (probe.uniform(len(batch)) < chance).float()
+
+    def loss_of(self, batch: Batch, probe: Probe) -> Tensor:
+        """(b,) float32: what a batch is ranked by; here a look at it."""
+        return probe.measure(batch).loss

@@ -1,12 +1,13 @@
 """Runs of the real loop on the digits, ranks that are threads, and whole lives that several tests look at."""
 
+import copy
 import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import torch
@@ -20,9 +21,10 @@ from kbench.engine.timer import PhaseTimer
 from kbench.records.schema import EpochRecord
 from kbench.spec.experiment import Pair
 from kbench.strategies import load
-from kbench.strategies.api import Batch, Epoch, EpochPlan, Measured, SampleStats
+from kbench.strategies.api import Batch, Draw, Epoch, EpochPlan, Measured, SampleStats
 from kbench.workloads.workload import Workload
 
+T = TypeVar("T")
 CPU = torch.device("cpu")
 RECIPE = {"epochs": 3, "global_batch": 48, "lr": 0.05, "schedule": "cosine", "augment": "shift"}
 
@@ -75,7 +77,7 @@ class Life:
     plans: list[EpochPlan] = field(default_factory=list)
     shown: list[SampleStats] = field(default_factory=list)  # to each plan
     trained: list[list[tuple[Batch, Measured]]] = field(default_factory=list)  # by epoch
-    kept: list[int] = field(default_factory=list)  # by epoch: samples that select gave a weight above 0
+    kept: list[int] = field(default_factory=list)  # by epoch: samples that select gave a weight above 0 or drew
 
     def ids(self, epoch: int) -> list[int]:
         """The samples trained on, in order."""
@@ -102,10 +104,11 @@ def live(run: Run) -> Life:
         life.kept.append(0)
         return life.plans[-1]
 
-    def listening_select(batch: Batch, probe: Any) -> Tensor | None:
-        weight = select(batch, probe)
+    def listening_select(batch: Batch, probe: Any) -> Tensor | Draw | None:
+        kept = select(batch, probe)
+        weight = kept.weight if isinstance(kept, Draw) else kept
         life.kept[-1] += len(batch) if weight is None else int((weight > 0).sum())
-        return weight
+        return kept
 
     def listening_observe(batch: Batch, measured: Measured) -> None:
         life.trained[-1].append((batch, measured))
@@ -143,7 +146,7 @@ def live_again(run_of: Callable[..., Run]) -> Callable[..., Life]:
 class ThreadComm(Comm):
     """Ranks that are threads: the two primitives that every collective is made of."""
 
-    def __init__(self, rank: int, size: int, slots: list[Tensor], barrier: threading.Barrier) -> None:
+    def __init__(self, rank: int, size: int, slots: list[Any], barrier: threading.Barrier) -> None:
         super().__init__()
         self.rank, self.size = rank, size
         self._slots, self._barrier = slots, barrier
@@ -154,6 +157,13 @@ class ThreadComm(Comm):
     def _extreme(self, values: Tensor, op: dist.ReduceOp.RedOpType) -> Tensor:
         assert op == dist.ReduceOp.MIN
         return values.copy_(torch.stack(self._exchanged(values)).amin(0))
+
+    def gather_objects(self, thing: T) -> list[T]:
+        self._slots[self.rank] = copy.deepcopy(thing)
+        self._barrier.wait(timeout=60)
+        all_of_them = copy.deepcopy(self._slots)
+        self._barrier.wait(timeout=60)
+        return all_of_them
 
     def _exchanged(self, values: Tensor) -> list[Tensor]:
         self._slots[self.rank] = values.clone()
@@ -168,7 +178,7 @@ def on_threads() -> Callable[[int, Callable[[Comm], Any]], list[Any]]:
     """``on_threads(3, work)``: what ``work(comm)`` returns on each of three ranks."""
 
     def run(size: int, work: Callable[[Comm], Any]) -> list[Any]:
-        slots, barrier = [torch.empty(0)] * size, threading.Barrier(size)
+        slots, barrier = [None] * size, threading.Barrier(size)
         comms = [ThreadComm(rank, size, slots, barrier) for rank in range(size)]
         with ThreadPoolExecutor(size) as pool:
             return list(pool.map(work, comms))

@@ -109,3 +109,19 @@ def test_ranks_that_plan_differently_end_in_one_sentence(tmp_path: Path, start: 
     folder, codes = start("rebels_of_a_test:Rebel", ranks=2)
     assert codes == [5, 5] and not folder.done and not folder.epochs()
     assert folder.failed["error"] == "the plan of epoch 0 (train) differs between the ranks"
+
+
+def test_three_ranks_that_draw_from_pools_switch_at_the_same_step(start: Start) -> None:
+    folder, codes = start("kf18", {"threshold": 1.0, "momentum": 0.0}, ranks=3)
+    switching, drawing = folder.epochs()  # each of 10 pools of 3 global batches; the first of all is trained as it is
+    assert codes == [0, 0, 0]
+    assert (switching.n_trained, switching.n_scored) == ((3 + 9) * 48, 9 * 144)
+    assert (drawing.n_trained, drawing.n_scored, drawing.n_dropped) == (480, 1440, TAIL)
+
+
+def test_two_ranks_that_keep_by_cached_losses_take_equally_many_steps(start: Start) -> None:
+    folder, codes = start("sb-stale", ranks=2)
+    primed, stale = folder.epochs()
+    assert codes == [0, 0] and (primed.n_trained, primed.n_scored) == (1440, 0)
+    assert stale.n_scored == 0 and stale.n_trained % 48 == 0
+    assert 0.3 < (stale.n_trained + stale.n_dropped - TAIL) / 1440 < 0.7

@@ -86,6 +86,12 @@ def test_a_strategy_cannot_change_what_it_is_shown(store: SampleStore) -> None:
     assert again.age.tolist() == [-1] * 4
 
 
+def test_a_strategy_that_keeps_one_thing_it_is_shown_keeps_no_other_alive(store: SampleStore) -> None:
+    stats = store.view()
+    for kept in (stats.loss, stats.confidence, stats.residual):
+        assert kept.untyped_storage().nbytes() == kept.nbytes
+
+
 def test_a_view_does_not_change_with_later_measurements(store: SampleStore) -> None:
     stats = store.view()
     store.write(ids(0), measured([0.0], [True], [1.0]))

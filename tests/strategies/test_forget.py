@@ -25,7 +25,9 @@ def survivors_slowly(history: list[list[bool]], fraction: float, *, keep_unlearn
 
 def stats_of(right: list[bool]) -> SampleStats:
     n = len(right)
-    return SampleStats(torch.rand(n), torch.tensor(right), torch.rand(n), torch.rand(n), torch.zeros(n, dtype=torch.int16))
+    return SampleStats(
+        torch.rand(n), torch.tensor(right), torch.rand(n), torch.rand(n), torch.zeros(n, dtype=torch.int16)
+    )
 
 
 def kept_after(history: list[list[bool]], epoch_at: At, unmeasured: Unmeasured, **params: object) -> list[int]:

@@ -36,7 +36,9 @@ def hiding(fraction: float, tau: float, lr_from: str = "ceiling") -> Strategy:
 def sure(n: int, *, losses: list[float] | None = None) -> SampleStats:
     """n samples, all of them right and certain, of growing loss."""
     loss = torch.arange(n, dtype=torch.float32) / n if losses is None else torch.tensor(losses)
-    return SampleStats(loss, torch.ones(n, dtype=torch.bool), torch.ones(n), torch.zeros(n), torch.zeros(n, dtype=torch.int16))
+    return SampleStats(
+        loss, torch.ones(n, dtype=torch.bool), torch.ones(n), torch.zeros(n), torch.zeros(n, dtype=torch.int16)
+    )
 
 
 def test_hides_what_the_rule_hides(epoch_at: At, stats_case: Case) -> None:

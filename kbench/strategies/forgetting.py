@@ -1,0 +1,37 @@
+"""Forgetting events: who was right at one look and wrong at the next."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kbench.spec.ranges import Flag, Fraction
+from kbench.strategies.api import SampleStats, Strategy, memory, share_of
+from kbench.strategies.rank import lowest
+
+
+@dataclass
+class CountsForgetting(Strategy):
+    """Counts each sample's forgetting events, one look an epoch; what is left out is up to its heirs."""
+
+    fraction: Fraction = 0.3
+    keep_unlearnt: Flag = True
+
+    events: Tensor | None = memory()  # (n,) int16: times forgotten
+    right: Tensor | None = memory()  # (n,) bool: right when last seen
+    learnt: Tensor | None = memory()  # (n,) bool: right at least once
+
+    def count(self, correct: Tensor) -> None:
+        """Take in the latest look: ``correct`` is (n,) bool."""
+        if self.events is None or self.right is None or self.learnt is None:
+            self.events = torch.zeros_like(correct, dtype=torch.int16)
+            self.right = self.learnt = torch.zeros_like(correct)
+        self.events = self.events + (self.right & ~correct)
+        self.right, self.learnt = correct, self.learnt | correct
+
+    def least_forgotten(self, stats: SampleStats) -> Tensor:
+        """(n,) bool: the ``int(fraction * n)`` samples with the fewest events, nobody never seen among them."""
+        assert self.events is not None and self.learnt is not None
+        score = self.events.clone()
+        score[~(self.learnt if self.keep_unlearnt else stats.known)] = torch.iinfo(score.dtype).max
+        return lowest(score, share_of(len(score), self.fraction)) & stats.known
