@@ -39,10 +39,14 @@ def list_names(
 
 
 def _in_full(name: str, facts: dict[str, Any]) -> str:
-    lines = [f"{name}: {facts.get('text') or facts['about']}"]
-    for param in facts.get("parameters", []):
-        lines.append(f"  {param['name']} = {param['default']}    {param['range']}".rstrip())
-    return "\n".join(lines)
+    import json
+
+    lines = [f"{name}: {facts.get('text') or facts['about']}".replace("``", "`"), ""]
+    parameters = facts.get("parameters", [])
+    written = [f"{param['name']}: {json.dumps(param['default'])}" for param in parameters]
+    width = max(map(len, written), default=0)
+    lines += [f"  {text:<{width}}  {param['range']}" for text, param in zip(written, parameters, strict=True)]
+    return "\n".join(lines).rstrip()
 
 
 def _strategies() -> dict[str, dict[str, Any]]:

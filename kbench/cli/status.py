@@ -53,10 +53,16 @@ def status(
         else:
             if watch and on_terminal(sys.stdout):
                 print("\x1b[2J\x1b[H", end="")
-            put(_told(runs, found))
+            put("\n".join([_told(runs, found), *_imported(folder)]).strip("\n"))
         if not watch or not {State.RUNNING, State.WAITING} & set(found):
             return
         time.sleep(EVERY_S)
+
+
+def _imported(folder: "ExperimentDir") -> list[str]:
+    from kbench.records import imported
+
+    return [f"{run.run_id}  imported from {imported.read(run).format}" for run in imported.runs(folder)]
 
 
 def _told(runs: "list[RunDir]", found: "list[State]") -> str:

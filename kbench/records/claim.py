@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kbench.errors import ResultsError
+from kbench.records import imported
 from kbench.records.folders import ExperimentDir
 from kbench.spec.run import RunSpec
 
@@ -14,9 +15,17 @@ def check(folder: ExperimentDir, runs: Sequence[RunSpec]) -> None:
     """Make sure that ``runs`` may join what the folder holds; nothing is written.
 
     More seeds, strategies and pairs may join.  Raises ResultsError when a pair or a strategy's
-    label stands for something else there, or when the folder cannot be written.
+    label stands for something else there, logs of others that were imported included, or when the
+    folder cannot be written.
     """
     _check_writable(folder.path)
+    for theirs in map(imported.read, imported.runs(folder)):
+        if any((theirs.pair, theirs.strategy) == (new.pair.name, new.strategy.label) for new in runs):
+            raise ResultsError(
+                f"{folder.path}: holds imported runs of {theirs.strategy} on {theirs.pair}; yours would be averaged "
+                "with them",
+                hint=f"give your experiment another name (--set name={runs[0].experiment}-2)",
+            )
     for there in (run.spec for run in folder.all_runs()):
         for new in runs:
             difference = _clash(there, new)

@@ -132,20 +132,7 @@ class RunDir:
         """
         records = epochs.read(self.journal)
         last = self.job.get("attempt") or max((r.attempt for r in records), default=0)
-        if not self.checkpoint.exists():
-            records = [r for r in records if r.attempt == last]
-        kept: dict[tuple[str, int], EpochRecord] = {}
-        newest = 0
-        for record in records:
-            if record.attempt < newest:
-                continue  # an older attempt was still dying
-            newest, place = record.attempt, (record.phase, record.epoch)
-            if place in kept:  # repeated: what came after it is lost
-                places = list(kept)
-                for lost in places[places.index(place) :]:
-                    del kept[lost]
-            kept[place] = record
-        return list(kept.values())
+        return epochs.counted(records if self.checkpoint.exists() else [r for r in records if r.attempt == last])
 
 
 @dataclass(frozen=True)
@@ -178,6 +165,11 @@ class ExperimentDir:
     @property
     def figures(self) -> Path:
         return self.path / "figures"
+
+    @property
+    def report(self) -> Path:
+        """The page that kbench report writes."""
+        return self.path / "report.html"
 
     def run(self, run_id: str) -> RunDir:
         """The folder of the run ``run_id``, whether it is there or not."""

@@ -1,13 +1,16 @@
 """From journals to Parquet: the journals are the truth, the Parquet is derived."""
 
+import gc
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kbench.errors import ResultsError
+from kbench.records import imported
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.schema import Column, EpochRecord, Identity, RunRecord, columns
 
@@ -20,24 +23,41 @@ RUN_COLUMNS = columns(Identity, RunRecord)
 StateOf = Callable[[RunDir], str]
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage collection meanwhile: it would go through all records again and again, for a third of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+@_uncollected()
 def gather(experiment: ExperimentDir, state_of: StateOf) -> tuple[int, int]:
     """Write epochs.parquet and runs.parquet anew; returns how many rows each has.
 
-    Every run is there, whatever its state; of each epoch only the last attempt's record.
+    Every run is there, whatever its state, and those read from logs of others; of each epoch only the
+    last attempt's record.
     Raises ResultsError when there is no run.
     """
-    runs = list(experiment.all_runs())
-    if not runs:
+    runs, theirs = list(experiment.all_runs()), imported.runs(experiment)
+    if not runs and not theirs:
         raise ResultsError(
             f"{experiment.path}: holds no runs", hint="start some with kbench run, or name another --results"
         )
     began = time.time_ns()  # what is written from here on is newer than what we make
     seen = [(run, identity(run), state_of(run), run.epochs()) for run in runs]
-    epochs = [who | dict(record) for _, who, _, records in seen for record in records]
+    read = [(run, imported.identity(run), imported.epochs(run)) for run in theirs]
+    epochs = [who | vars(record) for _, who, _, records in seen for record in records]
+    epochs += [who | row for _, who, rows in read for row in rows]
     _write(experiment.epochs, epochs, EPOCH_COLUMNS, began)
     summaries = [who | summary(run, state, records) for run, who, state, records in seen]
+    summaries += [who | imported.summary(run, rows) for run, who, rows in read]
     _write(experiment.runs, summaries, RUN_COLUMNS, began)
-    return len(epochs), len(runs)
+    return len(epochs), len(summaries)
 
 
 def stale(experiment: ExperimentDir) -> bool:
@@ -45,8 +65,8 @@ def stale(experiment: ExperimentDir) -> bool:
     if not (experiment.epochs.exists() and experiment.runs.exists()):
         return True
     made = min(experiment.epochs.stat().st_mtime_ns, experiment.runs.stat().st_mtime_ns)
-    told = ("epochs.jsonl", "done.json", "failed.json", "job.json", "spec.json")
-    files = [run.path / name for run in experiment.all_runs() for name in told]
+    told = ("epochs.jsonl", "done.json", "failed.json", "job.json", "spec.json", imported.NAME)
+    files = [run.path / name for run in [*experiment.all_runs(), *imported.runs(experiment)] for name in told]
     written = [experiment.path / "runs", *(file for file in files if file.exists())]
     return any(file.stat().st_mtime_ns >= made for file in written) or _any_alive(experiment.runs)
 
@@ -81,7 +101,7 @@ def summary(run: RunDir, state: str, records: Sequence[EpochRecord]) -> dict[str
     best = max(final, key=lambda r: (r.val_acc1, -r.epoch), default=None)
     return {
         **dict.fromkeys(RunRecord.model_fields),
-        **{key: value for key, value in provenance.items() if key in RunRecord.model_fields},
+        **{key: value for key, value in (provenance | end).items() if key in RunRecord.model_fields},
         "state": state,
         "attempts": job.get("attempt", 0),
         "epochs_done": len(records),

@@ -96,6 +96,75 @@ def test_an_attempt_that_wrote_no_epoch_yet_does_not_show_those_of_the_one_befor
     assert run.epochs() == []
 
 
+def told(run: RunDir) -> list[tuple[int, str, int]]:
+    return [(record.attempt, record.phase, record.epoch) for record in run.epochs()]
+
+
+@pytest.fixture
+def kept(make_run) -> RunDir:
+    """A run of three epochs that has a checkpoint, started for the second time."""
+    run: RunDir = make_run(epochs=3)
+    run.checkpoint.write_bytes(b"the state of the run")
+    run.begin({"attempt": 2})
+    return run
+
+
+def test_an_attempt_that_may_go_on_shows_the_epochs_before_it(kept: RunDir) -> None:
+    assert told(kept) == [(1, "train", 0), (1, "train", 1), (1, "train", 2)]
+
+
+def test_an_attempt_that_went_on_counts_after_the_one_before(kept: RunDir, make_epoch) -> None:
+    write(kept, make_epoch(3, attempt=2), make_epoch(4, attempt=2))
+    assert told(kept) == [*((1, "train", e) for e in range(3)), (2, "train", 3), (2, "train", 4)]
+
+
+@pytest.mark.parametrize("again", [0, 1, 2])
+def test_what_was_lost_with_an_attempt_is_replaced_from_where_the_next_went_on(
+    again: int, kept: RunDir, make_epoch
+) -> None:
+    write(kept, make_epoch(again, attempt=2, val_acc1=0.9))
+    assert told(kept) == [*((1, "train", e) for e in range(again)), (2, "train", again)]
+    assert kept.epochs()[again].val_acc1 == 0.9
+
+
+def test_without_a_checkpoint_nothing_of_the_attempt_before_counts(kept: RunDir, make_epoch) -> None:
+    write(kept, make_epoch(0, attempt=2))
+    kept.checkpoint.unlink()
+    assert told(kept) == [(2, "train", 0)]
+
+
+def test_an_older_attempt_that_still_writes_while_it_dies_does_not_count(kept: RunDir, make_epoch) -> None:
+    write(kept, make_epoch(2, attempt=2), make_epoch(3, attempt=1), make_epoch(3, attempt=2))
+    assert told(kept) == [(1, "train", 0), (1, "train", 1), (2, "train", 2), (2, "train", 3)]
+
+
+def test_an_attempt_that_went_on_in_an_earlier_phase_replaces_the_later_one(make_run, make_epoch) -> None:
+    run = make_run()
+    run.checkpoint.write_bytes(b"the state of the run")
+    write(run, make_epoch(0, phase="score"), make_epoch(1, phase="score"), make_epoch(0), make_epoch(1))
+    write(run, make_epoch(1, phase="score", attempt=2), make_epoch(0, attempt=2))
+    assert told(run) == [(1, "score", 0), (2, "score", 1), (2, "train", 0)]
+
+
+def test_three_attempts_make_one_run(kept: RunDir, make_epoch) -> None:
+    write(kept, make_epoch(2, attempt=2), make_epoch(3, attempt=2))
+    kept.begin({"attempt": 3})
+    write(kept, make_epoch(3, attempt=3), make_epoch(4, attempt=3))
+    assert told(kept) == [(1, "train", 0), (1, "train", 1), (2, "train", 2), (3, "train", 3), (3, "train", 4)]
+
+
+def test_a_run_knows_how_many_epochs_it_takes_once_it_has_begun(make_run) -> None:
+    run = make_run()
+    assert run.n_epochs is None
+    write_json(run.path / "provenance.json", {"epochs": 43})
+    assert run.n_epochs == 43
+
+
+def test_a_sibling_is_a_run_of_the_same_experiment(make_run) -> None:
+    first, second = make_run(seed=0), make_run(seed=1)
+    assert first.sibling(second.run_id) == second
+
+
 def test_a_line_that_is_no_record_is_passed_over(make_run) -> None:
     run = make_run(epochs=2)
     journal.append(run.journal, {"epoch": "third"})

@@ -1,0 +1,132 @@
+"""What a reader makes of a file: runs, each with the epochs that its log tells."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from kbench.errors import ResultsError
+from kbench.records.imported import Cell, EpochRow, ImportedEpoch
+
+State = Literal["done", "interrupted", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    """One run, as the files of others tell it.  What they do not tell is None or absent."""
+
+    run: str  # its name in the files
+    files: tuple[Path, ...]
+    epochs: tuple[EpochRow, ...]
+    state: State = "done"
+    error: str | None = None
+    pair: str | None = None
+    model: str | None = None
+    dataset: str | None = None
+    strategy: str | None = None
+    seed: int | None = None
+    ranks: int | None = None
+    stage_s: float | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    remarks: tuple[str, ...] = ()
+
+
+def refuse(place: str, what: str, *, do: str) -> ResultsError:
+    """The error for a file that is not what it was said to be."""
+    return ResultsError(f"{place}: {what}", hint=do)
+
+
+def number(text: str, place: str, *, column: str) -> float:
+    """A finite number; raises ResultsError where there is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise refuse(
+            place, f"{column}: must be a finite number, got {text!r}", do="mend the line, or leave the value empty"
+        )
+    return value
+
+
+def whole(text: str, place: str, *, column: str) -> int:
+    """A whole number from 0; raises ResultsError where there is none."""
+    value = number(text, place, column=column)
+    if value < 0 or value != int(value):
+        raise refuse(place, f"{column}: must be a whole number from 0, got {text!r}", do="mend the line")
+    return int(value)
+
+
+def fraction(text: str, place: str, *, column: str) -> float:
+    """A number in [0, 1]; raises ResultsError where there is none."""
+    value = number(text, place, column=column)
+    if not 0 <= value <= 1:
+        raise refuse(place, f"{column}: must be in [0, 1], got {text}", do="divide percent by 100")
+    return value
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file; raises ResultsError when it is empty or no text."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise refuse(str(path), f"cannot be read: {error.strerror}", do="name a file that is there") from error
+    except UnicodeDecodeError as error:
+        raise refuse(str(path), "is no text in UTF-8", do="name the format that it is in") from error
+    if not text.strip():
+        raise refuse(str(path), "is empty", do="leave it out")
+    return text.splitlines()
+
+
+def checked(row: dict[str, Cell], place: str) -> EpochRow:
+    """The row, held against the columns of an epoch; raises ResultsError with the place."""
+    told = {name: value for name, value in row.items() if value is not None}
+    try:
+        ImportedEpoch.model_validate(told)
+    except ValidationError as error:
+        first = error.errors()[0]
+        column = first["loc"][0] if first["loc"] else "row"
+        raise refuse(
+            place, f"{column}: {first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r}", do="mend the line"
+        ) from error
+    return told
+
+
+def with_elapsed(rows: Sequence[dict[str, Cell]]) -> list[dict[str, Cell]]:
+    """Add the running sum of ``train_s`` [s], as far as every term of it is known."""
+    total: float | None = 0.0
+    for row in rows:
+        spent = row.get("train_s")
+        total = None if total is None or not isinstance(spent, int | float) else total + spent
+        if row.get("elapsed_s") is None and total is not None:
+            row["elapsed_s"] = total
+    return list(rows)
+
+
+def cut_short(logs: Sequence[Log], planned: int | None) -> list[Log]:
+    """Mark the runs whose log ends before ``planned`` epochs; without it, before the longest of their file.
+
+    Numbers of a run that others outlived are no final numbers, and nothing says that it was to end there.
+    """
+    longest: dict[Path, int] = {}
+    for log in logs:
+        longest[log.files[0]] = max(_trained(log), longest.get(log.files[0], 0))
+    return [_marked(log, planned or longest[log.files[0]]) for log in logs]
+
+
+def _marked(log: Log, planned: int) -> Log:
+    n = _trained(log)
+    if log.state != "done" or n >= planned:
+        return log
+    return replace(log, state="interrupted", error=f"its log ends after {n} of {planned} epochs")
+
+
+def _trained(log: Log) -> int:
+    """Epochs of the last phase."""
+    last = log.epochs[-1].get("phase")
+    return sum(row.get("phase") == last for row in log.epochs)

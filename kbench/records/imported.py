@@ -1,0 +1,178 @@
+"""Runs that others made: imported.json says which, epochs.jsonl holds what their logs tell.
+
+What a log does not tell is null, in the journal and in the Parquet; nothing is ever filled in.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, cast, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from kbench.errors import ResultsError
+from kbench.records import journal
+from kbench.records.folders import ExperimentDir, RunDir, write_json
+from kbench.records.schema import EpochRecord, RunRecord
+
+NAME = "imported.json"
+Cell = str | int | float | None
+EpochRow = Mapping[str, Cell]
+
+_optional: dict[str, Any] = {
+    name: (hint | None, None)
+    for name, hint in get_type_hints(EpochRecord, include_extras=True).items()
+    if name in EpochRecord.model_fields
+}
+# The columns of an epoch, each of which a log may lack, and the share hidden where the log gives no counts.
+ImportedEpoch: type[BaseModel] = create_model(
+    "ImportedEpoch",
+    __config__=ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False),
+    hidden_share=(float | None, None),
+    **_optional,
+)
+EMPTY: Mapping[str, Cell] = dict.fromkeys(ImportedEpoch.model_fields)  # an epoch of which nothing is known
+
+
+class File(BaseModel):
+    """A file that was read; the digest tells whether it is still the same."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    path: str
+    sha256: str
+
+
+class Imported(BaseModel):
+    """What imported.json says: who the run is, and which files told of it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    experiment: str
+    pair: str
+    strategy: str
+    seed: int
+    model: str | None = None
+    dataset: str | None = None
+    ranks: int | None = None
+    format: str
+    run: str  # its name in the files
+    files: tuple[File, ...]
+    digest: str  # of the epochs: the same log gives the same
+    state: Literal["done", "interrupted", "failed"] = "done"
+    error: str | None = None
+    stage_s: float | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    kbench_version: str
+    imported_at: datetime
+
+    @property
+    def label(self) -> str:
+        """How it is called in tables: ``pair.strategy.s0``."""
+        return f"{self.pair}.{self.strategy}.s{self.seed}"
+
+    @property
+    def run_id(self) -> str:
+        """``pair.strategy.s0.3fa9c1d2``, named by what the log tells."""
+        return f"{self.label}.{self.digest[:8]}"
+
+    @property
+    def match_key(self) -> str:
+        """Equal for imported runs of one experiment, pair and seed; no measured run's looks like it."""
+        return "imported-" + digest([self.experiment, self.pair, self.seed])[:8]
+
+
+def digest(content: object) -> str:
+    """A sha256 of whatever JSON can hold."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def runs(experiment: ExperimentDir) -> list[RunDir]:
+    """The folders of all runs that were read from the logs of others, by name."""
+    found = [RunDir(facts.parent) for facts in (experiment.path / "runs").glob(f"*/{NAME}")]
+    return sorted(found, key=lambda run: run.run_id.split("."))
+
+
+def read(run: RunDir) -> Imported:
+    """Who an imported run is; raises ResultsError when its imported.json cannot be read."""
+    path = run.path / NAME
+    try:
+        return Imported.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ResultsError(
+            f"{path}: does not say what was imported: {str(error).splitlines()[0]}",
+            hint=f"remove {run.path} and import the log again",
+        ) from error
+
+
+def write(folder: ExperimentDir, facts: Imported, epochs: Sequence[EpochRow]) -> RunDir:
+    """Make the folder of an imported run; imported.json comes last, so that half a run is none."""
+    run = folder.run(facts.run_id)
+    run.path.mkdir(parents=True, exist_ok=True)
+    run.journal.write_text("".join(json.dumps(dict(row), allow_nan=False) + "\n" for row in epochs))
+    write_json(run.path / NAME, facts.model_dump(mode="json"))
+    return run
+
+
+def epochs(run: RunDir) -> list[dict[str, Any]]:
+    """The epochs of an imported run; every column is there, null where the log did not tell it."""
+    rows = []
+    for entry in journal.read(run.journal):
+        try:
+            rows.append(dict(ImportedEpoch.model_validate(entry)))
+        except ValidationError:
+            continue
+    return rows
+
+
+def identity(run: RunDir) -> dict[str, Any]:
+    """The columns that say which run a row belongs to."""
+    facts = read(run)
+    names = ("experiment", "pair", "model", "dataset", "strategy", "seed", "ranks", "match_key")
+    return {name: getattr(facts, name) for name in names} | {"run_id": run.run_id}
+
+
+def summary(run: RunDir, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """An imported run in one line: the columns of RunRecord."""
+    return summary_of(read(run), rows)
+
+
+def summary_of(facts: Imported, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The same from what is at hand; ``rows`` have every column.  Sums are null where a term is."""
+    final = [row for row in rows if row["phase"] == rows[-1]["phase"]]
+    known = [row for row in final if row["val_acc1"] is not None]
+    best = max(known, key=lambda row: (row["val_acc1"], -row["epoch"]), default=None)
+    return {
+        **dict.fromkeys(RunRecord.model_fields),
+        **{name: getattr(facts, name) for name in ("state", "error", "stage_s", "started_at", "ended_at")},
+        "imported_from": facts.format,
+        "epochs_done": len(rows),
+        "best_acc1": best["val_acc1"] if best else None,
+        "best_epoch": best["epoch"] if best else None,
+        "final_acc1": final[-1]["val_acc1"] if final else None,
+        "total_train_s": _total(rows, "train_s"),
+        "total_eval_s": _total(rows, "eval_s"),
+        **{name: _total(rows, name) for name in ("n_trained", "n_scored", "n_refreshed")},
+        "hidden_mean": hidden_mean(final),
+    }
+
+
+def hidden_mean(rows: Sequence[Mapping[str, Any]]) -> float | None:
+    """The mean share hidden; the last epoch's may be missing, as logs tell it one epoch late."""
+    shares = [_share(row) for row in rows]
+    told = [share for share in shares if share is not None]
+    return sum(told) / len(told) if told and None not in shares[:-1] else None
+
+
+def _share(row: Mapping[str, Any]) -> float | None:
+    if row["n_hidden"] is not None and row["n_samples"]:
+        return float(row["n_hidden"] / row["n_samples"])
+    return cast(float | None, row["hidden_share"])
+
+
+def _total(rows: Sequence[Mapping[str, Any]], column: str) -> Any:
+    values = [row[column] for row in rows]
+    return None if not values or None in values else sum(values)
