@@ -1,0 +1,163 @@
+"""The sheet that figures are drawn on: its width, its panels, its key, and the file that it becomes."""
+
+import io
+import textwrap
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
+from matplotlib.textpath import text_to_path
+
+from kbench.figures.style import RC, Look, looks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """What a figure is made for: its width and its letters."""
+
+    width_in: float | None  # [inch] of the whole figure; None: as wide as its panels ask for
+    panel_in: tuple[float, float]  # [inch] width (where the figure's is not given) and height of a panel
+    columns: int  # of panels, at most
+    font_pt: float
+
+
+# One column of ACM's proceedings is 3.33 in wide and fits IEEE's 3.5; 6.9 in fit ACM's 7.0 and IEEE's 7.16.
+SIZES = {
+    "screen": Size(width_in=None, panel_in=(4.6, 2.9), columns=3, font_pt=8),
+    "one": Size(width_in=3.33, panel_in=(3.33, 1.9), columns=1, font_pt=7),
+    "two": Size(width_in=6.9, panel_in=(3.45, 2.1), columns=2, font_pt=7),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What drawing must know besides the data."""
+
+    baseline: str
+    strategies: tuple[str, ...]  # of the experiment: each looks the same in all of its figures
+    size: str = "screen"
+
+    @property
+    def looks(self) -> dict[str, Look]:
+        """The look of each strategy."""
+        return looks(self.strategies)
+
+    @property
+    def rc(self) -> Any:
+        """Settings of matplotlib."""
+        font = SIZES[self.size].font_pt
+        line = 1.3 if self.size == "screen" else 1.0
+        small = dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), font - 1)
+        scale = {"font.size": font, "axes.labelsize": font, "axes.titlesize": font, "lines.linewidth": line}
+        return {**RC, **small, **scale, "lines.markersize": 3.5 if self.size == "screen" else 2.8}
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A figure and its panels; below each there may be a second, lower one."""
+
+    figure: Figure
+    panels: tuple[Axes, ...]
+    below: tuple[Axes, ...]
+    panel_in: float  # [inch] width of a panel, about
+
+
+def sheet(n: int, view: View, *, below_in: float = 0, columns: int | None = None, height: float = 1.0) -> Sheet:
+    """A figure of ``n`` panels, with a strip ``below_in`` high [inch] below each.
+
+    ``height`` stretches the panels.
+    """
+    size = SIZES[view.size]
+    wide = min(n, size.columns if columns is None else min(columns, size.columns))
+    if n == 4 and columns is None:
+        wide = min(2, size.columns)  # 2 x 2
+    rows = ceil(n / wide)
+    width = size.width_in or size.panel_in[0] * wide
+    high = size.panel_in[1] * height
+    figure = Figure(figsize=(width, rows * (high + below_in)), layout="constrained")
+    heights = [high, below_in] if below_in else [high]
+    grid = figure.subplots(rows * len(heights), wide, squeeze=False, height_ratios=heights * rows)
+    tops = [grid[len(heights) * (i // wide), i % wide] for i in range(rows * wide)]
+    lows = [grid[len(heights) * (i // wide) + 1, i % wide] for i in range(rows * wide)] if below_in else []
+    for axes in tops[n:] + lows[n:]:
+        axes.remove()
+    return Sheet(figure, tuple(tops[:n]), tuple(lows[:n]), width / wide)
+
+
+def drawing(draw: Callable[[pd.DataFrame, View], Figure]) -> Callable[[pd.DataFrame, View], Figure]:
+    """Have a function draw with the settings of its view, and leave matplotlib's own as they were."""
+
+    @wraps(draw)
+    def drawn(data: pd.DataFrame, view: View) -> Figure:
+        with mpl.rc_context(view.rc):
+            return draw(data, view)
+
+    return drawn
+
+
+def width_in(text: str, font_pt: float) -> float:
+    """How wide a line of text is [inch], in the letters of the figures."""
+    width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=font_pt), False)
+    return float(width) / 72
+
+
+def titled(axes: Axes, text: str, panel_in: float) -> None:
+    """A title that is broken into lines where the panel is too narrow for it."""
+    font = float(mpl.rcParams["axes.titlesize"])
+    letters = max(10, int(len(text) * 0.85 * panel_in / max(width_in(text, font), 0.1)))
+    axes.set_title("\n".join(textwrap.wrap(text, letters)))
+
+
+def line_key(label: str, look: Look, *, ls: str | None = None) -> Line2D:
+    """The entry of a strategy in a key, with its dash or with ``ls``."""
+    return Line2D([], [], color=look.color, ls=look.dash if ls is None else ls, label=label, **look.mark)
+
+
+def key_of(figure: Figure, strategies: Collection[str], view: View) -> None:
+    """A key of strategies, in the order of the table."""
+    key(figure, [line_key(name, look) for name, look in view.looks.items() if name in strategies])
+
+
+def key(figure: Figure, handles: Sequence[Artist]) -> None:
+    """A legend below all panels, in as many columns as fit: it covers nothing."""
+    font = float(mpl.rcParams["legend.fontsize"])
+    handle = (float(mpl.rcParams["legend.handlelength"]) + 2.4) * font / 72  # with its gaps
+    widest = max(width_in(str(h.get_label()), font) for h in handles) + handle
+    columns = max(1, min(len(handles), int((figure.get_figwidth() - 0.1) / widest)))
+    columns = ceil(len(handles) / ceil(len(handles) / columns))  # rows of equal length
+    rows = ceil(len(handles) / columns)
+    figure.set_figheight(figure.get_figheight() + (rows + 1) * 1.35 * font / 72)
+    figure.legend(handles=list(handles), loc="outside lower center", ncols=columns, columnspacing=1.2)
+
+
+def save(figure: Figure, data: pd.DataFrame, path: Path, *, transparent: bool = False) -> Path:
+    """Write the figure, and beside it as .csv the data that it shows."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dated = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+    with mpl.rc_context(RC):
+        figure.savefig(path, transparent=transparent, metadata=dated.get(path.suffix))
+    data.to_csv(path.with_suffix(".csv"), index=False)
+    return path
+
+
+def svg(figure: Figure) -> str:
+    """The figure as an <svg> element for a page: no background, its black as the page's text.
+
+    Text is text.  The grounds of labels are ``var(--ground)``, white where the page does not set it.
+    """
+    written = io.StringIO()
+    with mpl.rc_context(RC):
+        figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
+    element = written.getvalue()[written.getvalue().index("<svg") :]
+    element = element.replace("<svg ", '<svg fill="currentColor" ', 1)
+    return element.replace("#000000", "currentColor").replace("#ffffff", "var(--ground, #ffffff)")

@@ -1,0 +1,129 @@
+"""Error against cost: who is beaten by nobody in both."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from kbench.analysis.frame import Frames
+from kbench.analysis.rows import Comparison
+from kbench.errors import ResultsError
+from kbench.figures.labels import place_labels
+from kbench.figures.matched import WHO, matched_runs, metric_of
+from kbench.figures.page import View, drawing, key, line_key, sheet, titled
+from kbench.figures.style import FAINT
+
+WIDE = 5  # times the smallest error: the axis becomes logarithmic
+
+
+class Cost(NamedTuple):
+    """What an axis of costs is called, and what it is divided by."""
+
+    label: str
+    unit: float
+
+
+COSTS = {
+    "total_train_s": Cost("training time [s], every cost included", 1),
+    "n_trained": Cost("samples trained on [thousand]", 1000),
+}
+
+
+def pareto_data(frames: Frames, comparison: Comparison) -> pd.DataFrame:
+    """Per pair, cost and strategy a row per seed and one of their mean (``seed`` null).
+
+    ``error`` is 1 - the best accuracy [fraction], as in the table; ``amount`` is the cost, [s] or samples, of the
+    whole run; ``on_front``: no other mean is as good or better in both and better in one.  Raises ResultsError
+    when no run has both an accuracy and a cost.
+    """
+    runs = matched_runs(frames, comparison)
+    runs = runs.assign(error=1 - runs["best_acc1"].astype(float))
+    parts = [_of_cost(runs, cost) for cost in COSTS]
+    data = pd.concat([part for part in parts if not part.empty] or [pd.DataFrame()], ignore_index=True)
+    if data.empty:
+        raise ResultsError(
+            f"{frames.name}: no run has both an accuracy and a cost", hint="kbench plot --kind epochs needs no costs"
+        )
+    data["metric"] = data["pair"].map({pair: metric_of(frames, pair) for pair in data["pair"].unique()})
+    return data
+
+
+def _of_cost(runs: pd.DataFrame, cost: str) -> pd.DataFrame:
+    """Seeds and means of the strategies of which every seed is known."""
+    own = runs[[*WHO, "seed", "error"]].assign(cost=cost, amount=runs[cost].astype(float).where(runs[cost] > 0))
+    own = own[own.groupby(WHO)[["error", "amount"]].transform(lambda s: s.notna().all()).astype(bool).all(axis=1)]
+    if own.empty:
+        return own
+    means = own.groupby([*WHO, "cost"], sort=False)[["error", "amount"]].mean().reset_index()
+    means["on_front"] = False
+    for _, pair in means.groupby("pair"):
+        means.loc[_front(pair), "on_front"] = True
+    return pd.concat([own, means])[[*WHO, "cost", "seed", "amount", "error", "on_front"]].astype({"seed": "Int64"})
+
+
+def _front(means: pd.DataFrame) -> pd.Index:
+    """From the cheapest on, each that is better than all that are cheaper."""
+    ordered = means.sort_values(["amount", "error"])
+    best = ordered["error"].cummin().shift()
+    return ordered.index[best.isna() | (ordered["error"] < best)]
+
+
+@drawing
+def draw_pareto(data: pd.DataFrame, view: View) -> Figure:
+    """A panel per pair and cost: seeds faint, means marked, the front a line; names beside the marks where they fit."""
+    panels = list(dict.fromkeys(zip(data["pair"], data["cost"], strict=True)))
+    panels.sort(key=lambda panel: list(data["pair"].unique()).index(panel[0]))
+    page = sheet(len(panels), view, columns=2 if len(panels) > 1 else 1, height=1.15)
+    named = []
+    for axes, (pair, cost) in zip(page.panels, panels, strict=True):
+        own = data[(data["pair"] == pair) & (data["cost"] == cost)]
+        named.append(_draw(axes, own.assign(x=own["amount"] / COSTS[cost].unit, y=100 * own["error"]), view))
+        seeds = sorted(set(own.dropna(subset="seed").groupby("strategy").size()))
+        over = "one seed" if seeds == [1] else f"mean of {'-'.join(map(str, seeds))} seeds"
+        titled(axes, f"{pair}: {over}", page.panel_in)
+        axes.set_xlabel(COSTS[cost].label)
+        axes.set_ylabel(_error_of(str(own["metric"].iloc[0])))
+    if not place_labels(page.figure, list(zip(page.panels, named, strict=True)), view):
+        shown = set(data["strategy"])
+        key(page.figure, [line_key(name, look, ls="") for name, look in view.looks.items() if name in shown])
+    return page.figure
+
+
+def _draw(axes: Axes, own: pd.DataFrame, view: View) -> dict[str, tuple[float, float]]:
+    """Draw a panel; returns where the mean of each strategy lies."""
+    means = own[own["seed"].isna()]
+    front = means[means["on_front"]].sort_values("x")
+    # Horizontal from each to the next, then down: what any mean left of or below the line would have to beat.
+    axes.plot(
+        np.repeat(front["x"], 2)[1:], np.repeat(front["y"], 2)[:-1], color="#808080", lw=0.8, label="_front", zorder=1
+    )
+    for strategy in means["strategy"]:
+        look = view.looks[strategy]
+        seeds = own[(own["strategy"] == strategy) & own["seed"].notna()]
+        mean = means[means["strategy"] == strategy]
+        axes.plot(seeds["x"], seeds["y"], ls="", color=look.color, alpha=0.5, ms=2.6, marker="o", mew=0, label="_seeds")
+        axes.plot(mean["x"], mean["y"], ls="", color=look.color, ms=6, label=strategy, **look.mark)
+    _scale(axes, own["y"])
+    return {str(s): (float(x), float(y)) for s, x, y in zip(means["strategy"], means["x"], means["y"], strict=True)}
+
+
+def _scale(axes: Axes, errors: "pd.Series[float]") -> None:
+    """Errors that span a decade stand on a logarithmic axis, so that small ones can be told apart."""
+    axes.margins(0.08)
+    axes.grid(**FAINT)
+    if 0 < errors.min() < errors.max() / WIDE:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_locator(NullLocator())
+    else:
+        axes.set_ylim(bottom=max(0, axes.get_ylim()[0]))
+
+
+def _error_of(metric: str) -> str:
+    """What is wrong where ``metric`` is right, at the best epoch."""
+    name = metric.replace("accuracy", "error") if "accuracy" in metric else f"1 - {metric}"
+    return f"{name} of the best epoch [%]"
