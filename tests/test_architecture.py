@@ -12,7 +12,10 @@ import kbench
 
 PACKAGE = Path(kbench.__file__).parent
 FILES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
-EVERYTHING = "cli analysis figures worker engine strategies workloads launch records spec errors"
+EVERYTHING = (
+    "cli report conformance imports published analysis figures worker engine strategies workloads launch records spec "
+    "errors"
+)
 
 MAY_IMPORT = {  # of kbench, besides itself and kbench's own name
     "__init__": "",
@@ -25,22 +28,27 @@ MAY_IMPORT = {  # of kbench, besides itself and kbench's own name
     "workloads": "spec errors",
     "engine": "strategies.api workloads records spec errors launch.ranks",
     "worker": "engine strategies workloads launch records spec errors",
-    "analysis": "records spec errors",
+    "conformance": "worker engine strategies workloads records spec errors",
+    "published": "spec errors",
+    "imports": "published records spec errors",
+    "analysis": "published records spec errors",
     "figures": "analysis records errors",
+    "report": "figures analysis records spec errors",
     "cli": EVERYTHING,
 }
 AT_HOME_IN = {  # rooms that may import what is heavy or particular
-    "torch": "strategies workloads engine worker",
+    "torch": "strategies workloads engine worker conformance",
     "torch.distributed": "engine",
     "matplotlib": "figures",
     "pandas": "analysis figures",
     "scipy": "analysis",
     "pyarrow": "records",
     "mpi4py": "launch",
+    "tensorboardX": "imports",
     "typer": "cli",
     "rich": "cli",
 }
-INSIDE_FUNCTIONS = ("pyarrow", "mpi4py", "rich", "timm", "sklearn")
+INSIDE_FUNCTIONS = ("pyarrow", "tensorboardX", "mpi4py", "rich", "timm", "sklearn")
 
 
 class Import(NamedTuple):

@@ -8,11 +8,14 @@ import typer
 
 import kbench
 from kbench.cli.check import check
+from kbench.cli.check_method import check_method
 from kbench.cli.compare import compare
 from kbench.cli.gather import gather
+from kbench.cli.import_results import import_results
 from kbench.cli.lists import list_names
 from kbench.cli.options import Debug
 from kbench.cli.plot import plot
+from kbench.cli.report import report
 from kbench.cli.run import run
 from kbench.cli.status import cancel, logs, status
 from kbench.errors import KBenchError, ResultsError
@@ -28,9 +31,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, check, status, logs, cancel, gather, compare, plot):
+for command in (run, check, status, logs, cancel, gather, compare, plot, report):
     app.command()(command)
+app.command("import")(import_results)
 app.command("list")(list_names)
+app.command("check-method")(check_method)
 
 
 def _version(wanted: bool) -> None:

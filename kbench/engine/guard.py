@@ -15,7 +15,7 @@ class Guarded(Strategy):
     """A strategy that is watched: a stream that one of its hooks moved is put back and reported.
 
     torch's streams are looked at around every hook.  Those of random and numpy are slower to read
-    (tens of microseconds), and nothing else in a run draws from them: they are looked at around
+    (tens of microseconds each), and nothing else in a run draws from them: they are looked at around
     ``plan``, and once for all calls of ``select`` and ``observe`` of an epoch.
     """
 
@@ -57,17 +57,18 @@ class Guarded(Strategy):
         """Look once more, when the last batch of an epoch was observed."""
         self._compare_slow(self._before_epoch, "select or observe")
 
-    def _fast(self) -> list[Tensor]:
-        """The states of torch's global streams; on a GPU it lies on the host, nothing is waited for."""
-        return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if self._on_gpu else [])]
+    def _fast(self) -> tuple[bytes, bytes]:
+        """The states of torch's global streams; a GPU's lies on the host, nothing is waited for."""
+        theirs = torch.cuda.get_rng_state().numpy().tobytes() if self._on_gpu else b""
+        return torch.get_rng_state().numpy().tobytes(), theirs
 
-    def _compare_fast(self, before: list[Tensor], hook: str) -> None:
+    def _compare_fast(self, before: tuple[bytes, bytes], hook: str) -> None:
         now = self._fast()
-        if not torch.equal(before[0], now[0]):
-            torch.set_rng_state(before[0])
+        if now[0] != before[0]:
+            torch.set_rng_state(_state(before[0]))
             self._note("torch", hook)
-        if self._on_gpu and not torch.equal(before[1], now[1]):
-            torch.cuda.set_rng_state(before[1])
+        if now[1] != before[1]:
+            torch.cuda.set_rng_state(_state(before[1]))
             self._note("torch.cuda", hook)
 
     def _compare_slow(self, before: tuple[Any, Any], hook: str) -> None:
@@ -81,6 +82,10 @@ class Guarded(Strategy):
 
     def _note(self, library: str, hook: str) -> None:
         self.disturbed[f"{library} in {hook}"] = None
+
+
+def _state(saved: bytes) -> Tensor:
+    return torch.frombuffer(bytearray(saved), dtype=torch.uint8)
 
 
 def _slow() -> tuple[Any, Any]:

@@ -1,0 +1,218 @@
+"""Methods that each break one promise, and one that keeps them all; loaded by their names, as anybody's are."""
+
+import os
+import random
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kbench.spec.ranges import Fraction
+from kbench.strategies.api import (
+    Batch,
+    Draw,
+    Epoch,
+    EpochPlan,
+    Measured,
+    Phase,
+    Probe,
+    SampleStats,
+    Strategy,
+    memory,
+    share_of,
+)
+from kbench.strategies.rank import lowest
+
+
+@dataclass
+class Sound(Strategy):
+    """Keeps every promise: two phases, memory of both kinds, chance in both hooks, weights, work beside."""
+
+    inert = {"share": 0.0}
+    share: Fraction = 0.25
+
+    seen: Tensor | None = memory()  # (n,) int16 times trained on
+    mean: float | None = memory()  # of the losses, this rank's own
+
+    def phases(self, epochs: int) -> tuple[Phase, ...]:
+        return Phase(name="look", epochs=2, horizon=epochs + 2), Phase.train(epochs)
+
+    def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
+        if self.seen is None:
+            self.seen = torch.zeros(epoch.n_samples, dtype=torch.int16)
+        self.seen = self.seen + (stats.age == 0)
+        easy = lowest(stats.loss, share_of(epoch.n_samples, self.share)) & (self.seen > 0)
+        return EpochPlan.hide(easy & (epoch.uniform(epoch.n_samples) < 0.5))
+
+    def select(self, batch: Batch, probe: Probe) -> Tensor | None:
+        if self.share == 0 or probe.epoch.index == 0:
+            return None
+        loss = probe.measure(batch).loss
+        probe.beside(lambda: float(loss.mean()), self._learn, lag=2)
+        floor = 0.0 if self.mean is None else self.mean / 2
+        return ((loss > floor) | (probe.uniform(len(batch)) < 0.5)).float()
+
+    def _learn(self, mean: float) -> None:
+        self.mean = mean if self.mean is None else 0.9 * self.mean + 0.1 * mean
+
+
+@dataclass
+class ReseedsNumpy(Strategy):
+    def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
+        np.random.seed(epoch.index)
+        return EpochPlan(torch.from_numpy(np.random.permutation(epoch.n_samples)[: epoch.n_samples // 2]))
+
+
+@dataclass
+class ChangesStatistics(Strategy):
+    def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
+        stats.loss[stats.correct] = 0
+        return EpochPlan.hide(lowest(stats.loss, epoch.n_samples // 4))
+
+
+@dataclass
+class ChangesItsBatch(Strategy):
+    def observe(self, batch: Batch, measured: Measured) -> None:
+        batch.x.zero_()
+
+
+@dataclass
+class PlansByRank(Strategy):
+    def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
+        return EpochPlan(epoch.everyone[int(os.environ["RANK"]) :])
+
+
+@dataclass
+class MovesBatchNorm(Strategy):
+    def select(self, batch: Batch, probe: Any) -> Tensor:
+        probe.learner.module.train()
+        with torch.no_grad():
+            loss = torch.nn.functional.cross_entropy(probe.learner.module(batch.x), batch.y, reduction="none")
+        return (loss >= loss.median()).float()
+
+
+@dataclass
+class HalfPrecisionIds(Strategy):
+    def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
+        return EpochPlan(epoch.everyone.half().clamp_max(epoch.n_samples - 1).long())
+
+
+@dataclass
+class Float32Ids(Strategy):
+    def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
+        return EpochPlan(epoch.everyone.float().clamp_max(epoch.n_samples - 1).long().clamp_max(epoch.n_samples - 1))
+
+
+@dataclass
+class DrawsFromTorch(Strategy):
+    def select(self, batch: Batch, probe: Probe) -> Tensor:
+        return (torch.rand(len(batch)) < 0.8).float()
+
+
+@dataclass
+class DrawsFromRandom(Strategy):
+    def select(self, batch: Batch, probe: Probe) -> Tensor:
+        return torch.tensor([float(random.random() < 0.8) for _ in range(len(batch))])
+
+
+@dataclass
+class RemembersAGenerator(Strategy):
+    drawing: np.random.Generator | None = memory()
+
+    def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
+        self.drawing = self.drawing or np.random.default_rng(0)
+        return EpochPlan(torch.from_numpy(self.drawing.permutation(epoch.n_samples)[: epoch.n_samples // 2]))
+
+
+@dataclass
+class RemembersInPrivate(Strategy):
+    def __post_init__(self) -> None:
+        self.epochs_lived = 0
+
+    def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
+        self.epochs_lived += 1
+        return EpochPlan(epoch.everyone[: epoch.n_samples - 60 * self.epochs_lived])
+
+
+@dataclass
+class DecidesByAccident(Strategy):
+    def __post_init__(self) -> None:
+        self.own = random.Random()
+
+    def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
+        return EpochPlan(epoch.everyone[self.own.randrange(200) :])
+
+
+@dataclass
+class NotInert(Strategy):
+    inert = {"share": 0.0}
+    share: Fraction = 0.5
+
+    def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
+        return EpochPlan(epoch.everyone, lr_scale=1.01)
+
+
+@dataclass
+class HidesNearlyAll(Strategy):
+    def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
+        return EpochPlan(epoch.everyone[:10])
+
+
+@dataclass
+class WeighsByNothing(Strategy):
+    def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
+        return EpochPlan(epoch.everyone, weights=torch.zeros(epoch.n_samples) / 0)
+
+
+@dataclass
+class MasksInsteadOfWeighing(Strategy):
+    def select(self, batch: Batch, probe: Probe) -> Tensor:
+        return probe.uniform(len(batch)) < 0.9
+
+
+@dataclass
+class DrawsIds(Strategy):
+    def select(self, batch: Batch, probe: Probe) -> Draw:
+        return Draw(batch.index + 1000, torch.ones(len(batch)))
+
+
+@dataclass
+class AnyNumber(Strategy):
+    share: float = 0.5
+
+
+@dataclass
+class TwoTrainings(Strategy):
+    def phases(self, epochs: int) -> tuple[Phase, ...]:
+        return Phase.train(1), Phase.train(epochs)
+
+
+@dataclass
+class Crashes(Strategy):
+    def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
+        if epoch.index == 1:
+            raise KeyError("threshold")
+        return replace(super().plan(epoch, stats))
+
+
+@dataclass
+class SelectsOnSomeRanks(Strategy):
+    def select(self, batch: Batch, probe: Probe) -> Tensor | None:
+        return torch.ones(len(batch)) if os.environ["RANK"] == "1" else None
+
+
+@dataclass
+class PlansFromItsOwnBatches(Strategy):
+    mean: float = memory(0.0)
+
+    def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
+        return EpochPlan(epoch.everyone[int(100 * self.mean) % 100 :])
+
+    def observe(self, batch: Batch, measured: Measured) -> None:
+        self.mean = float(measured.loss.mean())
+
+
+class NoDataclass:
+    pass
