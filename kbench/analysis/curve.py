@@ -3,14 +3,17 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import pandas as pd
+import numpy as np
 
-from kbench.analysis.frame import Frames
+from kbench.analysis.frame import Frames, last_phase
 
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """The last phase of a run, epoch by epoch; earlier phases are where its clock starts."""
+    """The last phase of a run, epoch by epoch; earlier phases are where its clock starts.
+
+    What the logs of others do not tell is NaN.
+    """
 
     pair: str
     strategy: str
@@ -19,6 +22,7 @@ class Curve:
     seconds: tuple[float, ...]  # [s] on the run's clock when each epoch ended
     accuracy: tuple[float, ...]  # [fraction] after it
     start_s: float  # [s] spent in earlier phases
+    run_id: str = ""
 
     @property
     def total_s(self) -> float:
@@ -28,31 +32,33 @@ class Curve:
 
 def curves(frames: Frames) -> Iterator[Curve]:
     """The curve of every run that is done, in the order of the file."""
-    done = frames.epochs[frames.epochs["run_id"].isin(frames.done["run_id"])]
-    for _, rows in done.groupby("run_id", sort=False):
-        last = _last_phase(rows)
-        first = last.iloc[0]
+    epochs = frames.epochs
+    done = epochs[epochs["run_id"].isin(frames.done["run_id"])]
+    if done.empty:
+        return
+    last = last_phase(done.assign(run=done["run_id"].factorize()[0])).sort_values("run", kind="stable")
+    seconds, accuracy = last["elapsed_s"].to_numpy(float), last["val_acc1"].to_numpy(float)
+    starts = seconds - last["train_s"].to_numpy(float)
+    begins = np.flatnonzero(np.diff(last["run"].to_numpy(), prepend=-1)).tolist()
+    named = last.iloc[begins][["pair", "strategy", "seed", "match_key", "run_id"]].itertuples(index=False)
+    for begin, end, first in zip(begins, [*begins[1:], len(last)], named, strict=True):
         yield Curve(
-            pair=str(first["pair"]),
-            strategy=str(first["strategy"]),
-            seed=int(first["seed"]),
-            match_key=str(first["match_key"]),
-            seconds=tuple(last["elapsed_s"].astype(float)),
-            accuracy=tuple(last["val_acc1"].astype(float)),
-            start_s=float(first["elapsed_s"] - first["train_s"]),
+            pair=str(first.pair),
+            strategy=str(first.strategy),
+            seed=int(str(first.seed)),
+            match_key=str(first.match_key),
+            seconds=tuple(seconds[begin:end].tolist()),
+            accuracy=tuple(accuracy[begin:end].tolist()),
+            start_s=float(starts[begin]),
+            run_id=str(first.run_id),
         )
-
-
-def _last_phase(rows: pd.DataFrame) -> pd.DataFrame:
-    ordered = rows.sort_values("elapsed_s")
-    phase = ordered["phase"].to_list()[-1]
-    return ordered[ordered["phase"].eq(phase)]
 
 
 def seconds_to(curve: Curve, target: float) -> float | None:
     """When the accuracy first reached ``target`` [fraction], or None if it never did.
 
     The end of the first epoch at or above it: nothing is interpolated, nothing extrapolated.
+    NaN where it was reached at a time that nobody wrote down.
     """
     reached = (s for s, a in zip(curve.seconds, curve.accuracy, strict=True) if a >= target)
     return next(reached, None)

@@ -1,11 +1,13 @@
 """The gathered Parquet as pandas frames."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
 from kbench.errors import ResultsError
 from kbench.records.folders import ExperimentDir
+from kbench.records.schema import Column, EpochRecord, Identity, RunRecord, columns
 
 
 @dataclass(frozen=True)
@@ -15,6 +17,7 @@ class Frames:
     name: str
     epochs: pd.DataFrame
     runs: pd.DataFrame
+    folder: ExperimentDir | None = None  # where the specs of the runs lie
 
     @property
     def done(self) -> pd.DataFrame:
@@ -23,8 +26,33 @@ class Frames:
 
 
 def load(folder: ExperimentDir) -> Frames:
-    """Read what was gathered; raises ResultsError when it cannot be read."""
+    """Read what was gathered; raises ResultsError when it cannot be read.
+
+    Columns that an older kbench did not gather are there, and hold nothing.
+    """
     try:
-        return Frames(folder.path.name, pd.read_parquet(folder.epochs), pd.read_parquet(folder.runs))
+        epochs = _read(folder.epochs, columns(Identity, EpochRecord))
+        runs = _read(folder.runs, columns(Identity, RunRecord))
     except (OSError, ValueError) as error:
         raise ResultsError(f"{folder.path}: cannot be read: {error}", hint="kbench gather makes it anew") from error
+    return Frames(folder.path.name, epochs, runs, folder)
+
+
+def last_phase(epochs: pd.DataFrame) -> pd.DataFrame:
+    """The epochs of each run's last phase, in the order of training; logs without phases have one."""
+    ordered = epochs.sort_values("elapsed_s", kind="stable")
+    phase = named(ordered["phase"], "")
+    return ordered[phase == phase.groupby(ordered["run_id"], sort=False).transform("last")]
+
+
+def named(texts: "pd.Series[str]", otherwise: str) -> "pd.Series[str]":
+    """``texts`` with a word for what is not known, also where nothing is (pandas takes that for numbers)."""
+    return texts.astype("object").where(texts.notna(), otherwise)
+
+
+def _read(path: Path, wanted: list[Column]) -> pd.DataFrame:
+    frame = pd.read_parquet(path)
+    for column in wanted:
+        if column.name not in frame.columns:
+            frame[column.name] = pd.Series(None, index=frame.index, dtype="object" if column.type is str else "float64")
+    return frame

@@ -1,23 +1,52 @@
-"""kbench compare: the diff table."""
+"""kbench compare: the tables."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, put, put_json
+from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, put, put_json, say
 
 if TYPE_CHECKING:
+    from kbench.analysis.papers import Papers
+    from kbench.analysis.rows import Comparison
+    from kbench.analysis.target import Target
     from kbench.records.folders import ExperimentDir
+
+FORMS = ("text", "markdown", "latex", "csv", "json")
+
+
+Form = Annotated[str, typer.Option("--format", help=", ".join(FORMS) + ".", metavar="FORM")]
+Targets = Annotated[
+    list[str],
+    typer.Option(
+        "--target",
+        help="Accuracy to reach, a fraction, or final*1.1: a multiple of the baseline's final error; repeatable.",
+        metavar="X",
+        show_default=False,
+    ),
+]
+Transfers = Annotated[
+    list[str],
+    typer.Option(
+        "--transfer",
+        help="Pairs trained one after the other, as UPSTREAM:DOWNSTREAM[,DOWNSTREAM]; repeatable.",
+        metavar="PAIRS",
+        show_default=False,
+    ),
+]
+Baseline = Annotated[str, typer.Option("--baseline", help="Compare with this strategy.", metavar="NAME")]
+Published = Annotated[
+    bool, typer.Option("--published", help="Papers' numbers beside these, and their tables against imported logs.")
+]
 
 
 def compare(
     experiment: Experiment = DEFAULT,
-    form: Annotated[str, typer.Option("--format", help="text or json.", metavar="FORM")] = "text",
-    target: Annotated[
-        list[float],
-        typer.Option("--target", help="Accuracy to reach, as a fraction; repeatable.", metavar="X", show_default=False),
-    ] = [],  # noqa: B006
-    baseline: Annotated[str, typer.Option("--baseline", help="Compare with this strategy.", metavar="NAME")] = "",
+    form: Form = "text",
+    target: Targets = [],  # noqa: B006
+    baseline: Baseline = "",
+    transfer: Transfers = [],  # noqa: B006
+    published: Published = False,
     results: Results = RESULTS,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -25,24 +54,69 @@ def compare(
 ) -> None:
     """Compare every strategy with its matched baseline: accuracy, time, time to target."""
     from kbench.cli.gather import gathered
-    from kbench.errors import ConfigError
+    from kbench.errors import ConfigError, ResultsError
 
-    if form not in ("text", "json"):
-        raise ConfigError(f"--format: must be text or json, got {form!r}")
-    if wrong := [t for t in target if not 0 < t <= 1]:
-        raise ConfigError(f"--target: must be a fraction in (0, 1], got {wrong[0]:g}", hint="0.98 means 98 %")
+    if form not in FORMS:
+        raise ConfigError(f"--format: must be one of {', '.join(FORMS)}, got {form!r}")
+    targets, transfers = _targets(target), [_chain(text) for text in transfer]
     folder = gathered(experiment, results)
 
     from kbench.analysis.compare import compare as compared
     from kbench.analysis.frame import load
-    from kbench.analysis.table import text
+    from kbench.analysis.papers import alone, papers
 
     asked_baseline, asked_targets = asked_of(folder)
-    found = compared(load(folder), baseline=baseline or asked_baseline, targets=target or asked_targets)
-    if as_json or form == "json":
-        put_json(found.as_json())
+    baseline, frames = baseline or asked_baseline, load(folder)
+    try:
+        found = compared(frames, baseline=baseline, targets=targets or asked_targets, transfers=transfers)
+    except ResultsError as error:
+        if not published or baseline in set(frames.done["strategy"]):
+            raise
+        found = alone(frames, baseline, error)
+    _print(found, papers(frames, found) if published else None, "json" if as_json else form, quiet=quiet)
+
+
+def _print(found: "Comparison", beside: "Papers | None", form: str, *, quiet: bool) -> None:
+    from kbench.analysis.tables.as_csv import sheet
+    from kbench.analysis.tables.as_latex import latex
+    from kbench.analysis.tables.as_markdown import markdown
+    from kbench.analysis.tables.as_text import text
+    from kbench.analysis.tables.layout import tables
+
+    every, findings = tables(found), found.findings
+    if beside:
+        every, findings = [*every, *beside.tables], beside.among(findings)
+    if form == "json":
+        put_json(found.as_json() | (beside.entries if beside else {}))
+    elif form == "csv":
+        put(sheet(every, found.experiment))
+        for finding in findings:
+            say(f"{finding.severity}: {finding.text}", quiet=quiet)
+    elif form == "latex":
+        put(latex(every, found.experiment, findings))
     else:
-        put(text(found))
+        put((markdown if form == "markdown" else text)(every, findings))
+
+
+def _targets(asked: list[str]) -> "list[Target]":
+    from kbench.analysis.target import target_of
+    from kbench.errors import ConfigError
+
+    try:
+        return [target_of(text) for text in asked]
+    except ValueError as error:
+        raise ConfigError(f"--target: {error}", hint="0.98 means 98 %, final*1.1 a tenth more error") from error
+
+
+def _chain(text: str) -> tuple[str, list[str]]:
+    """The upstream pair and the downstream pairs that ``text`` names."""
+    from kbench.errors import ConfigError
+
+    upstream, _, rest = text.partition(":")
+    downstream = [pair.strip() for pair in rest.split(",") if pair.strip()]
+    if not upstream.strip() or not downstream:
+        raise ConfigError(f"--transfer: must be UPSTREAM:DOWNSTREAM[,DOWNSTREAM], names of pairs, got {text!r}")
+    return upstream.strip(), downstream
 
 
 def asked_of(folder: "ExperimentDir") -> tuple[str, tuple[float, ...]]:

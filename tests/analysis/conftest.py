@@ -1,19 +1,22 @@
 """Results with chosen numbers, written and gathered as real runs are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from kbench.analysis.frame import Frames, load
 from kbench.launch.state import state_of
 from kbench.records import journal
 from kbench.records.folders import ExperimentDir, write_json
-from kbench.records.schema import EpochRecord
+from kbench.records.schema import EpochRecord, Identity, RunRecord, columns
 from kbench.records.store import gather
-from kbench.spec.experiment import Choice, Pair
+from kbench.spec.choice import Choice
+from kbench.spec.experiment import Pair, Recipe
 from kbench.spec.run import RunSpec
 
 PLAIN = {
@@ -25,7 +28,7 @@ PLAIN = {
 }  # fmt: skip
 PLACE = {
     "device_name": "one cpu", "hosts": ["node1"], "torch_version": "2.9", "threads_per_rank": 2, "commit": "c0ffee",
-    "max_parallel": 1, "dirty": False, "n_devices": 0, "metric": "top-1 accuracy",
+    "max_parallel": 1, "launcher": "local", "dirty": False, "n_devices": 0, "metric": "top-1 accuracy",
 }  # fmt: skip
 
 
@@ -44,13 +47,16 @@ class Book:
         *,
         score: Sequence[tuple[float, float]] = (),
         model: str = "digits-cnn",
+        name: str = "",
+        recipe: Recipe | None = None,
         fails: str = "",
         place: Mapping[str, Any] | None = None,
         **columns: float,
     ) -> str:
         """Write a run: an accuracy and a time per epoch, ``score`` likewise for an earlier phase; returns its id."""
-        pair = self.pair.model_copy(update={"model": model, "name": f"{model}-digits"})
-        choice = Choice(label=strategy, name=strategy)
+        changes = {"model": model, "name": f"{model}-digits", "recipe": recipe or self.pair.recipe}
+        pair = self.pair.model_copy(update=changes)
+        choice = Choice(label=strategy, name=name or strategy)
         run = RunSpec(experiment="book", pair=pair, strategy=choice, seed=seed, ranks=1)
         folder = self.folder.run(run.run_id)
         folder.prepare(run)
@@ -80,3 +86,46 @@ class Book:
 def book(tmp_path: Path, pair: Pair) -> Book:
     """An experiment without any run."""
     return Book(ExperimentDir(tmp_path / "book"), pair)
+
+
+@pytest.fixture
+def three(book: Book) -> Book:
+    """Three seeds of two strategies; differences of the best accuracies .01, 0, .02; ratios of time .5, .8, .625.
+
+    The runs of ``mine`` are written in another order than those of the baseline.
+    """
+    book.run("baseline", 0, [0.90, 0.89], [5.0, 5.0])
+    book.run("baseline", 1, [0.80, 0.82], [10.0, 10.0])
+    book.run("baseline", 2, [0.70, 0.64], [20.0, 20.0])
+    book.run("mine", 2, [0.60, 0.72], [10.0, 15.0], n_hidden=30)
+    book.run("mine", 1, [0.82, 0.80], [8.0, 8.0], n_hidden=20)
+    book.run("mine", 0, [0.91, 0.91], [2.0, 3.0], n_hidden=10)
+    return book
+
+
+@pytest.fixture
+def made() -> Callable[..., Frames]:
+    """Frames of runs in memory: ``made({("baseline", 0): ([0.5, 0.9], [10.0, 10.0])})``, accuracies and seconds."""
+
+    def frames_of(runs: Mapping[tuple[str, int], tuple[Sequence[float], Sequence[float]]]) -> Frames:
+        lines, epochs = [], []
+        for (strategy, seed), (accuracy, seconds) in runs.items():
+            who = {
+                "experiment": "book", "pair": "p", "model": "m", "dataset": "d", "strategy": strategy, "seed": seed,
+                "ranks": 1, "run_id": f"p.{strategy}.s{seed}", "match_key": f"k{seed}",
+            }  # fmt: skip
+            elapsed = np.cumsum(seconds).tolist()
+            for epoch, (acc, train_s, elapsed_s) in enumerate(zip(accuracy, seconds, elapsed, strict=True)):
+                own = {"phase": "train", "epoch": epoch, "val_acc1": acc, "train_s": train_s, "elapsed_s": elapsed_s}
+                epochs.append({**who, **PLAIN, **own})
+            summary = {"best_acc1": max(accuracy), "final_acc1": accuracy[-1], "total_train_s": elapsed[-1]}
+            counts = {"n_trained": 100 * len(accuracy), "n_scored": 0, "n_refreshed": 0, "hidden_mean": 0.0}
+            lines.append({**who, "state": "done", "epochs_done": len(accuracy), **summary, **counts})
+        frames = []
+        for rows, model in ((epochs, EpochRecord), (lines, RunRecord)):
+            names = [column.name for column in columns(Identity, model)]
+            frames.append(pd.DataFrame(rows).reindex(columns=names))
+        text = ["imported_from", "disturbs", "error", "weights_digest", "order_digest", "augment_digest"]
+        return Frames("book", frames[0], frames[1].astype(dict.fromkeys(text, "object")))
+
+    return frames_of

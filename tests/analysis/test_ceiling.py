@@ -1,16 +1,19 @@
 """What a method could save at best."""
 
+import math
 from typing import Any
 
 import pytest
 
 from kbench.analysis.ceiling import time_ceiling
 from kbench.analysis.frame import Frames
+from kbench.analysis.pairing import paired, sums
 
 
 def ceiling(frames: Frames) -> float | None:
-    runs = frames.done
-    return time_ceiling(frames, runs[runs["strategy"] == "mine"], runs[runs["strategy"] == "baseline"])
+    both = paired(frames, "baseline")
+    own = both[both["strategy"] == "mine"]
+    return time_ceiling(sums(own), sums(own, "_base"))
 
 
 # The baseline: 1,000 samples in 10 s, 4 s of which are forward passes: 10 ms a training, 4 ms a look.
@@ -66,3 +69,19 @@ def test_without_the_parts_of_the_baseline_s_time_it_is_not_known(book: Any, bas
     book.run("baseline", 0, [0.9], [10.0], **base)
     book.run("mine", 0, [0.9], [9.0], n_trained=700)
     assert ceiling(book.frames()) is None
+
+
+@pytest.mark.parametrize("name", ["n_trained", "train_s", "n_scored", "n_refreshed"])
+def test_where_a_log_does_not_tell_what_was_done_it_is_not_known(name: str) -> None:
+    base = {"train_s": 10.0, "n_trained": 1000.0, "forward_s": 4.0}
+    own = {"n_trained": 700.0, "n_scored": 10.0, "select_s": 1.0, "n_refreshed": 10.0, "refresh_s": 1.0}
+    known = time_ceiling(own, base)
+    place = base if name == "train_s" else own
+    place[name] = math.nan
+    assert (known is not None, time_ceiling(own, base)) == (True, None)
+
+
+def test_looks_that_did_not_happen_need_no_price() -> None:
+    base = {"train_s": 10.0, "n_trained": 1000.0, "forward_s": 4.0}
+    own = {"n_trained": 700.0, "n_scored": 0.0, "select_s": math.nan, "n_refreshed": 0.0, "refresh_s": math.nan}
+    assert time_ceiling(own, base) == pytest.approx(-0.3)

@@ -1,5 +1,7 @@
 """Accuracy over time, and when a target is reached."""
 
+import math
+from dataclasses import replace
 from typing import Any
 
 from kbench.analysis.curve import Curve, curves, seconds_to
@@ -25,6 +27,23 @@ def test_a_target_that_was_left_again_was_reached() -> None:
 
 def test_a_target_above_every_epoch_is_not_reached() -> None:
     assert seconds_to(curve((0.2, 0.5, 0.9, 0.89)), 0.901) is None
+
+
+def test_a_target_reached_when_nobody_looked_at_the_clock_was_reached() -> None:
+    found = seconds_to(curve((0.2, 0.9), (math.nan, math.nan)), 0.9)
+    assert found is not None and math.isnan(found)
+
+
+def test_epochs_without_an_accuracy_reach_nothing() -> None:
+    assert seconds_to(curve((math.nan, 0.9), (1.0, 2.0)), 0.5) == 2.0
+
+
+def test_curves_come_in_the_order_of_the_runs_however_the_epochs_lie(book: Any) -> None:
+    book.run("baseline", 0, [0.5, 0.75], [2.0, 4.0])
+    book.run("mine", 0, [0.25, 0.5], [1.0, 1.0])
+    frames = book.frames()
+    shuffled = replace(frames, epochs=frames.epochs.sample(frac=1, random_state=3))
+    assert sorted(curves(shuffled), key=str) == sorted(curves(frames), key=str)
 
 
 def test_a_curve_has_a_run_s_seconds_and_accuracies_epoch_by_epoch(book: Any) -> None:

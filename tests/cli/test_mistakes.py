@@ -55,12 +55,25 @@ def setting(text: str) -> list[str]:
         ([*DRY, "--set", "nodes=2", "--launcher", "local"], 2, "nodes: the local launcher knows one node, got 2"),
         ([*DRY, "--set", "mpirun=no-such", "--launcher", "mpirun"], 3, "'no-such' is not there"),
         (["plot", "small", "--kind", "curve"], 2, "--kind: unknown kind 'curve'; did you mean 'curves'?"),
+        (["plot", "small", "--size", "three"], 2, "--size: unknown size 'three'; known: one, screen, two"),
+        (["plot", "small", "--kind", "all", "-o", "x.pdf"], 2, "--output: x.pdf is one file, --kind all draws 6"),
         (
             ["plot", "small", "--output", "x.gif"],
             2,
             "--output: must end in .png, .pdf, .svg or be a folder, got x.gif",
         ),
-        (["compare", "small", "--target", "98"], 2, "--target: must be a fraction in (0, 1], got 98"),
+        (["compare", "small", "--target", "98"], 2, "--target: must be a fraction in (0, 1] or final*K, got 98"),
+        (["compare", "small", "--target", "high"], 2, "--target: must be a fraction in (0, 1] or final*K, got high"),
+        (
+            ["compare", "small", "--transfer", "digits-cnn-digits"],
+            2,
+            "--transfer: must be UPSTREAM:DOWNSTREAM[,DOWNSTREAM], names of pairs, got 'digits-cnn-digits'",
+        ),
+        (
+            ["compare", "small", "--transfer", "digits-cnn-digits:gone"],
+            6,
+            "small: no run of the pair 'gone' is done; done are digits-cnn-digits",
+        ),
         (
             ["compare", "small", "--baseline", "sb"],
             6,
@@ -109,7 +122,6 @@ def test_a_mistake_is_one_sentence_and_nothing_is_written(
         (["run", "--frob"], "No such option: --frob"),
         (["run", "small.yaml", "--max-parallel", "0"], "Invalid value for '--max-parallel'"),
         (["gather", "small", "extra"], "Got unexpected extra argument"),
-        (["compare", "small", "--target", "high"], "Invalid value for '--target'"),
         (["logs"], "Missing argument 'RUN'"),
     ],
 )

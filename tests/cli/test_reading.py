@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -136,6 +137,36 @@ def test_a_target_that_no_run_reached_has_no_seconds(small_folder: Path, here) -
     assert all(target["reached"] == 0 and target["seconds"] is None for target in found)
 
 
+def test_compare_prints_the_same_rows_in_every_format(small_folder: Path, here) -> None:
+    wanted = ["baseline", "random", "kakurenbo"]
+    said = {form: here("compare", "small", "--format", form, cwd=small_folder) for form in ("csv", "markdown", "latex")}
+    assert [told.code for told in said.values()] == [0, 0, 0]
+    lines = said["csv"].out.splitlines()
+    assert [line.split(",")[:3] for line in lines[1:]] == [["small", "digits-cnn-digits", name] for name in wanted]
+    told = json.loads(here("compare", "small", "--json", cwd=small_folder).out)
+    column = lines[0].split(",").index("time_diff")
+    assert [line.split(",")[column] for line in lines[2:]] == [str(row["time_diff"]) for row in told["rows"][1:]]
+    for row in told["rows"][1:]:
+        shown = f"{100 * row['time_diff']:+.1f} %"
+        assert f" {shown} |" in said["markdown"].out
+        assert shown.replace("-", "$-$").replace("%", r"\%") in said["latex"].out
+
+
+def test_a_sheet_holds_numbers_only_and_findings_go_to_the_person(small_folder: Path, here) -> None:
+    said = here("compare", "small", "--format", "csv", cwd=small_folder)
+    assert len(said.out.splitlines()) == 4
+    assert "note: digits-cnn-digits: baseline, random, kakurenbo: 2 matched seeds" in said.err
+    assert here("compare", "small", "--format", "csv", "--quiet", cwd=small_folder).err == ""
+
+
+def test_an_error_target_is_a_multiple_of_the_baseline_s_final_error(small_folder: Path, here) -> None:
+    told = json.loads(here("compare", "small", "--json", "--target", "final*1.5", cwd=small_folder).out)
+    base, *_ = told["rows"]
+    (reach,) = base["targets"]
+    assert reach["asked"] == "final*1.5"
+    assert reach["target"] == pytest.approx(1 - 1.5 * (1 - base["acc_final"]))
+
+
 def test_compare_prints_a_line_per_strategy(small_folder: Path, here) -> None:
     out = here("compare", "small", cwd=small_folder).out
     assert [line.split()[0] for line in out.splitlines()[4:7]] == ["baseline", "random", "kakurenbo"]
@@ -167,3 +198,38 @@ def test_a_strategy_is_described_with_its_parameters(tmp_path: Path, here) -> No
     told = json.loads(here("list", "strategies", "kakurenbo", "--json", cwd=tmp_path).out)
     names = [parameter["name"] for parameter in told["parameters"]]
     assert names == ["fraction", "confidence", "milestones", "shares", "lr_from"]
+
+
+def test_all_kinds_of_figures_are_drawn_each_with_its_data(folder: Path, here) -> None:
+    told = json.loads(here("plot", "small", "--kind", "all", "-o", "figures", "--json", cwd=folder).out)
+    drawn = [Path(figure["figure"]).stem for figure in told["figures"]]
+    assert drawn == ["curves", "epochs", "time", "hidden", "pareto", "speedup"]
+    assert told["skipped"] == {}
+    written = {f"{kind}.{ending}" for kind in drawn for ending in ("png", "csv")}
+    assert {path.name for path in (folder / "figures").iterdir()} == written
+
+
+def test_a_figure_that_cannot_be_drawn_is_skipped_and_said_to_be(folder: Path, here) -> None:
+    for run in (folder / "results" / "small" / "runs").iterdir():
+        if ".baseline." not in run.name:
+            shutil.rmtree(run)
+    said = here("plot", "small", "--kind", "all", "-o", "figures", cwd=folder)
+    assert said.code == 0
+    notes = [line for line in said.err.splitlines() if line.startswith("note: no figure ")]
+    assert [note.split("'")[1] for note in notes] == ["hidden", "speedup"]
+    assert len(said.out.splitlines()) == 4
+
+
+def test_a_single_figure_that_cannot_be_drawn_is_an_error(folder: Path, here) -> None:
+    for run in (folder / "results" / "small" / "runs").iterdir():
+        if ".baseline." not in run.name:
+            shutil.rmtree(run)
+    said = here("plot", "small", "--kind", "hidden", "-o", "figures", cwd=folder)
+    assert (said.code, said.out) == (6, "")
+    assert said.err.startswith("error: small: no strategy is known to hide samples")
+    assert "hint: " in said.err
+
+
+def test_a_figure_for_a_column_of_a_paper_is_as_narrow_as_that(folder: Path, here) -> None:
+    assert here("plot", "small", "--size", "one", "-o", "one.svg", cwd=folder).code == 0
+    assert 'width="239.76pt"' in (folder / "one.svg").read_text()

@@ -1,0 +1,1 @@
+"""What a reader must know before believing a comparison."""

@@ -1,0 +1,92 @@
+"""Whether the runs of a pair were made alike: same machine, same code, same random draws."""
+
+from collections.abc import Iterable, Iterator
+
+import pandas as pd
+
+from kbench.analysis.audit.finding import Finding, note, warning
+from kbench.analysis.frame import Frames, named
+from kbench.analysis.pairing import KEYS
+
+OURS = "kbench"
+SHORT = 10  # characters of a commit
+TIMES = "their times are not matched"
+PLACE = {  # column: what a difference spoils
+    "device_name": TIMES,
+    "n_devices": TIMES,
+    "hosts": TIMES,
+    "torch_version": TIMES,
+    "threads_per_rank": TIMES,
+    "ranks": TIMES,
+    "launcher": TIMES,
+    "max_parallel": TIMES,
+    "commit": "kbench's source changed in between",
+    "imported_from": "different instruments measured them: neither times nor accuracies are matched",
+}
+DIGESTS = {
+    "weights_digest": "did not begin from the baseline's weights",
+    "order_digest": "did not see the samples in the baseline's order",
+    "augment_digest": "did not see the samples augmented as the baseline's",
+}
+
+
+def instruments(frames: Frames, baseline: str) -> Iterator[Finding]:
+    """Compare each run with its baseline's, then the seeds with one another."""
+    done = frames.done
+    commits = done["commit"].map(lambda commit: str(commit)[:SHORT], na_action="ignore")
+    runs = done.assign(imported_from=named(done["imported_from"], OURS), commit=commits)
+    known = runs.dropna(subset=KEYS)
+    base = known[known["strategy"] == baseline].drop_duplicates(KEYS)
+    both = known.merge(base[[*KEYS, "epochs_done", *PLACE, *DIGESTS]], on=KEYS, suffixes=("", "_base"))
+    for column, spoils in PLACE.items():
+        apart = both[_apart(both, column)]
+        for pair, own in apart.groupby("pair", sort=False):
+            values = _listed([*own[column], *own[f"{column}_base"]])
+            who = ", ".join(sorted(set(own["strategy"])))
+            yield warning(column, f"{pair}: {who} and {baseline} differ in {column} ({values}); {spoils}")
+        yield from _between_seeds(both[~both["pair"].isin(apart["pair"])], column)
+    for column, spoils in DIGESTS.items():
+        for row, own in both[_apart(both, column)].groupby(["pair", "strategy"], sort=False):
+            yield warning(column, f"{row[0]} / {row[1]}: seeds {sorted(set(own['seed']))} {spoils} ({column})")
+    yield from _lengths(both[both["imported_from"] != OURS], baseline)
+    yield from _as_made(runs)
+
+
+def _apart(both: pd.DataFrame, column: str) -> "pd.Series[bool]":
+    own, base = both[column], both[f"{column}_base"]
+    return own.notna() & base.notna() & (own.astype(str) != base.astype(str))
+
+
+def _lengths(theirs: pd.DataFrame, baseline: str) -> Iterator[Finding]:
+    """Logs of others may end early without a word; our own runs are done when all their epochs are."""
+    for row, own in theirs[_apart(theirs, "epochs_done")].groupby(["pair", "strategy"], sort=False):
+        epochs, base = _listed(own["epochs_done"]), _listed(own["epochs_done_base"])
+        yield warning("epochs", f"{row[0]} / {row[1]}: {epochs} epochs are on record, of {baseline} {base}")
+
+
+def _between_seeds(both: pd.DataFrame, column: str) -> Iterator[Finding]:
+    for pair, own in both.groupby("pair", sort=False):
+        if own[column].nunique() > 1:
+            text = f"{pair}: seeds differ in {column} ({_listed(own[column])}); each is compared with its own baseline"
+            yield note(column, text)
+
+
+def _as_made(runs: pd.DataFrame) -> Iterator[Finding]:
+    for pair, own in runs.groupby("pair", sort=False):
+        if (own["max_parallel"] > 1).any():
+            most = f"{own['max_parallel'].max():g}"
+            text = f"{pair}: up to {most} runs shared the machine; cpu_s is steadier than train_s"
+            yield note("max_parallel", text)
+        if own["dirty"].eq(True).any():
+            yield note("dirty", f"{pair}: made with uncommitted changes in kbench's source")
+        for strategy, moved in own.dropna(subset="disturbs").groupby("strategy", sort=False):
+            streams = _listed(moved["disturbs"])
+            yield note(
+                "disturbs", f"{pair} / {strategy} moved random streams of others ({streams}); they were put back"
+            )
+
+
+def _listed(values: Iterable[object]) -> str:
+    """What is known of ``values``, each once; counts that pandas made floats of are whole again."""
+    known = (value for value in values if value is not None and value == value)
+    return ", ".join(sorted({f"{value:g}" if isinstance(value, float) else str(value) for value in known}))

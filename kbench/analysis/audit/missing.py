@@ -1,0 +1,74 @@
+"""Runs that are not in the tables, and why."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from kbench.analysis.audit.finding import Finding, note, warning
+from kbench.analysis.frame import Frames, named
+from kbench.analysis.pairing import KEYS
+from kbench.errors import ResultsError
+
+LISTED = 3  # runs named of many alike
+
+
+def missing(frames: Frames, baseline: str) -> Iterator[Finding]:
+    """Name the runs that did not end well, those without a match, and those that are there twice."""
+    yield from _not_done(frames.runs[frames.runs["state"] != "done"])
+    done = frames.done
+    base = done[done["strategy"] == baseline]
+    alone = done[~pd.MultiIndex.from_frame(done[KEYS]).isin(pd.MultiIndex.from_frame(base[KEYS].dropna()))]
+    for (pair, strategy), own in alone.groupby(["pair", "strategy"], sort=False):
+        yield warning("unmatched", f"{pair} / {strategy}: {_why_alone(frames, own, done, base, baseline)}; left out")
+    twice = done[done.duplicated(["pair", "strategy", "match_key"]) & done["match_key"].notna()]
+    for (pair, strategy), own in twice.groupby(["pair", "strategy"], sort=False):
+        yield warning("twice", f"{pair} / {strategy}: seeds {_seeds(own)} are there twice; the first of each counts")
+
+
+def _not_done(runs: pd.DataFrame) -> Iterator[Finding]:
+    for (state, error), own in runs.assign(error=named(runs["error"], "")).groupby(["state", "error"], sort=False):
+        names = own["run_id"].tolist()
+        why = f": {error}" if error else ""
+        tell = warning if state == "failed" else note
+        if len(names) == 1:
+            yield tell(str(state), f"{names[0]} is {state}{why}; not in the table")
+        else:
+            more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+            listed = f"{', '.join(names[:LISTED])}{more}"
+            yield tell(str(state), f"{len(names)} runs are {state}{why}; not in the table: {listed}")
+
+
+def _why_alone(frames: Frames, own: pd.DataFrame, done: pd.DataFrame, base: pd.DataFrame, baseline: str) -> str:
+    """What ``own``, runs of one strategy on one pair that nothing matches, have against the baseline's."""
+    pair, strategy = own["pair"].iloc[0], own["strategy"].iloc[0]
+    near = own.merge(base[base["pair"] == pair], on="seed", suffixes=("", "_base"))
+    difference = _difference(frames, near) if len(near) else ""
+    n_runs = len(done[(done["pair"] == pair) & (done["strategy"] == strategy)])
+    said = f"no matched run of {baseline}" if n_runs == len(own) else f"seeds {_seeds(own)} have no matched {baseline}"
+    return f"{said} ({difference})" if difference else said
+
+
+def _difference(frames: Frames, near: pd.DataFrame) -> str:
+    """The first key in which a run's spec differs from that of the baseline's run of the same seed."""
+    if frames.folder is None:
+        return ""
+    try:
+        own, base = (frames.folder.run(near[name].iloc[0]).spec.content for name in ("run_id", "run_id_base"))
+    except ResultsError:
+        return ""
+    ours, theirs = _flat(own), _flat(base)
+    for key in dict.fromkeys([*ours, *theirs]):
+        if not key.startswith("strategy") and ours.get(key) != theirs.get(key):
+            return f"{key.removeprefix('pair.')} is {ours.get(key)!r}, the baseline's {theirs.get(key)!r}"
+    return ""
+
+
+def _flat(content: Any, key: str = "") -> dict[str, Any]:
+    if not isinstance(content, dict):
+        return {key: content}
+    return {k: v for name, part in content.items() for k, v in _flat(part, f"{key}.{name}".lstrip(".")).items()}
+
+
+def _seeds(runs: pd.DataFrame) -> list[int]:
+    return sorted({int(seed) for seed in runs["seed"].dropna()})

@@ -1,0 +1,1 @@
+"""A comparison as tables, and each way to print them."""

@@ -1,0 +1,61 @@
+"""Tables on a terminal."""
+
+import re
+from typing import Any
+
+import pytest
+
+from kbench.analysis.audit.finding import warning
+from kbench.analysis.compare import compare
+from kbench.analysis.rows import Comparison
+from kbench.analysis.tables.as_text import WIDTH, aligned, text
+from kbench.analysis.tables.layout import tables
+from kbench.analysis.target import target_of
+
+
+def test_columns_stand_under_one_another() -> None:
+    assert aligned([("a", "bb", "c"), ("long", "1", "22")]) == "a     bb   c\n------------\nlong   1  22"
+
+
+def test_each_pair_has_its_tables_under_titles(full: Comparison) -> None:
+    lines = text(tables(full)).splitlines()
+    for title in (
+        "book: digits-cnn-digits, compared with baseline",
+        "book: mlp-digits, compared with baseline",
+        "mlp-digits: time to target",
+        "mlp-digits: samples of a run",
+        "mlp-digits: where the time went",
+        "book: digits-cnn-digits, then mlp-digits, compared with baseline",
+    ):
+        assert lines.count(title) == 1
+
+
+def test_targets_are_headed_in_percent_and_errors_by_what_they_mean(book: Any) -> None:
+    book.run("baseline", 0, [0.9], [1.0])
+    found = compare(book.frames(), baseline="baseline", targets=[0.8, 0.905, target_of("final*1.1")])
+    header = r"^time to +80 % +speed-up +90.5 % +speed-up +final\*1.1 \(89 %\) +speed-up$"
+    assert re.search(header, text(tables(found)), re.MULTILINE)
+
+
+def test_the_default_experiment_s_tables_fit_a_terminal_of_120_columns(book: Any) -> None:
+    for strategy in ("baseline", "random", "budget", "iswr", "forget", "sb", "kakurenbo"):
+        for seed in range(3):
+            times = [60.0 + seed**2, 60.0]
+            parts = {f"{part}_s": 12.34 for part in ("plan", "data", "forward", "backward", "update", "select", "sync")}
+            book.run(strategy, seed, [0.9, 0.9 + 0.01 * seed], times, **parts, refresh_s=5.0, beside_s=10.0)
+    found = text(tables(compare(book.frames(), baseline="baseline", targets=[0.97, 0.98])))
+    assert max(map(len, found.splitlines())) <= 120
+
+
+@pytest.mark.parametrize("indent", range(95, 112))
+def test_a_number_stays_with_its_unit(indent: int) -> None:
+    told = text([], [warning("control", f"{'x' * indent} 12.3 % time")])
+    assert "12.3 %" in told
+
+
+@pytest.mark.parametrize("length", [30, 300])
+def test_a_finding_is_wrapped_and_stays_whole(length: int) -> None:
+    words = " ".join(["digits-cnn-digits.baseline.s0.f8ca952f"] * (length // 38 + 1))
+    told = text([], [warning("failed", words)])
+    assert max(map(len, told.splitlines())) <= WIDTH
+    assert " ".join(told.split()) == f"warning: {words}"

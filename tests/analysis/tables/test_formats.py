@@ -1,0 +1,173 @@
+"""Text, Markdown, LaTeX, CSV and JSON hold the same numbers."""
+
+import json
+from typing import Any
+
+import pytest
+
+from kbench.analysis.rows import Comparison
+from kbench.analysis.tables.as_csv import sheet
+from kbench.analysis.tables.as_latex import latex
+from kbench.analysis.tables.as_markdown import markdown
+from kbench.analysis.tables.as_text import text
+from kbench.analysis.tables.layout import tables
+
+KINDS = ["accuracy", "targets", "samples", "parts"]
+PERCENT = ("acc_", "time_diff", "time_ceiling", "hidden_", "upstream_time_diff")
+
+
+def printed(comparison: Comparison, form: str) -> str:
+    made, name = tables(comparison), comparison.experiment
+    return {
+        "text": lambda: text(made, comparison.findings),
+        "markdown": lambda: markdown(made, comparison.findings),
+        "latex": lambda: latex(made, name, comparison.findings),
+        "csv": lambda: sheet(made, name),
+    }[form]()
+
+
+def bounds(found: list[float] | None, spans: list[float] | None, form: str, scale: float = 100) -> list[str]:
+    """What a person reads of an interval or of a range."""
+    if found:
+        return [f"[{scale * found[0]:{form}}, {scale * found[1]:{form}}]"]
+    if spans and spans[0] != spans[1]:
+        return [f"range {scale * spans[0]:{form}}, {scale * spans[1]:{form}}"]
+    return []
+
+
+def seconds(value: float) -> str:
+    assert value < 100
+    return f"{value:.2f}"
+
+
+def accuracy_line(row: dict[str, Any]) -> list[str]:
+    def signed(value: float | None, form: str, unit: str = "") -> str:
+        return "-" if value is None else f"{100 * value:{form}}{unit}"
+
+    return [
+        row["strategy"],
+        str(row["seeds"]),
+        f"{100 * row['acc_best']:.2f} ±{100 * row['acc_best_sd']:.2f}",
+        signed(row["acc_diff"], "+.2f"),
+        *bounds(row["acc_diff_ci"], row["acc_diff_range"], "+.2f"),
+        f"{100 * row['acc_final']:.2f}",
+        signed(row["acc_final_diff"], "+.2f"),
+        seconds(row["train_s"]),
+        signed(row["time_diff"], "+.1f", " %"),
+        *bounds(row["time_diff_ci"], row["time_diff_range"], "+.1f"),
+        signed(row["time_ceiling"], "+.1f", " %"),
+    ]
+
+
+def targets_line(row: dict[str, Any]) -> list[str]:
+    line = [row["strategy"]]
+    for reach in row["targets"]:
+        missed = f"not reached ({reach['reached']} of {row['seeds']})"
+        line.append(missed if reach["seconds"] is None else f"{seconds(reach['seconds'])} s")
+        least = reach["speedup_at_least"]
+        line.append(f"{reach['speedup']:.2f}x" if reach["speedup"] else f">={least:.2f}x" if least else "-")
+        line += bounds(reach["speedup_ci"], reach["speedup_range"], ".2f", 1)
+    return line
+
+
+def samples_line(row: dict[str, Any]) -> list[str]:
+    shares = [f"{100 * row[key]:.1f} %" for key in ("hidden_mean", "hidden_ceiling")]
+    return [row["strategy"], *shares, *(f"{row[key]:,}" for key in ("n_trained", "n_scored", "n_refreshed"))]
+
+
+def parts_line(row: dict[str, Any]) -> list[str]:
+    def cell(part: dict[str, Any]) -> str:
+        if not part["seconds"]:
+            return "-" if part["seconds"] is None else "0"
+        return seconds(part["seconds"]) + ("" if part["share"] is None else f" {100 * part['share']:.0f}%")
+
+    return [row["strategy"], *map(cell, row["time_parts"].values())]
+
+
+def transfer_line(row: dict[str, Any]) -> list[str]:
+    (down,) = row["downstream"]
+    diffs = row["upstream_time_diff"], down["acc_final_diff"]
+    return [
+        row["strategy"],
+        str(row["seeds"]),
+        f"{row['upstream_loss']:.3f} ±{row['upstream_loss_sd']:.3f}",
+        seconds(row["upstream_s"]),
+        "-" if diffs[0] is None else f"{100 * diffs[0]:+.1f} %",
+        *bounds(row["upstream_time_diff_ci"], row["upstream_time_diff_range"], "+.1f"),
+        f"{100 * down['acc_final']:.2f} ±{100 * down['acc_final_sd']:.2f}",
+        "-" if diffs[1] is None else f"{100 * diffs[1]:+.2f}",
+        *bounds(down["acc_final_diff_ci"], down["acc_final_diff_range"], "+.2f"),
+    ]
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "latex"])
+def test_every_table_shows_the_numbers_of_the_json(full: Comparison, form: str, read: Any) -> None:
+    grids = getattr(read, form)(printed(full, form))
+    told = json.loads(json.dumps(full.as_json(), allow_nan=False))
+    expected = []
+    for pair in ("digits-cnn-digits", "mlp-digits"):
+        rows = [row for row in told["rows"] if row["pair"] == pair]
+        expected += [[line(row) for row in rows] for line in (accuracy_line, targets_line, samples_line, parts_line)]
+    expected.append([transfer_line(row) for row in told["transfers"][0]["rows"]])
+    assert [grid[1:] for grid in grids] == expected
+
+
+def test_the_comparison_that_is_read_back_has_all_there_is(full: Comparison) -> None:
+    rows = {(row.pair, row.strategy): row for row in full.rows}
+    three, two = rows["digits-cnn-digits", "sb-2"], rows["mlp-digits", "random_25"]
+    assert three.acc_diff_ci and three.time_diff_ci and three.time_ceiling and three.targets[0].speedup_ci
+    assert two.acc_diff_range and two.time_diff_range and not two.acc_diff_ci
+    assert [reach.reached for reach in three.targets] == [3, 2, 3, 0]
+    assert any(reach.speedup_at_least for row in full.rows for reach in row.targets)
+
+
+def test_the_sheet_has_every_number_of_the_json_in_full(full: Comparison, read: Any, columns: Any) -> None:
+    lines = {(line["pair"], line["strategy"]): line for line in read.csv(printed(full, "csv"))}
+    told = json.loads(json.dumps(full.as_json(), allow_nan=False))
+    for row in told["rows"]:
+        line = lines[row["pair"], row["strategy"]]
+        assert line["experiment"] == "book"
+        for key, value in columns(row).items():
+            assert line[key] == ("" if value is None else str(value)), key
+    for row in told["transfers"][0]["rows"]:
+        line, (down,) = lines["digits-cnn-digits", row["strategy"]], row["downstream"]
+        assert float(line["upstream_loss"]) == row["upstream_loss"]
+        assert float(line["mlp-digits_acc_final"]) == down["acc_final"]
+
+
+def test_every_number_that_is_printed_is_the_value_behind_it(full: Comparison) -> None:
+    numbers = [n for table in tables(full) for line in table.lines for cell in line.cells for n in cell.numbers]
+    known = [number for number in numbers if number.value is not None]
+    assert len(known) > 200
+    for number in known:
+        key = number.key.removeprefix("mlp-digits_").removeprefix("upstream_")
+        plain = "_p" in key.replace("_parts", "") or key.startswith(("loss", "target", "seeds"))
+        scale = 100 if (key.startswith(PERCENT) and not plain) or key.endswith("_share") else 1
+        shown = number.text.replace(",", "").lstrip("+")
+        digits = len(shown.partition(".")[2].partition("e")[0])
+        tolerance = 1e-5 if plain and "." in shown and not key.startswith("target") else 0.5 * 10**-digits + 1e-9
+        assert float(shown) == pytest.approx(scale * number.value, abs=tolerance, rel=5e-3 if plain else 0), number
+
+
+def test_what_is_behind_a_cell_stands_in_it_or_nowhere(full: Comparison) -> None:
+    for table in tables(full):
+        for line in table.lines:
+            assert len(line.cells) + 1 == len(table.header)
+            for cell in line.cells:
+                assert cell.numbers
+                first = cell.numbers[0]
+                assert first.text in cell.text or first.value is None or first.key.endswith(("_low", "_accuracy"))
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "latex"])
+def test_every_finding_is_told_with_its_severity(full: Comparison, form: str) -> None:
+    said = " ".join(printed(full, form).replace("\\", "").replace("*", "").replace("% ", "").split())
+    for finding in full.findings:
+        told = " ".join(finding.text.replace("*", "").replace("% ", "").split())
+        assert f"{finding.severity}: {told}" in said
+
+
+def test_notes_are_printed_once(full: Comparison) -> None:
+    said = " ".join(printed(full, "text").split())
+    assert said.count("nothing interpolated") == 1
+    assert said.count("Accuracies in %") == 1
