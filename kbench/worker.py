@@ -122,6 +122,7 @@ def past_of(leader: RunDir, workload: Workload) -> list[Spent]:
         Spent(
             **{f.name: getattr(record, f.name) for f in fields(Spent) if hasattr(record, f.name)},
             n_full=n_full,
+            global_batch=workload.recipe.global_batch,
             step_s=record.forward_s + record.backward_s + record.update_s,
         )
         for record in leader.epochs()

@@ -1,19 +1,31 @@
 """What a run writes of itself: where it was made, how it went, and, last of all, how it ended."""
 
 import json
+import os
 import platform
+import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
 import kbench as package
+from kbench.engine.timer import PARTS
+from kbench.errors import RunError
+from kbench.launch.ranks import RankEnv
 from kbench.launch.state import State, state_of
 from kbench.records.folders import ExperimentDir, RunDir
+from kbench.spec.choice import Choice
+from kbench.spec.experiment import Pair
+from kbench.spec.run import RunSpec
+from kbench.worker import work
 
 CRASH = '''
 from dataclasses import dataclass
@@ -156,3 +168,153 @@ def test_a_folder_without_a_spec_is_said_to_be_none(tmp_path: Path, clean_env: d
     done = subprocess.run(command, env=clean_env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 6
     assert f"{tmp_path / 'spec.json'}: is no spec of a run" in done.stderr
+
+
+# a run in this process
+
+ALONE = RankEnv(starter="none", rank=0, size=1, local_rank=0, master=None)
+TIMINGS = {*PARTS, "train_s", "eval_s", "elapsed_s", "cpu_s", "beside_s", "peak_mem_bytes", "ended_at", "attempt"}
+Folder = Callable[..., RunDir]
+
+
+@pytest.fixture
+def folder_of(tmp_path: Path, pair: Pair) -> Folder:
+    """``folder_of("random", {"like": "sb"}, follows="sb")``: the folder of a run of two epochs, about to start."""
+
+    def make(name: str = "baseline", params: dict[str, Any] | None = None, *, follows: str = "") -> RunDir:
+        short = pair.model_copy(update={"recipe": pair.recipe.model_copy(update={"epochs": 2})})
+        choice, leader = Choice(label=name, name=name, params=params or {}), Choice(label=follows or "x", name=follows)
+        spec = RunSpec(
+            experiment="w", pair=short, strategy=choice, follows=leader if follows else None, seed=0, ranks=1
+        )
+        folder = RunDir(tmp_path / spec.run_id)
+        folder.prepare(spec)
+        begin(folder, 1)
+        return folder
+
+    return make
+
+
+def begin(folder: RunDir, attempt: int) -> None:
+    folder.begin({"attempt": attempt, "threads_per_rank": 1, "launcher": "local"})
+
+
+def numbers(folder: RunDir) -> list[dict[str, Any]]:
+    return [record.model_dump(exclude=TIMINGS) for record in folder.epochs()]
+
+
+def test_a_run_that_missed_its_end_only_writes_it(folder_of: Folder) -> None:
+    folder = folder_of()
+    work(folder, ALONE)
+    first, told = folder.done, folder.journal.read_bytes()
+    begin(folder, 2)
+    work(folder, ALONE)
+    assert folder.journal.read_bytes() == told and folder.done["attempt"] == 2
+    same = ("weights_digest", "order_digest", "augment_digest", "last_phase", "disturbs")
+    assert [folder.done[key] for key in same[:4]] == [first[key] for key in same[:4]]
+
+
+@pytest.mark.parametrize("content", [b"torn", None], ids=["unreadable", "another make"])
+def test_a_checkpoint_of_no_use_is_said_and_the_run_begins_anew(
+    content: bytes | None, folder_of: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = folder_of()
+    work(folder, ALONE)
+    whole = numbers(folder)
+    if content is None:
+        state = torch.load(folder.checkpoint, weights_only=True)
+        torch.save(state | {"made_by": state["made_by"] | {"commit": "another"}}, folder.checkpoint)
+    else:
+        folder.checkpoint.write_bytes(content)
+    begin(folder, 2)
+    capsys.readouterr()
+    work(folder, ALONE)
+    why = "cannot be read (" if content else "is of another make (commit)"
+    said = capsys.readouterr().err
+    assert said.startswith(f"warning: checkpoint.pt {why}") and said.endswith("; the run begins anew\n")
+    assert [record.attempt for record in folder.epochs()] == [2, 2] and numbers(folder) == whole
+
+
+def test_a_checkpoint_names_what_must_not_change_within_a_run(folder_of: Folder) -> None:
+    folder = folder_of()
+    work(folder, ALONE)
+    made_by = torch.load(folder.checkpoint, weights_only=True)["made_by"]
+    same = ("commit", "dirty", "kbench_version", "torch_version", "device_name", "threads_per_rank")
+    assert made_by == {"run_id": folder.run_id} | {key: folder.provenance[key] for key in same}
+
+
+def test_a_run_notes_how_many_epochs_all_its_phases_have(folder_of: Folder) -> None:
+    folder = folder_of("budget", {"share": 0.5})
+    work(folder, ALONE)
+    assert folder.n_epochs == len(folder.epochs()) == 1
+    assert (folder.provenance["launcher"], folder.provenance["metric"]) == ("local", "top1")
+
+
+def test_a_run_that_follows_one_that_is_not_done_is_refused(folder_of: Folder) -> None:
+    leader, follower = folder_of("sb"), folder_of("random", {"like": "sb"}, follows="sb")
+    with pytest.raises(RunError, match=f"{leader.run_id} is not done, and this run follows it") as caught:
+        work(follower, ALONE)
+    assert caught.value.hint == "kbench run starts both in their order"
+    assert not follower.journal.exists()
+
+
+def test_a_run_follows_what_the_other_counted(folder_of: Folder) -> None:
+    leader, follower = folder_of("sb"), folder_of("random", {"like": "sb"}, follows="sb")
+    for folder in (leader, follower):
+        work(folder, ALONE)
+    assert [r.n_trained for r in follower.epochs()] == [r.n_trained for r in leader.epochs()]
+    assert leader.epochs()[1].n_trained < 1000
+    shared = ("weights_digest", "order_digest", "augment_digest")
+    assert [leader.done[key] for key in shared] == [follower.done[key] for key in shared]
+
+
+# a run that is killed
+
+LONG = """\
+name: long
+pairs:
+  - model: digits-cnn
+    dataset: digits
+    recipe: {epochs: 6, global_batch: 48, lr: 0.05, schedule: cosine, augment: shift}
+strategies:
+  - {sb: {window: 512}, label: baseline}
+seeds: [0]
+"""
+
+
+def worker_of(run: RunDir) -> int:
+    """The process that trains a run."""
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    return next(int(line.split()[0]) for line in listed.splitlines() if "kbench.worker" in line and run.run_id in line)
+
+
+def test_a_killed_run_goes_on_with_retry(tmp_path: Path, clean_env: dict[str, str]) -> None:
+    (tmp_path / "long.yaml").write_text(LONG)
+    command = [sys.executable, "-m", "kbench", "run", "long.yaml", "--quiet", "--set", "threads_per_rank=1"]
+    experiment = ExperimentDir(tmp_path / "results" / "long")
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=tmp_path, env=clean_env, **pipes) as front:
+        deadline = time.monotonic() + 180
+        while not any(run.checkpoint.exists() for run in experiment.all_runs()):
+            assert time.monotonic() < deadline and front.poll() is None
+            time.sleep(0.005)
+        (run,) = experiment.all_runs()
+        os.kill(worker_of(run), signal.SIGKILL)
+        said = front.communicate(timeout=120)[1]
+    assert front.returncode == 5 and "a rank was killed by SIGKILL" in said
+    n_before = len(run.epochs())
+
+    again = subprocess.run([*command, "--retry"], cwd=tmp_path, env=clean_env, **pipes, timeout=300)
+    assert again.returncode == 0, again.stderr
+    epochs = pd.read_parquet(experiment.epochs)
+    assert epochs.epoch.tolist() == list(range(6)) and set(epochs.attempt) == {1, 2} and 1 <= n_before < 6
+    assert epochs.elapsed_s.tolist() == pytest.approx(epochs.train_s.cumsum().tolist())
+    row = pd.read_parquet(experiment.runs).iloc[0]
+    assert (row.state, row.attempts, row.epochs_done) == ("done", 2, 6)
+    assert row.n_trained == epochs.n_trained.sum() and row.total_train_s == pytest.approx(epochs.train_s.sum())
+
+    whole = RunDir(tmp_path / run.run_id)
+    whole.prepare(run.spec)
+    begin(whole, 1)
+    work(whole, ALONE)
+    assert numbers(run) == numbers(whole)

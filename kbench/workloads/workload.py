@@ -63,8 +63,9 @@ class Workload:
         logits = output.float()
         loss = F.cross_entropy(logits, y, reduction="none")
         confidence = torch.exp(-loss) if over == "classes" else logits.softmax(0).amax(1)
-        error = logits.softmax(1)
-        error[torch.arange(len(y), device=y.device), y] -= 1
+        error, rows = logits.softmax(1), torch.arange(len(y), device=y.device)
+        error[rows, y] = 0
+        error[rows, y] = -error.sum(1)  # p - 1 would round to 0 where the model is very sure
         return loss, logits.argmax(1) == y, confidence, error.norm(dim=1)
 
     def criterion(self, output: Tensor, y: Tensor) -> Tensor:

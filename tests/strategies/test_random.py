@@ -1,12 +1,13 @@
 """Random hiding: so many, drawn anew, without replacement."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 from kbench.strategies import load
-from kbench.strategies.api import Epoch, SampleStats
+from kbench.strategies.api import Epoch, SampleStats, Spent
 
 At = Callable[..., Epoch]
 Unmeasured = Callable[[int], SampleStats]
@@ -49,3 +50,61 @@ def test_everyone_is_hidden_equally_often(epoch_at: At, unmeasured: Unmeasured) 
 def test_nothing_is_measured_scaled_or_weighted(epoch_at: At, unmeasured: Unmeasured) -> None:
     plan = load("random").plan(epoch_at(10), unmeasured(10))
     assert plan.refresh is None and plan.weights is None and plan.lr_scale == 1.0
+
+
+# like another run
+
+
+def spent(epoch: int, n_trained: int, *, n_dropped: int = 0, phase: str = "train", **more: Any) -> Spent:
+    """An epoch of a run on 100 samples in batches of 10."""
+    facts = {"n_scored": 0, "n_refreshed": 0, "forward_s": 1.0, "step_s": 3.0, "n_full": 100, "global_batch": 10}
+    own = {"phase": phase, "epoch": epoch, "n_samples": 100, "n_trained": n_trained, "n_dropped": n_dropped}
+    return Spent(**{**facts, **own, **more})  # type: ignore[arg-type]
+
+
+def test_leaves_out_as_many_in_each_epoch_as_the_run_that_it_is_like(epoch_at: At, unmeasured: Unmeasured) -> None:
+    strategy = load("random", {"fraction": 0.9, "like": "k"})
+    strategy.follow([spent(0, 100), spent(1, 70), spent(2, 60, n_dropped=7), spent(3, 90, n_dropped=5)])
+    kept = [strategy.plan(epoch_at(100, index), unmeasured(100)).indices for index in range(4)]
+    assert [len(ids) for ids in kept] == [100, 70, 67, 95]
+    assert all(len(set(ids.tolist())) == len(ids) for ids in kept)
+
+
+@pytest.mark.parametrize("n_samples", [100, 103, 109])
+def test_trains_on_as_many_as_the_run_that_it_is_like_whatever_that_one_dropped(
+    n_samples: int, epoch_at: At, unmeasured: Unmeasured
+) -> None:
+    """Ranks that choose by themselves may drop more than a batch; the loop trains on whole batches."""
+    strategy = load("random", {"like": "sb"})
+    for n_trained in range(10, n_samples + 1, 10):
+        for n_dropped in range(0, n_samples - n_trained + 1):
+            strategy.follow([spent(0, n_trained, n_dropped=n_dropped, n_samples=n_samples)])
+            planned = len(strategy.plan(epoch_at(n_samples, 0), unmeasured(n_samples)).indices)
+            assert planned // 10 * 10 == n_trained, (n_trained, n_dropped)
+
+
+def test_leaves_out_nobody_where_the_other_trained_on_repeats(epoch_at: At, unmeasured: Unmeasured) -> None:
+    strategy = load("random", {"like": "iswr"})
+    strategy.follow([spent(0, 130)])
+    assert len(strategy.plan(epoch_at(100, 0), unmeasured(100)).indices) == 100
+
+
+def test_only_the_phase_that_counts_is_copied(epoch_at: At, unmeasured: Unmeasured) -> None:
+    strategy = load("random", {"like": "forget"})
+    strategy.follow([spent(0, 100, phase="score"), spent(1, 90, phase="score"), spent(0, 80), spent(1, 60)])
+    assert [len(strategy.plan(epoch_at(100, i), unmeasured(100)).indices) for i in (0, 1)] == [80, 60]
+
+
+def test_trains_as_many_epochs_as_the_run_that_it_is_like() -> None:
+    strategy = load("random", {"like": "budget"})
+    strategy.follow([spent(0, 100), spent(1, 100), spent(2, 100)])
+    assert [(phase.name, phase.epochs, phase.horizon) for phase in strategy.phases(8)] == [("train", 3, 3)]
+    assert load("random").phases(8)[0].epochs == 8
+
+
+def test_who_is_left_out_is_drawn_as_without_a_leader(epoch_at: At, unmeasured: Unmeasured) -> None:
+    like, alone = load("random", {"like": "k"}), load("random", {"fraction": 0.3})
+    like.follow([spent(index, 70) for index in range(5)])
+    for index in range(5):
+        plans = [one.plan(epoch_at(100, index), unmeasured(100)).indices.tolist() for one in (like, alone)]
+        assert plans[0] == plans[1]

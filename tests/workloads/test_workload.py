@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -36,7 +37,7 @@ def test_batches_hold_the_views_of_the_ids_asked_for(workload: Workload) -> None
 def test_measured_loss_hit_and_certainty_are_those_of_a_softmax_over_the_classes(workload: Workload) -> None:
     logits = torch.randn(50, 10, generator=torch.Generator().manual_seed(0)) * 3
     y = torch.arange(50) % 10
-    loss, correct, confidence = workload.measure(logits, y)
+    loss, correct, confidence, _ = workload.measure(logits, y)
     p = torch.softmax(logits.double(), dim=1)
     assert torch.allclose(confidence.double(), p[torch.arange(50), y], atol=1e-6)
     assert torch.allclose(loss.double(), -p[torch.arange(50), y].log(), atol=1e-5)
@@ -53,6 +54,64 @@ def test_what_a_sample_measures_does_not_depend_on_its_batch(workload: Workload)
             assert torch.allclose(one.float(), all_of_them[i : i + 1].float(), atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [1, 2, 16, 128])
+def test_confidence_over_the_batch_is_the_largest_of_a_softmax_over_its_samples(size: int, workload: Workload) -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        logits = rng.normal(0, 4, size=(size, 10))
+        share = np.exp(logits) / np.exp(logits).sum(axis=0)  # of a class's weight in the batch, to each sample
+        y = torch.tensor(rng.integers(0, 10, size))
+        confidence = workload.measure(torch.tensor(logits, dtype=torch.float32), y, over="batch")[2]
+        assert np.allclose(confidence, share.max(axis=1), atol=1e-5)
+
+
+def test_what_confidence_is_taken_over_changes_nothing_else(workload: Workload) -> None:
+    logits, y = torch.randn(32, 10, generator=torch.Generator().manual_seed(4)) * 3, torch.arange(32) % 10
+    plain, coded = workload.measure(logits, y), workload.measure(logits, y, over="batch")
+    assert [torch.equal(a, b) for a, b in zip(plain, coded, strict=True)] == [True, True, False, True]
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 5.0, 20.0, 60.0])
+def test_the_residual_is_the_norm_of_softmax_minus_one_hot(scale: float, workload: Workload) -> None:
+    """To float32's relative precision, also where the model is sure to many digits, or surely wrong."""
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        logits = rng.normal(0, 1, size=(64, 10)).astype(np.float32)
+        y = rng.integers(0, 10, 64)
+        logits[np.arange(48), y[:48]] += np.float32(scale)
+        residual = workload.measure(torch.tensor(logits), torch.tensor(y))[3]
+        exact = [norm(row, label) for row, label in zip(logits, y, strict=True)]
+        assert np.allclose(residual, exact, rtol=2e-5, atol=1e-18)  # smaller squares than that underflow
+
+
+def norm(logits: np.ndarray, label: int) -> float:
+    """|softmax - one-hot|; 1 - p is summed up from the others, as it would round to 0."""
+    p = np.exp(logits.astype(np.float64) - logits.max())
+    p /= p.sum()
+    others = np.delete(p, label)
+    return float(np.sqrt((others**2).sum() + others.sum() ** 2))
+
+
+def test_the_residual_is_the_gradient_at_the_logits(workload: Workload) -> None:
+    logits = torch.randn(40, 10, generator=torch.Generator().manual_seed(5), requires_grad=True)
+    y = torch.arange(40) % 10
+    F.cross_entropy(logits, y, reduction="sum").backward()
+    assert torch.allclose(workload.measure(logits.detach(), y)[3], logits.grad.norm(dim=1), rtol=1e-5)
+
+
+def test_the_residual_of_a_sure_mistake_is_the_root_of_two(workload: Workload) -> None:
+    logits = torch.zeros(1, 10).index_fill_(1, torch.tensor([3]), 200.0)
+    wrong, right = (float(workload.measure(logits, torch.tensor([label]))[3]) for label in (7, 3))
+    assert wrong == pytest.approx(2**0.5) and right == 0.0
+
+
+def test_measuring_leaves_the_logits_as_they_were(workload: Workload) -> None:
+    logits = torch.randn(8, 10, generator=torch.Generator().manual_seed(6))
+    before = logits.clone()
+    workload.measure(logits, torch.arange(8))
+    assert torch.equal(logits, before)
+
+
 def test_label_smoothing_is_trained_with_but_not_measured() -> None:
     smooth, plain = (Workload(pair_with(label_smoothing=share), CPU) for share in (0.1, 0.0))
     logits = torch.randn(20, 10, generator=torch.Generator().manual_seed(2))
@@ -66,8 +125,8 @@ def test_label_smoothing_is_trained_with_but_not_measured() -> None:
 def test_half_precision_logits_are_measured_in_single_precision(workload: Workload) -> None:
     logits = torch.randn(20, 10, generator=torch.Generator().manual_seed(3)).bfloat16()
     y = torch.arange(20) % 10
-    loss, _, confidence = workload.measure(logits, y)
-    assert loss.dtype == confidence.dtype == torch.float32
+    loss, _, confidence, residual = workload.measure(logits, y)
+    assert loss.dtype == confidence.dtype == residual.dtype == torch.float32
     assert torch.equal(loss, F.cross_entropy(logits.float(), y, reduction="none"))
 
 
