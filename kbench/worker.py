@@ -62,7 +62,13 @@ def work(folder: RunDir, env: RankEnv) -> None:
         if start.note and env.rank == 0:
             _warn(start.note)
         keep = partial(
-            checkpoint.save, folder.checkpoint, store=run.store, strategy=run.strategy, comm=comm, made_by=made_by
+            checkpoint.save,
+            folder.checkpoint,
+            store=run.store,
+            strategy=run.strategy,
+            comm=comm,
+            made_by=made_by,
+            disturbed=run.watched.disturbed,
         )
         for record in train(run, start, keep):
             if env.rank == 0:

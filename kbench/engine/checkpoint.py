@@ -1,6 +1,7 @@
 """A run between two epochs, on disk: what it needs to go on as if nothing had happened."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
@@ -15,7 +16,7 @@ from kbench.engine.learner import Learner
 from kbench.engine.samples import SampleStore
 from kbench.strategies.api import Strategy, remembered, remind
 
-HELD = ("phase", "epoch", "elapsed_s", "made_by", "state")
+PLACE = ("phase", "epoch", "elapsed_s", "disturbed", "state")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,7 @@ class Start:
     phase: int = 0
     epoch: int = 0
     elapsed_s: float = 0.0  # [s] on the run's clock
+    disturbed: tuple[str, ...] = ()  # random streams of others that the strategy has moved
     state: dict[str, Any] = field(default_factory=dict)
     note: str = ""  # why the run begins anew although there was a checkpoint
 
@@ -44,7 +46,7 @@ class Start:
 
 def save(
     path: Path, *, phase: int, epoch: int, elapsed_s: float, learner: Learner, store: SampleStore,
-    strategy: Strategy, comm: Comm, made_by: dict[str, Any],
+    strategy: Strategy, comm: Comm, made_by: dict[str, Any], disturbed: Iterable[str] = (),
 ) -> None:  # fmt: skip
     """Write a checkpoint, whole or not at all; every rank must call, rank 0 writes.
 
@@ -62,7 +64,7 @@ def save(
         "memory": shared,
         "memory_of_rank": of_rank,
     }
-    place = {"phase": phase, "epoch": epoch, "elapsed_s": elapsed_s, "made_by": made_by}
+    place = {"phase": phase, "epoch": epoch, "elapsed_s": elapsed_s, "disturbed": tuple(disturbed), "made_by": made_by}
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with draft.open("wb") as file:
         torch.save({**place, "state": state}, file)
@@ -87,7 +89,7 @@ def load(path: Path, *, comm: Comm, device: torch.device, made_by: dict[str, Any
         if comm.rank == 0:
             path.unlink(missing_ok=True)
         return Start(note=note)
-    return Start(**{key: found[key] for key in ("phase", "epoch", "elapsed_s", "state")})
+    return Start(**{key: found[key] for key in PLACE})
 
 
 def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], str]:
@@ -96,7 +98,7 @@ def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], str]:
         return {}, ""
     try:
         found = torch.load(path, map_location=device, weights_only=True)
-        return {key: found[key] for key in HELD}, ""
+        return {key: found[key] for key in (*PLACE, "made_by")}, ""
     except (OSError, RuntimeError, ValueError, EOFError, LookupError, TypeError, UnpicklingError) as error:
         why = (str(error) or type(error).__name__).splitlines()[0]
         return {}, f"{path.name} cannot be read ({why}); the run begins anew"

@@ -59,6 +59,7 @@ def train(run: Run, start: Start = BEGINNING, keep: Keep = lambda **_: None) -> 
         first = start.epoch if number == start.phase else 0
         if first:
             start.restore(learner, run.store, run.strategy, rank=run.comm.rank)
+            run.watched.disturbed |= dict.fromkeys(start.disturbed)
         for index in range(first, phase.epochs):
             epoch = _epoch(run, phase, index)
             closing = epoch.last and phase is phases[-1]

@@ -25,9 +25,12 @@ class Waiting:
         """
         for run in list(self._runs):
             leader = self._leaders[run.run_id]
-            if leader is None or state_of(leader) is State.DONE:
+            state = state_of(leader) if leader else State.DONE
+            if leader is None or state is State.DONE:
                 self._runs.remove(run)
                 return run
+            if state is State.RUNNING:  # elsewhere, if not here
+                continue
             if leader.run_id not in busy and leader.run_id not in [one.run_id for one in self._runs]:
                 self._runs.remove(run)
                 _give_up(run, leader)

@@ -31,7 +31,7 @@ class ISWR(Strategy):
         n = epoch.n_samples
         loss = stats.loss.double().cpu()  # a GPU adds up in no fixed order, and all ranks must draw alike
         p = loss / loss.sum() if loss.sum() > 0 else torch.full_like(loss, 1 / n)
-        drawn = draw(p, epoch.uniform(n).cpu()).to(epoch.device)
+        drawn = draw(p, epoch.uniform(n).cpu().sort().values).to(epoch.device)
         weights = (1 / (n * p.clamp_min(1e-12))).float().to(epoch.device) if self.unbiased else None
         habits = Habits(refresh_in=self.refresh_in)
         return EpochPlan(drawn, weights=weights, refresh=epoch.everyone, habits=habits)

@@ -34,7 +34,7 @@ def test_draws_whom_the_points_fall_on(epoch_at: At, stats_case: Case) -> None:
         n = len(stats.loss)
         points = epoch_at(n, seed=k).uniform(n).numpy()
         got = strategy.plan(epoch_at(n, seed=k), stats).indices.tolist()
-        assert got == drawn_slowly(stats.loss.double().numpy(), points), k
+        assert got == sorted(drawn_slowly(stats.loss.double().numpy(), points)), k  # the engine shuffles
 
 
 def test_draws_follow_the_losses(epoch_at: At) -> None:
