@@ -1,0 +1,90 @@
+"""kbench report: one self-contained page."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, put, put_json, say
+
+if TYPE_CHECKING:
+    from kbench.analysis.target import Target
+
+
+def report(
+    experiment: Experiment = DEFAULT,
+    target: Annotated[
+        list[str],
+        typer.Option(
+            "--target",
+            help="Accuracy to reach, a fraction, or final*1.1: a multiple of the baseline's final error; repeatable.",
+            metavar="X",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006
+    baseline: Annotated[str, typer.Option("--baseline", help="Compare with this strategy.", metavar="NAME")] = "",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write there; else report.html among the results.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
+    results: Results = RESULTS,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write one self-contained HTML page: verdict, tables, figures, audit, settings, provenance."""
+    from kbench.cli.compare import asked_of
+    from kbench.cli.gather import gathered
+
+    targets = _targets(target)
+    folder = gathered(experiment, results)
+
+    from kbench.analysis.compare import compare
+    from kbench.analysis.frame import load
+    from kbench.report.page import page
+
+    asked_baseline, asked_targets = asked_of(folder)
+    frames = load(folder)
+    comparison = compare(frames, baseline=baseline or asked_baseline, targets=targets or asked_targets)
+    made = page(frames, comparison)
+    path = output or folder.report
+    _write(path, made.html)
+    for name, why in made.skipped.items():
+        say(f"note: no figure {name!r}: {why}", quiet=quiet)
+    if as_json:
+        put_json({"schema": 1, "report": str(path)})
+    else:
+        put(str(path))
+
+
+def _targets(asked: list[str]) -> "list[Target]":
+    from kbench.analysis.target import target_of
+    from kbench.errors import ConfigError
+
+    try:
+        return [target_of(text) for text in asked]
+    except ValueError as error:
+        raise ConfigError(f"--target: {error}", hint="0.98 means 98 %, final*1.1 a tenth more error") from error
+
+
+def _write(path: Path, html: str) -> None:
+    """Write the page whole or not at all."""
+    from kbench.errors import ResultsError
+
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(html, encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink()
+        raise ResultsError(f"{path}: cannot be written: {error.strerror}") from error

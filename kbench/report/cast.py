@@ -1,0 +1,43 @@
+"""Who is who: the part that each strategy plays, and the specs of its runs."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+from kbench.analysis.audit.controls import CONTROLS
+from kbench.analysis.frame import Frames
+from kbench.errors import ResultsError
+from kbench.report.change import Who
+from kbench.spec.run import RunSpec
+
+
+class Part(StrEnum):
+    """What a strategy is there for."""
+
+    BASELINE = "baseline"
+    CONTROL = "control"  # what needs no method
+    METHOD = "method"
+
+
+def specs(frames: Frames) -> dict[Who, RunSpec]:
+    """The spec of the first run of each strategy on each pair; imported runs have none."""
+    found: dict[Who, RunSpec] = {}
+    if frames.folder is None:
+        return found
+    for pair, strategy, run_id in zip(*(frames.runs[name] for name in ("pair", "strategy", "run_id")), strict=True):
+        if (pair, strategy) not in found:
+            try:
+                found[pair, strategy] = frames.folder.run(run_id).spec
+            except ResultsError:
+                continue
+    return found
+
+
+def parts(rows: Sequence[Who], known: Mapping[Who, RunSpec]) -> dict[Who, Part]:
+    """The part of each row; its spec or its label tells, as in the audit."""
+    return {who: _part([who[1], *([known[who].strategy.name] if who in known else [])]) for who in rows}
+
+
+def _part(names: Sequence[str]) -> Part:
+    if any(name.startswith(CONTROLS) for name in names):
+        return Part.CONTROL
+    return Part.BASELINE if any(name.startswith("baseline") for name in names) else Part.METHOD

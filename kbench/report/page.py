@@ -1,0 +1,61 @@
+"""The page: everything that is known of an experiment, in one file that needs no network."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+import kbench
+from kbench.analysis.frame import Frames
+from kbench.analysis.rows import Comparison
+from kbench.analysis.tables.layout import tables
+from kbench.report import cast, sheets
+from kbench.report.drawings import drawings
+from kbench.report.provenance import provenance, runs, states
+from kbench.report.settings import settings
+from kbench.report.summary import summaries
+from kbench.report.verdict import verdicts
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page, and the figures that could not be drawn, with the reason."""
+
+    html: str
+    skipped: Mapping[str, str]
+
+
+def page(frames: Frames, comparison: Comparison) -> Page:
+    """Write the page about ``comparison`` and the ``frames`` that it was made from."""
+    environment = Environment(
+        loader=PackageLoader("kbench", "report"),
+        undefined=StrictUndefined,
+        autoescape=True,  # names, errors and hosts are other people's words
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script, style = (Markup(environment.get_template(name).render()) for name in ("page.js", "page.css"))
+    specs = cast.specs(frames)
+    parts = cast.parts([(row.pair, row.strategy) for row in comparison.rows], specs)
+    every, tags, drawn = tables(comparison), sheets.tags_of(frames), drawings(frames, comparison)
+    html = environment.get_template("page.html.j2").render(
+        comparison=comparison,
+        version=kbench.__version__,
+        script=script,
+        style=style,
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        states=states(frames),
+        summaries=summaries(verdicts(frames, comparison, parts)),
+        tags=tags,
+        formats=sorted(set(frames.runs["imported_from"].dropna())),
+        sheets=sheets.sheets(every, tags),
+        behind=sheets.behind(every),
+        drawings=drawn,
+        settings=settings(frames, comparison, specs),
+        provenance=provenance(frames),
+        runs=runs(frames),
+    )
+    return Page(html, drawn.skipped)
