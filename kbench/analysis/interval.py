@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 import numpy as np
-from scipy import stats
+from scipy import special  # scipy.stats takes half a second to import; it is, where it is needed
 
 Bounds = tuple[float, float] | None
 FEWEST = 3  # values that an interval takes
@@ -46,7 +46,7 @@ def estimate(values: Sequence[float], *, resampled: bool = False) -> Estimate:
         ci=_student(mean, error, len(values)) if error is not None else None,
         range=(min(values), max(values)) if len(values) > 1 else None,
         bca=_bootstrap(values) if enough else None,
-        p=None if error is None else float(2 * stats.t.sf(abs(mean) / error, len(values) - 1)),
+        p=None if error is None else float(2 * special.stdtr(len(values) - 1, -abs(mean) / error)),
     )
 
 
@@ -86,6 +86,8 @@ def median_and_interval(values: Sequence[float]) -> tuple[float, Bounds]:
 
     Values may be infinite.  None for fewer than six values, which no such interval can be had of.
     """
+    from scipy import stats
+
     ordered = sorted(values)
     n = len(ordered)
     median = ordered[(n - 1) // 2]
@@ -125,11 +127,13 @@ def _error(values: Sequence[float]) -> float | None:
 
 
 def _student(mean: float, error: float, n: int) -> tuple[float, float]:
-    half = float(stats.t.ppf(0.975, n - 1)) * error
+    half = float(special.stdtrit(n - 1, 0.975)) * error
     return mean - half, mean + half
 
 
 def _bootstrap(values: Sequence[float]) -> Bounds:
+    from scipy import stats
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # degenerate resamples: their bounds are not finite, and not given
         found = stats.bootstrap(

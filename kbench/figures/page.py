@@ -13,6 +13,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
@@ -156,8 +157,10 @@ def svg(figure: Figure) -> str:
     Text is text.  The grounds of labels are ``var(--ground)``, white where the page does not set it.
     """
     written = io.StringIO()
-    with mpl.rc_context(RC):
-        figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
+    for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+        patch.set_alpha(0)
+    with mpl.rc_context(RC):  # savefig would draw twice
+        FigureCanvasSVG(figure).print_svg(written, metadata={"Date": None})  # type: ignore[no-untyped-call]
     element = written.getvalue()[written.getvalue().index("<svg") :]
     element = element.replace("<svg ", '<svg fill="currentColor" ', 1)
     return element.replace("#000000", "currentColor").replace("#ffffff", "var(--ground, #ffffff)")

@@ -14,7 +14,6 @@ from kbench.workloads import DATASETS, MODELS, TIMM
 from kbench.workloads.arrays import Arrays
 from kbench.workloads.augment import augmented
 
-
 Results = tuple[Tensor, Tensor, Tensor, Tensor]  # (b,) loss, correct, confidence, residual
 
 
