@@ -8,10 +8,11 @@ BIN := $(VENV)/bin
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1:\t/p' Makefile
 
-demo: $(VENV)/.demo  ## run the default experiment, print its table, draw its figures
+demo: $(VENV)/.demo  ## run the default experiment, print its tables, draw its figures, write its page
 	$(BIN)/kbench run quick
 	$(BIN)/kbench compare quick
 	$(BIN)/kbench plot quick --kind all
+	$(BIN)/kbench report quick
 
 test: $(VENV)/.test  ## run all tests that need no GPU
 	$(BIN)/python -m pytest
