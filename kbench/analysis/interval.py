@@ -11,7 +11,7 @@ from scipy import special  # scipy.stats takes half a second to import; it is, w
 
 Bounds = tuple[float, float] | None
 FEWEST = 3  # values that an interval takes
-FEWEST_RESAMPLED = 10  # values that a bootstrap takes: with five, BCa covered 85 % where it says 95 %
+FEWEST_RESAMPLED = 20  # values that a bootstrap takes: BCa, at 95 %, covered 90 % with ten and 93 % with twenty
 ROUNDING = 1e-9  # spread that is none, relative to the values
 RESAMPLES = 1999
 
@@ -23,7 +23,7 @@ class Estimate:
     mean: float | None = None
     ci: Bounds = None  # 95 %, Student's t: three values or more
     range: Bounds = None  # the smallest and the largest: two values or more; no interval
-    bca: Bounds = None  # 95 %, bootstrap (BCa): ten values or more
+    bca: Bounds = None  # 95 %, bootstrap (BCa): twenty values or more
     p: float | None = None  # of the paired t test that the mean is none, two-sided
 
 
@@ -86,12 +86,10 @@ def median_and_interval(values: Sequence[float]) -> tuple[float, Bounds]:
 
     Values may be infinite.  None for fewer than six values, which no such interval can be had of.
     """
-    from scipy import stats
-
     ordered = sorted(values)
     n = len(ordered)
     median = ordered[(n - 1) // 2]
-    rank = int(stats.binom.ppf(0.025, n, 0.5))
+    rank = next(k for k in range(n + 1) if special.bdtr(k, n, 0.5) >= 0.025)  # of the binomial distribution
     return median, (ordered[rank - 1], ordered[n - rank]) if rank else None
 
 

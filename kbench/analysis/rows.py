@@ -38,7 +38,7 @@ class Row:
 
     None also where it cannot be known: one seed has no interval, the logs of others not every column.
     ``*_ci`` is a 95 % interval by Student's t, from three seeds on; ``*_bca`` by bootstrap, from
-    ten on; ``*_range`` the smallest and largest of the seeds and no interval; ``*_p`` the p-value
+    twenty on; ``*_range`` the smallest and largest of the seeds and no interval; ``*_p`` the p-value
     of the paired t test, ``*_p_holm`` the same adjusted for all strategies of the pair (Holm).
     """
 
