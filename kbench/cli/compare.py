@@ -58,7 +58,7 @@ def compare(
 
     if form not in FORMS:
         raise ConfigError(f"--format: must be one of {', '.join(FORMS)}, got {form!r}")
-    targets, transfers = _targets(target), [_chain(text) for text in transfer]
+    targets, transfers = targets_of(target), [_chain(text) for text in transfer]
     folder = gathered(experiment, results)
 
     from kbench.analysis.compare import compare as compared
@@ -98,7 +98,8 @@ def _print(found: "Comparison", beside: "Papers | None", form: str, *, quiet: bo
         put((markdown if form == "markdown" else text)(every, findings))
 
 
-def _targets(asked: list[str]) -> "list[Target]":
+def targets_of(asked: list[str]) -> "list[Target]":
+    """What ``--target`` asks for; raises ConfigError for what is no target."""
     from kbench.analysis.target import target_of
     from kbench.errors import ConfigError
 

@@ -3,27 +3,17 @@
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from kbench.cli.compare import Targets
 from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, put, put_json, say
-
-if TYPE_CHECKING:
-    from kbench.analysis.target import Target
 
 
 def report(
     experiment: Experiment = DEFAULT,
-    target: Annotated[
-        list[str],
-        typer.Option(
-            "--target",
-            help="Accuracy to reach, a fraction, or final*1.1: a multiple of the baseline's final error; repeatable.",
-            metavar="X",
-            show_default=False,
-        ),
-    ] = [],  # noqa: B006
+    target: Targets = [],  # noqa: B006
     baseline: Annotated[str, typer.Option("--baseline", help="Compare with this strategy.", metavar="NAME")] = "",
     output: Annotated[
         Path | None,
@@ -41,10 +31,10 @@ def report(
     debug: Debug = False,
 ) -> None:
     """Write one self-contained HTML page: verdict, tables, figures, audit, settings, provenance."""
-    from kbench.cli.compare import asked_of
+    from kbench.cli.compare import asked_of, targets_of
     from kbench.cli.gather import gathered
 
-    targets = _targets(target)
+    targets = targets_of(target)
     folder = gathered(experiment, results)
 
     from kbench.analysis.compare import compare
@@ -63,16 +53,6 @@ def report(
         put_json({"schema": 1, "report": str(path)})
     else:
         put(str(path))
-
-
-def _targets(asked: list[str]) -> "list[Target]":
-    from kbench.analysis.target import target_of
-    from kbench.errors import ConfigError
-
-    try:
-        return [target_of(text) for text in asked]
-    except ValueError as error:
-        raise ConfigError(f"--target: {error}", hint="0.98 means 98 %, final*1.1 a tenth more error") from error
 
 
 def _write(path: Path, html: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
-from kbench.analysis.audit.controls import CONTROLS
+from kbench.analysis.audit.controls import CONTROLS, kind_of
 from kbench.analysis.frame import Frames
 from kbench.errors import ResultsError
 from kbench.report.change import Who
@@ -38,6 +38,5 @@ def parts(rows: Sequence[Who], known: Mapping[Who, RunSpec]) -> dict[Who, Part]:
 
 
 def _part(names: Sequence[str]) -> Part:
-    if any(name.startswith(CONTROLS) for name in names):
-        return Part.CONTROL
-    return Part.BASELINE if any(name.startswith("baseline") for name in names) else Part.METHOD
+    kind = kind_of(names)
+    return Part.CONTROL if kind in CONTROLS else Part(kind)

@@ -39,10 +39,14 @@ def _kinds(frames: Frames, strategies: Sequence[str]) -> Mapping[str, str]:
     first = frames.done.drop_duplicates("strategy").set_index("strategy")["run_id"]
     found = {}
     for strategy in dict.fromkeys(strategies):
-        names = [strategy, _name(frames, str(first[strategy]))]
-        known = [kind for kind in (*CONTROLS, "baseline") if any(name.startswith(kind) for name in names)]
-        found[strategy] = next(iter(known), "method")
+        found[strategy] = kind_of([strategy, _name(frames, str(first[strategy]))])
     return found
+
+
+def kind_of(names: Sequence[str]) -> str:
+    """random, budget, baseline or method, by the beginnings of a strategy's label and name."""
+    known = [kind for kind in (*CONTROLS, "baseline") if any(name.startswith(kind) for name in names)]
+    return next(iter(known), "method")
 
 
 def _name(frames: Frames, run_id: str) -> str:
