@@ -6,12 +6,12 @@ export OMP_NUM_THREADS={{ threads_per_rank | sh }}
 {% endfor %}
 {% if ranks == 1 %}
 export RANK=0 WORLD_SIZE=1 LOCAL_RANK=0
-{{ python | sh }} -m kbench.worker {{ run_dir | sh }}
+{{ python | map("sh") | join(" ") }} -m kbench.worker {{ run_dir | sh }}
 {% else %}
-{{ python | sh }} -m torch.distributed.run --standalone --nproc-per-node {{ ranks | sh }} \
+{{ python | map("sh") | join(" ") }} -m torch.distributed.run --standalone --nproc-per-node {{ ranks | sh }} \
     --module kbench.worker {{ run_dir | sh }}
 {% endif %}
 status=$?
 # A run says itself how it ended; this is for one that could not.
-[ "$status" -eq 0 ] || {{ python | sh }} -m kbench.launch.epitaph {{ run_dir | sh }} "$status"
+[ "$status" -eq 0 ] || {{ host_python | sh }} -m kbench.launch.epitaph {{ run_dir | sh }} "$status"
 exit "$status"

@@ -10,11 +10,14 @@ export OMP_NUM_THREADS={{ threads_per_rank | sh }}
 {% if hosts %}
     --host {{ hosts | join(",") | sh }} \
 {% endif %}
+{% if hostfile %}
+    --hostfile {{ hostfile | sh }} \
+{% endif %}
 {% if mpirun_options %}
     {{ mpirun_options | map("sh") | join(" ") }} \
 {% endif %}
-    {{ python | sh }} -m kbench.worker {{ run_dir | sh }}
+    {{ python | map("sh") | join(" ") }} -m kbench.worker {{ run_dir | sh }}
 status=$?
 # A run says itself how it ended; this is for one that could not.
-[ "$status" -eq 0 ] || {{ python | sh }} -m kbench.launch.epitaph {{ run_dir | sh }} "$status"
+[ "$status" -eq 0 ] || {{ host_python | sh }} -m kbench.launch.epitaph {{ run_dir | sh }} "$status"
 exit "$status"

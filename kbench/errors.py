@@ -3,6 +3,7 @@
 KBenchError                exit
  +- ConfigError            2     experiment, site, template or flag
  +- LaunchError            3     a run could not be started, or its ranks not be gathered
+ |   +- NodeError          3     a node is not what the site promised
  +- WorkloadError          4     data or model
  +- RunError               5     training went wrong
  |   +- RankError          5     ranks disagree, or one is lost
@@ -47,6 +48,14 @@ class LaunchError(KBenchError):
     """A run could not be put on its machine."""
 
     exit_code = 3
+
+
+class NodeError(LaunchError):
+    """A node does not have what its site promised; another one may."""
+
+    def __init__(self, message: str, *, node: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.node = node
 
 
 class WorkloadError(KBenchError):

@@ -1,18 +1,23 @@
 """From the words of a command to the runs that it means."""
 
+import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 
 import yaml
 
 from kbench.cli.known import Known
-from kbench.errors import ConfigError, ResultsError
+from kbench.cli.options import DEFAULT
+from kbench.data import places
+from kbench.errors import ConfigError, ResultsError, WorkloadError
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.spec.experiment import ExperimentSpec
 from kbench.spec.parse import did_you_mean, parse
 from kbench.spec.run import RunSpec, expand
-from kbench.spec.shelf import find
+from kbench.spec.shelf import find, names
 from kbench.spec.site import Site
 from kbench.spec.source import Source, read_source
 
@@ -32,19 +37,63 @@ class Asked:
         """Where a run's files lie."""
         return self.folder.run(run.run_id)
 
+    def data_problems(self) -> list[str]:
+        """What is wrong with the data sets that the runs need, as this machine sees them."""
+        sets = dict.fromkeys(run.pair.dataset for run in self.runs)
+        return [text for dataset in sets for text in places.problems(dataset, self.site.data_root)]
 
-def read(name: str, *, results: Path, settings: Sequence[str] = (), site: str = "", only: Sequence[str] = ()) -> Asked:
+    def data_notes(self) -> list[str]:
+        """How data sets differ from the official ones."""
+        sets = dict.fromkeys(run.pair.dataset for run in self.runs)
+        return [text for dataset in sets if (text := places.note(dataset, self.site.data_root))]
+
+    def check_data(self) -> None:
+        """Raise WorkloadError unless the data sets that the runs need are there."""
+        problems = self.data_problems()
+        if problems:
+            raise WorkloadError("; ".join(problems), hint="kbench data list shows where data sets are looked for")
+
+
+def read(
+    name: str, *, results: Path, settings: Sequence[str] = (), site: str = "", only: Sequence[str] = (),
+    scheduler_options: Sequence[str] | None = None,
+) -> Asked:  # fmt: skip
     """Read and check an experiment and a site; raises ConfigError with all that is wrong."""
+    options = list(scheduler_options or ())
+    if name.startswith("-"):  # kbench run -- --option
+        name, options = DEFAULT, [name, *options]
+    strangers = [word for word in options if not word.startswith("-")]
+    if strangers:
+        raise ConfigError(
+            f"{strangers[0]}: one experiment at a time; an option for the scheduler is written --key=value, after --"
+        )
     path = find(name, "configs", ".yaml", "experiment")
-    site_path = find(site or "laptop", "configs/sites", ".yaml", "site")
+    site_path = find(site, "configs/sites", ".yaml", "site") if site else site_of_this_machine()
     ours, theirs = _split(settings)
     source, site_source = read_source(path).with_settings(ours), read_source(site_path).with_settings(theirs)
     spec, site_spec = _both(source, site_source)
     _check_ranks(spec, source, site_spec)
+    if options:
+        merged = {**site_spec.model_dump(exclude_unset=True), "options": [*site_spec.options, *options]}
+        site_spec = Site.model_validate(merged)
     runs = expand(spec, ranks=site_spec.ranks)
     text = path.read_text() if not ours else yaml.safe_dump(source.tree, sort_keys=False)
     asked = Asked(spec, source, site_spec, tuple(runs), text, ExperimentDir(results / spec.name))
     return replace(asked, runs=tuple(kept(runs, only)))
+
+
+def site_of_this_machine() -> Path:
+    """The site whose host-name patterns fit this machine, or the laptop; raises ConfigError when several do."""
+    host = socket.gethostname()
+    fits = {}
+    for name, path in names("configs/sites", ".yaml").items():
+        with suppress(ConfigError):
+            patterns = read_source(path).tree.get("hostnames") or ()
+            if any(fnmatch(host, str(pattern)) for pattern in patterns):
+                fits[name] = path
+    if len(fits) > 1:
+        raise ConfigError(f"sites {', '.join(fits)} all name this machine ({host})", hint="choose one with --site")
+    return next(iter(fits.values()), None) or find("laptop", "configs/sites", ".yaml", "site")
 
 
 def check_leaders(asked: Asked) -> None:

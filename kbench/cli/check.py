@@ -10,57 +10,144 @@ from kbench.cli.options import (
     Experiment,
     Json,
     Launcher,
+    MaxNodeHours,
     MaxParallel,
     Only,
+    Pairing,
     Quiet,
     Results,
+    SchedulerOptions,
     Settings,
     SiteName,
     put,
     put_json,
+    say,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from kbench.cli.asked import Asked
-    from kbench.launch.state import State
-    from kbench.records.folders import RunDir
     from kbench.spec.site import Site
 
 
 def check(
     experiment: Experiment = DEFAULT,
+    scheduler_options: SchedulerOptions = None,
     site: SiteName = "",
     launcher: Launcher = "auto",
     only: Only = [],  # noqa: B006
     settings: Settings = [],  # noqa: B006
-    max_parallel: MaxParallel = 1,
+    max_parallel: MaxParallel = None,
+    pairing: Pairing = "none",
+    max_node_hours: MaxNodeHours = None,
     results: Results = RESULTS,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Find every mistake in an experiment, list its runs and a job script; start nothing."""
-    from kbench.cli.asked import check_leaders, read
-    from kbench.launch.local import resolved
-    from kbench.records import claim
+    from kbench.cli.asked import read
 
-    asked = read(experiment, results=results, settings=settings, site=site, only=only)
-    there = resolved(asked.site, launcher=launcher, max_parallel=max_parallel)
+    asked = read(
+        experiment, results=results, settings=settings, site=site, only=only, scheduler_options=scheduler_options
+    )
+    there = examined(asked, launcher=launcher, max_parallel=max_parallel, pairing=pairing, max_hours=max_node_hours)
+    show(asked, there, as_json=as_json, paired=pairing == "node", quiet=quiet)
+
+
+def examined(
+    asked: "Asked", *, launcher: str, max_parallel: int | None, pairing: str, max_hours: float | None
+) -> "Site":
+    """The site as it stands here, when nothing is wrong with what is asked; raises the first KBenchError else."""
+    from kbench.cli.asked import check_leaders
+    from kbench.errors import ConfigError
+    from kbench.launch.outlook import SCHEDULED
+    from kbench.launch.resolve import resolved
+    from kbench.records import claim
+    from kbench.spec.parse import did_you_mean
+
+    if pairing not in ("none", "node"):
+        raise ConfigError(f"--pairing: unknown {pairing!r}{did_you_mean(pairing, ('none', 'node'))}")
+    there = resolved(asked.site, launcher=launcher, max_parallel=max_parallel or 1)
+    if there.launcher not in SCHEDULED and pairing == "node":
+        raise ConfigError("--pairing node: needs a scheduler", hint="runs of this machine share it anyway")
+    if there.launcher not in SCHEDULED and asked.site.options:
+        raise ConfigError(f"{asked.site.options[0]}: launcher {there.launcher!r} knows no scheduler's options")
+    if there.launcher in SCHEDULED and max_parallel and not (there.launcher == "slurm" and there.arrays):
+        raise ConfigError("--max-parallel: only Slurm's job arrays can limit how many run at a time")
     claim.check(asked.folder, asked.runs)
     check_leaders(asked)
-    show(asked, there, as_json=as_json)
+    _script(asked, there)  # a template that cannot be filled is found before anything starts
+    _test(asked, there)
+    if max_hours is not None:
+        _check_hours(asked, there, max_hours, paired=pairing == "node")
+    return there
 
 
-def show(asked: "Asked", site: "Site", *, as_json: bool) -> None:
-    """Print the runs with their states, and the script of the first."""
-    from kbench.launch.front import states
-    from kbench.launch.local import script
+def _script(asked: "Asked", site: "Site") -> str:
+    """The job script of the first run."""
+    from kbench.launch import local, scheduled
+    from kbench.launch.outlook import SCHEDULED
 
     runs = [asked.run_dir(spec) for spec in asked.runs]
-    found = states(asked.folder, runs)
-    text, hours = script(runs[0], site), node_hours(runs, found, site)
+    if site.launcher in SCHEDULED:
+        return scheduled.check_template(site, asked.folder, runs)
+    return local.script(runs[0], site)
+
+
+def _test(asked: "Asked", site: "Site") -> str:
+    """What Slurm says to the script of the first run; raises LaunchError where it would never run it."""
+    import tempfile
+    from pathlib import Path
+
+    from kbench.launch.slurm import Slurm
+
+    if site.launcher != "slurm":
+        return ""
+    with tempfile.TemporaryDirectory(prefix="kbench-") as folder:
+        path = Path(folder) / "job.sh"
+        path.write_text(_script(asked, site))
+        return Slurm().test(path)
+
+
+def _check_hours(asked: "Asked", site: "Site", at_most: float, *, paired: bool) -> None:
+    from kbench.errors import ConfigError
+
+    told, hours = _hours(asked, site, paired=paired)
+    if hours is None:
+        raise ConfigError(
+            f"--max-node-hours {at_most:g}: {told}", hint="set time_limit in the site file, or run one seed first"
+        )
+    if hours > at_most:
+        raise ConfigError(
+            f"--max-node-hours {at_most:g}: {told}", hint="--only takes fewer runs, --max-node-hours allows more"
+        )
+
+
+def _hours(asked: "Asked", site: "Site", *, paired: bool) -> tuple[str, float | None]:
+    """What is left to do costs: a sentence and node-hours, None where nothing is known."""
+    from kbench.launch.cost import bound, node_hours
+    from kbench.launch.outlook import Outlook
+
+    runs = [asked.run_dir(spec) for spec in asked.runs]
+    found = Outlook(asked.folder).states(runs)
+    hours = node_hours(runs, asked.runs, found, site)
+    if hours is not None:
+        return f"node-hours: about {hours:.2g} to go", hours
+    specs = {spec.match_key for spec in asked.runs}
+    most = bound(runs, found, site, groups=len(specs) if paired else len(runs))
+    if most is not None:
+        return f"node-hours: at most {most:.3g} by the time limit; more is known when an epoch has been run", most
+    return "node-hours: unknown before an epoch of each pair has been run", None
+
+
+def show(asked: "Asked", site: "Site", *, as_json: bool, paired: bool, quiet: bool) -> None:
+    """Print the runs with their states, what they cost, and the script of the first."""
+    from kbench.launch.outlook import Outlook
+
+    runs = [asked.run_dir(spec) for spec in asked.runs]
+    found = Outlook(asked.folder).states(runs)
+    text, (told, hours), tested = _script(asked, site), _hours(asked, site, paired=paired), _test(asked, site)
+    missing = asked.data_problems()
     if as_json:
         listed = [{"run_id": run.run_id, "state": state} for run, state in zip(runs, found, strict=True)]
         put_json(
@@ -69,6 +156,8 @@ def show(asked: "Asked", site: "Site", *, as_json: bool) -> None:
                 "experiment": asked.spec.name,
                 "launcher": site.launcher,
                 "node_hours": hours,
+                "scheduler_says": tested or None,
+                "data_problems": missing,
                 "runs": listed,
                 "script": text,
             }
@@ -78,21 +167,9 @@ def show(asked: "Asked", site: "Site", *, as_json: bool) -> None:
         put(f"{run.run_id}  {state}")
     counts = ", ".join(f"{n} {state}" for state, n in Counter(found).items())
     put(f"\n{len(runs)} runs ({counts}), {site.ranks} rank(s) of {site.threads_per_rank} thread(s), {site.launcher}")
-    put("node-hours: unknown before a run has finished" if hours is None else f"node-hours: about {hours:.2g} to go")
+    put(told)
+    if tested:
+        put(f"sbatch --test-only: {tested}")
+    for problem in missing:
+        say(f"warning: {problem}", quiet=quiet)
     put(f"\n# job.sh of {runs[0].run_id}\n{text}")
-
-
-def node_hours(runs: "Sequence[RunDir]", found: "Sequence[State]", site: "Site") -> float | None:
-    """What the runs that are not done will take: as much as the finished ones of their kind did, on average.
-
-    Training and evaluation only; None where no run has finished.
-    """
-    from kbench.launch.state import State
-
-    spent = []
-    for run, state in zip(runs, found, strict=True):
-        records = run.epochs() if state is State.DONE else []
-        if records:
-            spent.append(records[-1].elapsed_s + sum(record.eval_s for record in records))
-    left = sum(state is not State.DONE for state in found)
-    return left * sum(spent) / len(spent) * site.nodes / 3600 if spent else None

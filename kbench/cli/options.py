@@ -30,13 +30,36 @@ Settings = Annotated[
 SiteName = Annotated[
     str, typer.Option("--site", help="A site file, or a name found in configs/sites/.", metavar="NAME")
 ]
-Launcher = Annotated[str, typer.Option("--launcher", help="auto, local or mpirun.", metavar="NAME")]
+Launcher = Annotated[str, typer.Option("--launcher", help="auto, local, mpirun, slurm or queue.", metavar="NAME")]
 Only = Annotated[
     list[str],
     typer.Option("--only", help="Strategy, pair or seed to keep; repeatable.", metavar="NAME", show_default=False),
 ]
 MaxParallel = Annotated[
-    int, typer.Option("--max-parallel", min=1, help="Runs at a time; they divide the cores.", metavar="N")
+    int | None,
+    typer.Option(
+        "--max-parallel",
+        min=1,
+        help="Runs at a time: one on this machine, where more divide the cores; as many as fit on a cluster.",
+        metavar="N",
+        show_default=False,
+    ),
+]
+Pairing = Annotated[
+    str,
+    typer.Option(
+        "--pairing", help="none, or node: one allocation does all strategies of a seed, in random order.", metavar="HOW"
+    ),
+]
+MaxNodeHours = Annotated[
+    float | None,
+    typer.Option("--max-node-hours", min=0.0, help="Refuse to submit more than that.", metavar="H", show_default=False),
+]
+SchedulerOptions = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="After --: options for the scheduler as they are.", metavar="[-- OPTION...]", show_default=False
+    ),
 ]
 
 RESULTS = Path("results")

@@ -5,23 +5,25 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kbench.cli.options import say
-from kbench.launch.front import states
+from kbench.launch.outlook import Outlook, Standing
 from kbench.launch.state import State
+from kbench.records.epochs import Progress
 from kbench.records.folders import ExperimentDir, RunDir
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 REDRAW_S = 1.0
-OVER = (State.DONE, State.FAILED)
+OVER = (State.DONE, State.FAILED, State.CANCELLED)
 
 
 class Lines:
     """Says on stderr how each run ended, once; for pipes and log files."""
 
     def __init__(self, folder: ExperimentDir, runs: Sequence[RunDir], *, quiet: bool) -> None:
-        self._folder, self._quiet, self._n, self._looked = folder, quiet, len(runs), 0.0
-        self._open = [run for run, state in zip(runs, states(folder, runs), strict=True) if state not in OVER]
+        self._outlook, self._quiet, self._n, self._looked = Outlook(folder), quiet, len(runs), 0.0
+        found = self._outlook.states(runs)
+        self._open = [run for run, state in zip(runs, found, strict=True) if state not in OVER]
 
     def __enter__(self) -> "Lines":
         return self
@@ -36,11 +38,12 @@ class Lines:
             self._looked = time.monotonic()
 
     def _look(self) -> None:
-        found = states(self._folder, self._open)
-        for run, state in list(zip(self._open, found, strict=True)):
-            if state in OVER:
+        self._outlook.refresh()
+        for run in list(self._open):
+            standing = self._outlook.standing(run)
+            if standing.state in OVER:
                 self._open.remove(run)
-                say(f"[{self._n - len(self._open)}/{self._n}] {line(run, state)}", quiet=self._quiet)
+                say(f"[{self._n - len(self._open)}/{self._n}] {line(run, standing)}", quiet=self._quiet)
 
 
 class Live:
@@ -51,6 +54,7 @@ class Live:
         from rich.live import Live as RichLive
 
         self._folder, self._runs, self._drawn, self._began = folder, list(runs), 0.0, time.monotonic()
+        self._outlook = Outlook(folder)
         self._specs = {run.run_id: run.spec for run in runs}
         self._over: dict[str, str] = {}  # what stands in the cells of runs that have ended
         self._live = RichLive(console=Console(stderr=True), auto_refresh=False)
@@ -73,7 +77,8 @@ class Live:
         """What is to be seen of each run, by run id; runs that have ended are not read again."""
         left = [run for run in self._runs if run.run_id not in self._over]
         seen = dict(self._over)
-        for run, state in zip(left, states(self._folder, left), strict=True):
+        self._outlook.refresh()
+        for run, state in zip(left, self._outlook.states(left), strict=True):
             seen[run.run_id] = cell(run, state)
             if state in OVER:
                 self._over[run.run_id] = seen[run.run_id]
@@ -101,38 +106,52 @@ class Live:
 
 def cell(run: RunDir, state: State) -> str:
     """A run in a few letters: where it stands, or its accuracy and time."""
-    records = run.epochs() if state in (State.RUNNING, State.DONE) else []
-    if state is State.DONE and records:
-        return f"{100 * records[-1].val_acc1:.2f} %  {records[-1].elapsed_s:.1f} s"
+    seen = run.progress() if state in (State.RUNNING, State.DONE) else None
+    if state is State.DONE and seen:
+        return f"{100 * seen.last.val_acc1:.2f} %  {seen.last.elapsed_s:.1f} s"
     if state is State.RUNNING:
-        gone = f"{len(records)}/{run.n_epochs or '?'}"
-        return f"epoch {gone}  {100 * records[-1].val_acc1:.1f} %" if records else "starting"
+        gone = f"{seen.n_epochs if seen else 0}/{run.n_epochs or '?'}"
+        return f"epoch {gone}  {100 * seen.last.val_acc1:.1f} %" if seen else "starting"
     return {State.WAITING: "-", State.MISSING: "-"}.get(state, state.value)
 
 
-def line(run: RunDir, state: State) -> str:
+def line(run: RunDir, standing: Standing) -> str:
     """A run in one line."""
-    words = [run.run_id, state.value]
-    records = run.epochs()
-    if records:
-        words.append(f"epoch {len(records)}/{run.n_epochs or '?'}")
-        words.append(f"top-1 {100 * records[-1].val_acc1:.2f} %")
-        words.append(f"{records[-1].elapsed_s:.2f} s")
-    if run.failed:
-        words.append(str(run.failed.get("error")))
+    words = [run.run_id, standing.state.value]
+    seen = run.progress()
+    if seen:
+        words.append(f"epoch {seen.n_epochs}/{run.n_epochs or '?'}")
+        words.append(f"top-1 {100 * seen.last.val_acc1:.2f} %")
+        words.append(f"{seen.last.elapsed_s:.2f} s")
+    if standing.state is State.RUNNING and seen and run.n_epochs:
+        words.append(f"about {_left_s(run, seen):.0f} s of training left")
+    if standing.state not in (State.DONE, State.RUNNING):
+        words += [standing.why] * bool(standing.why)
+    if standing.state is State.WAITING:
+        words += [f"job {standing.job}"] * bool(standing.job)
+        words += [f"expected to start {standing.starts_at}"] * bool(standing.starts_at)
     return "  ".join(words)
 
 
-def row(run: RunDir, state: str) -> dict[str, Any]:
+def _left_s(run: RunDir, seen: Progress) -> float:
+    return seen.last.elapsed_s / seen.n_epochs * ((run.n_epochs or 0) - seen.n_epochs)
+
+
+def row(run: RunDir, standing: Standing) -> dict[str, Any]:
     """A run for a program."""
-    records = run.epochs()
+    seen = run.progress()
     return {
         "run_id": run.run_id,
-        "state": state,
-        "epochs_done": len(records),
+        "state": standing.state,
+        "why": standing.why or None,
+        "job_id": standing.job,
+        "starts_at": standing.starts_at or None,
+        "attempt": run.attempt,
+        "epochs_done": seen.n_epochs if seen else 0,
         "epochs": run.n_epochs,
-        "final_acc1": records[-1].val_acc1 if records else None,
-        "elapsed_s": records[-1].elapsed_s if records else None,
+        "final_acc1": seen.last.val_acc1 if seen else None,
+        "elapsed_s": seen.last.elapsed_s if seen else None,
+        "left_s": _left_s(run, seen) if standing.state is State.RUNNING and seen and run.n_epochs else None,
         "error": run.failed.get("error"),
         "folder": str(run.path),
     }

@@ -16,10 +16,13 @@ from kbench.cli.options import (
     Experiment,
     Json,
     Launcher,
+    MaxNodeHours,
     MaxParallel,
     Only,
+    Pairing,
     Quiet,
     Results,
+    SchedulerOptions,
     Settings,
     SiteName,
     on_terminal,
@@ -36,43 +39,64 @@ if TYPE_CHECKING:
 
 def run(
     experiment: Experiment = DEFAULT,
+    scheduler_options: SchedulerOptions = None,
     site: SiteName = "",
     launcher: Launcher = "auto",
     only: Only = [],  # noqa: B006  (typer's way)
     settings: Settings = [],  # noqa: B006
-    retry: Annotated[bool, typer.Option("--retry", help="Start failed runs again.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Start failed and cancelled runs again.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Print what would be started; start nothing.")
     ] = False,
-    max_parallel: MaxParallel = 1,
-    wait: Annotated[bool, typer.Option(help="Stay until all runs have ended.")] = True,
+    max_parallel: MaxParallel = None,
+    pairing: Pairing = "none",
+    max_node_hours: MaxNodeHours = None,
+    wait: Annotated[
+        bool | None,
+        typer.Option(
+            "--wait/--no-wait",
+            help="Stay until all runs have ended; so by default on this machine, not on a cluster.",
+            show_default=False,
+        ),
+    ] = None,
     results: Results = RESULTS,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Train what is missing of an experiment (default: quick), one line per run."""
-    from kbench.cli.asked import check_leaders, read
-    from kbench.cli.check import show
+    from kbench.cli import submit
+    from kbench.cli.asked import read
+    from kbench.cli.check import examined, show
     from kbench.launch.front import check_free
-    from kbench.launch.local import resolved, script
+    from kbench.launch.outlook import SCHEDULED
     from kbench.records import claim
 
-    asked = read(experiment, results=results, settings=settings, site=site, only=only)
-    there = resolved(asked.site, launcher=launcher, max_parallel=max_parallel)
-    claim.check(asked.folder, asked.runs)
-    check_leaders(asked)
+    asked = read(
+        experiment, results=results, settings=settings, site=site, only=only, scheduler_options=scheduler_options
+    )
+    there = examined(asked, launcher=launcher, max_parallel=max_parallel, pairing=pairing, max_hours=max_node_hours)
     if dry_run:
-        show(asked, there, as_json=as_json)
+        show(asked, there, as_json=as_json, paired=pairing == "node", quiet=quiet)
         return
-    script(asked.run_dir(asked.runs[0]), there)  # a template that cannot be filled is found before anything starts
+    asked.check_data()
+    for text in asked.data_notes():
+        say(f"warning: {text}", quiet=quiet)
     check_free(asked.folder)
     claim.make(asked.folder)
-    if not wait:
+    runs = [asked.run_dir(spec) for spec in asked.runs]
+    if there.launcher in SCHEDULED:
+        paired = pairing == "node"
+        submit.submit(asked, there, runs, retry=retry, paired=paired, max_parallel=max_parallel, quiet=quiet)
+        if not wait:
+            submit.tell(asked, runs, as_json=as_json, quiet=quiet)
+            return
+        submit.stay(asked, runs, quiet=quiet)
+    elif wait is False:
         detach(asked, as_json=as_json, quiet=quiet)
         return
-    runs = [asked.run_dir(spec) for spec in asked.runs]
-    start(asked, there, runs, retry=retry, max_parallel=max_parallel, quiet=quiet)
+    else:
+        start(asked, there, runs, retry=retry, max_parallel=max_parallel or 1, quiet=quiet)
     report(asked, runs, as_json=as_json, quiet=quiet)
 
 
@@ -83,18 +107,24 @@ def start(
     from kbench.cli.progress import Lines, Live
     from kbench.launch.front import only_front, shuffled
     from kbench.launch.local import Children
+    from kbench.launch.outlook import SCHEDULED, Outlook
     from kbench.launch.state import State, is_here, state_of
     from kbench.records import claim
 
     folder = asked.folder
     with only_front(folder):
-        again = {State.MISSING, State.INTERRUPTED} | ({State.FAILED} if retry else set())
+        again = {State.MISSING, State.INTERRUPTED} | ({State.FAILED, State.CANCELLED} if retry else set())
         claim.take(folder, asked.runs, asked.as_written)
-        alive = [run for run in folder.all_runs() if state_of(run) is State.RUNNING]
+        outlook = Outlook(folder)
+        queued = [run for run in folder.all_runs() if run.job.get("launcher") in SCHEDULED and not run.done]
+        queued = [run for run in queued if outlook.state_of(run) in (State.WAITING, State.RUNNING)]
+        ours = [run for run in folder.all_runs() if run not in queued]
+        alive = [run for run in ours if state_of(run) is State.RUNNING]
         elsewhere = [run for run in alive if not is_here(run.job)]
         for run in [] if retry else elsewhere:
             say(f"{run.run_id} runs on {run.job['host']}; if it is gone, --retry starts it again", quiet=quiet)
-        missing = [run for run in runs if state_of(run) in again or (retry and run in elsewhere)]
+        idle = [run for run in runs if run not in queued]
+        missing = [run for run in idle if state_of(run) in again or (retry and run in elsewhere)]
         adopted = [run for run in alive if run not in elsewhere]
         if not missing and not adopted:
             return
@@ -116,34 +146,36 @@ def report(asked: "Asked", runs: "Sequence[RunDir]", *, as_json: bool, quiet: bo
     """Gather, print a line per run, and fail when a run has failed."""
     from kbench.cli.progress import line, row
     from kbench.errors import RunError
-    from kbench.launch.state import State, state_of
+    from kbench.launch.outlook import Outlook
+    from kbench.launch.state import State
     from kbench.records.store import gather
 
-    gather(asked.folder, state_of)
-    states = [state_of(run) for run in runs]
+    outlook = Outlook(asked.folder)
+    gather(asked.folder, outlook.state_of)
+    found = [(run, outlook.standing(run)) for run in runs]
+    states = [standing.state for _, standing in found]
     if as_json:
-        put_json(
-            {"schema": 1, "experiment": asked.spec.name, "runs": [row(r, s) for r, s in zip(runs, states, strict=True)]}
-        )
+        put_json({"schema": 1, "experiment": asked.spec.name, "runs": [row(*one) for one in found]})
     else:
-        for one, state in zip(runs, states, strict=True):
-            put(line(one, state))
-    failed = [one for one, state in zip(runs, states, strict=True) if state is State.FAILED]
+        for one in found:
+            put(line(*one))
+    failed = [one for one, standing in found if standing.state in (State.FAILED, State.CANCELLED)]
     if failed:
         first = failed[0]
         raise RunError(
             f"{len(failed)} of {len(runs)} runs failed; {first.run_id}: {first.failed.get('error')}",
             hint=f"kbench logs {first.run_id} shows what it printed; kbench run --retry starts failed runs again",
         )
-    gone = [one for one, state in zip(runs, states, strict=True) if state in (State.INTERRUPTED, State.MISSING)]
+    gone = [(one, standing) for one, standing in found if standing.state in (State.INTERRUPTED, State.MISSING)]
     if gone:
+        (first, standing), why = gone[0], "its job script was killed or left early"
         raise RunError(
-            f"{len(gone)} of {len(runs)} runs ended without a word; {gone[0].run_id} is {state_of(gone[0])}",
-            hint=f"its job script was killed or left early; kbench logs {gone[0].run_id} shows what it printed, "
-            "kbench run starts it again",
+            f"{len(gone)} of {len(runs)} runs ended without a word; {first.run_id} is {standing.state}",
+            hint=f"{standing.why or why}; kbench logs {first.run_id} shows what it printed, kbench run starts it again",
         )
-    if State.RUNNING in states:
-        say(f"{states.count(State.RUNNING)} of {len(runs)} runs still go on elsewhere", quiet=quiet)
+    if not all(state is State.DONE for state in states):
+        left = sum(state is not State.DONE for state in states)
+        say(f"{left} of {len(runs)} runs still go on elsewhere", quiet=quiet)
         return
     say(f"all {len(runs)} runs done; see kbench compare {asked.spec.name}, kbench plot {asked.spec.name}", quiet=quiet)
 

@@ -23,7 +23,6 @@ from kbench.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from kbench.launch.state import State
     from kbench.records.folders import ExperimentDir, RunDir
 
 EVERY_S = 2.0
@@ -39,46 +38,32 @@ def status(
 ) -> None:
     """Tell where each run stands: state, epoch, accuracy, time used and left."""
     from kbench.cli.asked import folder_of
-    from kbench.cli.progress import row
-    from kbench.launch.front import states
+    from kbench.cli.progress import line, row
+    from kbench.launch.outlook import Outlook
     from kbench.launch.state import State
 
     folder = folder_of(experiment, results)
+    outlook = Outlook(folder)
     while True:
-        runs = list(folder.all_runs())
-        found = states(folder, runs)
+        found = [(run, outlook.standing(run)) for run in folder.all_runs()]
         if as_json:
-            listed = [row(run, state) for run, state in zip(runs, found, strict=True)]
-            put_json({"schema": 1, "experiment": folder.path.name, "runs": listed})
+            put_json({"schema": 1, "experiment": folder.path.name, "runs": [row(*one) for one in found]})
         else:
             if watch and on_terminal(sys.stdout):
                 print("\x1b[2J\x1b[H", end="")
-            put("\n".join([_told(runs, found), *_imported(folder)]).strip("\n"))
-        if not watch or not {State.RUNNING, State.WAITING} & set(found):
+            put("\n".join([*(line(*one) for one in found), *_imported(folder)]))
+        if outlook.deaf:
+            say(f"note: {outlook.deaf}; states are as the runs wrote them", quiet=quiet)
+        if not watch or not {State.RUNNING, State.WAITING} & {standing.state for _, standing in found}:
             return
         time.sleep(EVERY_S)
+        outlook.refresh()
 
 
 def _imported(folder: "ExperimentDir") -> list[str]:
     from kbench.records import imported
 
     return [f"{run.run_id}  imported from {imported.read(run).format}" for run in imported.runs(folder)]
-
-
-def _told(runs: "list[RunDir]", found: "list[State]") -> str:
-    from kbench.cli.progress import line
-    from kbench.launch.state import State
-
-    lines = []
-    for run, state in zip(runs, found, strict=True):
-        text = line(run, state)
-        if state is State.RUNNING:
-            records, epochs = run.epochs(), run.n_epochs
-            if records and epochs:
-                left = records[-1].elapsed_s / len(records) * (epochs - len(records))
-                text += f"  about {left:.0f} s of training left"
-        lines.append(text)
-    return "\n".join(lines)
 
 
 def logs(
@@ -89,12 +74,18 @@ def logs(
     debug: Debug = False,
 ) -> None:
     """Show what a run printed."""
-    from kbench.launch.state import State, state_of
+    from kbench.launch.outlook import Outlook
+    from kbench.launch.state import State
+    from kbench.records.folders import ExperimentDir
 
     folder = _one_run(run, results)
+    outlook = Outlook(ExperimentDir(folder.path.parent.parent))
     shown = {folder.stdout: 0, folder.stderr: 0}
+    if not folder.stdout.exists():
+        standing = outlook.standing(folder)
+        say(f"{folder.run_id} has printed nothing: it is {standing.state}  {standing.why}".strip(), quiet=quiet)
     while True:
-        over = state_of(folder) is not State.RUNNING
+        over = outlook.state_of(folder) not in (State.RUNNING, State.WAITING)
         for path, start in shown.items():
             if path.exists():
                 with path.open("rb") as file:
@@ -105,13 +96,15 @@ def logs(
         if over or not follow:
             return
         time.sleep(EVERY_S / 4)
+        outlook.refresh()
 
 
 def cancel(
     experiment: Experiment = DEFAULT, results: Results = RESULTS, quiet: Quiet = False, debug: Debug = False
 ) -> None:
-    """End the runs of an experiment that are alive, and what would start more."""
+    """End the runs of an experiment that are alive or queued, and what would start more."""
     from kbench.cli.asked import folder_of
+    from kbench.launch.cancel import cancel_queued
     from kbench.launch.front import front_of
 
     folder = folder_of(experiment, results)
@@ -122,16 +115,19 @@ def cancel(
     for run in _running(folder):
         _signal(int(run.job["id"]), run.job["host"], folder, group=True)
         alive += [run] * (run not in alive)
-    for run in alive:
+    for run in [*alive, *cancel_queued(folder)]:
         put(f"{run.run_id}  cancelled")
+        alive.append(run)
     if not alive:
         say("no run was alive", quiet=quiet)
 
 
 def _running(folder: "ExperimentDir") -> "list[RunDir]":
+    from kbench.launch.outlook import SCHEDULED
     from kbench.launch.state import State, state_of
 
-    return [run for run in folder.all_runs() if state_of(run) is State.RUNNING]
+    ours = [run for run in folder.all_runs() if run.job.get("launcher") not in SCHEDULED]
+    return [run for run in ours if state_of(run) is State.RUNNING]
 
 
 def _signal(pid: int, host: str, folder: "ExperimentDir", *, group: bool = False) -> None:

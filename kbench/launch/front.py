@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 from kbench.errors import LaunchError
-from kbench.launch.state import State, is_alive, state_of
+from kbench.launch.state import is_alive
 from kbench.launch.waiting import leader_of
 from kbench.records import journal
 from kbench.records.folders import ExperimentDir, RunDir, read_json, write_json
@@ -95,16 +95,7 @@ def _leaders_first(block: list[RunDir]) -> None:
             block[here], block[there] = block[there], block[here]
 
 
-def states(experiment: ExperimentDir, runs: Sequence[RunDir]) -> list[State]:
-    """Where each run stands; one that was never started waits while somebody is there to start it."""
-    front = front_of(experiment)
-    queued: set[str] = set()
-    if front:
-        orders = [entry for entry in journal.read(experiment.ledger) if entry.get("event") == "order"]
-        queued = set(orders[-1]["order"]) if orders else set()
-    found = [state_of(run) for run in runs]
-    idle = (State.MISSING, State.INTERRUPTED)
-    return [
-        State.WAITING if state in idle and run.run_id in queued else state
-        for run, state in zip(runs, found, strict=True)
-    ]
+def queued_by(experiment: ExperimentDir) -> frozenset[str]:
+    """The runs that the last front wanted to start."""
+    orders = [entry for entry in journal.read(experiment.ledger) if entry.get("event") == "order"]
+    return frozenset(orders[-1]["order"]) if orders else frozenset()

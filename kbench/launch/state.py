@@ -13,23 +13,38 @@ class State(StrEnum):
     """Where a run stands."""
 
     MISSING = "missing"  # never started
-    WAITING = "waiting"  # in the queue of a living kbench run
+    WAITING = "waiting"  # in the queue of a scheduler, or of a living kbench run
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
-    INTERRUPTED = "interrupted"  # started, gone, and no word of its end
+    CANCELLED = "cancelled"  # by somebody; --retry starts it again
+    INTERRUPTED = "interrupted"  # started, gone, and not to blame: kbench run starts it again
+
+
+ON_REQUEST = ("Cancelled", "Ended")  # by kbench cancel; by somebody who told the job only
+# Ends that say nothing against the run: it may be started again unasked.
+NOT_TO_BLAME = ("TimeLimit", "NodeFailure", "Preempted", "LeaderMissing", "Vanished")
 
 
 def state_of(run: RunDir) -> State:
-    """The state of a run, as its folder and this machine tell."""
+    """The state of a run of this machine, as its folder and its processes tell."""
     if run.done:
         return State.DONE
-    if run.failed:
-        return State.FAILED
+    words = run.failed
+    if words:
+        return said(words)
     job = run.job
     if not job:
         return State.MISSING
     return State.RUNNING if is_alive(job, mark=run.run_id) else State.INTERRUPTED
+
+
+def said(words: dict[str, Any]) -> State:
+    """The state that the last words of a run mean."""
+    kind = words.get("kind")
+    if kind in NOT_TO_BLAME:
+        return State.INTERRUPTED
+    return State.CANCELLED if kind in ON_REQUEST else State.FAILED
 
 
 def is_here(job: dict[str, Any]) -> bool:

@@ -44,7 +44,7 @@ def leader_of(run: RunDir) -> RunDir | None:
 
 
 def _give_up(run: RunDir, leader: RunDir) -> None:
-    attempt = run.job.get("attempt", 0) + 1
+    attempt = run.attempt + 1
     run.begin({"attempt": attempt, "host": socket.gethostname(), "id": None})
     run.fail(
         {

@@ -66,8 +66,8 @@ def _clash(there: RunSpec, new: RunSpec) -> str:
             return f"pair {new.pair.name}: {_first_difference(there.content['pair'], new.content['pair'])}"
         if there.schema_version != new.schema_version:
             return f"made by a kbench of schema {there.schema_version}, this one has {new.schema_version}"
-    if there.strategy.label == new.strategy.label and there.content["strategy"] != new.content["strategy"]:
-        difference = _first_difference(there.content["strategy"], new.content["strategy"])
+    if there.strategy.label == new.strategy.label and there.method != new.method:
+        difference = _first_difference(there.method, new.method)
         return f"strategy {new.strategy.label}: {difference}"
     return ""
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -10,6 +11,23 @@ from kbench.records import journal
 from kbench.records.schema import EpochRecord
 
 RECORDS = TypeAdapter(list[EpochRecord])
+
+
+class Progress(NamedTuple):
+    """How far a run has come."""
+
+    n_epochs: int
+    last: EpochRecord
+
+
+def progress(path: Path) -> Progress | None:
+    """How far a run has come whose journal no second attempt has written into; None where that is not so."""
+    lines = [line for line in path.read_bytes().splitlines() if line] if path.exists() else []
+    try:
+        last = EpochRecord.model_validate_json(lines[-1])
+    except (IndexError, ValidationError):
+        return None
+    return Progress(len(lines), last) if last.attempt == 1 else None
 
 
 def read(path: Path) -> list[EpochRecord]:

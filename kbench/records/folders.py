@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,21 @@ class RunDir:
         return read_json(self.path / "job.json")
 
     @property
+    def start(self) -> dict[str, Any]:
+        """How a scheduler's job last began the run: attempt, job id, nodes; empty without a scheduler, or before."""
+        return read_json(self.path / "start.json")
+
+    @property
+    def attempt(self) -> int:
+        """How often the run was started, the start that is asked for included; 0 before any."""
+        return int(max(self.job.get("attempt", 0), self.start.get("attempt", 0)))
+
+    @property
+    def stop(self) -> Path:
+        """A file that is there when the run has been told to end after its epoch."""
+        return self.path / "stop"
+
+    @property
     def provenance(self) -> dict[str, Any]:
         return read_json(self.path / "provenance.json")
 
@@ -81,8 +97,8 @@ class RunDir:
 
     def _last_words(self, name: str) -> dict[str, Any]:
         """How the last attempt ended; an older one may still have been dying when it began."""
-        end, attempt = read_json(self.path / name), self.job.get("attempt")
-        return end if attempt in (None, end.get("attempt", attempt)) else {}
+        end, attempt = read_json(self.path / name), self.attempt
+        return end if attempt in (0, end.get("attempt", attempt)) else {}
 
     def sibling(self, run_id: str) -> "RunDir":
         """The folder of another run of the same experiment."""
@@ -95,9 +111,17 @@ class RunDir:
 
     def begin(self, job: dict[str, Any]) -> None:
         """Note how the run is started; what an earlier attempt said of its end is set aside."""
-        for name in ("done.json", "failed.json"):
-            (self.path / name).unlink(missing_ok=True)
+        self.forget_end()
         self.note_job(job)
+
+    def forget_end(self) -> None:
+        """Set aside what an earlier attempt said of its end, or was told."""
+        for name in ("done.json", "failed.json", "stop"):
+            (self.path / name).unlink(missing_ok=True)
+
+    def note_start(self, start: dict[str, Any]) -> None:
+        """Note how a scheduler's job begins the run."""
+        write_json(self.path / "start.json", start)
 
     def note_job(self, job: dict[str, Any]) -> None:
         """Note what is known of the job by now."""
@@ -110,9 +134,10 @@ class RunDir:
     def fail(self, facts: dict[str, Any]) -> bool:
         """Write failed.json unless the run has ended already; the first rank to fail is heard.
 
-        Returns whether these facts are what is now on record.
+        An attempt that another has taken over from is not heard.  Returns whether these facts are
+        what is now on record.
         """
-        if (self.path / "done.json").exists():
+        if (self.path / "done.json").exists() or facts.get("attempt", self.attempt) < self.attempt:
             return False
         draft = self.path / f".failed.{os.getpid()}.json"
         write_json(draft, facts)
@@ -124,6 +149,19 @@ class RunDir:
             draft.unlink(missing_ok=True)
         return True
 
+    def correct(self, facts: dict[str, Any]) -> None:
+        """Write failed.json for a run that is gone, in place of its own words; nothing where that is not allowed."""
+        with suppress(OSError):
+            write_json(self.path / "failed.json", facts)
+
+    def progress(self) -> epochs.Progress | None:
+        """How far the run has come; None before its first epoch."""
+        quick = epochs.progress(self.journal) if self.attempt <= 1 else None
+        if quick:
+            return quick
+        records = self.epochs()
+        return epochs.Progress(len(records), records[-1]) if records else None
+
     def epochs(self) -> list[EpochRecord]:
         """The epochs that count, in order, each once; what is no record counts not at all.
 
@@ -131,7 +169,7 @@ class RunDir:
         before it up to there; otherwise the last attempt alone counts.
         """
         records = epochs.read(self.journal)
-        last = self.job.get("attempt") or max((r.attempt for r in records), default=0)
+        last = self.attempt or max((r.attempt for r in records), default=0)
         return epochs.counted(records if self.checkpoint.exists() else [r for r in records if r.attempt == last])
 
 
@@ -167,17 +205,31 @@ class ExperimentDir:
         return self.path / "figures"
 
     @property
+    def exports(self) -> Path:
+        """Where kbench export writes unless told otherwise."""
+        return self.path / "export"
+
+    @property
     def report(self) -> Path:
         """The page that kbench report writes."""
         return self.path / "report.html"
 
+    @property
+    def runs_folder(self) -> Path:
+        """Where the folders of the runs lie."""
+        return self.path / "runs"
+
+    def job_script(self, token: str) -> Path:
+        """The script that was handed to a scheduler under a name."""
+        return self.path / "jobs" / f"{token}.sh"
+
     def run(self, run_id: str) -> RunDir:
         """The folder of the run ``run_id``, whether it is there or not."""
-        return RunDir(self.path / "runs" / run_id)
+        return RunDir(self.runs_folder / run_id)
 
     def all_runs(self) -> Iterator[RunDir]:
         """The folders of all runs that have a spec, in the order of the experiment's file."""
-        found = [RunDir(spec.parent) for spec in sorted((self.path / "runs").glob("*/spec.json"))]
+        found = [RunDir(spec.parent) for spec in sorted(self.runs_folder.glob("*/spec.json"))]
         order = self._order()
         yield from sorted(found, key=lambda run: order.get(run.run_id.rpartition(".s")[0], len(order)))
 

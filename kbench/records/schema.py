@@ -79,7 +79,7 @@ class RunRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    state: Annotated[str, Unit("", "done, failed, running, waiting or interrupted")]
+    state: Annotated[str, Unit("", "done, failed, cancelled, interrupted, running, waiting or missing")]
     attempts: Annotated[int, Unit("1", "how often it was started")]
     epochs_done: Annotated[int, Unit("epoch", "over all phases")]
     metric: Annotated[str | None, Unit("", "what the accuracies are")]
@@ -89,6 +89,7 @@ class RunRecord(BaseModel):
     total_train_s: Annotated[float | None, Unit("s", "training time over all phases")]
     total_eval_s: Annotated[float | None, Unit("s", "evaluation time over all phases")]
     stage_s: Annotated[float | None, Unit("s", "copying data to the node; null where nothing was staged")]
+    total_s: Annotated[float | None, Unit("s", "training, evaluation and copying data together; start-up is not in it")]
     n_trained: Annotated[int, Unit("sample", "trained on, over all phases")]
     n_scored: Annotated[int, Unit("sample", "scored, over all phases")]
     n_refreshed: Annotated[int, Unit("sample", "refreshed, over all phases")]
@@ -101,11 +102,13 @@ class RunRecord(BaseModel):
     threads_per_rank: Annotated[int | None, Unit("1", "host threads of each rank")]
     max_parallel: Annotated[int | None, Unit("1", "runs that shared the machine")]
     hosts: Annotated[str | None, Unit("", "host names, comma-separated")]
-    launcher: Annotated[str | None, Unit("", "what started the ranks: local, mpirun")]
+    launcher: Annotated[str | None, Unit("", "what brought it to its machine: local, mpirun, slurm, queue")]
     weights_digest: Annotated[str | None, Unit("", "of the initial weights; equal for all strategies of a seed")]
     order_digest: Annotated[str | None, Unit("", "of the order that the first epoch gives the full set")]
     augment_digest: Annotated[str | None, Unit("", "of how the first batch looks in the first epoch")]
     disturbs: Annotated[str | None, Unit("", "random streams of others that the strategy moved; they were put back")]
+    upstream: Annotated[str | None, Unit("", "run whose last weights it began with; null: it began with fresh ones")]
+    dataset_note: Annotated[str | None, Unit("", "how the data set differs from the official one; null: not at all")]
     imported_from: Annotated[str | None, Unit("", "format of the logs of others that this was read from; null: ours")]
     job_id: Annotated[str | None, Unit("", "the scheduler's, or a process id")]
     started_at: Annotated[datetime | None, Unit("UTC", "start of the last attempt")]

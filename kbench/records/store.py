@@ -65,7 +65,7 @@ def stale(experiment: ExperimentDir) -> bool:
     if not (experiment.epochs.exists() and experiment.runs.exists()):
         return True
     made = min(experiment.epochs.stat().st_mtime_ns, experiment.runs.stat().st_mtime_ns)
-    told = ("epochs.jsonl", "done.json", "failed.json", "job.json", "spec.json", imported.NAME)
+    told = ("epochs.jsonl", "done.json", "failed.json", "job.json", "start.json", "spec.json", imported.NAME)
     files = [run.path / name for run in [*experiment.all_runs(), *imported.runs(experiment)] for name in told]
     written = [experiment.path / "runs", *(file for file in files if file.exists())]
     return any(file.stat().st_mtime_ns >= made for file in written) or _any_alive(experiment.runs)
@@ -75,7 +75,7 @@ def _any_alive(runs: Path) -> bool:
     """Whether a gathered run was alive; it may have died since without a word."""
     import pyarrow.parquet as pq
 
-    return "running" in pq.read_table(runs, columns=["state"])["state"].to_pylist()
+    return bool({"running", "waiting"} & set(pq.read_table(runs, columns=["state"])["state"].to_pylist()))
 
 
 def identity(run: RunDir) -> dict[str, Any]:
@@ -96,30 +96,39 @@ def identity(run: RunDir) -> dict[str, Any]:
 
 def summary(run: RunDir, state: str, records: Sequence[EpochRecord]) -> dict[str, Any]:
     """A run in one line: the columns of RunRecord."""
-    provenance, job, end = run.provenance, run.job, run.done or run.failed
+    provenance, end = run.provenance, run.done or run.failed
+    job_id = run.start.get("id", run.job.get("id"))
     final = [r for r in records if r.phase == end.get("last_phase", "train")]
     best = max(final, key=lambda r: (r.val_acc1, -r.epoch), default=None)
     return {
         **dict.fromkeys(RunRecord.model_fields),
         **{key: value for key, value in (provenance | end).items() if key in RunRecord.model_fields},
         "state": state,
-        "attempts": job.get("attempt", 0),
+        "attempts": run.attempt,
         "epochs_done": len(records),
         "best_acc1": best.val_acc1 if best else None,
         "best_epoch": best.epoch if best else None,
         "final_acc1": final[-1].val_acc1 if final else None,
         "total_train_s": records[-1].elapsed_s if records else None,
         "total_eval_s": sum(r.eval_s for r in records) if records else None,
+        "total_s": _total_s(records, provenance.get("stage_s")),
+        "upstream": run.spec.leader.run_id if run.spec.upstream and run.spec.leader else None,
         "n_trained": sum(r.n_trained for r in records),
         "n_scored": sum(r.n_scored for r in records),
         "n_refreshed": sum(r.n_refreshed for r in records),
         "hidden_mean": sum(r.n_hidden / r.n_samples for r in final) / len(final) if final else None,
         "hosts": ",".join(provenance.get("hosts", [])) or None,
-        "job_id": None if job.get("id") is None else str(job["id"]),
+        "job_id": str(job_id) if job_id is not None else None,
         "started_at": _time(provenance.get("started_at")),
         "ended_at": _time(end.get("ended_at")),
         "error": run.failed.get("error"),
     }
+
+
+def _total_s(records: Sequence[EpochRecord], stage_s: float | None) -> float | None:
+    if not records:
+        return None
+    return records[-1].elapsed_s + sum(record.eval_s for record in records) + (stage_s or 0.0)
 
 
 def _time(text: str | None) -> datetime | None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from kbench.errors import LaunchError
-from kbench.launch.front import front_of, only_front, shuffled, states
+from kbench.launch.front import front_of, only_front, shuffled
+from kbench.launch.outlook import Outlook
 from kbench.launch.state import State
 from kbench.records import journal
 from kbench.records.folders import ExperimentDir, RunDir, write_json
@@ -189,13 +190,13 @@ def test_the_order_is_recorded_in_the_ledger(experiment: ExperimentDir, runs: li
 def test_a_run_in_the_queue_of_a_living_one_waits(experiment: ExperimentDir, runs: list[RunDir], living: int) -> None:
     note_front(experiment, living)
     shuffled(runs[:2], experiment, max_parallel=1)
-    assert states(experiment, runs[:3]) == [State.WAITING, State.WAITING, State.MISSING]
+    assert Outlook(experiment).states(runs[:3]) == [State.WAITING, State.WAITING, State.MISSING]
 
 
 def test_nothing_waits_when_who_would_start_it_is_dead(experiment: ExperimentDir, runs: list[RunDir]) -> None:
     note_front(experiment, dead_pid())
     shuffled(runs[:1], experiment, max_parallel=1)
-    assert states(experiment, runs[:1]) == [State.MISSING]
+    assert Outlook(experiment).states(runs[:1]) == [State.MISSING]
 
 
 def test_what_has_ended_does_not_wait(experiment: ExperimentDir, runs: list[RunDir], living: int) -> None:
@@ -203,7 +204,7 @@ def test_what_has_ended_does_not_wait(experiment: ExperimentDir, runs: list[RunD
     shuffled(runs[:2], experiment, max_parallel=1)
     runs[0].finish({"attempt": 1})
     runs[1].fail({"error": "no more"})
-    assert states(experiment, runs[:2]) == [State.DONE, State.FAILED]
+    assert Outlook(experiment).states(runs[:2]) == [State.DONE, State.FAILED]
 
 
 def test_a_second_kbench_run_is_refused_with_exit_code_3(

@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from kbench.errors import ConfigError, LaunchError
-from kbench.launch.local import Children, cores, find_mpirun, resolved
+from kbench.launch.local import Children
+from kbench.launch.resolve import cores, find_mpirun, resolved
 from kbench.launch.state import State, state_of
 from kbench.records import journal
 from kbench.records.folders import RunDir

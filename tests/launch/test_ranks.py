@@ -1,5 +1,7 @@
 """Who am I among the ranks, as torchrun, Open MPI, MPICH, Slurm and nobody tell it."""
 
+import socket
+
 import pytest
 
 from kbench.errors import LaunchError
@@ -24,13 +26,25 @@ SLURM = {"SLURM_PROCID": "7", "SLURM_NTASKS": "9", "SLURM_LOCALID": "3"}
 def test_each_starter_tells_rank_size_and_local_rank(
     environ: dict[str, str], place: tuple[str, int, int, int, tuple[str, int] | None]
 ) -> None:
-    starter, rank, size, local_rank, master = place
-    assert rank_env(environ) == RankEnv(starter=starter, rank=rank, size=size, local_rank=local_rank, master=master)
+    found = rank_env(environ)
+    assert (found.starter, found.rank, found.size, found.local_rank, found.master) == place
 
 
 def test_who_was_started_by_nobody_stands_alone() -> None:
-    expected = RankEnv(starter="none", rank=0, size=1, local_rank=0, master=None)
+    here = socket.gethostname()
+    expected = RankEnv(starter="none", rank=0, size=1, local_rank=0, master=None, node=here)
     assert rank_env({"PATH": "/bin", "HOME": "/root"}) == expected
+
+
+def test_ranks_of_srun_meet_under_a_name_that_only_they_have_and_know_their_node() -> None:
+    started = SLURM | {"SLURM_JOB_ID": "12", "SLURM_STEP_ID": "3", "SLURMD_NODENAME": "n4"}
+    assert (rank_env(started).meeting, rank_env(started).node) == ("12-0-3", "n4")
+    assert rank_env(started | {"SLURM_RESTART_COUNT": "1"}).meeting == "12-1-3"
+
+
+def test_srun_that_sets_the_variables_of_mpich_too_is_still_srun() -> None:
+    theirs = {"PMI_RANK": SLURM["SLURM_PROCID"], "PMI_SIZE": SLURM["SLURM_NTASKS"], "SLURM_STEP_ID": "0"}
+    assert rank_env(SLURM | theirs).starter == "Slurm"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,74 @@
+"""kbench run on a cluster: hand in what is missing, and leave."""
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from kbench.cli.options import on_terminal, put, put_json, say
+
+if TYPE_CHECKING:
+    from kbench.cli.asked import Asked
+    from kbench.records.folders import RunDir
+    from kbench.spec.site import Site
+
+EVERY_S = 1.0
+
+
+def submit(
+    asked: "Asked", site: "Site", runs: "Sequence[RunDir]", *, retry: bool, paired: bool, max_parallel: int | None,
+    quiet: bool,
+) -> None:  # fmt: skip
+    """Hand what is missing of ``runs`` to the site's scheduler; what it has or had is left alone."""
+    from kbench.launch.front import only_front, shuffled
+    from kbench.launch.ledger import submitting
+    from kbench.launch.outlook import Outlook
+    from kbench.launch.state import State
+    from kbench.launch.submit import hand_in, recover
+    from kbench.records import claim
+
+    folder = asked.folder
+    again = {State.MISSING, State.INTERRUPTED} | ({State.FAILED, State.CANCELLED} if retry else set())
+    with only_front(folder), submitting(folder) as keep:
+        claim.take(folder, asked.runs, asked.as_written)
+        recover(folder)
+        found = Outlook(folder).states(runs)
+        missing = [run for run, state in zip(runs, found, strict=True) if state in again]
+        say(f"{len(missing)} of {len(runs)} runs to submit, with {site.launcher}", quiet=quiet)
+        order = shuffled(missing, folder, max_parallel=max_parallel or 1) if missing else []
+        for taken, theirs in hand_in(folder, order, site, paired=paired, max_parallel=max_parallel, keep=keep):
+            script = folder.job_script(taken.token)
+            say(f"job {taken.id}: {len(theirs)} run{'s' if len(theirs) > 1 else ''}, {script}", quiet=quiet)
+
+
+def tell(asked: "Asked", runs: "Sequence[RunDir]", *, as_json: bool, quiet: bool) -> None:
+    """Print a line per run, and how to come back."""
+    from kbench.cli.progress import line, row
+    from kbench.launch.outlook import Outlook
+
+    outlook = Outlook(asked.folder)
+    found = [(run, outlook.standing(run)) for run in runs]
+    if as_json:
+        put_json({"schema": 1, "experiment": asked.spec.name, "runs": [row(*one) for one in found]})
+    else:
+        put("\n".join(line(*one) for one in found))
+    say(f"kbench status {asked.spec.name} tells how they stand, kbench cancel {asked.spec.name} ends them", quiet=quiet)
+
+
+def stay(asked: "Asked", runs: "Sequence[RunDir]", *, quiet: bool) -> None:
+    """Wait until the runs have ended; the scheduler is asked twice a minute."""
+    from kbench.cli.progress import Lines, Live
+    from kbench.launch.outlook import Outlook
+    from kbench.launch.state import State
+
+    live = on_terminal(sys.stderr) and not quiet
+    outlook = Outlook(asked.folder)
+    try:
+        with Live(asked.folder, runs) if live else Lines(asked.folder, runs, quiet=quiet) as watch:
+            while {State.WAITING, State.RUNNING} & set(outlook.states(runs)):
+                watch.tick()
+                time.sleep(EVERY_S)
+                outlook.refresh()
+    except KeyboardInterrupt:
+        say(f"the runs go on; kbench status {asked.spec.name} tells how they stand", quiet=quiet)
+        sys.exit(130)

@@ -1,0 +1,69 @@
+"""The script of a scheduler's job: a template filled with what the site and the runs say."""
+
+import sys
+from collections.abc import Mapping, Sequence
+
+from kbench.errors import ConfigError
+from kbench.launch.template import render
+from kbench.records.folders import ExperimentDir, RunDir
+from kbench.spec.shelf import find
+from kbench.spec.site import Site
+
+Task = tuple[RunDir, ...]  # runs that share an allocation, one after the other
+LEAVING_S = 15  # [s] that are left for the end of a run when its time limit has come near
+KEPT_FOR_OURSELVES = (
+    "hostnames",
+    "launcher",
+    "template",
+    "queue",
+    "arrays",
+    "data_root",
+    "scratch",
+    "network_interface",
+    "signal_s",
+)
+
+
+def script(
+    site: Site, experiment: ExperimentDir, token: str, tasks: Mapping[int, Task], *,
+    after: Sequence[str], avoid: Sequence[str], max_parallel: int | None, arrays: bool,
+) -> str:  # fmt: skip
+    """The text of a job script.
+
+    Raises ConfigError when the template lacks a value, or does not use what the site sets.
+    """
+    if site.launcher == "queue" and not site.template:
+        raise ConfigError("template: launcher 'queue' has none of its own", hint="name one, for instance template: sge")
+    if not experiment.path.absolute().as_posix().isprintable():
+        raise ConfigError(
+            f"{str(experiment.path)!r}: a folder with control characters in its name is no place for job scripts",
+            hint="name another --results",
+        )
+    template = find(site.template or site.launcher, "jobs", ".sh", "job template")
+    own = site.model_dump(exclude=set(KEPT_FOR_OURSELVES))
+    own["python"] = [*own.pop("container"), site.python or sys.executable]
+    values = {
+        **own,
+        "job_name": f"{experiment.path.name}.{token}" if site.launcher == "slurm" else token,
+        "log": experiment.job_script(token).with_suffix(".log").absolute(),
+        "runs": experiment.runs_folder.absolute(),
+        "tasks": {number: [run.run_id for run in task] for number, task in tasks.items()},
+        "host_python": sys.executable,
+        "ranks": site.ranks,
+        "time_limit_s": site.time_limit_s,
+        "signal_s": site.signal_s,
+        "grace_s": max(0, site.signal_s - LEAVING_S),
+        "exclude": list(avoid),
+        "after": list(after),
+        "array": ",".join(map(str, tasks)) if arrays else "",
+        "max_parallel": max_parallel,
+    }
+    given = {key: own[key] for key in site.model_fields_set & own.keys() if own[key] and key != "nodes"}
+    given |= {"python": own["python"]} | ({"after": list(after)} if after else {})
+    return render(template, values, given=given)
+
+
+def check_template(site: Site, experiment: ExperimentDir, runs: Sequence[RunDir]) -> str:
+    """The script as it would be handed in for the first of ``runs``; raises ConfigError where it cannot be."""
+    tasks = {0: tuple(runs[:1])}
+    return script(site, experiment, "kb00000000", tasks, after=(), avoid=(), max_parallel=None, arrays=False)

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+#PBS -N kb0123abcd
+#PBS -S /bin/bash
+#PBS -j oe
+#PBS -o /dev/null
+#PBS -r y
+#PBS -l select=1:ncpus=8:mpiprocs=1
+#PBS -l walltime=43200
+#PBS -q workq
+#PBS -l place=scatter:excl
+# PBS would bring its own output file only after the end, and starts in the home folder.
+exec >>/data/results/small/jobs/kb0123abcd.log 2>&1
+cd "${PBS_O_WORKDIR:-.}" || exit 1
+# Open MPI refuses to run as root unless told twice; in a container there is nobody else.
+[ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+module load openmpi
+# Without another MPI, the one beside kbench's Python is taken.
+PATH="$PATH":/opt/kbench/bin
+hosts=$(awk -v ranks=1 '!seen[$1]++ { printf "%s%s:%d", sep, $1, ranks; sep = "," }' "${PBS_NODEFILE:-/dev/null}")
+echo "promised: 1 node(s) of 0 GPU(s), 8 core(s) per rank; given: ${hosts:=localhost:1}"
+# mpirun does not carry the environment to other hosts, env does.
+rank=(env OMP_NUM_THREADS=8 PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}"
+    /opt/kbench/bin/python -m kbench.worker)
+exec /opt/kbench/bin/python -m kbench.launch.job --folder /data/results/small/runs --grace 585 --limit 42600 --requeue digits-cnn-digits.baseline.s0.0123abcd digits-cnn-digits.iswr.s0.0123abcd digits-cnn-digits.sb.s0.0123abcd -- \
+    env RANK=0 WORLD_SIZE=1 LOCAL_RANK=0 "${rank[@]}"

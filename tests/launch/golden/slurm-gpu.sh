@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+#SBATCH --job-name=small.kb0123abcd
+#SBATCH --output=/data/results/small/jobs/kb0123abcd.log
+#SBATCH --open-mode=append
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=4
+#SBATCH --cpus-per-task=8
+#SBATCH --gpus-per-node=4
+#SBATCH --mem=240G
+#SBATCH --time=12:00:00
+#SBATCH --partition=gpu
+#SBATCH --account=myproject
+#SBATCH --qos=long
+#SBATCH --exclude=n3,n7
+#SBATCH --dependency=afterany:12_3:13_0 --kill-on-invalid-dep=yes
+#SBATCH --signal=B:USR1@600
+#SBATCH --no-requeue
+#SBATCH --exclusive
+export OMP_NUM_THREADS=8
+module load apptainer
+tasks=(
+    [0]='digits-cnn-digits.baseline.s0.0123abcd digits-cnn-digits.iswr.s0.0123abcd'
+)
+read -ra run_ids <<<"${tasks[${SLURM_ARRAY_TASK_ID:-0}]}"
+exec /opt/kbench/bin/python -m kbench.launch.job --folder /data/results/small/runs --grace 585 "${run_ids[@]}" -- \
+    srun --ntasks=8 --ntasks-per-node=4 --cpus-per-task=8 --kill-on-bad-exit=1 --unbuffered \
+    apptainer exec --nv /shared/images/kbench.sif python3 -m kbench.worker

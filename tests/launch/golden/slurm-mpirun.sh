@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+#SBATCH --job-name=small.kb0123abcd
+#SBATCH --output=/data/results/small/jobs/kb0123abcd.log
+#SBATCH --open-mode=append
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=2
+#SBATCH --cpus-per-task=8
+#SBATCH --time=04:00:00
+#SBATCH --signal=B:USR1@300
+#SBATCH --requeue
+#SBATCH --exclusive
+export OMP_NUM_THREADS=8
+tasks=(
+    [0]=digits-cnn-digits.baseline.s0.0123abcd
+)
+read -ra run_ids <<<"${tasks[${SLURM_ARRAY_TASK_ID:-0}]}"
+exec /opt/kbench/bin/python -m kbench.launch.job --folder /data/results/small/runs --grace 285 --requeue "${run_ids[@]}" -- \
+    mpirun -np 4 --oversubscribe --bind-to none \
+    /opt/kbench/bin/python -m kbench.worker
