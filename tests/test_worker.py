@@ -25,7 +25,7 @@ from kbench.records.folders import ExperimentDir, RunDir
 from kbench.spec.choice import Choice
 from kbench.spec.experiment import Pair
 from kbench.spec.run import RunSpec
-from kbench.worker import work
+from kbench.worker.work import work
 
 CRASH = '''
 from dataclasses import dataclass

@@ -7,6 +7,7 @@ from functools import cache
 
 import torch
 
+from kbench.data.arrays import Arrays
 from kbench.engine.comm import Comm
 from kbench.engine.loop import Run, train
 from kbench.engine.samples import SampleStore
@@ -14,7 +15,6 @@ from kbench.engine.timer import PhaseTimer
 from kbench.records.schema import EpochRecord
 from kbench.spec.experiment import Pair
 from kbench.strategies.api import Strategy
-from kbench.workloads.arrays import Arrays
 from kbench.workloads.workload import Workload
 
 EPOCHS, GLOBAL_BATCH = 4, 48
@@ -49,6 +49,7 @@ def live(strategy: Strategy) -> list[EpochRecord]:
 @cache
 def _some_digits() -> Workload:
     workload = Workload(Pair.model_validate(PAIR), torch.device("cpu"))
+    assert isinstance(workload.train, Arrays)
     workload.train = Arrays(workload.train.x[:N_SAMPLES], workload.train.y[:N_SAMPLES])
     workload.n_samples = N_SAMPLES
     return workload

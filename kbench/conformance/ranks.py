@@ -37,7 +37,7 @@ def start(spec: RunSpec, place: Path) -> Ended:
         "CUDA_VISIBLE_DEVICES": "",
     }
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["kbench.worker", "kbench.conformance.on_trial", "sklearn.datasets"])
+    context.set_forkserver_preload(["kbench.worker.work", "kbench.conformance.on_trial", "sklearn.datasets"])
     processes = []
     for rank in range(spec.ranks):
         place_of_rank = shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
@@ -74,7 +74,7 @@ def _all_ended(processes: list[ForkServerProcess]) -> tuple[int | None, ...]:
 
 def _be_rank(folder: str, environ: dict[str, str]) -> None:
     """What a process of the server does: become a rank of kbench.worker."""
-    from kbench.worker import main
+    from kbench.worker.work import main
 
     os.environ.update(environ)
     words = os.open(RunDir(Path(folder)).stderr, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

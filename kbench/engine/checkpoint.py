@@ -14,6 +14,8 @@ from kbench.engine.comm import Comm
 from kbench.engine.fingerprint import digest
 from kbench.engine.learner import Learner
 from kbench.engine.samples import SampleStore
+from kbench.errors import RunError
+from kbench.records.folders import RunDir
 from kbench.strategies.api import Strategy, remembered, remind
 
 PLACE = ("phase", "epoch", "elapsed_s", "disturbed", "state")
@@ -33,9 +35,7 @@ class Start:
     def restore(self, learner: Learner, store: SampleStore, strategy: Strategy, *, rank: int) -> None:
         """Put everything back as it was; nothing where a run begins."""
         if self.state:
-            learner.module.load_state_dict(self.state["module"])
-            learner.optimizer.load_state_dict(self.state["optimizer"])
-            learner.n_updates = self.state["n_updates"]
+            learner.restore(self.state)
             store.values.copy_(self.state["values"])
             store.age.copy_(self.state["age"])
             own: list[dict[str, Any]] = self.state["memory_of_rank"]
@@ -56,9 +56,7 @@ def save(
     if comm.rank:
         return
     state = {
-        "module": learner.module.state_dict(),
-        "optimizer": learner.optimizer.state_dict(),
-        "n_updates": learner.n_updates,
+        **learner.state(),
         "values": store.values,
         "age": store.age,
         "memory": shared,
@@ -66,11 +64,14 @@ def save(
     }
     place = {"phase": phase, "epoch": epoch, "elapsed_s": elapsed_s, "disturbed": tuple(disturbed), "made_by": made_by}
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("wb") as file:
-        torch.save({**place, "state": state}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    try:
+        with draft.open("wb") as file:
+            torch.save({**place, "state": state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)  # half a file on a full disk helps nobody
 
 
 def load(path: Path, *, comm: Comm, device: torch.device, made_by: dict[str, Any]) -> Start:
@@ -90,6 +91,23 @@ def load(path: Path, *, comm: Comm, device: torch.device, made_by: dict[str, Any
             path.unlink(missing_ok=True)
         return Start(note=note)
     return Start(**{key: found[key] for key in PLACE})
+
+
+def final_weights(run: RunDir) -> dict[str, Tensor]:
+    """The weights that a run which is done ended with: their moving average where it kept one.
+
+    Raises RunError when it is not done, or its checkpoint is gone.
+    """
+    if not run.done:
+        raise RunError(f"{run.run_id} is not done, and this run begins with its weights", hint="kbench run starts both")
+    found, note = _read(run.checkpoint, torch.device("cpu"))
+    if not found:
+        raise RunError(
+            f"{run.run_id}: {note or 'its checkpoint is gone'}, and this run begins with its weights",
+            hint="delete its folder, then kbench run trains it again",
+        )
+    weights: dict[str, Tensor] = found["state"].get("average") or found["state"]["module"]
+    return weights
 
 
 def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], str]:

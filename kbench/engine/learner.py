@@ -1,6 +1,6 @@
 """A model in training: weights, optimizer, precision; one step, or one look."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import signature
 from typing import Any
 
@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from kbench.engine.average import MovingAverage
 from kbench.engine.comm import Comm, lost_contact
 from kbench.engine.fingerprint import digest
+from kbench.engine.optimizer import build_optimizer
 from kbench.engine.seeds import stream
 from kbench.engine.timer import PhaseTimer
-from kbench.spec.experiment import Recipe
 from kbench.strategies.api import Batch, Habits, Measured
 from kbench.workloads.workload import Workload
 
@@ -27,12 +28,12 @@ class Learner:
         self.workload, self.recipe, self.device = workload, workload.recipe, workload.device
         self._rank = comm.rank
         self.habits = Habits()  # of the plan that is being carried out
-        self.n_updates = 0
+        self.warming_up = False  # whether the learning rate still ramps up in this epoch
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(stream(seed, "weights"))
             model = workload.model()
         self.module = model.to(self.device).to(memory_format=self._layout())
-        self.optimizer = build_optimizer(self.module, self.recipe)
+        self._begin()
         self._train, self._look = self._forward_passes(comm)
 
     def step(self, batch: Batch, lr: float, timer: PhaseTimer) -> Measured:
@@ -49,10 +50,18 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         self._backward((loss if batch.weight is None else loss * batch.weight).mean())
         timer.lap("backward_s")
-        self.optimizer.step()
-        self.n_updates += 1
+        self._update()
         timer.lap("update_s")
         return measured
+
+    @torch.no_grad()
+    def predict(self, x: Tensor) -> Tensor:
+        """The answers that count: of the moving average where the recipe keeps one, else of the model."""
+        if self.average is None:
+            return self.output(x)
+        with self._autocast():
+            answers: Tensor = self.average.module(x.contiguous(memory_format=self._layout()))
+        return answers
 
     @torch.no_grad()
     def output(self, x: Tensor) -> Tensor:
@@ -87,17 +96,58 @@ class Learner:
         self.step(batch, 0.0, PhaseTimer(self.device))
         for size in {len(batch), max(1, len(batch) // 2), 1}:  # the last batch of a refresh may be short
             self.measure(Batch(batch.index[:size], batch.x[:size], batch.y[:size]))
-        self.optimizer = build_optimizer(self.module, self.recipe)
         self.optimizer.zero_grad(set_to_none=True)
         self.module.load_state_dict(before)
-        self.n_updates = 0
+        self._begin()
 
     def digest(self) -> int:
         """A number that differs, in all likelihood, when weights or floating buffers do.
 
         BatchNorm's count of batches is left out: ranks may have refreshed one more than others.
         """
-        return int(digest(*(value for value in self.module.state_dict().values() if value.is_floating_point())), 16)
+        values = [value for module in self._modules() for value in module.state_dict().values()]
+        return int(digest(*(value for value in values if value.is_floating_point())), 16)
+
+    def average_buffers(self, comm: Comm) -> None:
+        """Replace what each rank gathered by itself, BatchNorm's statistics, by the mean over the ranks."""
+        for module in self._modules():
+            comm.average_buffers(module)
+
+    def state(self) -> dict[str, Any]:
+        """All that a checkpoint must hold of the training."""
+        return {
+            "module": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "n_updates": self.n_updates,
+            "average": self.average.module.state_dict() if self.average else None,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what ``state`` told."""
+        self.module.load_state_dict(state["module"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.n_updates = state["n_updates"]
+        if self.average:
+            self.average.module.load_state_dict(state["average"])
+
+    def _begin(self) -> None:
+        """Nothing is learnt yet: an optimizer without memory, and an average of nothing."""
+        self.optimizer, self.n_updates = build_optimizer(self.module, self.recipe), 0
+        kept = self.recipe.ema_decay > 0
+        self.average = (
+            MovingAverage(self.module, decay=self.recipe.ema_decay, every=self.recipe.ema_every) if kept else None
+        )
+
+    def _update(self) -> None:
+        if self.recipe.max_grad_norm:
+            nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.max_grad_norm)
+        self.optimizer.step()
+        self.n_updates += 1
+        if self.average:
+            self.average.follow(self.module, n_updates=self.n_updates, copying=self.warming_up)
+
+    def _modules(self) -> list[nn.Module]:
+        return [self.module, self.average.module] if self.average else [self.module]
 
     def _forward_passes(self, comm: Comm) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
         """The forward pass to train with (gradients averaged over ranks) and the one to look with.
@@ -127,16 +177,3 @@ class Learner:
 
     def _layout(self) -> torch.memory_format:
         return torch.channels_last if self.recipe.channels_last else torch.contiguous_format
-
-
-def build_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer; its learning rate is set before each step."""
-    if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(module.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
-    return torch.optim.SGD(
-        module.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-        weight_decay=recipe.weight_decay,
-    )

@@ -80,7 +80,7 @@ def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closi
     plan = run.watched.plan(epoch, run.store.view())
     if comm.size > 1:
         comm.agree(plan.digest(), f"the plan of epoch {epoch.index} ({epoch.phase})")
-    learner.habits, began = plan.habits, learner.n_updates
+    learner.habits, learner.warming_up, began = plan.habits, epoch.warmup, learner.n_updates
     timer.lap("plan_s")
 
     probe = ModelProbe(learner, run.store, epoch, comm, _local_rng(run, epoch))
@@ -97,7 +97,7 @@ def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closi
     probe.settle()
     run.watched.close_epoch()
     timer.lap("select_s")
-    comm.average_buffers(learner.module)
+    learner.average_buffers(comm)
     timer.lap("sync_s")
     if plan.refresh is not None and not closing:
         for batch in _dealt(run, epoch, plan.refresh):

@@ -1,11 +1,16 @@
 """How the ranks of a run find one another, and part."""
 
+import fcntl
 import os
 import socket
+import struct
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -13,6 +18,10 @@ import torch.distributed as dist
 from kbench.engine.comm import Comm
 from kbench.errors import LaunchError, WorkloadError
 from kbench.launch.ranks import RankEnv, hosts_over_mpi, share_over_mpi
+from kbench.records.folders import read_json, write_json
+
+MEET_S = 300.0  # nodes of a large job come up minutes apart
+SIOCGIFADDR = 0x8915  # of Linux: the address of an interface
 
 
 def device_of(env: RankEnv) -> torch.device:
@@ -34,24 +43,29 @@ def device_of(env: RankEnv) -> torch.device:
 
 
 @contextmanager
-def together(env: RankEnv, device: torch.device) -> Iterator[Comm]:
+def together(env: RankEnv, device: torch.device, *, folder: Path | None = None, interface: str = "") -> Iterator[Comm]:
     """Join the other ranks, over NCCL on GPUs and gloo on CPUs; leave them at the end.
 
-    Raises LaunchError when they cannot be reached.
+    Ranks that srun started meet by a file in the run's ``folder``, those of mpirun over MPI, and
+    others where they were told to.  ``interface`` is the network over which rank 0 is reached.
+    Raises LaunchError when the others cannot be reached.
     """
     if env.size == 1:
         yield Comm()
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
+    if interface:
+        os.environ.update(GLOO_SOCKET_IFNAME=interface, NCCL_SOCKET_IFNAME=interface)
     try:
         if env.master:
             dist.init_process_group(backend, init_method="env://", rank=env.rank, world_size=env.size)
         else:
-            dist.init_process_group(backend, store=_meet(env), rank=env.rank, world_size=env.size)
+            store = _meet_by_file(env, folder, interface) if env.meeting and folder else _meet(env)
+            dist.init_process_group(backend, store=store, rank=env.rank, world_size=env.size)
     except (RuntimeError, ValueError) as error:
         raise LaunchError(
             f"rank {env.rank} of {env.size} cannot reach the others: {str(error).splitlines()[0]}",
-            hint="set MASTER_ADDR, or GLOO_SOCKET_IFNAME / NCCL_SOCKET_IFNAME, in the site's setup lines",
+            hint="set network_interface in the site file (kbench doctor lists the interfaces of a machine)",
         ) from error
     yield Comm()
     dist.destroy_process_group()
@@ -69,6 +83,52 @@ def leave(code: int) -> NoReturn:
     if code == 0 and "mpi4py.MPI" in sys.modules:
         sys.modules["mpi4py.MPI"].Finalize()
     os._exit(code)
+
+
+def _meet_by_file(env: RankEnv, folder: Path, interface: str) -> "dist.TCPStore":  # type: ignore[name-defined]
+    """Open a store on a port that the system chose, and tell the others through a file that all nodes see."""
+    path = folder / f".meet-{env.meeting}.json"
+    if env.rank == 0:
+        there = socket.getfqdn() if not interface else address_of(interface)
+        store = dist.TCPStore(there, 0, env.size, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
+        write_json(path, {"host": socket.gethostname(), "address": there, "port": store.port})
+        store.wait([f"met{rank}" for rank in range(1, env.size)], timedelta(seconds=MEET_S))
+        path.unlink(missing_ok=True)
+        return store
+    told = _told(path, env)
+    address = "127.0.0.1" if told["host"] == socket.gethostname() else told["address"]
+    store = dist.TCPStore(address, told["port"], env.size, is_master=False)  # type: ignore[attr-defined]
+    store.set(f"met{env.rank}", "")
+    return store
+
+
+def _told(path: Path, env: RankEnv) -> dict[str, Any]:
+    """What rank 0 wrote; the folder is listed each time, as file systems of clusters remember what was missing."""
+    deadline = time.monotonic() + MEET_S
+    while time.monotonic() < deadline:
+        if path.name in os.listdir(path.parent):
+            told = read_json(path)
+            if told:
+                return told
+        time.sleep(0.05)
+    raise LaunchError(
+        f"rank {env.rank} of {env.size} on {env.node} does not see rank 0 in {path.parent} after {MEET_S:g} s",
+        hint="do all nodes share this folder?  kbench logs shows what rank 0 said",
+    )
+
+
+def address_of(interface: str) -> str:
+    """The IPv4 address of a network interface of this machine; raises LaunchError when it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            packed = fcntl.ioctl(asking.fileno(), SIOCGIFADDR, struct.pack("256s", interface[:15].encode()))
+        except OSError as error:
+            there = ", ".join(name for _, name in socket.if_nameindex())
+            raise LaunchError(
+                f"network_interface: {socket.gethostname()} has no address on {interface!r}; it has {there}",
+                hint="see network_interface in the site file",
+            ) from error
+    return socket.inet_ntoa(packed[20:24])
 
 
 def _meet(env: RankEnv) -> "dist.TCPStore":  # type: ignore[name-defined]

@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_right
 
-from kbench.spec.experiment import Recipe
+from kbench.spec.recipe import Recipe
 
 
 def learning_rate(recipe: Recipe, position: float) -> float:
@@ -19,7 +19,8 @@ def learning_rate(recipe: Recipe, position: float) -> float:
     if recipe.schedule == "step":
         return recipe.lr * recipe.gamma ** bisect_right(recipe.milestones, epoch)
     if recipe.schedule == "cosine":
-        passed = (epoch - recipe.warmup_epochs) / (recipe.epochs - recipe.warmup_epochs)
+        begin = recipe.warmup_epochs if recipe.cosine_over == "rest" else 0.0
+        passed = (epoch - begin) / (recipe.epochs - begin)
         return recipe.min_lr + (recipe.lr - recipe.min_lr) * (1 + math.cos(math.pi * passed)) / 2
     return recipe.lr
 

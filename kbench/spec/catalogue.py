@@ -14,3 +14,6 @@ class Catalogue(Protocol):
 
     def pair_problems(self, model: Any, dataset: Any, recipe: Any) -> list[tuple[str, str]]:
         """What is wrong with a pair as it is written, whatever it is: (dotted key, sentence)."""
+
+    def clashes(self, params: dict[str, Any], dataset: str, global_batch: int) -> list[tuple[str, str]]:
+        """What a strategy's parameters, in full, make impossible on a data set: (parameter, sentence)."""

@@ -2,25 +2,16 @@
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import InitErrorDetails
 
 from kbench.spec.catalogue import Catalogue
 from kbench.spec.choice import Choice, label_of, stray_followers
-from kbench.spec.parse import Spec, all_at_once, did_you_mean, problem
-from kbench.spec.ranges import (
-    Count,
-    Flag,
-    Fraction,
-    Name,
-    Natural,
-    NonNegative,
-    Positive,
-    Probability,
-    Share,
-)
+from kbench.spec.parse import Spec, all_at_once, did_you_mean, findings, problem
+from kbench.spec.ranges import Count, Name, Natural, Share
+from kbench.spec.recipe import Recipe
 
 
 def _not_empty(raw: Any) -> Any:
@@ -32,41 +23,15 @@ def _not_empty(raw: Any) -> Any:
 NotEmpty = BeforeValidator(_not_empty)
 
 
-class Recipe(Spec):
-    """How a model is trained: the same for every strategy.  Epochs are passes over the data set."""
+class Paper(Spec):
+    """What a publication says of an experiment besides its recipe.  It is shown, and is no part of a run."""
 
-    epochs: Count
-    global_batch: Count  # samples per step, over all ranks
-    lr: Positive  # for that global batch, whatever the number of ranks
-    schedule: Literal["step", "cosine", "constant"] = "step"
-    milestones: tuple[Positive, ...] = ()  # [epoch] where a step schedule drops
-    gamma: Share = 0.1  # what is left of the learning rate at each milestone
-    warmup_epochs: NonNegative = 0.0  # linear ramp ...
-    warmup_from: Probability = 0.0  # ... from this share of the learning rate
-    min_lr: NonNegative = 0.0  # where a cosine ends
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    momentum: Fraction = 0.9
-    nesterov: Flag = False
-    weight_decay: NonNegative = 0.0
-    label_smoothing: Fraction = 0.0
-    augment: Annotated[str, Field(strict=True)] = "none"  # a name that the data set knows
-    precision: Literal["fp32", "bf16"] = "fp32"
-    channels_last: Flag = False
-    compile: Flag = False
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.warmup_epochs >= self.epochs:
-            raise ValueError(f"warmup_epochs {self.warmup_epochs} leaves nothing of {self.epochs} epochs")
-        if list(self.milestones) != sorted(set(self.milestones)):
-            raise ValueError(f"milestones must increase, got {list(self.milestones)}")
-        if self.milestones and self.schedule != "step":
-            raise ValueError(f"milestones belong to the schedule 'step', got {self.schedule!r}")
-        if self.milestones and self.milestones[-1] >= self.epochs:
-            raise ValueError(f"milestone {self.milestones[-1]:g} is never reached in {self.epochs} epochs")
-        if self.nesterov and not self.momentum:
-            raise ValueError("nesterov needs a momentum above 0")
-        return self
+    source: Annotated[str, Field(strict=True, min_length=1)]  # what was read, and where
+    epochs: Count | None = None  # null, here and below: not published
+    gpus: Count | None = None
+    gpu: Annotated[str, Field(strict=True)] = ""  # of what kind
+    batch_per_gpu: Count | None = None
+    note: Annotated[str, Field(strict=True)] = ""  # where this recipe departs from what was published
 
 
 class Pair(Spec):
@@ -76,6 +41,8 @@ class Pair(Spec):
     model: Annotated[str, Field(strict=True)]
     dataset: Annotated[str, Field(strict=True)]
     recipe: Recipe
+    starts_from: Name | None = None  # a pair on which each strategy trains the weights that its own run begins with
+    paper: Paper | None = None
 
     @model_validator(mode="wrap")
     @classmethod
@@ -118,7 +85,7 @@ class ExperimentSpec(Spec):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _unambiguous(cls, raw: Any, handler: Callable[[Any], Self]) -> Self:
+    def _unambiguous(cls, raw: Any, handler: Callable[[Any], Self], info: ValidationInfo) -> Self:
         found = []
         if isinstance(raw, dict):
             found += _repeated(raw, "pairs", pair_name, "pair", "name")
@@ -129,8 +96,11 @@ class ExperimentSpec(Spec):
             if labels and baseline not in labels:
                 text = f"no strategy is labelled {baseline!r}{did_you_mean(baseline, labels)}"
                 found.append(problem(text, ("baseline",), baseline))
-            found += stray_followers(strategies)
-        return all_at_once(cls, raw, handler, found)
+            found += stray_followers(strategies) + _stray_beginnings(raw.get("pairs"))
+        made = all_at_once(cls, raw, handler, found)
+        if info.context is not None:
+            _check_together(made, info.context)
+        return made
 
 
 def _repeated(
@@ -143,3 +113,28 @@ def _repeated(
         for i, name in enumerate(names)
         if name is not None and name in names[:i]
     ]
+
+
+def _stray_beginnings(pairs: Any) -> list[InitErrorDetails]:
+    """What is wrong with keys ``starts_from``: each holds the name of a pair that starts from none."""
+    entries = [pair for pair in pairs if isinstance(pair, dict)] if isinstance(pairs, list) else []
+    first = [str(pair_name(pair)) for pair in entries if pair.get("starts_from") is None]
+    text = "must be the name of another pair that starts from none"
+    return [
+        problem(f"{text}{did_you_mean(pair['starts_from'], first)}", ("pairs", i, "starts_from"), pair["starts_from"])
+        for i, pair in enumerate(entries)
+        if isinstance(pair.get("starts_from"), str) and pair["starts_from"] not in first
+    ]
+
+
+def _check_together(made: ExperimentSpec, catalogue: Catalogue) -> None:
+    """Raise a ValidationError where a strategy leaves too little of a pair to train on."""
+    found = [
+        problem(f"{text} (pair {pair.name})", ("strategies", i, choice.name, param), None)
+        for i, choice in enumerate(made.strategies)
+        for pair in made.pairs
+        if pair.starts_from is None
+        for param, text in catalogue.clashes(choice.params, pair.dataset, pair.recipe.global_batch)
+    ]
+    if found:
+        raise findings(found)

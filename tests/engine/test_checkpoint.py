@@ -82,8 +82,20 @@ def test_a_run_stopped_after_every_epoch_is_the_run_that_was_not(
     assert numbers(pieces) == numbers(life_of(name, params).records)
 
 
-def test_with_another_optimizer_too(run_of: Callable[..., Run], life_of: Callable[..., Any], tmp_path: Path) -> None:
-    recipe = {"optimizer": "adamw", "weight_decay": 0.1, "lr": 0.003, "warmup_epochs": 1}
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"optimizer": "adam", "weight_decay": 0.1},
+        {"optimizer": "adamw", "weight_decay": 0.1, "decay_exempts": "vectors", "max_grad_norm": 1.0},
+        {"optimizer": "lamb", "weight_decay": 0.1, "eps": 1e-6, "decay_exempts": "norms"},
+        {"ema_decay": 0.9, "ema_every": 7},  # 30 updates an epoch: none of the additions falls on its end
+    ],
+    ids=str,
+)
+def test_with_all_that_a_recipe_can_ask_for_too(
+    recipe: dict[str, Any], run_of: Callable[..., Run], life_of: Callable[..., Any], tmp_path: Path
+) -> None:
+    recipe = {"lr": 0.003, "warmup_epochs": 1, **recipe}
     pieces = in_pieces(lambda: run_of("sb", **recipe), tmp_path / "checkpoint.pt")
     assert numbers(pieces) == numbers(life_of("sb", **recipe).records)
 

@@ -12,6 +12,7 @@ from kbench.engine.evaluate import evaluate
 from kbench.engine.learner import Learner
 from kbench.engine.timer import PhaseTimer
 from kbench.strategies.api import Batch
+from kbench.workloads.task import Classification
 from kbench.workloads.workload import Workload
 
 CPU = torch.device("cpu")
@@ -64,7 +65,7 @@ def test_top_5_of_five_classes_or_fewer_says_nothing(
     workload_of: Callable[..., Workload], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workload = workload_of(lr=0.011)
-    monkeypatch.setattr(workload, "n_classes", 5)
+    monkeypatch.setattr(workload, "task", Classification(5))
     for part in ("train", "val"):
         data = getattr(workload, part)
         few = data.y < 5

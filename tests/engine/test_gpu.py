@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+from kbench.data.augment import augmented
+from kbench.data.noise import uniform
 from kbench.engine.comm import Comm
 from kbench.engine.learner import Learner
 from kbench.engine.loop import Run, train
@@ -16,8 +18,6 @@ from kbench.engine.timer import PARTS, PhaseTimer
 from kbench.records.schema import EpochRecord
 from kbench.strategies import load
 from kbench.strategies.api import Batch
-from kbench.workloads.augment import augmented
-from kbench.workloads.noise import uniform
 from kbench.workloads.workload import Workload
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]

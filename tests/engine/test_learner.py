@@ -76,35 +76,6 @@ def test_the_digest_sees_the_last_bit_of_weights_and_buffers(part: str, workload
     assert learner.digest() != before
 
 
-@pytest.mark.parametrize(
-    "recipe",
-    [
-        {},
-        {"momentum": 0.5, "nesterov": True, "weight_decay": 0.01},
-        {"optimizer": "adamw", "weight_decay": 0.05, "lr": 0.001},
-        {"label_smoothing": 0.1},
-    ],
-    ids=str,
-)
-def test_a_step_is_the_optimizers_on_the_mean_loss(recipe: dict[str, Any], workload_of: Workloads) -> None:
-    workload = workload_of(**recipe)
-    learner = learner_of(workload)
-    model = copy.deepcopy(learner.module).train()
-    if recipe.get("optimizer") == "adamw":
-        optimizer: torch.optim.Optimizer = torch.optim.AdamW(model.parameters(), lr=0.02, weight_decay=0.05)
-    else:
-        more = {"momentum": 0.9} | {k: v for k, v in recipe.items() if k in ("momentum", "nesterov", "weight_decay")}
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.02, **more)
-    for start in (0, 100, 200):
-        batch = batch_of(workload, list(range(start, start + 20)))
-        learner.step(batch, 0.02, PhaseTimer(CPU))
-        optimizer.zero_grad()
-        F.cross_entropy(model(batch.x), batch.y, label_smoothing=recipe.get("label_smoothing", 0.0)).backward()
-        optimizer.step()
-    for mine, plain in zip(learner.module.state_dict().values(), model.state_dict().values(), strict=True):
-        assert torch.allclose(mine, plain, atol=1e-6)
-
-
 def test_weights_of_samples_multiply_their_losses(workload_of: Workloads) -> None:
     workload = workload_of(momentum=0.0)
     weight = [2.0, 0.5, 0.0, 1.0]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kbench.engine.schedule import learning_rate, warming_up
-from kbench.spec.experiment import Recipe
+from kbench.spec.recipe import Recipe
 from kbench.strategies import load
 
 
@@ -44,6 +44,20 @@ def test_a_cosine_is_halved_half_way_and_ends_at_min_lr() -> None:
     recipe = recipe_with(schedule="cosine", min_lr=0.02)
     assert learning_rate(recipe, 0.5) == pytest.approx(0.41)
     assert learning_rate(recipe, 1.0) == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize("epoch", [5.0, 42.5, 100.0])
+def test_a_cosine_over_all_epochs_is_as_far_down_as_if_there_had_been_no_warm_up(epoch: float) -> None:
+    recipe = recipe_with(schedule="cosine", warmup_epochs=5, min_lr=0.01, cosine_over="all")
+    assert learning_rate(recipe, epoch / 100) == pytest.approx(0.01 + 0.79 / 2 * (1 + math.cos(math.pi * epoch / 100)))
+    assert learning_rate(recipe, 0.025) == pytest.approx(0.4)  # the ramp itself is the same
+
+
+def test_steps_may_fall_within_an_epoch_as_they_are_counted_in_updates() -> None:
+    per_epoch = 121_266 // 128
+    recipe = recipe_with(epochs=20, milestones=(8192 / per_epoch, 16384 / per_epoch))
+    rates = [learning_rate(recipe, (update + 0.5) / per_epoch / 20) for update in (8191, 8192, 16383, 16384)]
+    assert rates == pytest.approx([0.8, 0.08, 0.08, 0.008])
 
 
 def test_a_constant_schedule_stays() -> None:

@@ -8,8 +8,9 @@ from pydantic import ValidationError
 from kbench.cli.known import Known
 from kbench.errors import ConfigError
 from kbench.spec.choice import Choice
-from kbench.spec.experiment import ExperimentSpec, Recipe
+from kbench.spec.experiment import ExperimentSpec
 from kbench.spec.parse import parse
+from kbench.spec.recipe import Recipe
 from kbench.spec.source import Source
 
 RECIPE = {"epochs": 10, "global_batch": 48, "lr": 0.1}
@@ -58,7 +59,21 @@ def test_a_spec_cannot_be_changed() -> None:
         ({"milestones": [10]}, "recipe: milestone 10 is never reached in 10 epochs"),
         ({"milestones": [5], "schedule": "cosine"}, "recipe: milestones belong to the schedule 'step', got 'cosine'"),
         ({"warmup_epochs": 10}, "recipe: warmup_epochs 10.0 leaves nothing of 10 epochs"),
-        ({"nesterov": True, "momentum": 0.0}, "recipe: nesterov needs a momentum above 0"),
+        ({"nesterov": True, "momentum": 0.0}, "recipe: nesterov needs sgd and a momentum above 0"),
+        ({"nesterov": True, "optimizer": "adamw"}, "recipe: nesterov needs sgd and a momentum above 0"),
+        (
+            {"optimizer": "lambs"},
+            "recipe.optimizer: must be 'sgd', 'adam', 'adamw' or 'lamb', got 'lambs'; did you mean 'lamb'?",
+        ),
+        ({"betas": [0.9]}, "recipe.betas: missing key '1'"),
+        ({"betas": [0.9, 1.0]}, "recipe.betas[1]: must be less than 1, got 1.0"),
+        ({"min_lr": 0.01}, "recipe: min_lr and cosine_over belong to the schedule 'cosine', got 'step'"),
+        ({"cosine_over": "all"}, "recipe: min_lr and cosine_over belong to the schedule 'cosine', got 'step'"),
+        ({"ema_decay": 1.0}, "recipe.ema_decay: must be less than 1, got 1.0"),
+        ({"ema_every": 32}, "recipe: ema_every needs an ema_decay above 0"),
+        ({"mean": [0.5]}, "recipe: mean and std must be equally many, got 1 and 0"),
+        ({"val_resize": 200, "val_size": 224}, "recipe: val_resize 200 is less than val_size 224"),
+        ({"drop_path": "a lot"}, "recipe.drop_path: must be a number, got 'a lot'"),
     ],
 )
 def test_a_recipe_that_cannot_train_is_refused(change: dict[str, Any], message: str) -> None:
@@ -137,6 +152,15 @@ def test_the_baseline_may_be_another_strategy() -> None:
 
 def test_a_pair_is_named_after_its_model_and_data_set() -> None:
     assert experiment(pairs=[{**PAIR, "model": "timm:resnet18"}]).pairs[0].name == "timm-resnet18-digits"
+
+
+def test_what_a_paper_says_is_kept_beside_the_recipe() -> None:
+    (pair,) = experiment(pairs=[{**PAIR, "paper": {"source": "Table 7", "gpus": 32, "epochs": 200}}]).pairs
+    assert pair.paper and (pair.paper.gpus, pair.paper.epochs, pair.paper.batch_per_gpu) == (32, 200, None)
+
+
+def test_a_paper_without_a_source_is_refused() -> None:
+    assert refusal(pairs=[{**PAIR, "paper": {"gpus": 32}}]) == "x: pairs[0].paper: missing key 'source'"
 
 
 def test_two_pairs_of_one_name_are_refused() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from kbench.cli.known import Known
 from kbench.errors import ConfigError
-from kbench.spec.experiment import ExperimentSpec
+from kbench.spec.experiment import ExperimentSpec, Pair
 from kbench.spec.parse import did_you_mean, known_keys, parse
 from kbench.spec.source import read_source
 
@@ -109,4 +109,4 @@ def test_nothing_is_offered_where_nothing_is_known() -> None:
 
 def test_the_keys_of_a_nested_spec_are_known() -> None:
     assert "global_batch" in known_keys(ExperimentSpec, ("pairs", 0, "recipe", "x"))
-    assert known_keys(ExperimentSpec, ("pairs", 0, "x")) == ["name", "model", "dataset", "recipe"]
+    assert known_keys(ExperimentSpec, ("pairs", 0, "x")) == list(Pair.model_fields)

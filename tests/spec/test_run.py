@@ -38,6 +38,11 @@ def test_the_names_of_runs_do_not_change_between_versions() -> None:
     assert [run.match_key for run in runs()] == ["059152c1", "9f5949d7"] * 2
 
 
+def test_what_a_paper_says_changes_neither_names_nor_matches_and_goes_into_no_run() -> None:
+    cited = runs(pairs=[{**PAIR, "paper": {"source": "Table 7", "gpus": 32}}])
+    assert cited == runs()
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -48,6 +53,12 @@ def test_the_names_of_runs_do_not_change_between_versions() -> None:
         with_recipe(weight_decay=1e-4),
         with_recipe(precision="bf16"),
         with_recipe(augment="none"),
+        with_recipe(optimizer="adamw"),
+        with_recipe(ema_decay=0.9),
+        with_recipe(max_grad_norm=1.0),
+        with_recipe(decay_exempts="norms"),
+        with_recipe(drop_path=0.1),
+        with_recipe(image_size=16),
         runs(pairs=[{**PAIR, "model": "timm:resnet18"}]),
         runs(ranks=2),
         runs(seeds=[2, 3]),

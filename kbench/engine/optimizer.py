@@ -1,0 +1,54 @@
+"""The recipe's optimizer, and which parameters it lets decay."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from kbench.spec.recipe import Recipe
+
+NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+Groups = list[dict[str, Any]]
+
+
+def build_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer; its learning rate is set before each step."""
+    groups = parameter_groups(module, recipe)
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov)
+    if recipe.optimizer == "lamb":
+        from timm.optim.lamb import Lamb
+
+        # Its own clipping is switched off: the learner clips for every optimizer alike.
+        lamb: torch.optim.Optimizer = Lamb(groups, lr=recipe.lr, betas=recipe.betas, eps=recipe.eps, max_grad_norm=None)
+        return lamb
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, lr=recipe.lr, betas=recipe.betas, eps=recipe.eps)
+
+
+def parameter_groups(module: nn.Module, recipe: Recipe) -> Groups:
+    """All parameters in one group, or those that decay and then those that the recipe exempts."""
+    exempt = _exempt(module, recipe.decay_exempts)
+    decayed = [parameter for name, parameter in module.named_parameters() if name not in exempt]
+    spared = [parameter for name, parameter in module.named_parameters() if name in exempt]
+    groups: Groups = [{"params": decayed, "weight_decay": recipe.weight_decay}]
+    return [*groups, {"params": spared, "weight_decay": 0.0}] if spared else groups
+
+
+def _exempt(module: nn.Module, what: str) -> set[str]:
+    """The names of the parameters that do not decay.
+
+    ``norms`` are those of normalising layers, as torchvision's reference training has it; ``vectors``
+    are all of one dimension, and what the model asks for by ``no_weight_decay()``, as in timm.
+    """
+    if what == "norms":
+        return {
+            f"{place}.{name}".lstrip(".")
+            for place, layer in module.named_modules()
+            if isinstance(layer, NORMS)
+            for name, _ in layer.named_parameters(recurse=False)
+        }
+    if what == "vectors":
+        ask = getattr(module, "no_weight_decay", set)
+        return set(ask()) | {name for name, parameter in module.named_parameters() if parameter.ndim <= 1}
+    return set()

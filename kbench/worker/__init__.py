@@ -1,0 +1,1 @@
+"""What every rank runs: ``python -m kbench.worker RUN_DIR``."""
