@@ -1,10 +1,13 @@
 """What the names in an experiment stand for: the registries, as specs ask for them."""
 
+import math
 from typing import Any
 
+from kbench.data import DATASETS, OWN, DatasetCard, card_of
 from kbench.errors import ConfigError
 from kbench.spec.parse import did_you_mean
-from kbench.workloads import DATASETS, MODELS, TIMM
+from kbench.workloads import MODELS
+from kbench.workloads.models.names import problem
 
 
 class Known:
@@ -32,27 +35,53 @@ class Known:
     def pair_problems(self, model: Any, dataset: Any, recipe: Any) -> list[tuple[str, str]]:
         """What is wrong with a pair as it is written, whatever it is: (dotted key, sentence)."""
         found = []
-        if isinstance(model, str) and not _is_model(model):
-            found.append(("model", f"unknown model {model!r}{did_you_mean(model, [*MODELS, TIMM + 'NAME'])}"))
+        unknown = problem(model) if isinstance(model, str) else ""
+        if unknown:
+            found.append(("model", unknown))
         if not isinstance(dataset, str):
             return found
-        card = DATASETS.get(dataset)
+        card = card_of(dataset)
         if card is None:
-            return [*found, ("dataset", f"unknown data set {dataset!r}{did_you_mean(dataset, DATASETS)}")]
+            names = [*DATASETS, *(f"{prefix}NAME" for prefix in OWN)]
+            return [*found, ("dataset", f"unknown data set {dataset!r}{did_you_mean(dataset, names)}")]
+        if isinstance(model, str) and not unknown and _task(model) != card.task:
+            found.append(("model", f"{model} is made for {_task(model)}, and {dataset} asks for {card.task}"))
         written = recipe if isinstance(recipe, dict) else {}
         batch, augment = written.get("global_batch"), written.get("augment", "none")
-        if isinstance(batch, int) and batch > card.n_train:
+        if isinstance(batch, int) and batch > card.n_train > 0:
             text = f"must be at most the {card.n_train} training samples of {dataset}, got {batch}"
             found.append(("recipe.global_batch", text))
+        found += [(f"recipe.{key}", text) for key, text in _unseen(written, card, dataset)]
         if augment not in card.augments:
             text = f"must be one of {', '.join(card.augments)} for {dataset}, got {augment!r}"
             found.append(("recipe.augment", text))
         return found
 
+    def clashes(self, params: dict[str, Any], dataset: str, global_batch: int) -> list[tuple[str, str]]:
+        """What a strategy's parameters, in full, make impossible on a data set: (parameter, sentence)."""
+        card, share = card_of(dataset), params.get("fraction", 0.0)
+        if card is not None and card.task == "segmentation" and params.get("confidence_over") == "batch":
+            return [("confidence_over", f"a softmax over the batch is not defined for the pixels of {dataset}")]
+        if card is None or not card.n_train or not isinstance(share, float):
+            return []
+        left = card.n_train - math.floor(share * card.n_train)
+        if left >= global_batch:
+            return []
+        return [("fraction", f"leaves {left} of {card.n_train} samples, fewer than one global batch of {global_batch}")]
 
-def _is_model(name: str) -> bool:
-    if not name.startswith(TIMM):
-        return name in MODELS
-    import timm
 
-    return bool(timm.is_model(name.removeprefix(TIMM)))
+def _task(model: str) -> str:
+    return MODELS[model].task if model in MODELS else "classification"
+
+
+def _unseen(recipe: dict[str, Any], card: DatasetCard, dataset: str) -> list[tuple[str, str]]:
+    """Keys of how images look that mean nothing for a data set: (key, sentence)."""
+    found = []
+    for key in ("mean", "std"):
+        given, channels = recipe.get(key) or (), card.shape[0]
+        if isinstance(given, list | tuple) and len(given) not in (0, channels):
+            found.append((key, f"must be {channels} numbers, one for each channel of {dataset}, got {len(given)}"))
+    if card.task == "segmentation":
+        keys = ("mean", "std", "cutout", "random_erase", "image_size", "val_size", "val_resize")
+        found += [(key, f"does nothing for {dataset}, leave it out") for key in keys if recipe.get(key)]
+    return found

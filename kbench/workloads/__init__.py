@@ -1,46 +1,55 @@
-"""On what: the names of data sets and models.  Nothing heavy is imported to know them."""
+"""On what: the names of models.  Nothing heavy is imported to know them."""
 
 from dataclasses import dataclass
-
-
-@dataclass(frozen=True, kw_only=True)
-class DatasetCard:
-    """What is known of a data set before it is loaded."""
-
-    target: str  # "module:function" that loads it
-    n_train: int
-    n_val: int
-    n_classes: int
-    shape: tuple[int, int, int]  # channels, height, width
-    augments: tuple[str, ...]
-    about: str
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
     """What is known of a model before it is built."""
 
-    target: str  # "module:Class", called with (shape, n_classes)
+    target: (
+        str  # "module:Class", called with (shape, n_classes), and with dropout or drop_path where a recipe sets them
+    )
     about: str
+    task: Literal["classification", "segmentation"] = "classification"  # what it answers
 
-
-DATASETS = {
-    "digits": DatasetCard(
-        target="kbench.workloads.digits:load",
-        n_train=1442,
-        n_val=355,
-        n_classes=10,
-        shape=(1, 8, 8),
-        augments=("none", "shift"),
-        about="1,797 handwritten digits, 8x8 grey, carried by scikit-learn; every fifth of a class is held out",
-    ),
-}
 
 MODELS = {
     "digits-cnn": ModelCard(
         target="kbench.workloads.digits:DigitsCNN",
         about="three 3x3 convolutions with batch normalisation for images of about 8x8",
     ),
+    "wrn-28-10": ModelCard(
+        target="kbench.workloads.models.wide_resnet:wrn_28_10",
+        about="WideResNet-28-10 for images of about 32x32, 36.5 M parameters; takes dropout",
+    ),
+    "wrn-16-8": ModelCard(
+        target="kbench.workloads.models.wide_resnet:wrn_16_8",
+        about="WideResNet-16-8 for images of about 32x32, 11.0 M parameters; takes dropout",
+    ),
+    "resnet18-cifar": ModelCard(
+        target="kbench.workloads.models.small_images:resnet18_cifar",
+        about="ResNet-18 with a 3x3 stem for images of about 32x32, 11.2 M parameters",
+    ),
+    "resnet18-mnist": ModelCard(
+        target="kbench.workloads.models.small_images:resnet18_mnist",
+        about="ResNet-18 with a 7x7 stem of stride 1 for images of 28x28, 11.2 M parameters",
+    ),
+    "densenet121-cifar": ModelCard(
+        target="kbench.workloads.models.small_images:densenet121_cifar",
+        about="DenseNet-121 with a 3x3 stem for images of about 32x32, 7.0 M parameters",
+    ),
+    "mobilenetv2-cifar": ModelCard(
+        target="kbench.workloads.models.mobilenet:MobileNetV2",
+        about="MobileNetV2 with strides for images of about 32x32, 2.3 M parameters",
+    ),
+    "deepcam": ModelCard(
+        target="kbench.workloads.deepcam:DeepLabXception",
+        about="DeepLabv3+ on Xception-65 with MLPerf HPC's decoder, 56.6 M parameters; a class for each pixel",
+        task="segmentation",
+    ),
 }
 
 TIMM = "timm:"  # prefix of any model that timm can build, untrained
+TORCHVISION = "torchvision:"  # prefix of any classifier that torchvision can build, untrained

@@ -1,33 +1,6 @@
-"""The handwritten digits of scikit-learn: real images that need no download, and a small network."""
+"""A small network for the digits."""
 
-import torch
 from torch import Tensor, nn
-
-from kbench.workloads.arrays import Arrays
-
-
-def load() -> tuple[Arrays, Arrays]:
-    """Load the 1,797 digits as (training, validation); every fifth sample of a class is held out.
-
-    Images are (n, 1, 8, 8) float32 with mean 0 and deviation 1 over the training pixels.
-    Source: UCI optdigits test set (Alpaydin and Kaynak 1998), as in ``sklearn.datasets``.
-    """
-    from sklearn.datasets import load_digits
-
-    pixels, labels = load_digits(return_X_y=True)
-    x = torch.tensor(pixels, dtype=torch.float32).view(-1, 1, 8, 8)
-    y = torch.tensor(labels, dtype=torch.int64)
-    held = _every_fifth(y)
-    mean, deviation = x[~held].mean(), x[~held].std()
-    x = (x - mean) / deviation
-    return Arrays(x[~held], y[~held]), Arrays(x[held], y[held])
-
-
-def _every_fifth(y: Tensor) -> Tensor:
-    """(n,) bool: the fifth, tenth, ... sample of each class, in the order of the data."""
-    one_hot = nn.functional.one_hot(y)
-    rank_in_class = one_hot.cumsum(0).gather(1, y[:, None]).squeeze(1)
-    return rank_in_class % 5 == 0
 
 
 class DigitsCNN(nn.Module):

@@ -1,91 +1,90 @@
-"""One pair, made real: its data, its model, and what a loss, a hit and a certainty are for it."""
+"""One pair, made real: its data, its model, its task."""
 
-import importlib
-from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kbench.data.card import DatasetCard
+from kbench.data.make import opened
+from kbench.data.view import Looked, View
 from kbench.errors import WorkloadError
 from kbench.spec.experiment import Pair
-from kbench.workloads import DATASETS, MODELS, TIMM
-from kbench.workloads.arrays import Arrays
-from kbench.workloads.augment import augmented
-
-Results = tuple[Tensor, Tensor, Tensor, Tensor]  # (b,) loss, correct, confidence, residual
+from kbench.workloads.beginning import begin_with
+from kbench.workloads.models.build import build_model
+from kbench.workloads.task import Classification, Over, Results, Task
 
 
 class Workload:
-    """The data and the task of a pair on one device; the same for every strategy."""
+    """The data and the task of a pair on one device; the same for every strategy.
 
-    metric = "top1"  # what val_acc1 means
+    ``root`` is where the site keeps data sets; empty: $KBENCH_DATA.  Raises WorkloadError where the data is not
+    there or not as it was prepared.
+    """
 
-    def __init__(self, pair: Pair, device: torch.device) -> None:
+    def __init__(self, pair: Pair, device: torch.device, *, root: str = "") -> None:
         self.pair, self.recipe, self.device = pair, pair.recipe, device
-        self.card = DATASETS[pair.dataset]
-        train, val = _resolve(self.card.target)()
-        if (len(train), len(val)) != (self.card.n_train, self.card.n_val):
+        train, val, self.card, self.dataset_note = opened(pair.dataset, root)
+        if pair.recipe.global_batch > len(train):
             raise WorkloadError(
-                f"{pair.dataset}: {len(train)} training and {len(val)} validation samples found, "
-                f"{self.card.n_train} and {self.card.n_val} expected"
+                f"{pair.dataset}: {len(train)} training samples are fewer than the global batch of "
+                f"{pair.recipe.global_batch}",
+                hint="use a smaller global_batch",
             )
-        self.train: Arrays = train.to(device)
-        self.val: Arrays = val.to(device)
+        self.train, self.val = train.to(device), val.to(device)
         self.n_samples, self.n_classes = len(train), self.card.n_classes
+        self.beginning: Mapping[str, Tensor] | None = None  # weights that another run ended with
+        self.task = task_of(self.card)
+        self.metric = self.task.metric
+        recipe, size = pair.recipe, pair.recipe.image_size
+        mean, std = recipe.mean or self.card.mean, recipe.std or self.card.std
+        self._look = partial(
+            View, how=recipe.augment, size=size, cutout=recipe.cutout, erase=recipe.random_erase, mean=mean, std=std
+        )
+        self._val_look = View(size=recipe.val_size or size, resize=recipe.val_resize, mean=mean, std=std)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of what the model trains on."""
+        channels, height, width = self.card.shape
+        return channels, self.recipe.image_size or height, self.recipe.image_size or width
 
     def model(self) -> nn.Module:
-        """Build the model with fresh weights from torch's global random stream."""
-        return build_model(self.pair.model, self.card.shape, self.n_classes)
+        """Build the model with fresh weights from torch's global random stream, but for those that are given."""
+        recipe = self.recipe
+        model = build_model(
+            self.pair.model, self.shape, self.n_classes, dropout=recipe.dropout, drop_path=recipe.drop_path
+        )
+        if self.beginning:
+            begin_with(model, self.beginning, whose=self.pair.starts_from or "")
+        return model
 
-    def batches(self, ids: Iterable[Tensor], *, key: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def batches(self, ids: Iterable[Tensor], *, key: int) -> Iterator[Looked]:
         """Yield (ids, images, labels) of the training set for each of ``ids``, augmented.
 
         ``key`` names the augmentation's stream: the same sample in the same epoch looks the same,
         whoever trains on it and wherever it stands in the order.
         """
-        for chunk in ids:
-            there = chunk.to(self.device)
-            x, y = self.train.at(there)
-            yield there, augmented(x, there, how=self.recipe.augment, key=key), y
+        return self.train.batches(ids, self._look(key=key))
 
-    def measure(self, output: Tensor, y: Tensor, *, over: Literal["classes", "batch"] = "classes") -> Results:
-        """Per sample: plain cross-entropy [nat], right or wrong, confidence, residual.
+    def val_batches(self, ids: Iterable[Tensor]) -> Iterator[Looked]:
+        """Yield (ids, images, labels) of the validation set for each of ``ids``; nothing about them is random."""
+        return self.val.batches(ids, self._val_look)
 
-        Always from float32 logits without label smoothing, whatever the recipe trains with.  The
-        confidence is the probability of the true class; ``over`` the batch it is what published code
-        takes for one, the largest of a sample's row in a softmax over the samples.  The residual is
-        the Euclidean norm of softmax minus one-hot: the gradient with respect to the logits
-        (Katharopoulos and Fleuret, arXiv:1803.00942), and EL2N (Paul et al., arXiv:2107.07075).
-        """
-        logits = output.float()
-        loss = F.cross_entropy(logits, y, reduction="none")
-        confidence = torch.exp(-loss) if over == "classes" else logits.softmax(0).amax(1)
-        error, rows = logits.softmax(1), torch.arange(len(y), device=y.device)
-        error[rows, y] = 0
-        error[rows, y] = -error.sum(1)  # p - 1 would round to 0 where the model is very sure
-        return loss, logits.argmax(1) == y, confidence, error.norm(dim=1)
+    def measure(self, output: Tensor, y: Tensor, *, over: Over = "classes") -> Results:
+        """Per sample: loss [nat], right or wrong, confidence, residual, as the task defines them."""
+        return self.task.measure(output, y, over=over)
 
     def criterion(self, output: Tensor, y: Tensor) -> Tensor:
         """The recipe's training loss: (b,) [nat]."""
-        smoothing = self.recipe.label_smoothing
-        return F.cross_entropy(output.float(), y, reduction="none", label_smoothing=smoothing)
+        return self.task.criterion(output, y, label_smoothing=self.recipe.label_smoothing)
 
 
-def build_model(name: str, shape: tuple[int, int, int], n_classes: int) -> nn.Module:
-    """Build a model by its name in MODELS, or ``timm:NAME`` for any of timm's, untrained."""
-    if name.startswith(TIMM):
-        import timm
+def task_of(card: DatasetCard) -> Task:
+    """What models are asked about a data set."""
+    if card.task == "segmentation":
+        from kbench.workloads.segmentation import CLASS_WEIGHT, Segmentation
 
-        built: nn.Module = timm.create_model(
-            name.removeprefix(TIMM), pretrained=False, num_classes=n_classes, in_chans=shape[0]
-        )
-        return built
-    model: nn.Module = _resolve(MODELS[name].target)(shape, n_classes)
-    return model
-
-
-def _resolve(target: str) -> Any:
-    module, _, attribute = target.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+        return Segmentation(CLASS_WEIGHT)
+    return Classification(card.n_classes)

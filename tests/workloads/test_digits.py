@@ -7,9 +7,10 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from kbench.workloads import DATASETS
-from kbench.workloads.arrays import Arrays
-from kbench.workloads.digits import DigitsCNN, load
+from kbench.data import DATASETS
+from kbench.data.arrays import Arrays
+from kbench.data.digits import load
+from kbench.workloads.digits import DigitsCNN
 
 
 @pytest.fixture(scope="module")

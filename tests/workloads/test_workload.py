@@ -8,11 +8,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kbench import workloads
+from kbench import data
+from kbench.data.augment import augmented
 from kbench.errors import WorkloadError
 from kbench.spec.experiment import Pair
-from kbench.workloads.augment import augmented
-from kbench.workloads.workload import Workload, build_model
+from kbench.workloads.models.build import build_model
+from kbench.workloads.workload import Workload
 
 CPU = torch.device("cpu")
 
@@ -144,7 +145,7 @@ def test_a_timm_model_is_built_for_one_channel() -> None:
 
 
 def test_a_data_set_of_another_size_than_its_card_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = dataclasses.replace(workloads.DATASETS["digits"], n_train=1500)
-    monkeypatch.setitem(workloads.DATASETS, "digits", wrong)
+    wrong = dataclasses.replace(data.DATASETS["digits"], n_train=1500)
+    monkeypatch.setitem(data.DATASETS, "digits", wrong)
     with pytest.raises(WorkloadError, match="1442 training and 355 validation samples found, 1500 and 355 expected"):
         Workload(pair_with(), CPU)

@@ -1,5 +1,7 @@
 """Random numbers by sample: what a sample meets depends on its id, never on who else is in the batch."""
 
+import hashlib
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,17 @@ def uniform(key: int, ids: Tensor, n: int) -> Tensor:
     column = torch.arange(1, n + 1, device=ids.device)
     state = _mix(ids * _GOLDEN + key)[:, None] + column * _GOLDEN
     return _shift(_mix(state), 40).float() / 2**24
+
+
+def sample_seed(key: int, sample: int) -> int:
+    """A 63-bit seed that belongs to one sample in the stream ``key``."""
+    return int(_mix(torch.tensor([sample]) * _GOLDEN + key)) & (2**63 - 1)
+
+
+def salted(key: int, purpose: str) -> int:
+    """The key of a stream of its own for one purpose, so that a crop and a flip share no numbers."""
+    digest = hashlib.blake2b(purpose.encode(), digest_size=8).digest()
+    return key ^ int.from_bytes(digest, "big") >> 1
 
 
 def _mix(z: Tensor) -> Tensor:

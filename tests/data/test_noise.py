@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from scipy.stats import chisquare, kstest
 
+from kbench.data.noise import uniform
 from kbench.engine.seeds import stream
-from kbench.workloads.noise import uniform
 
 IDS = torch.arange(20_000)
 

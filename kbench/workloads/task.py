@@ -1,0 +1,81 @@
+"""What a model is asked: its loss, when it is right, how sure it is, and how good it is as a whole."""
+
+from typing import Literal, NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Results = tuple[Tensor, Tensor, Tensor, Tensor]  # (b,) loss, correct, confidence, residual
+Over = Literal["classes", "batch"]
+
+
+class Scores(NamedTuple):
+    """How good a model is on a set of samples."""
+
+    val_loss: float  # [nat] mean
+    val_acc1: float  # fraction: the task's metric
+    val_acc5: float | None  # fraction; None where it says nothing
+
+
+class Task(Protocol):
+    """A kind of question; ``output`` is a model's for (b, ...) labels ``y``, in any precision."""
+
+    metric: str  # what val_acc1 means
+    n_counts: int  # how many numbers ``counts`` adds up
+
+    def measure(self, output: Tensor, y: Tensor, *, over: Over = "classes") -> Results:
+        """Per sample: loss [nat], right or wrong, confidence in [0, 1], residual; without graph."""
+
+    def criterion(self, output: Tensor, y: Tensor, *, label_smoothing: float) -> Tensor:
+        """The loss to train with: (b,) [nat]."""
+
+    def counts(self, output: Tensor, y: Tensor) -> Tensor:
+        """(n_counts,) float64 that add up over batches and ranks to what ``scores`` takes."""
+
+    def scores(self, totals: Tensor) -> Scores:
+        """The scores of all samples whose counts were added up."""
+
+
+class Classification:
+    """One of ``n_classes`` for each sample; ``output`` are logits (b, n_classes)."""
+
+    metric = "top1"
+    n_counts = 4
+
+    def __init__(self, n_classes: int) -> None:
+        self.n_classes = n_classes
+
+    def measure(self, output: Tensor, y: Tensor, *, over: Over = "classes") -> Results:
+        """Per sample: plain cross-entropy [nat], right or wrong, confidence, residual.
+
+        Always from float32 logits without label smoothing, whatever the recipe trains with.  The
+        confidence is the probability of the true class; ``over`` the batch it is what published code
+        takes for one, the largest of a sample's row in a softmax over the samples.  The residual is
+        the Euclidean norm of softmax minus one-hot: the gradient with respect to the logits
+        (Katharopoulos and Fleuret, arXiv:1803.00942), and EL2N (Paul et al., arXiv:2107.07075).
+        """
+        logits = output.float()
+        loss = F.cross_entropy(logits, y, reduction="none")
+        confidence = torch.exp(-loss) if over == "classes" else logits.softmax(0).amax(1)
+        error, rows = logits.softmax(1), torch.arange(len(y), device=y.device)
+        error[rows, y] = 0
+        error[rows, y] = -error.sum(1)  # p - 1 would round to 0 where the model is very sure
+        return loss, logits.argmax(1) == y, confidence, error.norm(dim=1)
+
+    def criterion(self, output: Tensor, y: Tensor, *, label_smoothing: float) -> Tensor:
+        """The cross-entropy: (b,) [nat]."""
+        return F.cross_entropy(output.float(), y, reduction="none", label_smoothing=label_smoothing)
+
+    def counts(self, output: Tensor, y: Tensor) -> Tensor:
+        """(4,) float64: sum of the losses, hits, hits among the first five, samples."""
+        logits = output.float()
+        ranked = logits.topk(min(5, self.n_classes), dim=1).indices == y[:, None]
+        loss = F.cross_entropy(logits, y, reduction="sum")
+        n = torch.tensor(float(len(y)), device=y.device)
+        return torch.stack([loss.double(), ranked[:, 0].sum().double(), ranked.sum().double(), n.double()])
+
+    def scores(self, totals: Tensor) -> Scores:
+        """Mean loss and accuracies; top-5 of five classes or fewer says nothing."""
+        loss, top1, top5, n = totals.tolist()
+        return Scores(loss / n, top1 / n, top5 / n if self.n_classes > 5 else None)
