@@ -16,6 +16,9 @@ export OMP_NUM_THREADS={{ threads_per_rank | sh }}
 {% if mpirun_options %}
     {{ mpirun_options | map("sh") | join(" ") }} \
 {% endif %}
+{% if hosts or hostfile %}
+    env OMP_NUM_THREADS={{ threads_per_rank | sh }} PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}" \
+{% endif %}
     {{ python | map("sh") | join(" ") }} -m kbench.worker {{ run_dir | sh }}
 status=$?
 # A run says itself how it ended; this is for one that could not.

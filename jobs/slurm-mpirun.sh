@@ -27,9 +27,16 @@
 #SBATCH {{ option | sh }}
 {% endfor %}
 export OMP_NUM_THREADS={{ threads_per_rank }}
+# Open MPI refuses to run as root unless told twice; in a container there is nobody else.
+[ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 {% for line in setup %}
 {{ line }}
 {% endfor %}
+# Without another MPI, the one beside kbench's Python is taken.
+PATH="$PATH":{{ host_python.rpartition("/")[0] | sh }}
+{% if nodes > 1 %}
+hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed 's/$/:{{ ranks_per_node }}/' | paste -sd,)
+{% endif %}
 tasks=({## a task of the array does its runs one after the other ##}
 
 {% for task, run_ids in tasks.items() %}
@@ -39,5 +46,6 @@ tasks=({## a task of the array does its runs one after the other ##}
 read -ra run_ids <<<"${tasks[${SLURM_ARRAY_TASK_ID:-0}]}"
 exec {{ host_python | sh }} -m kbench.launch.job --folder {{ runs | sh }} --grace {{ grace_s }}
 {%- if requeue %} --requeue{% endif %} "${run_ids[@]}" -- \
-    {{ mpirun | sh }} -np {{ ranks }} {{ mpirun_options | map("sh") | join(" ") }} \
+    {{ mpirun | sh }} -np {{ ranks }}{% if nodes > 1 %} --host "$hosts"{% endif %} {{ mpirun_options | map("sh") | join(" ") }} \
+    env OMP_NUM_THREADS={{ threads_per_rank }} PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}" \
     {{ python | map("sh") | join(" ") }} -m kbench.worker

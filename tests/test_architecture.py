@@ -13,8 +13,8 @@ import kbench
 PACKAGE = Path(kbench.__file__).parent
 FILES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
 EVERYTHING = (
-    "cli report conformance imports published analysis figures worker engine strategies workloads launch records spec "
-    "errors"
+    "cli export doctor report conformance imports published analysis figures worker engine strategies workloads data launch records "
+    "spec errors"
 )
 
 MAY_IMPORT = {  # of kbench, besides itself and kbench's own name
@@ -25,10 +25,13 @@ MAY_IMPORT = {  # of kbench, besides itself and kbench's own name
     "records": "spec errors",
     "launch": "records spec errors",
     "strategies": "spec errors",
-    "workloads": "spec errors",
+    "data": "spec errors",
+    "workloads": "data spec errors",
     "engine": "strategies.api workloads records spec errors launch.ranks",
-    "worker": "engine strategies workloads launch records spec errors",
-    "conformance": "worker engine strategies workloads records spec errors",
+    "worker": "engine strategies workloads data launch records spec errors",
+    "conformance": "worker engine strategies workloads data records spec errors",
+    "doctor": "data launch records spec errors",
+    "export": "records spec errors",
     "published": "spec errors",
     "imports": "published records spec errors",
     "analysis": "published records spec errors",
@@ -37,18 +40,18 @@ MAY_IMPORT = {  # of kbench, besides itself and kbench's own name
     "cli": EVERYTHING,
 }
 AT_HOME_IN = {  # rooms that may import what is heavy or particular
-    "torch": "strategies workloads engine worker conformance",
+    "torch": "strategies data workloads engine worker conformance doctor",
     "torch.distributed": "engine",
     "matplotlib": "figures",
     "pandas": "analysis figures",
-    "scipy": "analysis",
-    "pyarrow": "records",
+    "scipy": "analysis data",
+    "pyarrow": "records export",
     "mpi4py": "launch",
     "tensorboardX": "imports",
     "typer": "cli",
     "rich": "cli",
 }
-INSIDE_FUNCTIONS = ("pyarrow", "tensorboardX", "mpi4py", "rich", "timm", "sklearn")
+INSIDE_FUNCTIONS = ("pyarrow", "tensorboardX", "mpi4py", "rich", "timm", "sklearn", "h5py")
 
 
 class Import(NamedTuple):

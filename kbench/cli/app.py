@@ -2,14 +2,18 @@
 
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import kbench
 from kbench.cli.check import check
 from kbench.cli.check_method import check_method
 from kbench.cli.compare import compare
+from kbench.cli.data import data
+from kbench.cli.doctor import doctor
+from kbench.cli.export import export
 from kbench.cli.gather import gather
 from kbench.cli.import_results import import_results
 from kbench.cli.lists import list_names
@@ -20,8 +24,20 @@ from kbench.cli.run import run
 from kbench.cli.status import cancel, logs, status
 from kbench.errors import KBenchError, ResultsError
 
+ORDER = "run check status logs cancel gather compare plot report import export data list check-method doctor".split()
+
+
+class InOrder(TyperGroup):
+    """Commands and groups of commands in one order; typer would put groups last."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names, as they are used."""
+        return sorted(self.commands, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+
 app = typer.Typer(
     name="kbench",
+    cls=InOrder,
     help="Does training on fewer or other samples really save time, and at what accuracy?",
     epilog="kbench COMMAND --help tells more.  Exit codes: 0 done, 2 configuration, 3 launch, "
     "4 data or model, 5 a run failed, 6 results, 130 interrupted.",
@@ -34,8 +50,11 @@ app = typer.Typer(
 for command in (run, check, status, logs, cancel, gather, compare, plot, report):
     app.command()(command)
 app.command("import")(import_results)
+app.command()(export)
+app.add_typer(data)
 app.command("list")(list_names)
 app.command("check-method")(check_method)
+app.command()(doctor)
 
 
 def _version(wanted: bool) -> None:

@@ -88,7 +88,8 @@ def site_of_this_machine() -> Path:
     fits = {}
     for name, path in names("configs/sites", ".yaml").items():
         with suppress(ConfigError):
-            patterns = read_source(path).tree.get("hostnames") or ()
+            tree = read_source(path).tree
+            patterns = (tree.get("hostnames") or ()) if isinstance(tree, dict) else ()
             if any(fnmatch(host, str(pattern)) for pattern in patterns):
                 fits[name] = path
     if len(fits) > 1:

@@ -15,6 +15,7 @@ from kbench.records.folders import RunDir
 TAIL_BYTES = 20_000
 NODE_LOST = re.compile(r"DUE TO NODE (\S+) FAILURE|Node failure on (\S+)")
 KILLED = re.compile(r"srun: error: .*task[s ].*: Killed")  # srun itself then ends otherwise
+BY_ITSELF = re.compile(r"srun: error: .*task[s ].*: (?!Terminated)")
 OUT_OF_MEMORY = re.compile(r"oom[-_]kill|Out Of Memory|out-of-memory", re.IGNORECASE)
 
 
@@ -23,17 +24,18 @@ def main() -> None:
     write(RunDir(Path(sys.argv[1])), int(sys.argv[2]))
 
 
-def write(folder: RunDir, status: int) -> None:
-    """Write failed.json from the exit status of the ranks and the end of stderr.log."""
-    said = _tail(folder.stderr)
+def write(folder: RunDir, status: int, *, since: int = 0) -> None:
+    """Write failed.json from the exit status of the ranks and the end of stderr.log, from the byte ``since`` on."""
+    said = _tail(folder.stderr, since)
     last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "")
-    lost = NODE_LOST.search(said)
-    killed = KILLED.search(said)
-    why, kind = cause(137 if killed else status), "Died"
-    if lost:
-        why, kind = f"node {lost[1] or lost[2]} failed", "NodeFailure"
+    node = lost_node(folder, since=since)
+    why, kind = cause(137 if KILLED.search(said) else status), "Died"
+    if node:
+        why, kind = f"node {node} failed", "NodeFailure"
     elif OUT_OF_MEMORY.search(said):
         why, kind = "a rank was killed because memory ran out", "OutOfMemory"
+    elif ended_from_outside(folder, status, since=since):
+        why, kind = "its ranks were ended by the scheduler, the job was not", "Preempted"
     folder.fail(
         {
             "error": why,
@@ -41,17 +43,29 @@ def write(folder: RunDir, status: int) -> None:
             "kind": kind,
             "exit_code": 5,
             "attempt": folder.attempt or 1,
-            "node": (lost[1] or lost[2]) if lost else None,
+            "node": node,
             "ended_at": datetime.now(UTC).isoformat(),
         }
     )
 
 
-def _tail(path: Path) -> str:
+def lost_node(folder: RunDir, *, since: int = 0) -> str | None:
+    """The node that srun lost, by what it said."""
+    found = NODE_LOST.search(_tail(folder.stderr, since))
+    return found[1] or found[2] if found else None
+
+
+def ended_from_outside(folder: RunDir, status: int, *, since: int) -> bool:
+    """Whether srun's ranks all ended by SIGTERM, and none by itself; so preemption begins."""
+    said = _tail(folder.stderr, since)
+    return status in (143, -15) and "srun: " in said and not BY_ITSELF.search(said)
+
+
+def _tail(path: Path, since: int) -> str:
     if not path.exists():
         return ""
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        file.seek(max(since, path.stat().st_size - TAIL_BYTES))
         return file.read().decode(errors="replace")
 
 

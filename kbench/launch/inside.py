@@ -2,11 +2,12 @@
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+FAILED = "failed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,12 +16,18 @@ class Kind:
 
     id: str  # variable that holds the job's id
     nodes: str  # variable that holds its nodes, or a file that lists them
+    alive: tuple[str, ...] = ()  # command that prints RUNNING while nobody has ended the job
     requeue: tuple[str, ...] = ()  # command that puts the job back into the queue
     requeue_status: int | None = None  # or the exit status that does
 
 
 KINDS = {  # in this order: Slurm's torque wrappers set PBS variables as well
-    "slurm": Kind(id="SLURM_JOB_ID", nodes="SLURM_JOB_NODELIST", requeue=("scontrol", "requeue", "{id}")),
+    "slurm": Kind(
+        id="SLURM_JOB_ID",
+        nodes="SLURM_JOB_NODELIST",
+        alive=("squeue", "-h", "-j", "{id}", "-o", "%T"),
+        requeue=("scontrol", "requeue", "{id}"),
+    ),
     "pbs": Kind(id="PBS_JOBID", nodes="PBS_NODEFILE", requeue=("qrerun", "{id}")),
     "sge": Kind(id="JOB_ID", nodes="PE_HOSTFILE", requeue_status=99),
 }
@@ -42,13 +49,18 @@ class Inside:
             return None
         if kind.requeue_status is not None:
             return kind.requeue_status
-        words = [word.format(id=self.id) for word in kind.requeue]
-        if shutil.which(words[0]) is None:
-            return None
+        if kind.alive and self._said(kind.alive).strip() != "RUNNING":
+            return None  # Slurm would bring back what somebody has cancelled
+        return None if self._said(kind.requeue) == FAILED else 0
+
+    def _said(self, command: tuple[str, ...]) -> str:
+        """What a command of the scheduler prints."""
+        words = [word.format(id=self.id) for word in command]
         try:
-            return 0 if subprocess.run(words, capture_output=True, timeout=60).returncode == 0 else None
-        except subprocess.TimeoutExpired:
-            return None
+            done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        except (OSError, subprocess.TimeoutExpired):
+            return FAILED
+        return FAILED if done.returncode else done.stdout
 
 
 def inside(environ: Mapping[str, str] = os.environ) -> Inside:

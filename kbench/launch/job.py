@@ -8,6 +8,7 @@ turn.  SIGTERM and SIGUSR2 say that the job is being ended.
 """
 
 import argparse
+import ctypes
 import signal
 import socket
 import subprocess
@@ -27,6 +28,10 @@ from kbench.records.folders import RunDir
 
 NEAR = "the time limit of its job came near"
 ENDED = "its job was ended by the scheduler or by hand"
+PREEMPTED = "its ranks were ended by the scheduler, to make room for another job"
+KINDS = {NEAR: "TimeLimit", ENDED: "Ended", PREEMPTED: "Preempted"}
+PR_SET_PDEATHSIG = 1
+SECOND_THOUGHT_S = 3.0  # what ends the ranks may be on its way to us as well
 
 
 def main() -> None:
@@ -65,7 +70,7 @@ class Job:
                 self._train(run)
         if all(run.done for run in runs):
             return 0
-        if self._told == NEAR and self._requeue:
+        if self._told in (NEAR, PREEMPTED) and self._requeue:
             status = self._here.requeue()
             if status == 0:
                 time.sleep(60)  # the scheduler ends this job before it starts the next
@@ -74,24 +79,33 @@ class Job:
 
     def _train(self, run: RunDir) -> None:
         self._run = run
+        since = run.stderr.stat().st_size if run.stderr.exists() else 0
         with run.stdout.open("ab") as out, run.stderr.open("ab") as err:
-            self._ranks = subprocess.Popen(
-                [*self._command, str(run.path)],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                start_new_session=True,  # what is sent to the job is ours to pass on
-            )
+            try:
+                self._ranks = subprocess.Popen(
+                    [*self._command, str(run.path)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=err,
+                    start_new_session=True,  # what is sent to the job is ours to pass on,
+                    preexec_fn=_end_with_us,  # but what kills the job must not leave the ranks behind
+                )
+            except OSError as error:
+                _say(run, f"{self._command[0]} cannot be started: {error.strerror}", kind="LaunchError")
+                return
         if self._told:  # in this very moment
             self._tell()
         status = self._ranks.wait()
         self._run = self._ranks = None
         if run.done:
             return
-        if self._told:
-            _say(run, self._told, kind="TimeLimit" if self._told == NEAR else "Ended")
+        if not self._told and epitaph.ended_from_outside(run, status, since=since):
+            time.sleep(SECOND_THOUGHT_S)
+            self._told = self._told or PREEMPTED
+        if self._told and not epitaph.lost_node(run, since=since):
+            _say(run, self._told, kind=KINDS[self._told])
         else:
-            epitaph.write(run, status)
+            epitaph.write(run, status, since=since)
 
     def _near(self, *_: object) -> None:
         self._told = self._told or NEAR
@@ -121,6 +135,12 @@ class Job:
         if self._ranks:
             with suppress(ProcessLookupError):
                 self._ranks.send_signal(number)
+
+
+def _end_with_us() -> None:
+    """Let this process get SIGTERM when its parent dies, on Linux."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def begin(run: RunDir, here: Inside) -> bool:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from kbench.errors import LaunchError
+from kbench.launch.epitaph import lost_node
 from kbench.launch.front import front_of, queued_by
 from kbench.launch.ledger import Submission, submissions
 from kbench.launch.scheduler import Scheduler, Seen, Stage
@@ -112,6 +113,7 @@ class Outlook:
             words = _words(run, f"it follows {leader.run_id}, which is not done", "LeaderMissing")
         elif ended in KINDS:
             words = _words(run, f"its job {job_id} ended as {ended}", KINDS[ended])
+            words["node"] = lost_node(run) if KINDS[ended] == "NodeFailure" else None
         elif started:
             words = _words(run, f"its job {job_id} ended without a word", "Vanished")
         else:
@@ -137,7 +139,8 @@ class Outlook:
 
 def job_named(token: str, seen: dict[str, Seen]) -> str | None:
     """The id, without an array's task, of the job whose name has a token in it."""
-    return next((job.partition("_")[0] for job, one in seen.items() if token in one.name), None)
+    named = (job for job, one in seen.items() if token in one.name and one.stage is not Stage.OVER)
+    return next((job.partition("_")[0] for job in named), None)
 
 
 def _accounted(submission: Submission, job_id: str | None) -> str:

@@ -39,5 +39,9 @@ class Queue:
         return seen
 
     def cancel(self, ids: Sequence[str]) -> None:
-        """End jobs, waiting ones too."""
-        ask([*self._commands.cancel, *ids])
+        """End jobs, waiting ones too; one that ended by itself meanwhile is no error."""
+        try:
+            ask([*self._commands.cancel, *ids])
+        except LaunchError:
+            if set(ids) & self.jobs().keys():
+                raise

@@ -34,9 +34,12 @@ def script(
     """
     if site.launcher == "queue" and not site.template:
         raise ConfigError("template: launcher 'queue' has none of its own", hint="name one, for instance template: sge")
-    if not experiment.path.absolute().as_posix().isprintable():
+    where = str(experiment.path.absolute())
+    lost = "\\" in where and site.launcher == "slurm"  # it loses a backslash, however it is quoted
+    if not where.isprintable() or lost:
         raise ConfigError(
-            f"{str(experiment.path)!r}: a folder with control characters in its name is no place for job scripts",
+            f"{where!r}: a folder with {'a backslash' if lost else 'control characters'} in its name is no place for "
+            "job scripts",
             hint="name another --results",
         )
     template = find(site.template or site.launcher, "jobs", ".sh", "job template")

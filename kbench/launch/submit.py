@@ -192,5 +192,7 @@ def shunned(runs: Sequence[RunDir]) -> list[str]:
         if words.get("node"):
             found.add(words["node"])
         elif words.get("kind") in ("NodeFailure", "Vanished") and nodes:
-            found.update(failed_nodes(nodes) or (nodes if words["kind"] == "NodeFailure" and len(nodes) == 1 else []))
+            found.update(
+                failed_nodes(nodes) or (nodes[:1] if words["kind"] == "NodeFailure" else [])
+            )  # the first ran srun
     return sorted(found)

@@ -16,7 +16,7 @@ from kbench.records.provenance import provenance
 from kbench.records.schema import EpochRecord
 
 
-def note_provenance(folder: RunDir, run: Run, device: torch.device, node: str) -> dict[str, Any]:
+def note_provenance(folder: RunDir, run: Run, device: torch.device, node: str, began_at: str) -> dict[str, Any]:
     """Write where and with what the run is made; returns what must not change within a run."""
     on_gpu = device.type == "cuda"
     hosts = run.comm.gather_text(node)
@@ -30,6 +30,7 @@ def note_provenance(folder: RunDir, run: Run, device: torch.device, node: str) -
         "threads_per_rank": torch.get_num_threads(),
         "max_parallel": folder.job.get("max_parallel", 1),
         "launcher": folder.job.get("launcher"),
+        "worker_started_at": began_at,
         "metric": run.workload.metric,
         "n_val": len(run.workload.val),
         "dataset_note": run.workload.dataset_note,

@@ -17,7 +17,7 @@ from kbench.errors import KBenchError, LaunchError
 from kbench.launch.ranks import RankEnv, rank_env
 from kbench.records.folders import RunDir
 from kbench.worker.made import made, staged
-from kbench.worker.told import finish, note_provenance, report, tell, warn
+from kbench.worker.told import finish, note_provenance, now, report, tell, warn
 
 
 def main() -> None:
@@ -51,12 +51,13 @@ def work(folder: RunDir, env: RankEnv) -> None:
     if job.get("threads_per_rank"):  # mpirun need not pass OMP_NUM_THREADS on to other hosts
         torch.set_num_threads(job["threads_per_rank"])
     device = device_of(env)
+    began_at = now()
     with together(env, device, folder=folder.path, interface=job.get("network_interface", "")) as comm:
         if job.get("promised"):
             check_promise(job["promised"], env, comm)
         root = staged(folder, comm)
         run = made(folder, comm, device, root)
-        made_by = note_provenance(folder, run, device, env.node)
+        made_by = note_provenance(folder, run, device, env.node, began_at)
         start = checkpoint.load(folder.checkpoint, comm=comm, device=device, made_by=made_by)
         if start.note and env.rank == 0:
             warn(start.note)

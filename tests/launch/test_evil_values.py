@@ -84,7 +84,8 @@ def test_evil_values_reach_what_starts_the_ranks_in_slurm_as_they_are(
     run = prepared(tmp_path / EVIL.replace("\\", ""), run_spec)
     text = rendered(evil_site(launcher, template), run)
     got = executed(text, tmp_path, starter=starter)
-    assert got == [*words, "run", EVIL, f"/nowhere/{EVIL}", "-m", "kbench.worker", str(run.path)]
+    assert got[: len(words)] == words
+    assert got[-6:] == ["run", EVIL, f"/nowhere/{EVIL}", "-m", "kbench.worker", str(run.path)]
 
 
 @pytest.mark.parametrize(("template", "variable"), [("sge", "PE_HOSTFILE"), ("pbs", "PBS_NODEFILE")])

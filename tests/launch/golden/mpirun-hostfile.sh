@@ -4,6 +4,7 @@ export OMP_NUM_THREADS=8
 [ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 /usr/bin/mpirun -np 2 \
     --hostfile 'my hosts.txt' \
+    env OMP_NUM_THREADS=8 PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}" \
     apptainer exec 'my image.sif' python3 -m kbench.worker /data/results/small/runs/digits-cnn-digits.baseline.s0.0123abcd
 status=$?
 # A run says itself how it ended; this is for one that could not.

@@ -7,6 +7,7 @@ export A='x y'
 /usr/bin/mpirun -np 4 \
     --host node1:2,node2:2 \
     --bind-to core -x 'A B' \
+    env OMP_NUM_THREADS=8 PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}" \
     /opt/kbench/bin/python -m kbench.worker /data/results/small/runs/digits-cnn-digits.baseline.s0.0123abcd
 status=$?
 # A run says itself how it ended; this is for one that could not.

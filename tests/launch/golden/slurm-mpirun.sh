@@ -10,10 +10,16 @@
 #SBATCH --requeue
 #SBATCH --exclusive
 export OMP_NUM_THREADS=8
+# Open MPI refuses to run as root unless told twice; in a container there is nobody else.
+[ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+# Without another MPI, the one beside kbench's Python is taken.
+PATH="$PATH":/opt/kbench/bin
+hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed 's/$/:2/' | paste -sd,)
 tasks=(
     [0]=digits-cnn-digits.baseline.s0.0123abcd
 )
 read -ra run_ids <<<"${tasks[${SLURM_ARRAY_TASK_ID:-0}]}"
 exec /opt/kbench/bin/python -m kbench.launch.job --folder /data/results/small/runs --grace 285 --requeue "${run_ids[@]}" -- \
-    mpirun -np 4 --oversubscribe --bind-to none \
+    mpirun -np 4 --host "$hosts" --oversubscribe --bind-to none \
+    env OMP_NUM_THREADS=8 PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}" \
     /opt/kbench/bin/python -m kbench.worker

@@ -1,0 +1,47 @@
+"""kbench doctor: what this machine has and lacks."""
+
+from typing import TYPE_CHECKING
+
+from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, SiteName, put, put_json
+
+if TYPE_CHECKING:
+    from kbench.doctor.item import Item
+
+WIDTH = 16
+
+
+def doctor(
+    site: SiteName = "", results: Results = RESULTS, as_json: Json = False, quiet: Quiet = False, debug: Debug = False
+) -> None:
+    """Tell what this machine has and lacks, with the remedies; exits with 3 when it lacks what the site needs."""
+    from kbench.cli.asked import site_of_this_machine
+    from kbench.doctor.examine import examine
+    from kbench.doctor.need import need_of
+    from kbench.errors import LaunchError
+    from kbench.spec.parse import parse
+    from kbench.spec.shelf import find
+    from kbench.spec.site import Site
+    from kbench.spec.source import read_source
+
+    path = find(site, "configs/sites", ".yaml", "site") if site else site_of_this_machine()
+    need = need_of(path, parse(Site, read_source(path)), results=results)
+    items = []
+    for item in examine(need):
+        items.append(item)
+        if not as_json:
+            put(_line(item))
+    lacking = [item.name for item in items if item.is_fatal]
+    if as_json:
+        found = [item.as_dict() for item in items]
+        put_json({"schema": 1, "site": need.name, "launcher": need.launcher, "ok": not lacking, "items": found})
+    if lacking:
+        raise LaunchError(
+            f"this machine lacks what site {need.name!r} needs: {', '.join(lacking)}",
+            hint="the lines marked missing say what to do; kbench list sites shows other sites",
+        )
+
+
+def _line(item: "Item") -> str:
+    """A finding on one line; what is missing and not needed is merely absent."""
+    state = item.state if item.needed or item.state != "missing" else "absent"
+    return f"{state:<9}{item.name:<{WIDTH}} {item.found}" + (f"  -> {item.remedy}" if item.remedy else "")

@@ -1,0 +1,1 @@
+"""What does this machine have, and what does it lack?"""

@@ -1,0 +1,56 @@
+"""What a site asks of the machine that the doctor stands on."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kbench.doctor.item import Item, missing, ok
+from kbench.errors import KBenchError
+from kbench.launch.resolve import resolved
+from kbench.spec.site import Site
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """A site by its name, what its launcher means here, and where results are to lie."""
+
+    name: str
+    site: Site
+    results: Path
+    launcher: str  # "auto" where this machine cannot do what the site asks
+    chosen: Item
+
+    @property
+    def here(self) -> bool:
+        """Whether ranks run on this very machine; a login node may lack what the others have."""
+        return not self.on_others
+
+    @property
+    def on_others(self) -> bool:
+        """Whether ranks run on other machines than this, which must see the same files."""
+        return self.launcher in ("slurm", "queue") or self.site.nodes > 1 or bool(self.site.hosts or self.site.hostfile)
+
+    @property
+    def python(self) -> list[str]:
+        """The command that is Python to the ranks."""
+        return [*self.site.container, self.site.python or sys.executable]
+
+    def prepared(self, words: Sequence[str]) -> list[str]:
+        """A command behind the site's setup lines, as in a job script."""
+        if not self.site.setup:
+            return list(words)
+        return ["bash", "-c", "\n".join([*self.site.setup, 'exec "$@"']), "bash", *words]
+
+
+def need_of(path: Path, site: Site, *, results: Path) -> Need:
+    """What a site asks of this machine."""
+    name = path.name.removesuffix(".yaml")
+    try:
+        launcher = resolved(site, launcher="auto", max_parallel=1).launcher
+        means = f", here {launcher}" if site.launcher == "auto" else ""
+        chosen = ok("site", f"{name}: {path}, launcher {site.launcher}{means}")
+    except KBenchError as error:
+        launcher = site.launcher
+        chosen = missing("site", f"{name}: {path}, {error.message}", error.hint, needed=True)
+    return Need(name=name, site=site, results=results, launcher=launcher, chosen=chosen)

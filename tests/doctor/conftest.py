@@ -1,0 +1,39 @@
+"""Sites to ask for, and commands that play what this machine does not have."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kbench.doctor.need import Need, need_of
+from kbench.spec.site import Site
+
+Needs = Callable[..., Need]
+Plays = Callable[[str, str], Path]
+
+
+@pytest.fixture
+def needs(tmp_path: Path) -> Needs:
+    """What a site asks: ``needs(launcher="slurm", nodes=2)``; results lie in an empty folder."""
+
+    def make(**keys: object) -> Need:
+        site = Site.model_validate({"launcher": "local", **keys})
+        return need_of(tmp_path / "mine.yaml", site, results=tmp_path / "results")
+
+    return make
+
+
+@pytest.fixture
+def plays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plays:
+    """Put a command first on the PATH: ``plays("qstat", "echo pbs_version = 23")``."""
+    place = tmp_path / "bin"
+    place.mkdir()
+    monkeypatch.setenv("PATH", f"{place}:/usr/bin:/bin")
+
+    def make(name: str, body: str) -> Path:
+        path = place / name
+        path.write_text(f"#!/bin/bash\n{body}\n")
+        path.chmod(0o755)
+        return path
+
+    return make
