@@ -1,11 +1,13 @@
 """What several tests stand on: a command line in a clean room, and one small finished experiment."""
 
+import importlib.util
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -13,7 +15,7 @@ from kbench.spec.choice import Choice
 from kbench.spec.experiment import Pair
 from kbench.spec.run import RunSpec
 
-NOISE = ("KBENCH_RESULTS", "FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "NO_COLOR")
+NOISE = ("KBENCH_RESULTS", "KBENCH_DATA", "FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "NO_COLOR")
 STARTERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "OMPI_", "PMI_", "SLURM_")
 
 Kbench = Callable[..., subprocess.CompletedProcess[str]]
@@ -90,3 +92,13 @@ def run_spec(pair: Pair) -> RunSpec:
     """A baseline run of that pair."""
     choice = Choice(label="baseline", name="baseline")
     return RunSpec(experiment="small", pair=pair, strategy=choice, seed=0, ranks=1)
+
+
+@pytest.fixture(scope="session")
+def formats() -> ModuleType:
+    """Makers of small data sets in the real formats: tests/formats.py."""
+    spec = importlib.util.spec_from_file_location("formats", Path(__file__).with_name("formats.py"))
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -48,7 +48,7 @@ def of_recipe(case: Case) -> Iterator[str]:
         yield f"{theirs} epochs there, {ours} here"
     if case.table.metric_undefined:
         yield "metric undefined"
-    params = case.spec.strategy.params
+    params = (case.spec.upstream or case.spec).strategy.params
     for name, value in case.cell.params.items():
         if name in params and params[name] != value:
             yield f"{name} {value:g} there, {params[name]} here"

@@ -13,7 +13,7 @@ from kbench.analysis.reach import reach
 from kbench.analysis.row import row_of
 from kbench.analysis.rows import Comparison, Reach
 from kbench.analysis.target import Target, target_of
-from kbench.analysis.transfer import transfer
+from kbench.analysis.transfer import recorded, transfer
 from kbench.errors import ResultsError
 
 
@@ -26,7 +26,8 @@ def compare(
 ) -> Comparison:
     """Compare every strategy with ``baseline`` on the seeds that both have.
 
-    ``transfers`` names chains: an upstream pair and its downstream pairs.
+    ``transfers`` names chains: an upstream pair and its downstream pairs.  Those on record are
+    compared anyway, unless their upstream pair is named there.
     Raises ResultsError when no baseline run is done, or a chain's pair is not there.
     """
     _check(frames, baseline)
@@ -43,8 +44,10 @@ def compare(
         rows.append(row_of(own, reaches, is_baseline=strategy == baseline))
     rows = adjusted(rows)
     findings = audit(frames, baseline, rows, both)
-    chains = [transfer(frames, upstream=up, downstream=down, baseline=baseline) for up, down in transfers]
-    findings += [finding for _, told in chains for finding in told]
+    named = {upstream for upstream, _ in transfers}
+    every_chain = [*(chain for chain in recorded(frames) if chain[0] not in named), *transfers]
+    chains = [transfer(frames, upstream=up, downstream=down, baseline=baseline) for up, down in every_chain]
+    findings = sorted([*findings, *(one for _, told in chains for one in told)], key=lambda f: f.severity != "warning")
     return Comparison(
         experiment=frames.name,
         baseline=baseline,

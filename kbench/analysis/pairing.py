@@ -9,14 +9,15 @@ from kbench.analysis.frame import Frames, last_phase
 PARTS = ("plan", "data", "forward", "backward", "update", "select", "refresh", "sync")  # of train_s
 COUNTS = ("n_trained", "n_scored", "n_refreshed")
 OF_EPOCHS = tuple(f"{part}_s" for part in (*PARTS, "beside", "eval"))
-OF_RUNS = ("run_id", "seed", "best_acc1", "final_acc1", "total_train_s", "stage_s", "hidden_mean", *COUNTS)
+WORDS = ("run_id", "seed", "upstream", "metric")
+NUMBERS = ("best_acc1", "final_acc1", "total_train_s", "stage_s", "total_s", "hidden_mean", *COUNTS)
 KEYS = ["pair", "match_key"]
 
 
 def paired(frames: Frames, baseline: str) -> pd.DataFrame:
     """One row per matched run that is done, sorted by seed; the baseline's columns end in ``_base``.
 
-    The columns of ``OF_RUNS``, the sums over all epochs of ``OF_EPOCHS``, and ``ceiling``, the
+    The columns of ``WORDS`` and ``NUMBERS``, the sums over all epochs of ``OF_EPOCHS``, and ``ceiling``, the
     mean share that the strategy allowed itself to hide in the last phase.  NaN is not known.
     """
     runs = told(frames)
@@ -28,11 +29,22 @@ def paired(frames: Frames, baseline: str) -> pd.DataFrame:
 def told(frames: Frames) -> pd.DataFrame:
     """The runs that are done and can be matched, each once, with the sums over their epochs."""
     done = frames.done.dropna(subset=KEYS).drop_duplicates(["pair", "strategy", "match_key"])
-    runs = done[[*KEYS, "strategy", *OF_RUNS]]
-    numbers = [name for name in OF_RUNS if name not in ("run_id", "seed")]
-    runs = runs.astype({name: "float64" for name in numbers})
+    runs = done[[*KEYS, "strategy", *WORDS, *NUMBERS]].astype(dict.fromkeys(NUMBERS, "float64"))
+    runs = runs.assign(stage_s=staged(runs))
     epochs = frames.epochs[frames.epochs["run_id"].isin(runs["run_id"])]
     return runs.merge(_sums(epochs), on="run_id", how="left")
+
+
+def pair_of(run_id: str) -> str:
+    """The pair of a run: its name begins with it, and no pair's name has a dot."""
+    return run_id.partition(".")[0]
+
+
+def staged(runs: pd.DataFrame) -> "pd.Series[float]":
+    """The seconds that copying data took [s]: none in a run of ours where other seeds of its strategy staged."""
+    told = runs["stage_s"].astype("float64")
+    others = told.groupby([runs["pair"], runs["strategy"]]).transform("count") > 0
+    return told.mask(told.isna() & others & runs["total_s"].notna(), 0.0)
 
 
 def _sums(epochs: pd.DataFrame) -> pd.DataFrame:

@@ -78,7 +78,7 @@ def _cases(publication: Publication, row: Row, runs: pd.DataFrame, spec: RunSpec
     for table in publication.tables:
         if is_same(publication.workloads[table.pair], spec.pair.model, spec.pair.dataset):
             for cell in table.cells:
-                if (cell.method or cell.strategy) == spec.strategy.name:
+                if (cell.method or cell.strategy) == (spec.upstream or spec).strategy.name:
                     yield Case(publication, table, cell, row, runs, spec)
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from kbench.analysis.ceiling import time_ceiling
 from kbench.analysis.interval import UNKNOWN, Estimate, deviation, estimate, estimate_change, mean_of
-from kbench.analysis.pairing import PARTS, sums
+from kbench.analysis.pairing import PARTS, pair_of, sums
 from kbench.analysis.rows import Part, Reach, Row
 
 
@@ -21,6 +21,8 @@ def row_of(runs: pd.DataFrame, targets: tuple[Reach, ...], *, is_baseline: bool)
         pair=str(runs["pair"].iloc[0]),
         strategy=str(runs["strategy"].iloc[0]),
         seeds=len(runs),
+        metric=metric_of(runs),
+        upstream=_upstream(runs),
         acc_best=mean_of(told["best_acc1"]),
         acc_best_sd=deviation(told["best_acc1"]),
         acc_final=mean_of(told["final_acc1"]),
@@ -41,6 +43,8 @@ def row_of(runs: pd.DataFrame, targets: tuple[Reach, ...], *, is_baseline: bool)
         time_diff_bca=time.bca,
         time_diff_p=time.p,
         time_ceiling=None if is_baseline else time_ceiling(sums(runs), sums(runs, "_base")),
+        stage_s=mean_of(runs["stage_s"].tolist()),
+        total_s=mean_of(runs["total_s"].tolist()),
         ci_method="student-t" if best.ci or final.ci or time.ci else None,
         targets=targets,
         n_trained=_count(runs, "n_trained"),
@@ -62,19 +66,31 @@ def change(runs: pd.DataFrame, column: str, *, resampled: bool = False) -> Estim
     return estimate_change((runs[column] / runs[f"{column}_base"]).tolist(), resampled=resampled)
 
 
+def metric_of(runs: pd.DataFrame) -> str | None:
+    """What the accuracies of the runs are, if it is one thing."""
+    named = runs["metric"].dropna().unique()
+    return str(named[0]) if len(named) == 1 else None
+
+
+def _upstream(runs: pd.DataFrame) -> str | None:
+    """The pair whose weights the runs began with: a run's name begins with its pair's."""
+    named = runs["upstream"].dropna()
+    return None if named.empty else pair_of(str(named.iloc[0]))
+
+
 def _count(runs: pd.DataFrame, column: str) -> int | None:
     mean = mean_of(runs[column].tolist())
     return None if mean is None else round(mean)
 
 
 def _parts(runs: pd.DataFrame) -> dict[str, Part]:
-    """The parts of the training time with their shares of it, then what is not on that clock."""
+    """The parts of the training time with their shares of it, then what is not on that clock, and all of it."""
     total = float(runs["total_train_s"].sum(skipna=False))
     found = {}
     for part in PARTS:
         spent = runs[f"{part}_s"]
         share = float(spent.sum(skipna=False)) / total if total > 0 else math.nan
         found[part] = Part(mean_of(spent.tolist()), None if math.isnan(share) else share)
-    for part in ("beside", "eval", "stage"):
+    for part in ("beside", "eval", "stage", "total"):
         found[part] = Part(mean_of(runs[f"{part}_s"].tolist()))
     return found

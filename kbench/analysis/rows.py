@@ -45,6 +45,8 @@ class Row:
     pair: str
     strategy: str
     seeds: int
+    metric: str | None = None  # what the accuracies are: "top1", "mean_iou"; None: not known, or several
+    upstream: str | None = None  # the pair whose weights its runs began with; None: fresh ones
     acc_best: float | None
     acc_best_sd: float | None
     acc_final: float | None
@@ -67,6 +69,8 @@ class Row:
     time_diff_p: float | None = None
     time_diff_p_holm: float | None = None
     time_ceiling: float | None
+    stage_s: float | None = None  # [s] copying data to the node; None: nothing was staged, or not known
+    total_s: float | None = None  # [s] training, evaluation and staging
     ci_method: str | None = None  # "student-t"; None where there is no interval
     targets: tuple[Reach, ...]
     n_trained: int | None  # per run, mean over seeds
@@ -88,6 +92,7 @@ class Downstream:
     acc_final_diff_ci: Bounds
     acc_final_diff_range: Bounds
     acc_best: float | None
+    metric: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +117,7 @@ class Transfer:
     upstream: str
     downstream: tuple[str, ...]
     rows: tuple[TransferRow, ...]
+    recorded: bool = False  # whether all runs downstream have on record which run they began with
 
 
 @dataclass(frozen=True, kw_only=True)

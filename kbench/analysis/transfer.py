@@ -1,20 +1,33 @@
 """Training on one pair, then on others: what the upstream savings do to the downstream accuracy.
 
-An experiment does not record chains yet, so that the runs downstream began from the weights of
-those upstream is the user's word; the finding says so.
+A run that began with another's weights has that run on record, and is matched by it.  Between pairs
+without such a record a chain is the user's word, and is made of strategy and seed; the finding says so.
 """
 
 from collections.abc import Sequence
 
 import pandas as pd
 
-from kbench.analysis.audit.finding import Finding, note, warning
+from kbench.analysis.audit.finding import Finding, note, on, warning
 from kbench.analysis.frame import Frames, last_phase
 from kbench.analysis.interval import UNKNOWN, deviation, mean_of
-from kbench.analysis.pairing import paired
-from kbench.analysis.row import change, difference
+from kbench.analysis.pairing import pair_of, paired
+from kbench.analysis.row import change, difference, metric_of
 from kbench.analysis.rows import Downstream, Transfer, TransferRow
 from kbench.errors import ResultsError
+
+Chain = tuple[str, Sequence[str]]  # a pair upstream, and those downstream
+
+
+def recorded(frames: Frames) -> list[Chain]:
+    """The chains that the runs have on record and that can be shown: something is done at both ends."""
+    done = frames.done.dropna(subset="upstream")
+    there = set(frames.done["pair"])
+    found: dict[str, dict[str, None]] = {}
+    for pair, upstream in zip(done["pair"], done["upstream"].map(pair_of), strict=True):
+        if upstream in there:
+            found.setdefault(upstream, {})[pair] = None
+    return [(upstream, tuple(downstream)) for upstream, downstream in found.items()]
 
 
 def transfer(
@@ -22,36 +35,46 @@ def transfer(
 ) -> tuple[Transfer, list[Finding]]:
     """Compare strategies upstream and downstream, and say what must be known about it.
 
-    A chain is the runs of one strategy and seed on ``upstream`` and on every pair of
-    ``downstream``; only whole chains whose runs all have a matched baseline count.
-    Raises ResultsError for a pair that has no run done.
+    A chain is a run on ``upstream`` and the runs on every pair of ``downstream`` that began with its
+    weights; only whole chains count, whose runs are all matched with those of one whole chain of the
+    baseline.  Raises ResultsError for a pair that has no run done, or began elsewhere.
     """
-    _check(frames, [upstream, *downstream])
-    both = paired(frames, baseline)
-    both = both.merge(_last_losses(frames), on="run_id", how="left")
-    links = [both[both["pair"] == pair] for pair in (upstream, *downstream)]
-    rows, findings = [], [warning("transfer", _word(upstream, downstream))]
-    for strategy in dict.fromkeys(links[0]["strategy"]):
-        own = [link[link["strategy"] == strategy] for link in links]
-        whole = set(own[0]["seed"]).intersection(*(link["seed"] for link in own[1:]))
-        broken = sorted(set().union(*(link["seed"] for link in own)) - whole)
-        if broken:
-            findings.append(
-                note("transfer", f"{upstream} / {strategy}: seeds {broken} did not go all the way; left out")
-            )
-        if whole:
-            chain = [link[link["seed"].isin(whole)] for link in own]
-            rows.append(_row(strategy, chain, is_baseline=strategy == baseline))
-    return Transfer(upstream=upstream, downstream=tuple(downstream), rows=tuple(rows)), findings
+    _check(frames, upstream, downstream)
+    both = paired(frames, baseline).merge(_last_losses(frames), on="run_id", how="left")
+    up = both[both["pair"] == upstream]
+    links = [_link(both, up, pair) for pair in downstream]
+    whole = _whole(up, links)
+    told = [pair for pair, link in zip(downstream, links, strict=True) if link["upstream"].isna().any()]
+    findings = [_word(upstream, told)] if told else []
+    rows = []
+    for strategy in dict.fromkeys(up["strategy"]):
+        kept = up[(up["strategy"] == strategy) & up["run_id"].isin(whole)]
+        parts = [kept, *(link[link["begins"].isin(kept["run_id"])] for link in links)]
+        ran = pd.concat([part[part["strategy"] == strategy] for part in (up, *links)])
+        broken = ran[~ran["run_id"].isin(pd.concat(parts)["run_id"])]
+        if len(broken):
+            seeds = sorted({int(seed) for seed in broken["seed"]})
+            text = f"{upstream} / {strategy}: seeds {seeds} did not go all the way; left out"
+            findings.append(note("transfer", text, on(upstream, strategy)))
+        if len(kept):
+            rows.append(_row(strategy, parts, is_baseline=strategy == baseline))
+    return Transfer(upstream=upstream, downstream=tuple(downstream), rows=tuple(rows), recorded=not told), findings
 
 
-def _check(frames: Frames, pairs: Sequence[str]) -> None:
+def _check(frames: Frames, upstream: str, downstream: Sequence[str]) -> None:
     there = sorted(set(frames.done["pair"]))
-    for pair in pairs:
+    for pair in (upstream, *downstream):
         if pair not in there:
             raise ResultsError(
                 f"{frames.name}: no run of the pair {pair!r} is done; done are {', '.join(there)}",
                 hint="--transfer takes UPSTREAM:DOWNSTREAM[,DOWNSTREAM], names of pairs",
+            )
+    began = frames.done.dropna(subset="upstream")
+    for pair, run_id in zip(began["pair"], began["upstream"], strict=True):
+        if pair in downstream and pair_of(run_id) != upstream:
+            raise ResultsError(
+                f"{frames.name}: the runs of {pair!r} began with weights of {pair_of(run_id)!r}, not of {upstream!r}",
+                hint=f"chains on record are compared without --transfer; or --transfer {pair_of(run_id)}:{pair}",
             )
 
 
@@ -61,11 +84,37 @@ def _last_losses(frames: Frames) -> pd.DataFrame:
     return last[["run_id", "train_loss"]]
 
 
-def _word(upstream: str, downstream: Sequence[str]) -> str:
-    return (
+def _link(both: pd.DataFrame, up: pd.DataFrame, pair: str) -> pd.DataFrame:
+    """The runs of a pair downstream; ``begins`` and ``begins_base`` are those upstream that they and theirs began with.
+
+    By their record, and without one by strategy and seed.
+    """
+    by_seed = up.drop_duplicates(["strategy", "seed"])[["strategy", "seed", "run_id", "run_id_base"]]
+    by_seed = by_seed.rename(columns={"run_id": "begins", "run_id_base": "begins_base"})
+    own = both[both["pair"] == pair].merge(by_seed, on=["strategy", "seed"], how="left")
+    on_record = own["upstream"].notna()
+    return own.assign(
+        begins=own["begins"].mask(on_record, own["upstream"]),
+        begins_base=own["begins_base"].mask(on_record, own["upstream_base"]),
+    ).drop_duplicates("begins")
+
+
+def _whole(up: pd.DataFrame, links: Sequence[pd.DataFrame]) -> set[str]:
+    """The runs upstream from which a chain goes to every pair downstream, beside one of the baseline."""
+    whole = up
+    for link in links:
+        whole = whole.merge(
+            link[["begins", "begins_base"]], left_on=["run_id", "run_id_base"], right_on=["begins", "begins_base"]
+        )[up.columns]
+    return set(whole["run_id"])
+
+
+def _word(upstream: str, downstream: Sequence[str]) -> Finding:
+    text = (
         f"nothing on record says that the runs of {', '.join(downstream)} began from the weights of {upstream}; "
         "the transfer table takes your word for it"
     )
+    return warning("transfer", text, [one for pair in (upstream, *downstream) for one in on(pair)])
 
 
 def _row(strategy: str, chain: Sequence[pd.DataFrame], *, is_baseline: bool) -> TransferRow:
@@ -89,6 +138,7 @@ def _downstream(runs: pd.DataFrame, *, is_baseline: bool) -> Downstream:
     final = UNKNOWN if is_baseline else difference(runs, "final_acc1")
     return Downstream(
         pair=str(runs["pair"].iloc[0]),
+        metric=metric_of(runs),
         acc_final=mean_of(runs["final_acc1"].tolist()),
         acc_final_sd=deviation(runs["final_acc1"].tolist()),
         acc_final_diff=final.mean,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
+from functools import cached_property
 from pathlib import Path
 
 import yaml
@@ -36,6 +37,11 @@ class Asked:
     def run_dir(self, run: RunSpec) -> RunDir:
         """Where a run's files lie."""
         return self.folder.run(run.run_id)
+
+    @cached_property
+    def run_dirs(self) -> list[RunDir]:
+        """Where the files of the runs lie, in the order of ``runs``."""
+        return [self.run_dir(run) for run in self.runs]
 
     def data_problems(self) -> list[str]:
         """What is wrong with the data sets that the runs need, as this machine sees them."""

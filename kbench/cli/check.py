@@ -25,7 +25,10 @@ from kbench.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kbench.cli.asked import Asked
+    from kbench.launch.state import State
     from kbench.spec.site import Site
 
 
@@ -88,7 +91,7 @@ def _script(asked: "Asked", site: "Site") -> str:
     from kbench.launch import local, scheduled
     from kbench.launch.outlook import SCHEDULED
 
-    runs = [asked.run_dir(spec) for spec in asked.runs]
+    runs = asked.run_dirs
     if site.launcher in SCHEDULED:
         return scheduled.check_template(site, asked.folder, runs)
     return local.script(runs[0], site)
@@ -111,8 +114,9 @@ def _test(asked: "Asked", site: "Site") -> str:
 
 def _check_hours(asked: "Asked", site: "Site", at_most: float, *, paired: bool) -> None:
     from kbench.errors import ConfigError
+    from kbench.launch.outlook import Outlook
 
-    told, hours = _hours(asked, site, paired=paired)
+    told, hours = _hours(asked, site, Outlook(asked.folder).states(asked.run_dirs), paired=paired)
     if hours is None:
         raise ConfigError(
             f"--max-node-hours {at_most:g}: {told}", hint="set time_limit in the site file, or run one seed first"
@@ -123,18 +127,16 @@ def _check_hours(asked: "Asked", site: "Site", at_most: float, *, paired: bool) 
         )
 
 
-def _hours(asked: "Asked", site: "Site", *, paired: bool) -> tuple[str, float | None]:
+def _hours(asked: "Asked", site: "Site", found: "Sequence[State]", *, paired: bool) -> tuple[str, float | None]:
     """What is left to do costs: a sentence and node-hours, None where nothing is known."""
     from kbench.launch.cost import bound, node_hours
-    from kbench.launch.outlook import Outlook
 
-    runs = [asked.run_dir(spec) for spec in asked.runs]
-    found = Outlook(asked.folder).states(runs)
+    runs = asked.run_dirs
     hours = node_hours(runs, asked.runs, found, site)
     if hours is not None:
         return f"node-hours: about {hours:.2g} to go", hours
-    specs = {spec.match_key for spec in asked.runs}
-    most = bound(runs, found, site, groups=len(specs) if paired else len(runs))
+    n_jobs = len({spec.match_key for spec in asked.runs}) if paired else len(runs)
+    most = bound(runs, found, site, groups=n_jobs)
     if most is not None:
         return f"node-hours: at most {most:.3g} by the time limit; more is known when an epoch has been run", most
     return "node-hours: unknown before an epoch of each pair has been run", None
@@ -144,9 +146,9 @@ def show(asked: "Asked", site: "Site", *, as_json: bool, paired: bool, quiet: bo
     """Print the runs with their states, what they cost, and the script of the first."""
     from kbench.launch.outlook import Outlook
 
-    runs = [asked.run_dir(spec) for spec in asked.runs]
+    runs = asked.run_dirs
     found = Outlook(asked.folder).states(runs)
-    text, (told, hours), tested = _script(asked, site), _hours(asked, site, paired=paired), _test(asked, site)
+    text, (told, hours), tested = _script(asked, site), _hours(asked, site, found, paired=paired), _test(asked, site)
     missing = asked.data_problems()
     if as_json:
         listed = [{"run_id": run.run_id, "state": state} for run, state in zip(runs, found, strict=True)]

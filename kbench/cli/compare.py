@@ -29,7 +29,8 @@ Transfers = Annotated[
     list[str],
     typer.Option(
         "--transfer",
-        help="Pairs trained one after the other, as UPSTREAM:DOWNSTREAM[,DOWNSTREAM]; repeatable.",
+        help="Pairs trained one after the other, as UPSTREAM:DOWNSTREAM[,DOWNSTREAM], where no starts_from says so; "
+        "repeatable.",
         metavar="PAIRS",
         show_default=False,
     ),
@@ -84,12 +85,13 @@ def _print(found: "Comparison", beside: "Papers | None", form: str, *, quiet: bo
     from kbench.analysis.tables.layout import tables
 
     every, findings = tables(found), found.findings
+    metrics = {row.pair: row.metric for row in found.rows if row.metric}
     if beside:
         every, findings = [*every, *beside.tables], beside.among(findings)
     if form == "json":
         put_json(found.as_json() | (beside.entries if beside else {}))
     elif form == "csv":
-        put(sheet(every, found.experiment))
+        put(sheet(every, found.experiment, metrics))
         for finding in findings:
             say(f"{finding.severity}: {finding.text}", quiet=quiet)
     elif form == "latex":

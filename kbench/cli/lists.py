@@ -1,10 +1,12 @@
 """kbench list: the names that experiments can use."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from kbench.cli.options import Debug, Json, Quiet, put, put_json
+from kbench.cli.experiments import experiments, first_comment, in_full, line
+from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, put, put_json
 
 KINDS = ("strategies", "models", "datasets", "experiments", "sites")
 
@@ -12,6 +14,7 @@ KINDS = ("strategies", "models", "datasets", "experiments", "sites")
 def list_names(
     kind: Annotated[str, typer.Argument(help=", ".join(KINDS), metavar="|".join(KINDS))],
     name: Annotated[str, typer.Argument(help="One of them, in full.", metavar="NAME")] = "",
+    results: Results = RESULTS,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -22,20 +25,26 @@ def list_names(
 
     if kind not in KINDS:
         raise ConfigError(f"unknown kind {kind!r}{did_you_mean(kind, KINDS)}")
-    found = _strategies() if kind == "strategies" else _others(kind)
+    found = _found(kind, results)
     if name:
         if name not in found:
             raise ConfigError(f"no {kind} named {name!r}{did_you_mean(name, found)}")
         if as_json:
             put_json({"schema": 1, "name": name, **found[name]})
         else:
-            put(_in_full(name, found[name]))
+            put(in_full(name, found[name]) if kind == "experiments" else _in_full(name, found[name]))
     elif as_json:
         put_json({"schema": 1, kind: found})
     else:
         width = max(map(len, found), default=0)
         for key, facts in found.items():
-            put(f"{key:<{width}}  {facts['about']}")
+            put(f"{key:<{width}}  {line(facts) if kind == 'experiments' else facts['about']}")
+
+
+def _found(kind: str, results: Path) -> dict[str, dict[str, Any]]:
+    if kind == "strategies":
+        return _strategies()
+    return experiments(results) if kind == "experiments" else _others(kind)
 
 
 def _in_full(name: str, facts: dict[str, Any]) -> str:
@@ -66,18 +75,17 @@ def _strategies() -> dict[str, dict[str, Any]]:
 
 
 def _others(kind: str) -> dict[str, dict[str, Any]]:
+    from kbench.data import DATASETS
     from kbench.spec.shelf import names
-    from kbench.workloads import DATASETS, MODELS, TIMM
+    from kbench.workloads import MODELS, TIMM, TORCHVISION
 
     if kind == "models":
-        theirs = {TIMM + "NAME": {"about": "any model of timm, untrained (timm:resnet18)"}}
-        return {name: {"about": card.about} for name, card in MODELS.items()} | theirs
+        doors = {
+            TIMM + "NAME": {"about": "any model of timm, untrained (timm:resnet18)"},
+            TORCHVISION + "NAME": {"about": "any classifier of torchvision, untrained (torchvision:resnet50)"},
+        }
+        return {name: {"about": card.about} for name, card in MODELS.items()} | doors
     if kind == "datasets":
         return {name: {"about": card.about} for name, card in DATASETS.items()}
-    shelf = names("configs" if kind == "experiments" else "configs/sites", ".yaml")
-    return {name: {"about": _first_comment(path), "file": str(path)} for name, path in shelf.items()}
-
-
-def _first_comment(path: Any) -> str:
-    first = path.read_text().splitlines()[:1]
-    return first[0].lstrip("# ") if first and first[0].startswith("#") else ""
+    shelf = names("configs/sites", ".yaml")
+    return {name: {"about": first_comment(path), "file": str(path)} for name, path in shelf.items()}

@@ -9,6 +9,7 @@ from kbench.launch.outlook import Outlook, Standing
 from kbench.launch.state import State
 from kbench.records.epochs import Progress
 from kbench.records.folders import ExperimentDir, RunDir
+from kbench.records.metric import printed
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -121,11 +122,11 @@ def line(run: RunDir, standing: Standing) -> str:
     seen = run.progress()
     if seen:
         words.append(f"epoch {seen.n_epochs}/{run.n_epochs or '?'}")
-        words.append(f"top-1 {100 * seen.last.val_acc1:.2f} %")
+        words.append(f"{printed(run.provenance.get('metric'))} {100 * seen.last.val_acc1:.2f} %")
         words.append(f"{seen.last.elapsed_s:.2f} s")
     if standing.state is State.RUNNING and seen and run.n_epochs:
         words.append(f"about {_left_s(run, seen):.0f} s of training left")
-    if standing.state not in (State.DONE, State.RUNNING):
+    if standing.state is not State.DONE:
         words += [standing.why] * bool(standing.why)
     if standing.state is State.WAITING:
         words += [f"job {standing.job}"] * bool(standing.job)

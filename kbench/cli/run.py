@@ -84,7 +84,7 @@ def run(
         say(f"warning: {text}", quiet=quiet)
     check_free(asked.folder)
     claim.make(asked.folder)
-    runs = [asked.run_dir(spec) for spec in asked.runs]
+    runs = asked.run_dirs
     if there.launcher in SCHEDULED:
         paired = pairing == "node"
         submit.submit(asked, there, runs, retry=retry, paired=paired, max_parallel=max_parallel, quiet=quiet)

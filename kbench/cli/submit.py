@@ -32,7 +32,7 @@ def submit(
     with only_front(folder), submitting(folder) as keep:
         claim.take(folder, asked.runs, asked.as_written)
         recover(folder)
-        found = Outlook(folder).states(runs)
+        found = Outlook(folder, alone=True).states(runs)
         missing = [run for run, state in zip(runs, found, strict=True) if state in again]
         say(f"{len(missing)} of {len(runs)} runs to submit, with {site.launcher}", quiet=quiet)
         order = shuffled(missing, folder, max_parallel=max_parallel or 1) if missing else []

@@ -9,7 +9,7 @@ FROM_FILES = ("none", "resized-crop", "trivial", "randaugment", "randaugment-fli
 Kept = partial(DatasetCard, target="kbench.data.mapped:load", verify="kbench.data.prepared:verify")
 Indexed = partial(DatasetCard, target="kbench.data.indexed:load", verify="kbench.data.indexed:verify")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-DOWNLOADS = "downloaded where there is network, or put the file there"
+FETCHES = "kbench data prepare fetches"
 
 
 def _of_255(*values: float) -> tuple[float, ...]:
@@ -29,7 +29,7 @@ def fractal_card(name: str, n_classes: int) -> DatasetCard:
         mean=(0.5, 0.5, 0.5),  # of the DeiT recipe in TruongThaoNguyen/kakurenbo VisualAtom/scripts
         std=(0.5, 0.5, 0.5),
         about=f"FractalDB with {n_classes} classes of 1,000 images each, drawn by kbench",
-        get="kbench draws it, with all cores of a machine; no network is needed",
+        get="kbench data prepare draws it, on all cores and without network",
     )
 
 
@@ -54,7 +54,7 @@ DATASETS = {
         mean=_of_255(125.3, 123.0, 113.9),  # angelajiang/SelectiveBackprop @d29b222 examples/train.py
         std=_of_255(63.0, 62.1, 66.7),
         about="60,000 colour photographs of 32x32 pixels in 10 classes",
-        get=f"https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz, {DOWNLOADS}",
+        get=f"{FETCHES} https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
     ),
     "cifar100": Kept(
         prepare="kbench.data.cifar:prepare_cifar100",
@@ -67,7 +67,7 @@ DATASETS = {
         mean=(0.5071, 0.4865, 0.4409),  # TruongThaoNguyen/kakurenbo @6cb9f88, the WRN-28-10 scripts
         std=(0.2673, 0.2564, 0.2762),
         about="60,000 colour photographs of 32x32 pixels in 100 classes",
-        get=f"https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz, {DOWNLOADS}",
+        get=f"{FETCHES} https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
     ),
     "cifar10-rot": Kept(
         prepare="kbench.data.rotated:prepare_cifar10",
@@ -81,7 +81,7 @@ DATASETS = {
         mean=(0.4914, 0.4822, 0.4465),  # zhangjiong724/autoassist-exp @9c79af8 train_autoassist.py
         std=(0.2023, 0.1994, 0.2010),
         about="CIFAR-10 whose training images were turned once, as in AutoAssist's code",
-        get=f"https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz, {DOWNLOADS}",
+        get=f"{FETCHES} https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
     ),
     "svhn": Kept(
         prepare="kbench.data.svhn:prepare",
@@ -94,7 +94,7 @@ DATASETS = {
         mean=_of_255(109.9, 109.7, 113.8),  # angelajiang/SelectiveBackprop @d29b222 examples/train.py
         std=_of_255(50.1, 50.6, 50.8),
         about="630,420 digits of house numbers, 32x32 in colour; train and extra together are trained on",
-        get=f"{{train,extra,test}}_32x32.mat of http://ufldl.stanford.edu/housenumbers/, {DOWNLOADS}",
+        get=f"{FETCHES} train, extra and test_32x32.mat from http://ufldl.stanford.edu/housenumbers/",
     ),
     "mnist": Kept(
         prepare="kbench.data.mnist:prepare",
@@ -107,7 +107,7 @@ DATASETS = {
         mean=(0.1307,),  # zhangjiong724/autoassist-exp @9c79af8 train_autoassist.py
         std=(0.3081,),
         about="70,000 handwritten digits, 28x28 grey",
-        get=f"four files of https://ossci-datasets.s3.amazonaws.com/mnist/, {DOWNLOADS}",
+        get=f"{FETCHES} four files from https://ossci-datasets.s3.amazonaws.com/mnist/",
     ),
     "mnist-rot": Kept(
         prepare="kbench.data.rotated:prepare_mnist",
@@ -121,7 +121,7 @@ DATASETS = {
         mean=(0.1307,),
         std=(0.3081,),
         about="MNIST whose training images were turned once, as in AutoAssist's code",
-        get=f"four files of https://ossci-datasets.s3.amazonaws.com/mnist/, {DOWNLOADS}",
+        get=f"{FETCHES} four files from https://ossci-datasets.s3.amazonaws.com/mnist/",
     ),
     "imagenet": Indexed(
         prepare="kbench.data.imagenet:prepare",
@@ -134,7 +134,7 @@ DATASETS = {
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
         about="ImageNet-1K of ILSVRC 2012: 1.33 million photographs in 1,000 classes",
-        get="https://image-net.org/download (an account is needed): train and val folders, or the official tars",
+        get="from https://image-net.org/download, which wants an account; kbench reads folders or the official tars",
     ),
     "fractal-60": fractal_card("fractal-60", 60),
     "fractal-1k": fractal_card("fractal-1k", 1000),

@@ -66,6 +66,8 @@ def read_file(path: Path) -> tuple[Floats, Integers]:
     with _opened(path) as file:
         fields: Floats = _dataset(file, FIELDS, path, n_dims=3)[...].astype(np.float32, copy=False)
         raw = _dataset(file, LABELS, path, n_dims=2)[...]
+    if raw.dtype.kind == "f" and not np.array_equal(raw, np.rint(raw)):
+        raise WorkloadError(f"{path}: {LABELS} holds numbers that are no classes", hint=AGAIN)
     labels: Integers = raw.astype(np.int64)
     _same_size(path, labels.shape, fields.shape)
     lowest, highest = labels.min(), labels.max()

@@ -1,8 +1,7 @@
 """FractalDB as a data set: drawn where it is missing, then read like any tar shards."""
 
 from kbench.data import shards
-from kbench.data.fractal.make import LOOK, make
-from kbench.data.fractal.render import Look
+from kbench.data.fractal import begun, make
 from kbench.data.stamp import Stamp
 from kbench.data.work import Work
 
@@ -12,12 +11,10 @@ def prepare(work: Work) -> Stamp:
 
     A folder that somebody began with another look (``fractal.json``) goes on with that one.
     """
-    begun = work.folder / "fractal.json"
-    look = LOOK.validate_json(begun.read_bytes()) if begun.exists() else Look()
     make(
         work.folder,
         work.card.n_classes,
-        look=look,
+        look=begun(work.folder),
         workers=work.workers,
         told=lambda done, of, what: work.tell(f"{work.dataset}: {done:,} of {of:,} {what}"),
     )

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from kbench.data import card_of, stamp
+from kbench.data import DATASETS, card_of, stamp
 from kbench.errors import WorkloadError
 
 VARIABLE = "KBENCH_DATA"
@@ -26,6 +26,19 @@ def find(dataset: str, root: str) -> Path | None:
     there = [path for path in (place / found.folder for place in roots(root)) if path.is_dir()]
     prepared = [path for path in there if (path / stamp.NAME).exists()]
     return next(iter(prepared or there), None)
+
+
+def own(root: str) -> list[str]:
+    """Names of prepared data sets that have no card of their own: folder:NAME, shards:NAME, fractal-N."""
+    found = set()
+    for path in (path for place in roots(root) for path in place.glob(f"*/{stamp.NAME}")):
+        try:
+            written = stamp.read(path.parent)
+        except WorkloadError:
+            continue  # whoever asks for it will hear
+        if written and written.dataset not in DATASETS and card_of(written.dataset):
+            found.add(written.dataset)
+    return sorted(found)
 
 
 def problems(dataset: str, root: str) -> list[str]:

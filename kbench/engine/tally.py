@@ -3,7 +3,6 @@
 import math
 import resource
 import sys
-import time
 from datetime import UTC, datetime
 
 import torch
@@ -11,6 +10,7 @@ import torch
 from kbench.engine.comm import Comm
 from kbench.engine.evaluate import Score
 from kbench.engine.probe import ModelProbe
+from kbench.engine.processor import processor_s
 from kbench.engine.timer import PARTS, PhaseTimer
 from kbench.errors import RunError
 from kbench.records.schema import EpochRecord
@@ -33,7 +33,7 @@ class Tally:
         """Start the clocks; all ranks are here."""
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
-        self._cpu_s = time.process_time()
+        self._cpu_s = processor_s()
         timer.start()
 
     def trained(self, measured: Measured) -> None:
@@ -44,7 +44,7 @@ class Tally:
     def stop(self, timer: PhaseTimer) -> None:
         """Stop the clocks."""
         self._parts = timer.stop()
-        self._cpu_s = time.process_time() - self._cpu_s
+        self._cpu_s = processor_s() - self._cpu_s
 
     def close(self, epoch: Epoch, plan: EpochPlan, probe: ModelProbe, *, lr: float) -> None:
         """Put the ranks' counts together.  The slowest rank's time is the epoch's.

@@ -6,9 +6,9 @@ import pandas as pd
 from kbench.analysis.curve import curves
 from kbench.analysis.frame import Frames, last_phase
 from kbench.analysis.rows import Comparison
+from kbench.records.metric import on_axis
 
 WHO = ["pair", "strategy"]
-METRICS = {"top1": "top-1 accuracy", "miou": "mean IoU"}  # the column metric in words; others as they are
 
 
 def matched_runs(frames: Frames, comparison: Comparison) -> pd.DataFrame:
@@ -48,4 +48,4 @@ def in_order(rows: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
 def metric_of(frames: Frames, pair: str) -> str:
     """What the accuracies of a pair are, in words for an axis."""
     named = frames.runs.loc[frames.runs["pair"] == pair, "metric"].dropna().unique()
-    return METRICS.get(str(named[0]), str(named[0])) if len(named) == 1 else "accuracy"
+    return on_axis(str(named[0]) if len(named) == 1 else None)

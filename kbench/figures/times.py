@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from kbench.analysis.frame import Frames
+from kbench.analysis.pairing import staged
 from kbench.analysis.rows import Comparison
 from kbench.errors import ResultsError
 from kbench.figures.matched import WHO, in_order, matched_runs
@@ -60,7 +61,8 @@ def time_data(frames: Frames, comparison: Comparison) -> pd.DataFrame:
     parts = [part for part in [*ON_CLOCK, *OFF_CLOCK] if part in epochs]
     sums = epochs.groupby("run_id")[parts].sum(min_count=1).astype(float)
     sums["train_s"] = epochs.groupby("run_id")["train_s"].agg(lambda s: s.sum(skipna=False)).astype(float)
-    sums = runs[[*WHO, "run_id", "stage_s"]].merge(sums.reset_index(), on="run_id", how="left")
+    runs = runs[[*WHO, "run_id"]].assign(stage_s=staged(runs))
+    sums = runs.merge(sums.reset_index(), on="run_id", how="left")
     sums = sums[sums.groupby(WHO)["train_s"].transform(lambda s: s.notna().all()).astype(bool)]
     if sums.empty:
         raise ResultsError(

@@ -1,8 +1,8 @@
 """MLPerf logs: lines with ``:::MLLOG {json}``, whatever stands before it.  One file is one run.
 
-Keys that are read: submission_benchmark, seed, train_samples, number_of_ranks, run_start/stop,
-staging_start/stop, epoch_start/stop, eval_start/stop, eval_accuracy.  ``train_s`` is an epoch's interval less
-the evaluations within it.  Errors that are no accuracy (eval_error) have no column here.
+Keys that are read: submission_benchmark, seed, train_samples, number_of_ranks, run_start/stop, staging_start/stop,
+epoch_start/stop, eval_start/stop, eval_accuracy.  ``train_s`` is an epoch's interval less the evaluations within it.
+Errors that are no accuracy (eval_error) have no column here.  Of kbench's own logs also kbench_pair, kbench_strategy.
 """
 
 import json
@@ -16,7 +16,6 @@ from kbench.imports.log import Log, State, checked, read_lines, refuse, with_ela
 from kbench.records.imported import Cell
 
 MARK = ":::MLLOG"
-READ = ("eval_start", "eval_stop", "eval_accuracy")
 
 
 @dataclass(frozen=True)
@@ -70,21 +69,20 @@ def _log(path: Path) -> Log:
     rows = _rows(events)
     if not rows:
         raise refuse(str(path), "tells of no epoch: neither epoch_stop nor eval_accuracy", do="leave it out")
-    for row in rows.values():
-        row["n_samples"] = _whole(events, "train_samples")
-    state, error = _end(events)
-    staging = _intervals(events, "staging")
+    (state, error), staging, phases = _end(events), _intervals(events, "staging"), _phases(events)
+    for epoch, row in rows.items():
+        row |= {"n_samples": _whole(events, "train_samples"), **phases.get(epoch, {})}
     epochs = [checked(rows[epoch], f"{path}: epoch {epoch}") for epoch in sorted(rows)]
-    started, ended = _first(events, "run_start"), _first(events, "run_stop")
-    benchmark = _first(events, "submission_benchmark")
+    started, ended, strategy = (_first(events, key) for key in ("run_start", "run_stop", "kbench_strategy"))
+    pair = _first(events, "kbench_pair", "submission_benchmark")
     return Log(
         run=path.stem,
         files=(path,),
         epochs=tuple(epochs),
         state=state,
         error=error,
-        pair=str(benchmark.value) if benchmark else None,
-        strategy=path.absolute().parent.name,
+        pair=str(pair.value) if pair else None,
+        strategy=str(strategy.value) if strategy else path.absolute().parent.name,
         seed=_whole(events, "seed"),
         ranks=_whole(events, "number_of_ranks"),
         stage_s=sum(each.seconds for each in staging) if staging else None,
@@ -142,6 +140,12 @@ def _rows(events: Sequence[Event]) -> dict[int, dict[str, Cell]]:
     return rows
 
 
+def _phases(events: Sequence[Event]) -> dict[int | None, dict[str, Cell]]:
+    """Phase and epoch within it of each epoch_num, where a log of kbench's tells them."""
+    told = [event for event in events if {"phase", "epoch"} <= event.metadata.keys()]
+    return {event.epoch: {name: event.metadata[name] for name in ("phase", "epoch")} for event in told}
+
+
 def _intervals(events: Sequence[Event], name: str) -> list[Interval]:
     """Every ``name``_start with the ``name``_stop after it; one without a stop was cut off."""
     found: list[Interval] = []
@@ -178,12 +182,12 @@ def _end(events: Sequence[Event]) -> tuple[State, str | None]:
 
 
 def _remarks(events: Sequence[Event]) -> tuple[str, ...]:
-    left = {event.key for event in events if event.key.startswith("eval_")} - set(READ)
+    left = {each.key for each in events if each.key.startswith("eval_")} - {"eval_start", "eval_stop", "eval_accuracy"}
     return tuple(f"{key} was left out: kbench has no column for it" for key in sorted(left))
 
 
-def _first(events: Sequence[Event], key: str) -> Event | None:
-    return next((event for event in events if event.key == key), None)
+def _first(events: Sequence[Event], *keys: str) -> Event | None:
+    return next((event for key in keys for event in events if event.key == key), None)
 
 
 def _whole(events: Sequence[Event], key: str) -> int | None:

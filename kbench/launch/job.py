@@ -31,6 +31,7 @@ ENDED = "its job was ended by the scheduler or by hand"
 PREEMPTED = "its ranks were ended by the scheduler, to make room for another job"
 KINDS = {NEAR: "TimeLimit", ENDED: "Ended", PREEMPTED: "Preempted"}
 PR_SET_PDEATHSIG = 1
+HEARTBEAT_S = 30.0
 SECOND_THOUGHT_S = 3.0  # what ends the ranks may be on its way to us as well
 
 
@@ -95,7 +96,7 @@ class Job:
                 return
         if self._told:  # in this very moment
             self._tell()
-        status = self._ranks.wait()
+        status = _watched(self._ranks, run)
         self._run = self._ranks = None
         if run.done:
             return
@@ -135,6 +136,15 @@ class Job:
         if self._ranks:
             with suppress(ProcessLookupError):
                 self._ranks.send_signal(number)
+
+
+def _watched(ranks: "subprocess.Popen[bytes]", run: RunDir) -> int:
+    """The status that the ranks end with; a sign of life goes into the run's folder until then."""
+    while True:
+        with suppress(OSError):
+            run.alive.touch()
+        with suppress(subprocess.TimeoutExpired):
+            return ranks.wait(timeout=HEARTBEAT_S)
 
 
 def _end_with_us() -> None:

@@ -16,6 +16,7 @@ from kbench.launch.waiting import leader_of
 from kbench.records.folders import ExperimentDir, RunDir
 
 SCHEDULED = ("slurm", "queue")
+SILENT_S = 300.0
 REST_S = 20.0  # between two questions of one process to a scheduler, which has others to serve
 KINDS = {  # how a scheduler says that a job ended, and what that means for its run
     "CANCELLED": "Cancelled",
@@ -38,10 +39,13 @@ class Standing(NamedTuple):
 
 
 class Outlook:
-    """Where the runs of an experiment stand at one moment."""
+    """Where the runs of an experiment stand at one moment.
 
-    def __init__(self, experiment: ExperimentDir) -> None:
-        self._experiment = experiment
+    ``alone`` says that this process holds the experiment, and has not begun to start runs.
+    """
+
+    def __init__(self, experiment: ExperimentDir, *, alone: bool = False) -> None:
+        self._experiment, self._alone = experiment, alone
         self._seen: dict[str, dict[str, Seen] | None] = {}  # by scheduler; None where it does not answer
         self._asked = 0.0  # when, on the monotonic clock [s]
         self.deaf = ""  # why a scheduler did not answer
@@ -50,7 +54,7 @@ class Outlook:
     def refresh(self) -> None:
         """Look at the ledger again, and ask the scheduler again when it has had its rest."""
         self._submissions = submissions(self._experiment)
-        self._front = front_of(self._experiment)
+        self._front = {} if self._alone else front_of(self._experiment)
         self._queued = queued_by(self._experiment) if self._front else frozenset()
         if time.monotonic() - self._asked > REST_S:
             self._seen, self._asked = {}, time.monotonic()
@@ -85,7 +89,7 @@ class Outlook:
         told = str(words.get("error", ""))
         if seen is None:
             state = said(words) if words else State.RUNNING if started else State.WAITING
-            return Standing(state, told, job=job_id)
+            return Standing(state, told or (_silence(run) if started else ""), job=job_id)
         found = seen.get(job_id or "")
         if found is None or found.stage is Stage.OVER:
             return self._gone(run, submission, job_id, found, words, started)
@@ -93,7 +97,7 @@ class Outlook:
         if words and not (requeued and words["kind"] == "Ended") and said(words) is not State.INTERRUPTED:
             return Standing(said(words), told, job=job_id)
         if started and not words and not requeued:
-            return Standing(State.RUNNING, job=job_id)
+            return Standing(State.RUNNING, _silence(run), job=job_id)
         return Standing(State.WAITING, told or found.reason, found.starts_at, job_id)
 
     def _gone(
@@ -135,6 +139,15 @@ class Outlook:
         if submission.id or not seen:
             return None
         return job_named(submission.token, seen)
+
+
+def _silence(run: RunDir) -> str:
+    """For how long a run that is said to run has given no sign of life; empty where that is nothing to speak of."""
+    try:
+        quiet_s = time.time() - run.alive.stat().st_mtime
+    except OSError:
+        return ""
+    return f"no sign of life for {quiet_s / 60:.0f} min" if quiet_s > SILENT_S else ""
 
 
 def job_named(token: str, seen: dict[str, Seen]) -> str | None:

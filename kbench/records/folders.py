@@ -77,6 +77,11 @@ class RunDir:
         return self.path / "stop"
 
     @property
+    def alive(self) -> Path:
+        """A file whose time is the last sign of life that a scheduler's job gave while it did the run."""
+        return self.path / "alive"
+
+    @property
     def provenance(self) -> dict[str, Any]:
         return read_json(self.path / "provenance.json")
 
@@ -97,7 +102,10 @@ class RunDir:
 
     def _last_words(self, name: str) -> dict[str, Any]:
         """How the last attempt ended; an older one may still have been dying when it began."""
-        end, attempt = read_json(self.path / name), self.attempt
+        end = read_json(self.path / name)
+        if not end:
+            return {}
+        attempt = self.attempt
         return end if attempt in (0, end.get("attempt", attempt)) else {}
 
     def sibling(self, run_id: str) -> "RunDir":

@@ -16,6 +16,7 @@ class Part(StrEnum):
     BASELINE = "baseline"
     CONTROL = "control"  # what needs no method
     METHOD = "method"
+    DOWNSTREAM = "downstream"  # the baseline, from the weights of another pair
 
 
 def specs(frames: Frames) -> dict[Who, RunSpec]:
@@ -34,9 +35,11 @@ def specs(frames: Frames) -> dict[Who, RunSpec]:
 
 def parts(rows: Sequence[Who], known: Mapping[Who, RunSpec]) -> dict[Who, Part]:
     """The part of each row; its spec or its label tells, as in the audit."""
-    return {who: _part([who[1], *([known[who].strategy.name] if who in known else [])]) for who in rows}
+    return {who: _part(who[1], known.get(who)) for who in rows}
 
 
-def _part(names: Sequence[str]) -> Part:
-    kind = kind_of(names)
+def _part(label: str, spec: RunSpec | None) -> Part:
+    if spec is not None and spec.upstream is not None:
+        return Part.DOWNSTREAM
+    kind = kind_of([label, *([spec.strategy.name] if spec else [])])
     return Part.CONTROL if kind in CONTROLS else Part(kind)

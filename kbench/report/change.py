@@ -8,6 +8,7 @@ from kbench.analysis.audit.precision import ALPHA
 from kbench.analysis.interval import FEWEST, Bounds
 from kbench.analysis.rows import Comparison, Row
 from kbench.analysis.tables.layout import tables
+from kbench.records.metric import noun
 
 Who = tuple[str, str]  # pair and strategy
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -51,6 +52,7 @@ class Changes:
     time: Change
     accuracy: Change  # of the best epochs
     final: Change  # accuracy after the last epoch
+    noun: str  # "accuracy", or what else it is
 
 
 def changes(comparison: Comparison) -> dict[Who, Changes]:
@@ -64,6 +66,7 @@ def changes(comparison: Comparison) -> dict[Who, Changes]:
                 time=_change(row, "time_diff", " %", texts),
                 accuracy=_change(row, "acc_diff", " points", texts),
                 final=_change(row, "acc_final_diff", " points", texts),
+                noun=noun(row.metric),
             )
     return found
 

@@ -43,6 +43,7 @@ def provenance(frames: Frames) -> list[Setting]:
         "source of kbench": [_commit(run) for run in runs],
         **{name: [entry.get(key) for entry in written] for key, name in WRITTEN.items()},
         **{name: [run[key] for run in runs] for key, name in GATHERED.items()},
+        "not the official data set": [run["dataset_note"] for run in runs],
         "read from logs of others": [run["imported_from"] for run in runs],
     }
     found = [Setting(name, tuple(_counted(values))) for name, values in told.items()]

@@ -34,7 +34,7 @@ class Settings:
 def settings(frames: Frames, comparison: Comparison, specs: Mapping[Who, RunSpec]) -> Settings:
     """The settings of all runs, done or not."""
     by_pair = {pair: spec.pair for (pair, _), spec in specs.items()}
-    recipes = [pair.model_dump(mode="json", exclude={"name", "recipe"}) for pair in by_pair.values()]
+    recipes = [pair.model_dump(mode="json", exclude={"name", "recipe", "paper"}) for pair in by_pair.values()]
     for told, pair in zip(recipes, by_pair.values(), strict=True):
         told |= pair.recipe.model_dump(mode="json")
     targets = dict.fromkeys(reach.asked for row in comparison.rows for reach in row.targets)
@@ -55,7 +55,7 @@ def _columns(columns: Sequence[Mapping[str, Any]]) -> list[Setting]:
 
 
 def _strategies(frames: Frames, specs: Mapping[Who, RunSpec]) -> list[Setting]:
-    known = {strategy: spec.strategy for (_, strategy), spec in specs.items()}
+    known = {strategy: (spec.upstream or spec).strategy for (_, strategy), spec in specs.items()}
     found = []
     for label in dict.fromkeys(frames.runs["strategy"]):
         choice = known.get(label)

@@ -26,9 +26,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Line:
-    """A strategy's line."""
+    """A line: a strategy's, or of a turned table a number's."""
 
-    strategy: str
+    head: str
     tag: str  # "imported", "partly imported" or nothing
     entries: tuple[Entry, ...]
 
@@ -41,6 +41,7 @@ class Sheet:
     title: str
     headings: tuple[Heading, ...]
     lines: tuple[Line, ...]
+    is_turned: bool = False
     notes: tuple[str, ...] = ()  # what its words mean, where no table before it said so
 
 
@@ -50,8 +51,8 @@ def sheets(tables: Sequence[Table], tags: Mapping[Who, str]) -> list[Sheet]:
     for table in tables:
         notes = tuple(note for note in table.notes if note not in said)
         said |= dict.fromkeys(notes)
-        lines = tuple(_lines(table, tags))
-        found.append(Sheet(table.kind, table.title, tuple(_headings(table.header)), lines, notes))
+        heads, lines = tuple(_headings(table.heads)), tuple(_lines(table, tags))
+        found.append(Sheet(table.kind, table.title, heads, lines, table.turned, notes))
     return found
 
 
@@ -90,10 +91,11 @@ def _headings(header: Sequence[str]) -> Iterator[Heading]:
 
 
 def _lines(table: Table, tags: Mapping[Who, str]) -> Iterator[Line]:
-    for line in table.lines:
-        values = [cell.numbers[0].value if cell.numbers else None for cell in line.cells]
+    marks = [""] * len(table.rows) if table.turned else [tags.get((one.pair, one.strategy), "") for one in table.lines]
+    for row, tag in zip(table.rows, marks, strict=True):
+        values = [cell.numbers[0].value if cell.numbers else None for cell in row.cells]
         entries = [
             Entry(cell.text, "" if value is None else repr(float(value)))
-            for cell, value in zip(line.cells, values, strict=True)
+            for cell, value in zip(row.cells, values, strict=True)
         ]
-        yield Line(line.strategy, tags.get((line.pair, line.strategy), ""), tuple(entries))
+        yield Line(row.head, tag, tuple(entries))

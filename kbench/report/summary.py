@@ -11,8 +11,8 @@ from kbench.report.wording import listed
 SIDES = (
     ("save time", "time", Outcome.LESS),
     ("take more time", "time", Outcome.MORE),
-    ("lose accuracy", "accuracy", Outcome.LESS),
-    ("gain accuracy", "accuracy", Outcome.MORE),
+    ("lose {}", "accuracy", Outcome.LESS),
+    ("gain {}", "accuracy", Outcome.MORE),
 )
 
 
@@ -41,7 +41,7 @@ def _lines(verdicts: Sequence[Verdict]) -> Iterator[tuple[str, str]]:
     for said, quantity, outcome in SIDES:
         told = [(v, v.time if quantity == "time" else v.accuracy) for v in verdicts]
         names = _names([v for v, change in told if change.is_sure and change.outcome is outcome])
-        yield f"Shown to {said}", names
+        yield f"Shown to {said.format(verdicts[0].noun)}", names
     judged = [v for v in verdicts if v.beats_controls is not None]
     if judged:
         of = f"of {len(judged)} method{'s' * (len(judged) > 1)}"

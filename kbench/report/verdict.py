@@ -1,6 +1,6 @@
 """The verdict on each strategy, in sentences and in words for a glance."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,7 @@ from kbench.analysis.row import row_of
 from kbench.analysis.rows import Comparison
 from kbench.report.cast import Part
 from kbench.report.change import Change, Changes, Outcome, Who, changes
-from kbench.report.doubts import doubts, failed_rows
+from kbench.report.doubts import doubts
 from kbench.report.wording import beats, beside, claim, gains, last_epoch, losses
 
 
@@ -37,6 +37,7 @@ class Verdict:
     beats_controls: bool | None  # shown better than each in something, worse in nothing; None: no control, or is one
     time: Change
     accuracy: Change
+    noun: str  # what is called accuracy here
 
 
 def verdicts(frames: Frames, comparison: Comparison, parts: Mapping[Who, Part]) -> list[Verdict]:
@@ -44,8 +45,7 @@ def verdicts(frames: Frames, comparison: Comparison, parts: Mapping[Who, Part]) 
     found = changes(comparison)
     controls = {strategy for (_, strategy), part in parts.items() if part is Part.CONTROL}
     beside_controls = {control: _beside(frames, control) for control in _in_order(comparison, controls)}
-    failed = failed_rows(frames)
-    return [_verdict(who, found, beside_controls, comparison, parts, failed) for who in found]
+    return [_verdict(who, found, beside_controls, comparison, parts) for who in found]
 
 
 def _beside(frames: Frames, control: str) -> Mapping[Who, Changes]:
@@ -63,14 +63,16 @@ def _verdict(
     controls: Mapping[str, Mapping[Who, Changes]],
     comparison: Comparison,
     parts: Mapping[Who, Part],
-    failed: Collection[Who],
 ) -> Verdict:
     pair, strategy = who
     own, rivals = found[who], _on_pair(found, pair)
-    time, accuracy = claim("time", own.time, rivals=rivals), claim("accuracy", own.accuracy, rivals=rivals)
+    time = claim("time", own.time, "training time", rivals=rivals)
+    accuracy = claim("accuracy", own.accuracy, own.noun, rivals=rivals)
     more = [last_epoch(own)]
-    marks = [_mark("time", own.time), _mark("accuracy", own.accuracy)]
+    marks = [_mark("time", own.time, good=Outcome.LESS), _mark(own.noun, own.accuracy, good=Outcome.MORE)]
     beaten = None
+    if parts[who] is Part.DOWNSTREAM:
+        more.append("It began with the weights of its own run upstream, and trained like the baseline.")
     if parts[who] is Part.METHOD:
         beside_it = {control: of[who] for control, of in controls.items() if who in of}
         more += [
@@ -87,10 +89,11 @@ def _verdict(
         marks=tuple(marks),
         sentence=f"Against {comparison.baseline}, {strategy} {time}; it {accuracy}.",
         more=tuple(filter(None, more)),
-        doubts=tuple(doubts(who, comparison, failed)),
+        doubts=tuple(doubts(who, comparison)),
         beats_controls=beaten,
         time=own.time,
         accuracy=own.accuracy,
+        noun=own.noun,
     )
 
 
@@ -103,8 +106,7 @@ def _in_order(comparison: Comparison, strategies: set[str]) -> list[str]:
     return [name for name in rows if name in strategies and name != comparison.baseline]
 
 
-def _mark(quantity: Literal["time", "accuracy"], change: Change) -> Mark:
-    good = Outcome.LESS if quantity == "time" else Outcome.MORE
+def _mark(quantity: str, change: Change, *, good: Outcome) -> Mark:
     if change.is_sure:
         return Mark(f"{change.outcome} {quantity}", "good" if change.outcome is good else "bad")
     if change.is_told:

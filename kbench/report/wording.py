@@ -1,29 +1,31 @@
 """Sentences about differences: what an interval supports, and no more."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from kbench.report.change import Change, Changes, Outcome
 
 CLAIMS = {
-    "time": {Outcome.LESS: "saved training time", Outcome.MORE: "took more training time",
-             Outcome.OPEN: "is not shown to save training time or take more"},
-    "accuracy": {Outcome.LESS: "lost accuracy", Outcome.MORE: "gained accuracy",
-                 Outcome.OPEN: "is not shown to gain or lose accuracy"},
-}  # fmt: skip
-NAMES = {"time": "training time", "accuracy": "accuracy"}
+    "time": {
+        Outcome.LESS: "saved {}",
+        Outcome.MORE: "took more {}",
+        Outcome.OPEN: "is not shown to save {} or take more",
+    },
+    "accuracy": {Outcome.LESS: "lost {}", Outcome.MORE: "gained {}", Outcome.OPEN: "is not shown to gain or lose {}"},
+}
+TIME = "time"
 NUMBERS = {1: "one", 2: "two"}
 
 
-def claim(quantity: str, change: Change, *, rivals: int) -> str:
-    """A clause about time or accuracy beside the baseline's, of one of ``rivals`` strategies."""
-    name = NAMES[quantity]
+def claim(quantity: Literal["time", "accuracy"], change: Change, name: str, *, rivals: int) -> str:
+    """A clause about time or accuracy beside the baseline's, of one of ``rivals`` strategies; ``name`` is its name."""
     if change.outcome is Outcome.UNKNOWN:
         return f"has no known {name}"
     if change.outcome is Outcome.FEW:
         return f"changed {name} by {change.text} in {_seeds(change)}, too few to tell that from chance"
     if change.outcome is Outcome.ALIKE:
         return f"changed {name} by {change.text} in every seed alike, which gives no interval"
-    return f"{CLAIMS[quantity][change.outcome]}: {change.text}{_chance(change, rivals)}"
+    return f"{CLAIMS[quantity][change.outcome].format(name)}: {change.text}{_chance(change, rivals)}"
 
 
 def last_epoch(changes: Changes) -> str:
@@ -31,7 +33,7 @@ def last_epoch(changes: Changes) -> str:
     if not changes.final.is_told or changes.final.outcome is changes.accuracy.outcome:
         return ""
     word = "lower" if changes.final.outcome is Outcome.LESS else "higher"
-    return f"After the last epoch its accuracy was {word} than the baseline's: {changes.final.text}."
+    return f"After the last epoch its {changes.noun} was {word} than the baseline's: {changes.final.text}."
 
 
 def beside(control: str, changes: Changes, *, rivals: int) -> str:
@@ -48,14 +50,12 @@ def beats(changes: Changes) -> bool:
 
 def gains(changes: Changes, *, sure: bool = False) -> list[str]:
     """In what the interval shows better; with ``sure`` for more than chance among several strategies."""
-    better = {"accuracy": Outcome.MORE, "time": Outcome.LESS}
-    return [name for name, change in _both(changes) if change.outcome is better[name] and (change.is_sure or not sure)]
+    return _in(changes, {True: Outcome.LESS, False: Outcome.MORE}, sure=sure)
 
 
 def losses(changes: Changes, *, sure: bool = False) -> list[str]:
     """In what the interval shows worse; with ``sure`` for more than chance among several strategies."""
-    worse = {"accuracy": Outcome.LESS, "time": Outcome.MORE}
-    return [name for name, change in _both(changes) if change.outcome is worse[name] and (change.is_sure or not sure)]
+    return _in(changes, {True: Outcome.MORE, False: Outcome.LESS}, sure=sure)
 
 
 def listed(names: Sequence[str], last: str = "and") -> str:
@@ -83,8 +83,14 @@ def _standing(control: str, changes: Changes) -> str:
     return f"Whether it beats {control} cannot be told"
 
 
+def _in(changes: Changes, outcomes: Mapping[bool, Outcome], *, sure: bool) -> list[str]:
+    """In what the outcome is the one of ``outcomes`` for time (True) or for accuracy."""
+    told = [(name, change) for name, change in _both(changes) if change.outcome is outcomes[name == TIME]]
+    return [name for name, change in told if change.is_sure or not sure]
+
+
 def _both(changes: Changes) -> tuple[tuple[str, Change], tuple[str, Change]]:
-    return ("accuracy", changes.accuracy), ("time", changes.time)
+    return (changes.noun, changes.accuracy), (TIME, changes.time)
 
 
 def _chance(change: Change, rivals: int) -> str:

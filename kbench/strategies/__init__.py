@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,12 @@ STRATEGIES = {
 
 def known() -> dict[str, str]:
     """Every strategy's name with its ``module:Class``: ours, and those of installed packages."""
-    theirs = {entry.name: entry.value for entry in entry_points(group="kbench.strategies")}
-    return theirs | STRATEGIES
+    return _installed() | STRATEGIES
+
+
+@cache  # to look through all installed packages takes tens of milliseconds
+def _installed() -> dict[str, str]:
+    return {entry.name: entry.value for entry in entry_points(group="kbench.strategies")}
 
 
 def strategy_class(name: str) -> "type[Strategy]":

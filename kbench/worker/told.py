@@ -12,6 +12,7 @@ from kbench.engine.loop import Run
 from kbench.errors import KBenchError
 from kbench.records import journal
 from kbench.records.folders import RunDir, write_json
+from kbench.records.metric import printed
 from kbench.records.provenance import provenance
 from kbench.records.schema import EpochRecord
 
@@ -48,11 +49,11 @@ def _backend(comm: Comm, device: torch.device) -> str | None:
     return "nccl" if device.type == "cuda" else "gloo"
 
 
-def tell(folder: RunDir, record: EpochRecord) -> None:
+def tell(folder: RunDir, record: EpochRecord, metric: str) -> None:
     """Put an epoch into the journal, and say it."""
     journal.append(folder.journal, record.model_dump(mode="json"))
     print(
-        f"{record.phase} {record.epoch + 1:3d}  top-1 {record.val_acc1:.4f}  "
+        f"{record.phase} {record.epoch + 1:3d}  {printed(metric)} {record.val_acc1:.4f}  "
         f"loss {record.train_loss:.4f}  {record.train_s:7.3f} s  trained {record.n_trained}",
         flush=True,
     )

@@ -63,7 +63,7 @@ def work(folder: RunDir, env: RankEnv) -> None:
             warn(start.note)
         for record in train(run, start, partial(_keep, folder, run, made_by)):
             if env.rank == 0:
-                tell(folder, record)
+                tell(folder, record, run.workload.metric)
         if env.rank == 0:
             finish(folder, run)
         comm.barrier()  # nobody leaves before the end is on record

@@ -17,7 +17,7 @@ from kbench.records.schema import EpochRecord, Identity, RunRecord, columns
 from kbench.records.store import gather
 from kbench.spec.choice import Choice
 from kbench.spec.experiment import Pair, Recipe
-from kbench.spec.run import RunSpec
+from kbench.spec.run import Origin, RunSpec
 
 PLAIN = {
     "attempt": 1, "lr": 0.1, "lr_scale": 1.0, "n_samples": 100, "n_trained": 100, "n_scored": 0, "n_refreshed": 0,
@@ -49,15 +49,23 @@ class Book:
         model: str = "digits-cnn",
         name: str = "",
         recipe: Recipe | None = None,
+        upstream: str = "",
         fails: str = "",
         place: Mapping[str, Any] | None = None,
         **columns: float,
     ) -> str:
-        """Write a run: an accuracy and a time per epoch, ``score`` likewise for an earlier phase; returns its id."""
+        """Write a run: an accuracy and a time per epoch, ``score`` likewise for an earlier phase; returns its id.
+
+        One with ``upstream``, a model, began with the weights of its strategy's run of that seed on that model.
+        """
         changes = {"model": model, "name": f"{model}-digits", "recipe": recipe or self.pair.recipe}
         pair = self.pair.model_copy(update=changes)
         choice = Choice(label=strategy, name=name or strategy)
-        run = RunSpec(experiment="book", pair=pair, strategy=choice, seed=seed, ranks=1)
+        origin = None
+        if upstream:
+            there = pair.model_copy(update={"model": upstream, "name": f"{upstream}-digits", "recipe": self.pair.recipe})
+            origin, choice = Origin(pair=there, strategy=choice), Choice(label=strategy, name="baseline")
+        run = RunSpec(experiment="book", pair=pair, strategy=choice, upstream=origin, seed=seed, ranks=1)
         folder = self.folder.run(run.run_id)
         folder.prepare(run)
         folder.note_job({"id": 1, "host": "node1", "attempt": 1})
@@ -125,7 +133,8 @@ def made() -> Callable[..., Frames]:
         for rows, model in ((epochs, EpochRecord), (lines, RunRecord)):
             names = [column.name for column in columns(Identity, model)]
             frames.append(pd.DataFrame(rows).reindex(columns=names))
-        text = ["imported_from", "disturbs", "error", "weights_digest", "order_digest", "augment_digest"]
+        text = ["imported_from", "disturbs", "error", "weights_digest", "order_digest", "augment_digest", "metric"]
+        text += ["upstream", "dataset_note"]
         return Frames("book", frames[0], frames[1].astype(dict.fromkeys(text, "object")))
 
     return frames_of

@@ -163,6 +163,34 @@ def test_a_paper_without_a_source_is_refused() -> None:
     assert refusal(pairs=[{**PAIR, "paper": {"gpus": 32}}]) == "x: pairs[0].paper: missing key 'source'"
 
 
+LATER = {**PAIR, "name": "later", "starts_from": "digits-cnn-digits"}
+
+
+def test_a_pair_may_start_from_another() -> None:
+    assert [pair.starts_from for pair in experiment(pairs=[PAIR, LATER]).pairs] == [None, "digits-cnn-digits"]
+
+
+@pytest.mark.parametrize("start", ["digits", "later"])
+def test_a_pair_starts_from_another_that_starts_from_none(start: str) -> None:
+    message = "x: pairs[1].starts_from: must be the name of another pair that starts from none"
+    assert refusal(pairs=[PAIR, {**LATER, "starts_from": start}]).startswith(message)
+
+
+def test_a_strategy_that_leaves_less_than_a_global_batch_is_refused() -> None:
+    message = "x: strategies[1].random.fraction: leaves 15 of 1442 samples, fewer than one global batch of 48"
+    told = refusal(strategies=["baseline", {"random": {"fraction": 0.99}}])
+    assert told == f"{message} (pair digits-cnn-digits)"
+
+
+@pytest.mark.parametrize("fraction, left", [(0.9667, True), (0.9675, False)])  # 1394 or 1395 of 1442 are left out
+def test_one_global_batch_is_enough(fraction: float, left: bool) -> None:
+    strategies = ["baseline", {"kakurenbo": {"fraction": fraction}}]
+    if left:
+        assert len(experiment(strategies=strategies).strategies) == 2
+    else:
+        assert "leaves 47 of 1442 samples" in refusal(strategies=strategies)
+
+
 def test_two_pairs_of_one_name_are_refused() -> None:
     message = "x: pairs[1]: a second pair called 'digits-cnn-digits'; give it a name of its own"
     assert refusal(pairs=[PAIR, PAIR]) == message

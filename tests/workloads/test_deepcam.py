@@ -112,3 +112,13 @@ def test_the_learning_rate_of_2048_is_that_of_a_public_log() -> None:
     for step, lr in said.items():
         ours = learning_rate(recipe, (step - 1 + 0.5) / steps / recipe.epochs)
         assert ours == pytest.approx(lr, rel=0.06)
+
+
+@pytest.mark.parametrize("batch, drops", [(2048, [1201]), (128, [8192, 16384])])
+def test_the_learning_rate_drops_at_the_published_steps(batch: int, drops: list[int]) -> None:
+    spec = parse(ExperimentSpec, read_source(CONFIGS / "deepcam.yaml"), context=Known())
+    steps = DATASETS["deepcam"].n_train // batch
+    for recipe in (pair.recipe for pair in spec.pairs if pair.recipe.global_batch == batch):
+        rates = [learning_rate(recipe, (step + 0.5) / steps / recipe.epochs) for step in range(recipe.epochs * steps)]
+        falls = [step for step in range(1, len(rates)) if rates[step] < rates[step - 1]]
+        assert falls == drops

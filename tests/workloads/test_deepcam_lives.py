@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from torch import nn
+from torch import Tensor, nn
 
 from kbench.data import DATASETS
 from kbench.data.deepcam_prepared import load as open_files
 from kbench.data.deepcam_prepared import prepare
 from kbench.data.deepcam_synthetic import make
 from kbench.data.items import Items
-from kbench.data.view import Looked, View
+from kbench.data.view import View
 from kbench.data.work import Work
 from kbench.engine.comm import Comm
 from kbench.engine.loop import Run, train
@@ -26,6 +26,7 @@ from kbench.spec.experiment import Pair
 from kbench.strategies import load
 from kbench.strategies.api import Epoch, SampleStats
 from kbench.workloads.segmentation import CLASS_WEIGHT, Segmentation, iou
+from kbench.workloads.task import Results
 from kbench.workloads.workload import Workload
 
 CPU = torch.device("cpu")
@@ -57,9 +58,20 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def next_of(part: Items) -> list[Looked]:
-    """All samples of a part, in one batch."""
-    return list(part.batches([torch.arange(len(part))], View()))
+def everything(part: Items) -> tuple[Tensor, Tensor]:
+    """The fields and classes of all samples."""
+    ((_, x, y),) = part.batches([torch.arange(len(part))], View())
+    return x, y
+
+
+def hidden(measured: Results) -> int:
+    """How many of 32 samples KAKURENBO hides, when half may be hidden."""
+    epoch = Epoch(
+        phase="train", index=1, epochs=9, n_samples=32, n_classes=3, warmup=False, device=CPU, rng=torch.Generator()
+    )
+    stats = SampleStats(*measured, age=torch.zeros(32, dtype=torch.int16))
+    plan = load("kakurenbo", {"fraction": 0.5, "milestones": [], "shares": [1.0]}).plan(epoch, stats)
+    return 32 - len(plan.indices)
 
 
 def pair() -> Pair:
@@ -91,35 +103,28 @@ def test_an_epoch_of_each_method(root: Path, name: str) -> None:
     assert stats.known.any() and ((stats.confidence > 0) & (stats.confidence < 1)).all()
 
 
-def test_synthetic_weather_can_be_learnt_and_its_easy_samples_are_hidden(tmp_path: Path) -> None:
-    """A small network in place of the real one, which would need minutes."""
+def test_synthetic_weather_can_be_learnt_and_only_then_easy_samples_are_hidden(tmp_path: Path) -> None:
+    """A small network in place of the real one, which needs minutes."""
     make(tmp_path, n_train=32, n_val=8, shape=(32, 48, 16))
     prepare(Work(dataset="deepcam", card=DATASETS["deepcam"], folder=tmp_path, look_in=(tmp_path,)))
-    ((_, x, y),), ((_, val_x, val_y),) = (next_of(part) for part in open_files(tmp_path))
+    (x, y), (val_x, val_y) = (everything(part) for part in open_files(tmp_path))
     torch.manual_seed(0)
     network = nn.Sequential(
         nn.Conv2d(16, 24, 3, padding=1), nn.BatchNorm2d(24), nn.ReLU(), nn.Conv2d(24, 3, 3, padding=1)
     )
     optimizer, task = torch.optim.AdamW(network.parameters(), lr=1e-2), Segmentation(CLASS_WEIGHT)
-    for _ in range(6):
+    with torch.no_grad():
+        before = task.measure(network(x), y)
+    for _ in range(8):
         for rows in torch.randperm(32).split(8):
             optimizer.zero_grad()
             task.criterion(network(x[rows]), y[rows], label_smoothing=0.0).mean().backward()
             optimizer.step()
-    network.eval()
     with torch.no_grad():
-        scores, measured = task.scores(task.counts(network(val_x), val_y)), task.measure(network(x), y)
+        after, scores = task.measure(network.eval()(x), y), task.scores(task.counts(network(val_x), val_y))
     blind = float(iou(torch.zeros_like(val_y), val_y, n_classes=3).mean())
-    assert scores.val_acc1 > blind + 0.15
-    stats = SampleStats(*measured, age=torch.zeros(32, dtype=torch.int16))
-    assert 0 < stats.correct.float().mean() < 1, "IoU 0.82 is where good and bad samples part"
-    assert measured[2].min() < 0.7 < measured[2].max(), "and 0.7 where sure and unsure ones do"
-    epoch = Epoch(
-        phase="train", index=6, epochs=9, n_samples=32, n_classes=3, warmup=False, device=CPU, rng=torch.Generator()
-    )
-    hidden = load("kakurenbo", {"fraction": 0.5, "milestones": [], "shares": [1.0]}).plan(epoch, stats).refresh
-    assert hidden is not None and 0 < len(hidden) < 16
-    assert (stats.correct & (stats.confidence >= 0.7))[hidden].all()
+    assert scores.val_acc1 > blind + 0.2
+    assert hidden(before) == 0 and hidden(after) == 16
 
 
 @pytest.mark.dist

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from kbench.analysis.audit.chains import chains
 from kbench.analysis.audit.controls import controls
 from kbench.analysis.audit.costs import costs
 from kbench.analysis.audit.finding import Finding
@@ -17,13 +18,19 @@ from kbench.analysis.rows import Row
 
 
 def audit(frames: Frames, baseline: str, rows: Sequence[Row], both: pd.DataFrame) -> list[Finding]:
-    """Say what keeps ``rows`` from meaning what they seem to; ``both`` is what ``pairing.paired`` gave."""
+    """Say what keeps ``rows`` from meaning what they seem to; ``both`` is what ``pairing.paired`` gave.
+
+    What began with the weights of another pair trains like the baseline, whatever its label: it makes
+    no promises, has no samples to save, and needs no control.
+    """
+    fresh, of_fresh = [row for row in rows if row.upstream is None], both[both["upstream"].isna()]
     found = [
         *missing(frames, baseline),
         *instruments(frames, baseline),
-        *costs(rows, both),
-        *promises(frames, rows, both),
-        *controls(frames, baseline, rows, both),
+        *chains(frames, baseline, both),
+        *costs(fresh, of_fresh),
+        *promises(frames, fresh, of_fresh),
+        *controls(frames, baseline, fresh, of_fresh),
         *precision(baseline, rows),
     ]
     return sorted(joined(found, {row.pair for row in rows}), key=lambda finding: finding.severity != "warning")
@@ -31,14 +38,17 @@ def audit(frames: Frames, baseline: str, rows: Sequence[Row], both: pd.DataFrame
 
 def joined(findings: Iterable[Finding], pairs: Collection[str]) -> list[Finding]:
     """Say once what holds for several pairs in the same words."""
-    places: dict[tuple[str, str], list[str]] = {}
-    same: dict[tuple[str, str], Finding] = {}
+    same: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
         pair, _, rest = finding.text.partition(": ")
-        key = (finding.kind, rest) if pair in pairs else (finding.kind, finding.text)
-        places.setdefault(key, []).append(pair)
-        same.setdefault(key, finding)
-    return [
-        replace(finding, text=f"{', '.join(dict.fromkeys(places[key]))}: {key[1]}") if len(places[key]) > 1 else finding
-        for key, finding in same.items()
-    ]
+        same.setdefault((finding.kind, rest if pair in pairs else finding.text), []).append(finding)
+    return [_one(alike, rest) for (_, rest), alike in same.items()]
+
+
+def _one(alike: Sequence[Finding], rest: str) -> Finding:
+    """Findings that say ``rest`` of several pairs, as one."""
+    if len(alike) == 1:
+        return alike[0]
+    places = dict.fromkeys(finding.text.partition(": ")[0] for finding in alike)
+    about = dict.fromkeys(one for finding in alike for one in finding.about)
+    return replace(alike[0], text=f"{', '.join(places)}: {rest}", about=tuple(about))

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from kbench.analysis.audit.finding import Finding, note, warning
+from kbench.analysis.audit.finding import Finding, note, on, warning
 from kbench.analysis.frame import Frames
 from kbench.analysis.interval import estimate, estimate_change
 from kbench.analysis.rows import Row
 from kbench.errors import ResultsError
+from kbench.records.metric import noun
 
 CONTROLS = ("random", "budget")  # hides as many, but anybody; trains on all, but stops earlier
 
@@ -16,27 +17,33 @@ CONTROLS = ("random", "budget")  # hides as many, but anybody; trains on all, bu
 def controls(frames: Frames, baseline: str, rows: Sequence[Row], both: pd.DataFrame) -> Iterator[Finding]:
     """Compare every method with the controls of its pair, on the seeds that both have."""
     kinds = _kinds(frames, [row.strategy for row in rows])
+    metrics = {row.pair: row.metric for row in rows}
     for pair in dict.fromkeys(row.pair for row in rows):
         there = [row.strategy for row in rows if row.pair == pair]
         others = [strategy for strategy in there if strategy != baseline]
         methods = [strategy for strategy in others if kinds[strategy] == "method"]
         if methods and not any(kinds[strategy] == "random" for strategy in there):
             yield note(
-                "control", f"{pair}: no run hides at random; whether {', '.join(methods)} do better is not known"
+                "control",
+                f"{pair}: no run hides at random; whether {', '.join(methods)} do better is not known",
+                on(pair, *methods),
             )
         own = {strategy: runs for strategy, runs in both[both["pair"] == pair].groupby("strategy")}
         for control in (strategy for strategy in others if kinds[strategy] in CONTROLS):
-            beaten = [_beside(method, own[method], own[control]) for method in methods]
-            if told := [text for text in beaten if text]:
+            beaten = {method: _beside(method, own[method], own[control]) for method in methods}
+            if told := {method: text for method, text in beaten.items() if text}:
                 yield warning(
                     "control",
-                    f"{pair}: did not beat {control} (accuracy not better, time not less): {', '.join(told)}",
+                    f"{pair}: did not beat {control} ({noun(metrics[pair])} not better, time not less): "
+                    f"{', '.join(told.values())}",
+                    on(pair, *told),
                 )
 
 
 def _kinds(frames: Frames, strategies: Sequence[str]) -> Mapping[str, str]:
     """For each label: random, budget, baseline or method; its spec or the label itself tells."""
-    first = frames.done.drop_duplicates("strategy").set_index("strategy")["run_id"]
+    fresh = frames.done[frames.done["upstream"].isna()]  # the others train like the baseline
+    first = fresh.drop_duplicates("strategy").set_index("strategy")["run_id"]
     found = {}
     for strategy in dict.fromkeys(strategies):
         found[strategy] = kind_of([strategy, _name(frames, str(first[strategy]))])

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from kbench.analysis.audit.finding import Finding, note, warning
+from kbench.analysis.audit.finding import Finding, note, on, warning
 from kbench.analysis.interval import estimate_change
 from kbench.analysis.rows import Row
 
@@ -23,6 +23,7 @@ def costs(rows: Sequence[Row], both: pd.DataFrame) -> Iterator[Finding]:
                 "beside",
                 f"{row.pair} / {row.strategy} worked {beside:.3g} s a run beside training, on another thread or "
                 "stream; that is not in its training time",
+                on(row.pair, row.strategy),
             )
 
 
@@ -38,6 +39,7 @@ def _too_good(rows: Sequence[Row]) -> Iterator[Finding]:
                 f"{row.pair} / {row.strategy}: its time changed by {100 * row.time_diff_ci[1]:+.1f} % or less, "
                 f"its samples explain {100 * row.time_ceiling:+.1f} %; its steps were cheaper than the "
                 "baseline's: do not believe it",
+                on(row.pair, row.strategy),
             )
         else:
             lucky.setdefault(row.pair, []).append(row.strategy)
@@ -46,6 +48,7 @@ def _too_good(rows: Sequence[Row]) -> Iterator[Finding]:
             "ceiling",
             f"{pair}: {', '.join(strategies)} took less time than the samples explain (at best), within chance; "
             "the baseline's runs may have been slow: more seeds or a quieter machine would tell",
+            on(pair, *strategies),
         )
 
 
@@ -64,4 +67,5 @@ def _slow_baseline(both: pd.DataFrame) -> Iterator[Finding]:
                 "slow-baseline",
                 f"{pair}: the baseline took {100 * found.mean:.1f} % longer per trained sample (forward, backward, "
                 f"update) than the others, 95 % interval {low:.1f} to {high:.1f}; savings may come from there",
+                on(pair),
             )

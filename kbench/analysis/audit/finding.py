@@ -1,7 +1,16 @@
 """One thing that a reader must know before believing a comparison."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+
+@dataclass(frozen=True)
+class About:
+    """A strategy on a pair; None for whatever was run on the pair."""
+
+    pair: str
+    strategy: str | None = None
 
 
 @dataclass(frozen=True)
@@ -11,13 +20,19 @@ class Finding:
     severity: Literal["warning", "note"]
     kind: str
     text: str
+    about: tuple[About, ...] = ()  # nothing: all that is compared
 
 
-def warning(kind: str, text: str) -> Finding:
+def warning(kind: str, text: str, about: Iterable[About] = ()) -> Finding:
     """A number of the table may mislead."""
-    return Finding("warning", kind, text)
+    return Finding("warning", kind, text, tuple(about))
 
 
-def note(kind: str, text: str) -> Finding:
+def note(kind: str, text: str, about: Iterable[About] = ()) -> Finding:
     """How the numbers came about."""
-    return Finding("note", kind, text)
+    return Finding("note", kind, text, tuple(about))
+
+
+def on(pair: object, *strategies: object) -> tuple[About, ...]:
+    """Some strategies of a pair, by name or as pandas gives names; none is the whole pair."""
+    return tuple(About(str(pair), str(strategy)) for strategy in strategies) or (About(str(pair)),)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
-from kbench.analysis.audit.finding import Finding, note, warning
+from kbench.analysis.audit.finding import Finding, note, on, warning
 from kbench.analysis.frame import Frames, named
 from kbench.analysis.pairing import KEYS
 
@@ -41,13 +41,16 @@ def instruments(frames: Frames, baseline: str) -> Iterator[Finding]:
     for column, spoils in PLACE.items():
         apart = both[_apart(both, column)]
         for pair, own in apart.groupby("pair", sort=False):
-            values = _listed([*own[column], *own[f"{column}_base"]])
-            who = ", ".join(sorted(set(own["strategy"])))
-            yield warning(column, f"{pair}: {who} and {baseline} differ in {column} ({values}); {spoils}")
+            values = listed([*own[column], *own[f"{column}_base"]])
+            who = sorted(set(own["strategy"]))
+            text = f"{pair}: {', '.join(who)} and {baseline} differ in {column} ({values}); {spoils}"
+            yield warning(column, text, on(pair, *who))
         yield from _between_seeds(both[~both["pair"].isin(apart["pair"])], column)
     for column, spoils in DIGESTS.items():
-        for row, own in both[_apart(both, column)].groupby(["pair", "strategy"], sort=False):
-            yield warning(column, f"{row[0]} / {row[1]}: seeds {sorted(set(own['seed']))} {spoils} ({column})")
+        alike = both[both["upstream"].isna()] if column == "weights_digest" else both  # a chain's differ by design
+        for row, own in alike[_apart(alike, column)].groupby(["pair", "strategy"], sort=False):
+            text = f"{row[0]} / {row[1]}: seeds {sorted(set(own['seed']))} {spoils} ({column})"
+            yield warning(column, text, on(*row))
     yield from _lengths(both[both["imported_from"] != OURS], baseline)
     yield from _as_made(runs)
 
@@ -60,15 +63,16 @@ def _apart(both: pd.DataFrame, column: str) -> "pd.Series[bool]":
 def _lengths(theirs: pd.DataFrame, baseline: str) -> Iterator[Finding]:
     """Logs of others may end early without a word; our own runs are done when all their epochs are."""
     for row, own in theirs[_apart(theirs, "epochs_done")].groupby(["pair", "strategy"], sort=False):
-        epochs, base = _listed(own["epochs_done"]), _listed(own["epochs_done_base"])
-        yield warning("epochs", f"{row[0]} / {row[1]}: {epochs} epochs are on record, of {baseline} {base}")
+        epochs, base = listed(own["epochs_done"]), listed(own["epochs_done_base"])
+        text = f"{row[0]} / {row[1]}: {epochs} epochs are on record, of {baseline} {base}"
+        yield warning("epochs", text, on(*row))
 
 
 def _between_seeds(both: pd.DataFrame, column: str) -> Iterator[Finding]:
     for pair, own in both.groupby("pair", sort=False):
         if own[column].nunique() > 1:
-            text = f"{pair}: seeds differ in {column} ({_listed(own[column])}); each is compared with its own baseline"
-            yield note(column, text)
+            text = f"{pair}: seeds differ in {column} ({listed(own[column])}); each is compared with its own baseline"
+            yield note(column, text, on(pair))
 
 
 def _as_made(runs: pd.DataFrame) -> Iterator[Finding]:
@@ -76,17 +80,21 @@ def _as_made(runs: pd.DataFrame) -> Iterator[Finding]:
         if (own["max_parallel"] > 1).any():
             most = f"{own['max_parallel'].max():g}"
             text = f"{pair}: up to {most} runs shared the machine; cpu_s is steadier than train_s"
-            yield note("max_parallel", text)
+            yield note("max_parallel", text, on(pair))
+        for said, noted in own.groupby("dataset_note", sort=False):
+            n_of = "" if len(noted) == len(own) else f"{len(noted)} of {len(own)} runs were "
+            text = f"{pair}: {n_of}made on a set that is not the official one: {said}"
+            yield warning("dataset", text, on(pair, *(sorted(set(noted["strategy"])) if n_of else ())))
         if own["dirty"].eq(True).any():
-            yield note("dirty", f"{pair}: made with uncommitted changes in kbench's source")
+            yield note("dirty", f"{pair}: made with uncommitted changes in kbench's source", on(pair))
         for strategy, moved in own.dropna(subset="disturbs").groupby("strategy", sort=False):
-            streams = _listed(moved["disturbs"])
-            yield note(
-                "disturbs", f"{pair} / {strategy} moved random streams of others ({streams}); they were put back"
+            text = (
+                f"{pair} / {strategy} moved random streams of others ({listed(moved['disturbs'])}); they were put back"
             )
+            yield note("disturbs", text, on(pair, strategy))
 
 
-def _listed(values: Iterable[object]) -> str:
+def listed(values: Iterable[object]) -> str:
     """What is known of ``values``, each once; counts that pandas made floats of are whole again."""
     known = (value for value in values if value is not None and value == value)
     return ", ".join(sorted({f"{value:g}" if isinstance(value, float) else str(value) for value in known}))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from kbench.analysis.audit.finding import Finding, note, warning
+from kbench.analysis.audit.finding import About, Finding, note, on, warning
 from kbench.analysis.frame import Frames, named
 from kbench.analysis.pairing import KEYS
 from kbench.errors import ResultsError
@@ -20,23 +20,26 @@ def missing(frames: Frames, baseline: str) -> Iterator[Finding]:
     base = done[done["strategy"] == baseline]
     alone = done[~pd.MultiIndex.from_frame(done[KEYS]).isin(pd.MultiIndex.from_frame(base[KEYS].dropna()))]
     for (pair, strategy), own in alone.groupby(["pair", "strategy"], sort=False):
-        yield warning("unmatched", f"{pair} / {strategy}: {_why_alone(frames, own, done, base, baseline)}; left out")
+        text = f"{pair} / {strategy}: {_why_alone(frames, own, done, base, baseline)}; left out"
+        yield warning("unmatched", text, on(pair, strategy))
     twice = done[done.duplicated(["pair", "strategy", "match_key"]) & done["match_key"].notna()]
     for (pair, strategy), own in twice.groupby(["pair", "strategy"], sort=False):
-        yield warning("twice", f"{pair} / {strategy}: seeds {_seeds(own)} are there twice; the first of each counts")
+        text = f"{pair} / {strategy}: seeds {_seeds(own)} are there twice; the first of each counts"
+        yield warning("twice", text, on(pair, strategy))
 
 
 def _not_done(runs: pd.DataFrame) -> Iterator[Finding]:
     for (state, error), own in runs.assign(error=named(runs["error"], "")).groupby(["state", "error"], sort=False):
         names = own["run_id"].tolist()
         why = f": {error}" if error else ""
+        about = [About(*who) for who in dict.fromkeys(zip(own["pair"], own["strategy"], strict=True))]
         tell = warning if state == "failed" else note
         if len(names) == 1:
-            yield tell(str(state), f"{names[0]} is {state}{why}; not in the table")
+            yield tell(str(state), f"{names[0]} is {state}{why}; not in the table", about)
         else:
             more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
             listed = f"{', '.join(names[:LISTED])}{more}"
-            yield tell(str(state), f"{len(names)} runs are {state}{why}; not in the table: {listed}")
+            yield tell(str(state), f"{len(names)} runs are {state}{why}; not in the table: {listed}", about)
 
 
 def _why_alone(frames: Frames, own: pd.DataFrame, done: pd.DataFrame, base: pd.DataFrame, baseline: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from kbench.analysis.audit.finding import Finding, note, warning
+from kbench.analysis.audit.finding import Finding, note, on, warning
 from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Row
 
@@ -21,10 +21,12 @@ def promises(frames: Frames, rows: Sequence[Row], both: pd.DataFrame) -> Iterato
                 "hidden",
                 f"{row.pair} / {row.strategy} hid {100 * hidden:.1f} % of the samples of an epoch, where it allowed "
                 f"itself {100 * allowed:.1f} %",
+                on(row.pair, row.strategy),
             )
         for reach in row.targets:
             if reach.target is not None and reach.target <= 0 and row is rows[0]:
-                yield note("target", f"{row.pair}: {reach.asked} is an error of 100 % or more; every run reaches it")
+                text = f"{row.pair}: {reach.asked} is an error of 100 % or more; every run reaches it"
+                yield note("target", text, on(row.pair))
     yield from _learning_rates(frames, both)
 
 
@@ -42,4 +44,5 @@ def _learning_rates(frames: Frames, both: pd.DataFrame) -> Iterator[Finding]:
                 "lr-scale",
                 f"{pair} / {strategy} multiplied its learning rate by {scale:.3f} on average where it did, what it "
                 f"hid then asks for {owed:.3f}",
+                on(pair, strategy),
             )

@@ -2,15 +2,16 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from kbench.analysis.tables.model import Table
 
 
-def sheet(tables: Sequence[Table], experiment: str) -> str:
+def sheet(tables: Sequence[Table], experiment: str, metrics: Mapping[str, str | None] | None = None) -> str:
     """The numbers behind the cells under their names in JSON; fractions, seconds, counts.
 
-    A transfer's numbers stand in the line of its upstream pair.
+    A transfer's numbers stand in the line of its upstream pair.  ``metrics`` says what the
+    accuracies of a pair are.
     """
     lines: dict[tuple[str, str], dict[str, float | None]] = {}
     for table in tables:
@@ -20,7 +21,7 @@ def sheet(tables: Sequence[Table], experiment: str) -> str:
     keys = list(dict.fromkeys(key for numbers in lines.values() for key in numbers))
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["experiment", "pair", "strategy", *keys])
+    writer.writerow(["experiment", "pair", "strategy", "metric", *keys])
     for (pair, strategy), numbers in lines.items():
-        writer.writerow([experiment, pair, strategy, *(numbers.get(key) for key in keys)])
+        writer.writerow([experiment, pair, strategy, (metrics or {}).get(pair), *(numbers.get(key) for key in keys)])
     return out.getvalue().rstrip("\n")

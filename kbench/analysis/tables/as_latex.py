@@ -53,16 +53,16 @@ def _letters(first: str, *names: str) -> str:
 
 
 def _table(table: Table) -> str:
-    rows = [(line.strategy, *(cell.text for cell in line.cells)) for line in table.lines]
+    rows = [(row.head, *(cell.text for cell in row.cells)) for row in table.rows]
     return "\n".join(
         [
             r"\begin{table}",
             r"  \centering\scriptsize\setlength{\tabcolsep}{3pt}",
             rf"  \caption{{{escaped(table.title)}. {' '.join(map(escaped, table.notes))}}}",
             r"  \makebox[\linewidth]{%",  # what is wider than the text stands out on both sides
-            rf"  \begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}",
+            rf"  \begin{{tabular}}{{l{'r' * (len(table.heads) - 1)}}}",
             r"    \toprule",
-            *_rows([table.header]),
+            *_rows([table.heads]),
             r"    \midrule",
             *_rows(rows),
             r"    \bottomrule",

@@ -11,8 +11,8 @@ def markdown(tables: Sequence[Table], findings: Sequence[Finding] = ()) -> str:
     """The tables under headings, what their words mean, and what must be said about them."""
     blocks = []
     for table in tables:
-        rows = [table.header, *((line.strategy, *(cell.text for cell in line.cells)) for line in table.lines)]
-        rule = ["---", *["---:"] * (len(table.header) - 1)]
+        rows = [table.heads, *((row.head, *(cell.text for cell in row.cells)) for row in table.rows)]
+        rule = ["---", *["---:"] * (len(table.heads) - 1)]
         lines = [_row(map(_escaped, rows[0])), _row(rule), *(_row(map(_escaped, row)) for row in rows[1:])]
         blocks += [f"### {_escaped(table.title)}", "\n".join(lines)]
     blocks += [_escaped(note) for note in dict.fromkeys(note for table in tables for note in table.notes)]

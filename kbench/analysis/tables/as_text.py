@@ -21,7 +21,7 @@ def text(tables: Sequence[Table], findings: Sequence[Finding] = ()) -> str:
 
 
 def _cells(table: Table) -> list[Sequence[str]]:
-    return [table.header, *((line.strategy, *(cell.text for cell in line.cells)) for line in table.lines)]
+    return [table.heads, *((row.head, *(cell.text for cell in row.cells)) for row in table.rows)]
 
 
 def _wrapped(sentence: str) -> str:

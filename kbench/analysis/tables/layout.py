@@ -6,10 +6,13 @@ from kbench.analysis.rows import Comparison, Row, Transfer, TransferRow
 from kbench.analysis.tables.cells import PERCENT, cell, interval, number, seconds, spread
 from kbench.analysis.tables.model import Cell, Line, Number, Table
 from kbench.analysis.tables.time import parts, targets
+from kbench.records.metric import ACCURACY, noun
 
+ACCURACY_NOTE = (
+    "{what} in %, mean over seeds ± standard deviation; best: of all epochs, final: after the last; diff: to the "
+    "baseline's matched runs [points]."
+)
 ACCURACY_NOTES = (
-    "Accuracies in %, mean over seeds ± standard deviation; best: of all epochs, final: after the last; diff: to the "
-    "baseline's matched runs [points].",
     "time: change of training time, every cost included; at best: what the samples trained, scored and refreshed "
     "would cost if nothing else did.",
     "Differences are paired by seed: same model, data, recipe, seed, ranks. [a, b]: 95 % interval (Student's t), from "
@@ -20,8 +23,12 @@ SAMPLES_NOTES = (
     "trained, scored, refreshed: samples of a run, forward only for the last two.",
 )
 TRANSFER_NOTES = (
-    "upstream loss: training loss of the last epoch [nat]; accuracies after the last epoch, in %; a seed counts if it "
-    "went all the way with its baseline.",
+    "upstream loss: training loss of the last epoch [nat]; upstream time: change of training time, every cost "
+    "included; final: after the last epoch, in %, diff to the baseline's [points]; a seed counts if it went all the way "
+    "with its baseline.",
+)
+RECORDED_NOTE = (
+    "Each strategy selects upstream only; downstream it trains like the baseline, from the weights that it ended with."
 )
 
 
@@ -38,15 +45,24 @@ def tables(comparison: Comparison) -> list[Table]:
     return [table for table in found if _tells(table)]
 
 
+def metric_of(rows: Sequence[Row]) -> str | None:
+    """What the accuracies of a pair's rows are, as far as one of them knows."""
+    return next((row.metric for row in rows if row.metric), None)
+
+
 def _tells(table: Table) -> bool:
     """Whether anything in a table is known; logs of others do not tell everything."""
     return any(n.value is not None for line in table.lines for cell in line.cells for n in cell.numbers)
 
 
 def _accuracy(rows: Sequence[Row], title: str) -> Table:
-    header = ("strategy", "seeds", "best acc", "diff", "", "final", "diff", "train s", "time", "", "at best")
+    metric = metric_of(rows)
+    best = "best acc" if noun(metric) == ACCURACY else f"best {noun(metric)}"
+    what = "Accuracies" if noun(metric) == ACCURACY else noun(metric)
+    notes = (ACCURACY_NOTE.format(what=what[0].upper() + what[1:]), *ACCURACY_NOTES)
+    header = ("strategy", "seeds", best, "diff", "", "final", "diff", "train s", "time", "", "at best")
     lines = tuple(Line(row.pair, row.strategy, tuple(_accuracy_cells(row))) for row in rows)
-    return Table("accuracy", title, header, lines, ACCURACY_NOTES)
+    return Table("accuracy", title, header, lines, notes)
 
 
 def _accuracy_cells(row: Row) -> Iterator[Cell]:
@@ -87,15 +103,18 @@ def _samples(rows: Sequence[Row]) -> Table:
 
 
 def _transfer(transfer: Transfer, comparison: Comparison) -> Table:
-    header = ["strategy", "seeds", "upstream loss", "train s", "time", ""]
+    header = ["strategy", "seeds", "upstream loss", "upstream train s", "upstream time", ""]
+    metrics = {down.pair: noun(down.metric) for row in transfer.rows for down in row.downstream if down.metric}
     for pair in transfer.downstream:
-        header += [pair, "diff", ""]
+        name = metrics.get(pair, ACCURACY)
+        header += [f"{pair}: final {'acc' if name == ACCURACY else name}", "diff", ""]
     title = (
         f"{comparison.experiment}: {transfer.upstream}, then {', '.join(transfer.downstream)}, "
         f"compared with {comparison.baseline}"
     )
     lines = tuple(Line(transfer.upstream, row.strategy, tuple(_transfer_cells(row))) for row in transfer.rows)
-    return Table("transfer", title, tuple(header), lines, TRANSFER_NOTES)
+    notes = (*TRANSFER_NOTES, RECORDED_NOTE) if transfer.recorded else TRANSFER_NOTES
+    return Table("transfer", title, tuple(header), lines, notes, turned=True)
 
 
 def _transfer_cells(row: TransferRow) -> Iterator[Cell]:

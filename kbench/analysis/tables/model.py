@@ -36,11 +36,37 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Row:
+    """A row as it is printed: what stands in the first column, and the others."""
+
+    head: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
 class Table:
-    """A table; ``header`` has one entry more than a line has cells, and an empty one goes on from its left."""
+    """A table; ``header`` has one entry more than a line has cells, and an empty one goes on from its left.
+
+    A turned one is printed with a column per strategy: then an empty entry goes on from above.
+    """
 
     kind: str  # "accuracy", "targets", "samples", "parts" or "transfer"
     title: str
     header: tuple[str, ...]
     lines: tuple[Line, ...]
     notes: tuple[str, ...]  # what its words mean; the same for all tables of a kind
+    turned: bool = False
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """What is printed above the columns."""
+        return (self.header[0], *(line.strategy for line in self.lines)) if self.turned else self.header
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """What is printed below; of a turned table no row that only goes on from above with nothing."""
+        if not self.turned:
+            return tuple(Row(line.strategy, line.cells) for line in self.lines)
+        columns = zip(*(line.cells for line in self.lines), strict=True)
+        rows = (Row(head, cells) for head, cells in zip(self.header[1:], columns, strict=True))
+        return tuple(row for row in rows if row.head or any(cell.text for cell in row.cells))

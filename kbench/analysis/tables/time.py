@@ -15,7 +15,8 @@ TARGET_NOTES = (
 ERROR_NOTE = "final*K: K times the baseline's mean final error on the pair; the accuracy meant is in parentheses."
 PARTS_NOTES = (
     "Seconds of a run over all its phases, mean over seeds, and share of the training time; beside (work on another "
-    "thread or stream), eval and stage are not on that clock; -: not known, or nothing was staged.",
+    "thread or stream), eval and stage (copying data to the node) are not on that clock; total: training, eval and "
+    "stage together; -: not known, or nothing was staged.",
 )
 
 

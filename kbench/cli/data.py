@@ -1,0 +1,139 @@
+"""kbench data: what there is, made ready, verified."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kbench.cli.options import Debug, Json, Quiet, SiteName, put, put_json, say
+
+data = typer.Typer(
+    name="data",
+    help="Data sets: what is there, make or fetch it, verify it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Root = Annotated[str, typer.Option("--root", help="Where data sets lie, before the site's and $KBENCH_DATA.")]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes.", show_default="all cores")]
+Dataset = Annotated[str, typer.Argument(help="A data set of kbench data list.", metavar="DATASET")]
+SCHEMA = 1
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@data.command("list")
+def list_data(
+    root: Root = "", site: SiteName = "", as_json: Json = False, quiet: Quiet = False, debug: Debug = False
+) -> None:
+    """List the data sets: where each is, or what is missing and how to get it."""
+    from kbench.data import DATASETS, places
+
+    where = _root(root, site)
+    states = {name: _state(name, where) for name in (*DATASETS, *places.own(where))}
+    if as_json:
+        put_json({"schema": SCHEMA, "roots": [str(path) for path in places.roots(where)], "datasets": states})
+        return
+    roots = ", ".join(map(str, places.roots(where))) or f"nowhere: no data_root of a site, no ${places.VARIABLE}"
+    say(f"looked in {roots}", quiet=quiet)
+    width = max(map(len, states))
+    for name, state in states.items():
+        put(f"{name:<{width}}  {state['state']:<9}  {state['line']}")
+    say("folder:NAME and shards:NAME are images of your own; kbench data prepare makes them known", quiet=quiet)
+
+
+@data.command()
+def prepare(
+    dataset: Dataset,
+    given: Annotated[Path | None, typer.Option("--from", help="Where its files lie.", metavar="DIR")] = None,
+    root: Root = "",
+    site: SiteName = "",
+    download: Annotated[bool, typer.Option("--download/--no-download", help="Fetch what is missing.")] = True,
+    workers: Workers = CORES,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Make a data set ready: find or fetch its files, check them once, note what was checked.
+
+    Only this command downloads; run it where there is network, never on a compute node.
+    """
+    from kbench.data import make
+
+    folder, stamp = make.prepare(
+        dataset,
+        root=_root(root, site),
+        given=given,
+        download=download,
+        workers=workers,
+        tell=lambda text: say(text, quiet=quiet),
+    )
+    note = stamp.note(make.known(dataset))
+    if as_json:
+        put_json({"schema": SCHEMA, "folder": str(folder), "note": note, **stamp.model_dump()})
+        return
+    put(f"{dataset}: {stamp.n_train:,} training and {stamp.n_val:,} validation samples in {folder}")
+    put(f"checked: {', '.join(stamp.checked) or 'nothing'}")
+    if note:
+        say(f"warning: {note}")
+
+
+@data.command()
+def check(
+    dataset: Dataset,
+    root: Root = "",
+    site: SiteName = "",
+    workers: Workers = CORES,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Read a data set in full, and say what is wrong with it."""
+    from kbench.data import make, places
+    from kbench.errors import WorkloadError
+
+    where = _root(root, site)
+    wrong = make.verify(dataset, root=where, workers=workers, tell=lambda text: say(text, quiet=quiet))
+    note = None if wrong else places.note(dataset, where)
+    if as_json:
+        put_json({"schema": SCHEMA, "dataset": dataset, "ok": not wrong, "problems": wrong, "note": note})
+        if wrong:
+            raise typer.Exit(WorkloadError.exit_code)
+    elif wrong:
+        for sentence in wrong[:-1]:
+            say(f"error: {sentence}")
+        raise WorkloadError(wrong[-1])
+    else:
+        put(f"{dataset}: ok")
+        if note:
+            say(f"warning: {note}")
+
+
+def _root(root: str, site: str) -> str:
+    """The data root that was given, else the one of the site."""
+    if root:
+        return root
+    from kbench.cli.asked import site_of_this_machine
+    from kbench.spec.parse import parse
+    from kbench.spec.shelf import find
+    from kbench.spec.site import Site
+    from kbench.spec.source import read_source
+
+    path = find(site, "configs/sites", ".yaml", "site") if site else site_of_this_machine()
+    return parse(Site, read_source(path)).data_root
+
+
+def _state(name: str, root: str) -> dict[str, Any]:
+    """Whether a data set is ready; the line is for people."""
+    from kbench.data import card_of, places
+
+    card = card_of(name)
+    assert card is not None, "it is in the list"
+    if not card.folder:
+        return {"state": "ready", "line": "needs no files", "folder": None, "note": None, "get": ""}
+    place, wrong = places.find(name, root), places.problems(name, root)
+    note = None if wrong else places.note(name, root)
+    state = "ready" if not wrong else "missing" if place is None else "not ready"
+    line = note or str(place) if not wrong else card.get if place is None else wrong[0]
+    return {"state": state, "line": line, "folder": place and str(place), "note": note, "get": card.get}

@@ -1,0 +1,127 @@
+"""kbench export: results for others."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, put, put_json, say
+
+if TYPE_CHECKING:
+    from kbench.export.mllog import Submission
+    from kbench.records.folders import ExperimentDir
+
+STATUSES = ("cloud", "onprem", "preview", "research")
+WORDS = {"FORMAT": ("csv", "mllog"), "--division": ("closed", "open"), "--status": STATUSES}
+
+Form = Annotated[str, typer.Argument(help="csv or mllog.", metavar="FORMAT", show_default=False)]
+Output = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        help="Write there; else below export/ among the results.  - is stdout, for the epochs of csv.",
+        metavar="DIR",
+        show_default=False,
+    ),
+]
+Org = Annotated[str, typer.Option("--org", help="mllog: who submits.", metavar="NAME", show_default=False)]
+Platform = Annotated[
+    str,
+    typer.Option("--platform", help="mllog: on what; else as recorded.", metavar="NAME", show_default=False),
+]
+Division = Annotated[str, typer.Option("--division", help="mllog: closed or open.", metavar="NAME")]
+Status = Annotated[str, typer.Option("--status", help=f"mllog: {', '.join(STATUSES)}.", metavar="NAME")]
+CacheCleared = Annotated[
+    bool, typer.Option("--cache-cleared", help="mllog: you cleared caches before each run; kbench does not.")
+]
+
+
+def export(
+    form: Form,
+    experiment: Experiment = DEFAULT,
+    output: Output = "",
+    org: Org = "",
+    platform: Platform = "",
+    division: Division = "open",
+    status: Status = "research",
+    cache_cleared: CacheCleared = False,
+    results: Results = RESULTS,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write results for others: csv (epochs, runs, columns) or mllog (MLPerf logs, a file per run)."""
+    from kbench.cli.gather import gathered
+    from kbench.errors import ConfigError
+    from kbench.export.mllog import Submission
+    from kbench.export.sheets import sheets
+
+    for name, value in (("FORMAT", form), ("--division", division), ("--status", status)):
+        _check(name, value)
+    if output == "-" and (form == "mllog" or as_json):
+        raise ConfigError("--output -: stdout takes the epochs of csv, and nothing else", hint="name a folder")
+    folder = gathered(experiment, results)
+    said = Submission(org=org, platform=platform, division=division, status=status, cache_cleared=cache_cleared)
+    files, notes = (sheets(folder), []) if form == "csv" else _logs(folder, said)
+    if output == "-":
+        put(files["epochs.csv"].decode().rstrip("\n"))
+        return
+    written = _write(Path(output) if output else folder.exports / form, files)
+    for note in notes:
+        say(f"note: {note}", quiet=quiet)
+    if as_json:
+        put_json({"schema": 1, "files": written, "notes": notes})
+    else:
+        put("\n".join(written))
+
+
+def _check(name: str, value: str) -> None:
+    from kbench.errors import ConfigError
+    from kbench.spec.parse import did_you_mean
+
+    known = WORDS[name]
+    if value not in known:
+        raise ConfigError(f"{name}: must be one of {', '.join(known)}, got {value!r}{did_you_mean(value, known)}")
+
+
+def _logs(folder: "ExperimentDir", said: "Submission") -> tuple[dict[str, bytes], list[str]]:
+    """The log of each run by pair, strategy and seed, and what they lack."""
+    from kbench.errors import ResultsError
+    from kbench.export.mllog import mllog
+    from kbench.records import imported
+
+    files: dict[str, bytes] = {}
+    notes: dict[str, int] = {}  # each with the number of runs that it holds for
+    for run in folder.all_runs():
+        spec = run.spec
+        if not run.epochs():
+            notes[f"{run.run_id} is left out: it has no epoch yet"] = 0
+            continue
+        log = mllog(run, said)
+        files[f"{spec.pair.name}/{spec.strategy.label}/result_{spec.seed}.txt"] = log.text.encode()
+        for note in log.notes:
+            notes[note] = notes.get(note, 0) + 1
+    if imported.runs(folder):
+        notes["imported runs are left out: their times are not measured here"] = 0
+    if not files:
+        raise ResultsError(f"{folder.path}: holds no run with an epoch", hint="kbench status shows what is missing")
+    return files, [f"{note} ({n} run{'s' * (n > 1)})" if n else note for note, n in notes.items()]
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> list[str]:
+    """Write each file whole or not at all; returns their paths."""
+    from kbench.errors import ResultsError
+
+    try:
+        for name, content in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft = path.with_name(f".{path.name}.{os.getpid()}")
+            draft.write_bytes(content)
+            draft.replace(path)
+    except OSError as error:
+        raise ResultsError(f"{error.filename or folder}: cannot be written: {error.strerror}") from error
+    return [str(folder / name) for name in files]

@@ -1,0 +1,142 @@
+"""What happens to runs whose jobs are interrupted, on a real Slurm."""
+
+import pandas as pd
+import pytest
+from daemons import wait_until
+from slurm_cluster import SlurmCluster
+from users import User, name_of
+
+pytestmark = pytest.mark.slurm
+
+SITE = """\
+launcher: slurm
+nodes: 2
+threads_per_rank: 1
+"""
+HELD = '{"held:Held": {before: 2}, label: baseline}'
+
+
+URGENT = ("sbatch", "--parsable", "-p", "urgent", "-N", "4", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 600")
+
+
+def losses(user: User, results: str) -> list[tuple[int, float]]:
+    """The epochs of the baseline, with their losses."""
+    return [(record.epoch, record.train_loss) for record in user.found(results)["baseline.s0"].epochs()]
+
+
+def test_a_run_whose_node_died_is_put_back_and_ends_as_if_undisturbed(on_slurm: User, slurm: SlurmCluster) -> None:
+    user = on_slurm
+    user.writes(SITE, HELD, epochs=4)
+    user.runs()
+    user.awaits_epochs("baseline.s0", 2)
+    run = user.found()["baseline.s0"]
+    first = run.start
+    slurm.kill_node(first["nodes"][1])
+    job = first["id"]
+    slurm.await_state(job, "PENDING")
+    assert user.sees()["baseline.s0"]["state"] == "waiting"
+    user.go.touch()
+    slurm.start_now(job)
+    user.awaits("done")
+    assert (run.start["attempt"], run.start["restarts"]) == (2, 1)
+    assert first["nodes"][1] not in run.start["nodes"]
+    user.runs("--results", "undisturbed", "--wait")
+    assert losses(user, "results") == losses(user, "undisturbed")
+    assert [epoch for epoch, _ in losses(user, "results")] == [0, 1, 2, 3]
+
+
+def test_a_run_near_its_time_limit_ends_after_its_epoch_and_goes_on_in_the_next_turn(
+    on_slurm: User, slurm: SlurmCluster
+) -> None:
+    user = on_slurm
+    user.writes(SITE + "partition: short\ntime_limit: '00:01:00'\nsignal_s: 30\n", HELD, epochs=4)
+    user.runs()
+    user.awaits_epochs("baseline.s0", 2)
+    run = user.found()["baseline.s0"]
+    wait_until(run.stop.exists, within_s=60, what="told to stop")
+    user.go.touch()  # and epoch 2 ends
+    job = run.start["id"]
+    slurm.await_state(job, "PENDING")
+    assert [record.epoch for record in run.epochs()] == [0, 1, 2]
+    slurm.start_now(job)
+    user.awaits("done")
+    assert [(record.epoch, record.attempt) for record in run.epochs()] == [(0, 1), (1, 1), (2, 1), (3, 2)]
+
+
+def test_a_run_that_is_preempted_goes_on_when_there_is_room_again(on_slurm: User, slurm: SlurmCluster) -> None:
+    user = on_slurm
+    user.writes(SITE + "partition: cheap\n", HELD, epochs=4)
+    user.runs()
+    user.awaits_epochs("baseline.s0", 2)
+    run = user.found()["baseline.s0"]
+    job = run.start["id"]
+    urgent = slurm.run(*URGENT).strip()
+    slurm.await_state(urgent, "RUNNING")
+    slurm.await_state(job, "PENDING")
+    assert user.sees()["baseline.s0"]["state"] == "waiting"
+    slurm.run("scancel", urgent)
+    user.go.touch()
+    slurm.start_now(job)
+    user.awaits("done")
+    assert [record.epoch for record in run.epochs()] == [0, 1, 2, 3]
+    assert run.start["attempt"] == 2
+
+
+def test_a_cancelled_run_is_a_row_and_retry_completes_it(on_slurm: User, slurm: SlurmCluster) -> None:
+    user = on_slurm
+    user.writes(SITE, HELD, epochs=3, seeds=(0, 1))
+    user.runs()
+    for name in ("baseline.s0", "baseline.s1"):
+        user.awaits_epochs(name, 2)
+    slurm.run("scancel", user.found()["baseline.s0"].start["id"])
+    user.awaits("cancelled", "baseline.s0")
+    user.go.touch()
+    user.awaits("done", "baseline.s1")
+    user.calls("gather", "small")
+    rows = pd.read_parquet(user.experiment().path / "runs.parquet").set_index("run_id")["state"].to_dict()
+    assert {name_of(run_id): state for run_id, state in rows.items()} == {
+        "baseline.s0": "cancelled",
+        "baseline.s1": "done",
+    }
+    user.runs()
+    assert user.sees()["baseline.s0"]["state"] == "cancelled"
+    user.runs("--retry")
+    user.awaits("done")
+
+
+def test_a_node_that_failed_is_not_asked_again(on_slurm: User, slurm: SlurmCluster) -> None:
+    user = on_slurm
+    user.writes(SITE + "requeue: false\n", HELD, epochs=3)
+    user.runs()
+    user.awaits_epochs("baseline.s0", 2)
+    run = user.found()["baseline.s0"]
+    lost, job = run.start["nodes"][1], run.start["id"]
+    slurm.kill_node(lost)
+    slurm.declare_down(lost)
+    slurm.await_state(job, "NODE_FAIL")
+    user.awaits("interrupted")
+    slurm.revive_node(lost)
+    user.go.touch()
+    user.runs()
+    assert f"--exclude={lost}" in run.script.read_text()
+    user.awaits("done")
+    assert [(record.epoch, record.attempt) for record in run.epochs()] == [(0, 1), (1, 1), (2, 2)]
+
+
+def test_a_rank_that_outlives_its_job_writes_nothing_more(on_slurm: User, slurm: SlurmCluster) -> None:
+    """A slurmd that dies leaves the ranks alive: the job is started elsewhere, and they still train."""
+    user = on_slurm
+    user.writes(SITE.replace("nodes: 2", "nodes: 1"), HELD, epochs=4)
+    user.runs()
+    user.awaits_epochs("baseline.s0", 2)
+    run = user.found()["baseline.s0"]
+    job, node = run.start["id"], run.start["nodes"][0]
+    slurm.kill_slurmd(node)
+    slurm.declare_down(node)
+    slurm.await_state(job, "PENDING")
+    slurm.start_now(job)
+    wait_until(lambda: run.start["attempt"] == 2, within_s=60, what="a second start")
+    user.go.touch()
+    user.awaits("done")
+    assert [record.epoch for record in run.epochs()] == [0, 1, 2, 3]
+    assert {record.attempt for record in run.epochs()[2:]} == {2}

@@ -1,0 +1,141 @@
+"""The experiment files: every one is sound, says where it comes from, and means what the papers' words mean."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from kbench.cli.known import Known
+from kbench.data import card_of
+from kbench.engine.schedule import learning_rate
+from kbench.spec.experiment import ExperimentSpec, Pair
+from kbench.spec.parse import parse
+from kbench.spec.run import expand
+from kbench.spec.source import read_source
+from kbench.workloads.models.build import build_model
+
+FOLDER = Path(__file__).parents[2] / "configs"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+OURS = {"all", "as-coded", "quick"}  # on the digits, after no publication
+FIVE = {"baseline", "iswr", "forget", "sb", "kakurenbo"}
+
+
+@cache
+def spec_of(name: str) -> ExperimentSpec:
+    return parse(ExperimentSpec, read_source(FOLDER / f"{name}.yaml"), context=Known())
+
+
+def pair_of(experiment: str, name: str) -> Pair:
+    return next(pair for pair in spec_of(experiment).pairs if pair.name == name)
+
+
+PAIRS = [(name, pair.name) for name in NAMES for pair in spec_of(name).pairs]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_experiment_is_named_as_its_file_and_says_what_it_is(name: str) -> None:
+    assert spec_of(name).name == name
+    first = (FOLDER / f"{name}.yaml").read_text().splitlines()[0]
+    assert first.startswith("# ") and first.endswith(".")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_runs_have_names_of_their_own(name: str) -> None:
+    spec = spec_of(name)
+    runs = {run.run_id for run in expand(spec, ranks=1)}
+    assert len(runs) == len(spec.pairs) * len(spec.strategies) * len(spec.seeds)
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"as-coded"}))
+def test_the_five_methods_and_seeds_enough_for_an_interval_are_in_it(name: str) -> None:
+    assert {choice.name for choice in spec_of(name).strategies} >= FIVE
+    assert len(spec_of(name).seeds) >= 3
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - OURS))
+def test_every_pair_says_what_its_recipe_was_read_in(name: str) -> None:
+    assert all(pair.paper and pair.paper.source for pair in spec_of(name).pairs)
+
+
+@pytest.mark.parametrize("experiment, name", PAIRS)
+def test_the_global_batch_is_what_the_papers_gpus_took_together(experiment: str, name: str) -> None:
+    pair = pair_of(experiment, name)
+    if pair.paper and pair.paper.gpus:
+        per_gpu, rest = divmod(pair.recipe.global_batch, pair.paper.gpus)
+        assert (per_gpu, rest) == (pair.paper.batch_per_gpu or per_gpu, 0)
+    if pair.paper and pair.paper.epochs:
+        assert pair.recipe.epochs == pair.paper.epochs
+
+
+@pytest.mark.parametrize("experiment, name", PAIRS)
+def test_a_step_of_kakurenbos_ceiling_lies_within_the_epochs(experiment: str, name: str) -> None:
+    pair = pair_of(experiment, name)
+    for choice in spec_of(experiment).strategies:
+        if choice.name == "kakurenbo" and pair.starts_from is None:
+            assert choice.params["milestones"][-1] < pair.recipe.epochs
+
+
+@pytest.mark.parametrize("experiment, name", PAIRS)
+def test_the_model_can_be_built_as_the_recipe_asks(experiment: str, name: str) -> None:
+    pair, recipe = pair_of(experiment, name), pair_of(experiment, name).recipe
+    card = card_of(pair.dataset)
+    assert card is not None
+    shape = (card.shape[0], *([recipe.image_size] * 2 if recipe.image_size else card.shape[1:]))
+    with torch.device("meta"):
+        model = build_model(pair.model, shape, card.n_classes, dropout=recipe.dropout, drop_path=recipe.drop_path)
+        answers = model.eval()(torch.zeros(2, *shape))
+    assert answers.shape[:2] == (2, card.n_classes)
+
+
+def rates(pair: Pair, *epochs: float) -> list[float]:
+    return [learning_rate(pair.recipe, epoch / pair.recipe.epochs) for epoch in epochs]
+
+
+def test_wide_resnets_learning_rate_is_the_authors() -> None:
+    pair = pair_of("cifar100-wrn28-10", "wrn-28-10-cifar100")
+    assert rates(pair, 0, 0.5, 1, 59.9) == pytest.approx([0.025, 0.025 * (1 + 31 / 2), 0.8, 0.8])
+    assert rates(pair, 60, 120, 160) == pytest.approx([0.16, 0.032, 0.0064])
+
+
+def test_the_long_recipe_warms_up_from_a_millionth_and_goes_down_as_timms_does() -> None:
+    pair = pair_of("imagenet-resnet50-long", "resnet50-imagenet")
+    assert rates(pair, 0, 300, 600) == pytest.approx([1e-6, 1e-5 + (3.52 - 1e-5) / 2, 1e-5])
+    assert pair.recipe.ema_decay == pytest.approx(1 - (1 - 0.99998) * 2048 * 32 / 600)
+
+
+def test_deits_warm_up_lasts_5000_updates() -> None:
+    pair = pair_of("fractal3k-deit-tiny", "deit-tiny-fractal3k")
+    per_epoch = 3_000_000 / 512
+    assert pair.recipe.warmup_epochs * per_epoch == pytest.approx(5000, rel=1e-3)
+    assert rates(pair, 0, 40, 80) == pytest.approx([1e-6, (1e-3 + 1e-5) / 2, 1e-5])
+
+
+def test_the_two_fine_tunings_differ_in_nothing_but_the_data() -> None:
+    ten, hundred = (pair_of("fractal3k-deit-tiny", f"deit-tiny-{name}") for name in ("cifar10", "cifar100"))
+    assert ten.recipe == hundred.recipe
+    assert ten.starts_from == hundred.starts_from == "deit-tiny-fractal3k"
+
+
+BY_DATASET: dict[str, dict[str, Any]] = {
+    "cifar10": {"cutout": 16, "gamma": 0.2, "beta": 2.0, "wide": "wrn-28-10", "dropout": 0.3},
+    "cifar100": {"cutout": 8, "gamma": 0.1, "beta": 1.0, "wide": "wrn-28-10", "dropout": 0.3},
+    "svhn": {"cutout": 20, "gamma": 0.1, "beta": 3.0, "wide": "wrn-16-8", "dropout": 0.4},
+}
+
+
+@pytest.mark.parametrize("dataset", BY_DATASET)
+def test_selective_backprops_four_networks_are_trained_under_both_schedules(dataset: str) -> None:
+    spec, said = spec_of(f"sb-{dataset}"), BY_DATASET[dataset]
+    models = ["resnet18-cifar", said["wide"], "densenet121-cifar", "mobilenetv2-cifar"]
+    assert [pair.model for pair in spec.pairs] == [model for model in models for _ in range(2)]
+    for first, second in zip(spec.pairs[::2], spec.pairs[1::2], strict=True):
+        assert [milestone * 0.8 for milestone in first.recipe.milestones] == list(second.recipe.milestones)
+        assert second.recipe.epochs == 0.8 * first.recipe.epochs
+    for pair in spec.pairs:
+        assert (pair.dataset, pair.recipe.cutout, pair.recipe.gamma) == (dataset, said["cutout"], said["gamma"])
+        assert (pair.recipe.global_batch, pair.recipe.lr, pair.recipe.weight_decay) == (128, 0.1, 5e-4)
+        assert pair.recipe.dropout == (said["dropout"] if "wrn" in pair.model else None)
+    betas = {choice.params["beta"] for choice in spec.strategies if choice.name.startswith("sb")}
+    assert betas == {said["beta"]}

@@ -1,0 +1,69 @@
+"""Every pair trains with each of the five methods: published recipe and network, few and smaller images."""
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kbench.engine.loop import Run, train
+from kbench.spec.experiment import Pair
+
+FIVE: dict[str, dict[str, Any]] = {
+    "baseline": {},
+    "iswr": {},
+    "forget": {"fraction": 0.3, "score_epochs": 1},
+    "sb": {"beta": 0.05, "prime_epochs": 0},
+    "kakurenbo": {"fraction": 0.3, "milestones": [], "shares": [1.0]},
+}
+# The side of the images [pixel]: as small as the network allows.
+SIDES = {"resnet50": 32, "b3": 32, "deit": 32, "mnist": 8, "cifar": 8, "wrn": 8}
+WITH_ALL = [  # every network and every kind of recipe
+    ("cifar100-wrn28-10", "wrn-28-10-cifar100"),
+    ("imagenet-resnet50", "resnet50-imagenet"),
+    ("imagenet-resnet50-long", "resnet50-imagenet"),
+    ("imagenet-efficientnet-b3", "efficientnet-b3-imagenet"),
+    ("fractal3k-deit-tiny", "deit-tiny-fractal3k"),
+    ("sb-cifar10", "resnet18-lr1"),
+    ("sb-cifar100", "densenet121-lr1"),
+    ("sb-svhn", "mobilenetv2-lr1"),
+    ("sb-svhn", "wrn-16-8-lr2"),
+    ("autoassist", "resnet18-mnist"),
+]
+WITH_ONE = [  # the same on other data; each with one method in turn
+    ("cifar10-wrn28-10", "wrn-28-10-cifar10"),
+    ("autoassist", "resnet18-mnist-rot"),
+    ("autoassist", "resnet18-cifar10"),
+    ("autoassist", "resnet18-cifar10-rot"),
+    ("sb-cifar100", "resnet18-lr2"),
+    ("sb-svhn", "resnet18-lr1"),
+    ("sb-cifar10", "wrn-28-10-lr1"),
+    ("sb-cifar100", "wrn-28-10-lr2"),
+    ("sb-cifar10", "densenet121-lr2"),
+    ("sb-svhn", "densenet121-lr1"),
+    ("sb-cifar10", "mobilenetv2-lr1"),
+    ("sb-cifar100", "mobilenetv2-lr2"),
+]
+LIVES = [(*pair, method) for pair in WITH_ALL for method in FIVE]
+LIVES += [(*pair, method) for pair, method in zip(WITH_ONE, itertools.cycle(FIVE), strict=False)]
+
+
+def sized(pair: Pair) -> dict[str, int]:
+    side = next(side for part, side in SIDES.items() if part in pair.model)
+    return {"image_size": side, "val_size": side, "val_resize": side}
+
+
+@pytest.mark.parametrize("experiment, name, method", LIVES)
+def test_an_epoch_of_each_method(
+    experiment: str, name: str, method: str, short_pair: Callable[..., Pair], run_of: Callable[..., Run]
+) -> None:
+    pair = short_pair(experiment, name, **sized(short_pair(experiment, name)))
+    run = run_of(pair, method, FIVE[method])
+    *_, last = train(run)
+    assert last.n_samples == run.workload.n_samples
+    assert last.n_trained and last.n_trained % pair.recipe.global_batch == 0
+    assert last.train_loss is not None and math.isfinite(last.train_loss)
+    assert 0 <= last.val_acc1 <= 1  # the loss may be infinite after two steps of a deep network
+    assert (last.n_scored > 0) == (method == "sb")
+    assert run.store.view().known.any()
