@@ -30,6 +30,7 @@ types: $(VENV)/.test  ## mypy, strict
 bench: $(VENV)/.test  ## speed, as ratios against rivals measured in the same run
 	$(BIN)/python tests/bench/bench_loop.py
 	$(BIN)/python tests/bench/bench_plan.py
+	$(BIN)/python tests/bench/bench_input.py
 	$(BIN)/python tests/bench/bench_analysis.py
 	$(BIN)/python tests/bench/bench_start.py
 

@@ -156,7 +156,8 @@ def image_folder(
             (folder / part / name).mkdir(parents=True)
             for i in range(n):
                 seed = hash((part == "val", label, i)) % 2**32
-                (folder / part / name / f"{name}_{i}.JPEG").write_bytes(jpeg(label, seed, width=50 + i % 20, height=70 - i % 20))
+                photograph = jpeg(label, seed, width=50 + i % 20, height=70 - i % 20)
+                (folder / part / name / f"{name}_{i}.JPEG").write_bytes(photograph)
 
 
 def shards(folder: Path, *, n_classes: int = 3, n_train: int = 24, n_val: int = 9, per_shard: int = 8) -> None:

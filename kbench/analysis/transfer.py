@@ -16,6 +16,7 @@ from kbench.analysis.row import change, difference, metric_of
 from kbench.analysis.rows import Downstream, Transfer, TransferRow
 from kbench.errors import ResultsError
 
+BEGINS, RUNS = ["begins", "begins_base"], ["run_id", "run_id_base"]
 Chain = tuple[str, Sequence[str]]  # a pair upstream, and those downstream
 
 
@@ -49,7 +50,7 @@ def transfer(
     rows = []
     for strategy in dict.fromkeys(up["strategy"]):
         kept = up[(up["strategy"] == strategy) & up["run_id"].isin(whole)]
-        parts = [kept, *(link[link["begins"].isin(kept["run_id"])] for link in links)]
+        parts = [kept, *(link[_couples(link, BEGINS).isin(_couples(kept, RUNS))] for link in links)]
         ran = pd.concat([part[part["strategy"] == strategy] for part in (up, *links)])
         broken = ran[~ran["run_id"].isin(pd.concat(parts)["run_id"])]
         if len(broken):
@@ -96,17 +97,19 @@ def _link(both: pd.DataFrame, up: pd.DataFrame, pair: str) -> pd.DataFrame:
     return own.assign(
         begins=own["begins"].mask(on_record, own["upstream"]),
         begins_base=own["begins_base"].mask(on_record, own["upstream_base"]),
-    ).drop_duplicates("begins")
+    ).drop_duplicates(BEGINS)
 
 
 def _whole(up: pd.DataFrame, links: Sequence[pd.DataFrame]) -> set[str]:
     """The runs upstream from which a chain goes to every pair downstream, beside one of the baseline."""
     whole = up
     for link in links:
-        whole = whole.merge(
-            link[["begins", "begins_base"]], left_on=["run_id", "run_id_base"], right_on=["begins", "begins_base"]
-        )[up.columns]
+        whole = whole[_couples(whole, RUNS).isin(_couples(link, BEGINS))]
     return set(whole["run_id"])
+
+
+def _couples(rows: pd.DataFrame, columns: list[str]) -> pd.MultiIndex:
+    return pd.MultiIndex.from_frame(rows[columns])
 
 
 def _word(upstream: str, downstream: Sequence[str]) -> Finding:

@@ -144,11 +144,12 @@ class Items:
     def _found(self) -> Iterator[Looked | Failed]:
         try:
             yield from self._loader
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+        except (RuntimeError, ConnectionError, EOFError) as error:
+            if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
                 raise
+            why = (str(error) or type(error).__name__).splitlines()[0]
             raise WorkloadError(
-                f"a process that reads data ended: {str(error).splitlines()[0]}",
+                f"a process that reads data ended: {why}",
                 hint="it may have run out of memory: use fewer threads_per_rank, or ask for more memory",
             ) from error
 

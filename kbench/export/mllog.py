@@ -16,6 +16,7 @@ from kbench.export.recipe_keys import Value, left_out, optimizer_keys, scheduler
 from kbench.records import journal
 from kbench.records.folders import RunDir
 from kbench.records.schema import EpochRecord
+from kbench.spec.run import RunSpec
 
 MARK = ":::MLLOG"
 Kind = Literal["POINT_IN_TIME", "INTERVAL_START", "INTERVAL_END"]
@@ -84,7 +85,11 @@ def _facts(
         },
         "epochs.jsonl": {"train_samples": records[0].n_samples},
     }
-    return facts, [*notes, *left_out(recipe), why]
+    return facts, [*notes, *left_out(recipe), _seed(spec), why]
+
+
+def _seed(spec: RunSpec) -> str:
+    return "MLPerf's rules for DeepCAM refuse the seed 0" if spec.pair.dataset == "deepcam" and not spec.seed else ""
 
 
 def _recorded(run: RunDir, said: Submission) -> dict[str, Value | None]:

@@ -1,6 +1,7 @@
 """What kbench asks of a scheduler: to take a script, to list its jobs in one call, to end some."""
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -56,8 +57,12 @@ def clean(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {k: v for k, v in environ.items() if k in NEEDED or not k.startswith(LEAKING)}
 
 
-def ask(words: Sequence[str], *, patience_s: float = PATIENCE_S, keep: Sequence[int] = ()) -> str:
-    """What a scheduler's command prints; raises LaunchError with its own words when it fails."""
+def ask(words: Sequence[str], *, name: str = "", patience_s: float = PATIENCE_S, keep: Sequence[int] = ()) -> str:
+    """What a scheduler's command prints; raises LaunchError with its own words when it fails.
+
+    ``name`` is what errors call the command, where its first word says little.
+    """
+    name = name or words[0]
     try:
         done = subprocess.run(
             list(words),
@@ -71,20 +76,20 @@ def ask(words: Sequence[str], *, patience_s: float = PATIENCE_S, keep: Sequence[
         )
     except FileNotFoundError as error:
         raise LaunchError(
-            f"{words[0]!r} is not there", hint="is this a login node of the cluster? kbench doctor shows what there is"
+            f"{name!r} is not there", hint="is this a login node of the cluster? kbench doctor shows what there is"
         ) from error
     except PermissionError as error:
-        raise LaunchError(f"{words[0]!r} cannot be executed", hint="see the site file") from error
+        raise LaunchError(f"{name!r} cannot be executed", hint="see the site file") from error
     except subprocess.TimeoutExpired as error:
         raise NoAnswer(
-            f"{words[0]} does not answer within {patience_s:g} s",
+            f"{name} does not answer within {patience_s:g} s",
             hint="the scheduler is busy or down; nothing is lost, try again later",
         ) from error
     if done.returncode:
         said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        why = "; ".join(dict.fromkeys(line.removeprefix(f"{words[0]}: error: ") for line in said[-2:])) or "no word"
+        why = "; ".join(dict.fromkeys(re.sub(r"^\w+: error: ", "", line) for line in said[-2:])) or "no word"
         failure = NoAnswer if "timed out" in why.lower() else LaunchError
-        raise failure(f"{words[0]} fails with status {done.returncode}: {why}", hint=_hint(why))
+        raise failure(f"{name} fails with status {done.returncode}: {why}", hint=_hint(why))
     return done.stdout
 
 
@@ -98,6 +103,8 @@ def _hint(why: str) -> str:
 HINTS = {  # words of Slurm's refusals, in small letters
     "partition": "see partition in the site file; sinfo lists those there are",
     "account": "see account in the site file; sacctmgr show associations user=$USER lists yours",
+    "feature": "see options in the site file; sinfo -o %f lists the features that nodes have",
+    "gres": "see gpus_per_node in the site file; sinfo -o %G shows what nodes have",
     "qos": "see qos in the site file",
     "node configuration": "no node is like that; see nodes, ranks_per_node, cpus_per_rank, gpus_per_node, memory",
     "node count": "see nodes in the site file; sinfo shows what the partition has",

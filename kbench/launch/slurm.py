@@ -32,7 +32,8 @@ class Slurm:
 
     def test(self, script: Path) -> str:
         """What ``sbatch --test-only`` says of a script; raises LaunchError when it would be refused."""
-        said = ask(["bash", "-c", 'sbatch --test-only "$1" 2>&1', "sbatch", str(script)], patience_s=SUBMIT_PATIENCE_S)
+        words = ["bash", "-c", 'sbatch --test-only "$1" 2>&1', "sbatch", str(script)]
+        said = ask(words, name="sbatch --test-only", patience_s=SUBMIT_PATIENCE_S)
         return said.strip().removeprefix("sbatch: ")
 
     def jobs(self) -> dict[str, Seen]:
@@ -42,8 +43,9 @@ class Slurm:
 
     def cancel(self, ids: Sequence[str]) -> None:
         """End jobs, waiting ones too."""
-        for first in range(0, len(ids), AT_ONCE):
-            ask(["scancel", *ids[first : first + AT_ONCE]])
+        words = by_array(ids)
+        for first in range(0, len(words), AT_ONCE):
+            ask(["scancel", *words[first : first + AT_ONCE]])
 
     def ended(self, ids: Sequence[str]) -> dict[str, str]:
         """How jobs ended, as far as the accounting tells; nothing where there is none."""
@@ -85,6 +87,14 @@ def failed_nodes(names: Sequence[str]) -> list[str]:
         return []
     rows = [line.split() for line in said.splitlines() if len(line.split()) == 2]
     return sorted({name for name, state in rows if state.startswith(("down", "fail")) or state.endswith("*")})
+
+
+def by_array(ids: Sequence[str]) -> list[str]:
+    """Job ids with the tasks of an array in one word (``12_[0,3]``): a question each would swamp the controller."""
+    tasks: dict[str, list[str]] = {}
+    for job, _, task in (one.partition("_") for one in ids):
+        tasks.setdefault(job, []).extend([task] if task else [])
+    return [f"{job}_[{','.join(numbers)}]" if numbers else job for job, numbers in tasks.items()]
 
 
 def _seen(line: str) -> tuple[str, Seen]:

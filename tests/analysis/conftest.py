@@ -63,7 +63,9 @@ class Book:
         choice = Choice(label=strategy, name=name or strategy)
         origin = None
         if upstream:
-            there = pair.model_copy(update={"model": upstream, "name": f"{upstream}-digits", "recipe": self.pair.recipe})
+            there = pair.model_copy(
+                update={"model": upstream, "name": f"{upstream}-digits", "recipe": self.pair.recipe}
+            )
             origin, choice = Origin(pair=there, strategy=choice), Choice(label=strategy, name="baseline")
         run = RunSpec(experiment="book", pair=pair, strategy=choice, upstream=origin, seed=seed, ranks=1)
         folder = self.folder.run(run.run_id)

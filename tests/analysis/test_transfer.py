@@ -1,5 +1,6 @@
 """Training on one pair, then on others."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -76,3 +77,81 @@ def test_that_downstream_began_from_upstream_s_weights_is_the_user_s_word(chains
 def test_a_pair_that_is_not_there_is_an_error_that_names_what_is(chains: Any, wrong: Any) -> None:
     with pytest.raises(ResultsError, match=f"no run of the pair 'gone-digits' is done; done are {DOWN}, {OTHER}, {UP}"):
         compared(chains, *wrong)
+
+
+@pytest.fixture
+def recorded(book: Any) -> Any:
+    """Two seeds of two strategies upstream, and of each two runs downstream that began with its weights."""
+    for seed in range(2):
+        for strategy, seconds, loss, gain in (("baseline", 10.0, 3.2, 0.0), ("mine", 8.0, 3.6, -0.01)):
+            book.run(strategy, seed, [0.1, 0.2], [seconds, seconds + seed], model="up", train_loss=loss + 0.2 * seed)
+            book.run(strategy, seed, [0.97, 0.95 + gain], [1.0, 1.0], model="down", upstream="up")
+            book.run(strategy, seed, [0.7, 0.8 + 2 * gain], [1.0, 1.0], model="other", upstream="up")
+    return book
+
+
+def chained(book: Any) -> Comparison:
+    """Without asking for any transfer."""
+    return compare(book.frames(), baseline="baseline", targets=[])
+
+
+def test_chains_on_record_are_compared_by_themselves_and_need_nobody_s_word(recorded: Any) -> None:
+    found = chained(recorded)
+    (table,) = found.transfers
+    assert (table.upstream, table.downstream, table.recorded) == (UP, (DOWN, OTHER), True)
+    assert [(row.strategy, row.seeds) for row in table.rows] == [("baseline", 2), ("mine", 2)]
+    assert [down.acc_final_diff for down in table.rows[1].downstream] == pytest.approx([-0.01, -0.02])
+    assert [finding for finding in found.findings if finding.kind == "transfer"] == []
+
+
+def test_a_chain_on_record_and_the_same_one_by_word_have_the_same_numbers(recorded: Any, chains: Any) -> None:
+    by_word = compared(chains).transfers[0].rows[1]
+    on_record = chained(recorded).transfers[0].rows[1]
+    assert (on_record.upstream_loss, on_record.upstream_s) == (by_word.upstream_loss, by_word.upstream_s)
+
+
+def test_runs_are_matched_by_what_they_began_with_and_not_by_their_seed(recorded: Any) -> None:
+    frames = recorded.frames()
+    runs = frames.runs
+    began = {(row.strategy, row.seed): row.upstream for row in runs[runs["pair"] == DOWN].itertuples()}
+    of_mine = (runs["pair"] == DOWN) & (runs["strategy"] == "mine") & (runs["seed"] == 0)
+    crossed = runs.assign(upstream=runs["upstream"].mask(of_mine, began["mine", 1]))
+    found = compare(replace(frames, runs=crossed), baseline="baseline", targets=[])
+    (mine,) = [row for row in found.transfers[0].rows if row.strategy == "mine"]
+    assert (mine.seeds, mine.upstream_s) == (1, 17.0)
+    assert mine.downstream[1].acc_final_diff_range is None
+    assert f"{UP} / mine: seeds [0] did not go all the way; left out" in found.warnings
+
+
+def test_the_row_of_a_pair_downstream_names_the_pair_upstream(recorded: Any) -> None:
+    found = {(row.pair, row.strategy): row.upstream for row in chained(recorded).rows}
+    assert (found[UP, "mine"], found[DOWN, "mine"], found[DOWN, "baseline"]) == (None, UP, UP)
+
+
+def test_what_is_not_done_upstream_has_no_chain_to_show(book: Any) -> None:
+    book.run("baseline", 0, [0.9], [1.0], model="down", upstream="up")
+    assert chained(book).transfers == ()
+
+
+def test_a_chain_that_is_asked_for_takes_the_place_of_the_one_on_record(recorded: Any) -> None:
+    found = compared(recorded, UP, (OTHER,))
+    assert [table.downstream for table in found.transfers] == [(OTHER,)]
+    assert found.transfers[0].recorded
+
+
+def test_who_asks_for_another_chain_than_the_one_on_record_is_told_which_it_is(recorded: Any) -> None:
+    recorded.run("baseline", 0, [0.5], [1.0], model="elsewhere")
+    with pytest.raises(
+        ResultsError, match=f"the runs of '{DOWN}' began with weights of '{UP}', not of 'elsewhere-digits'"
+    ):
+        compared(recorded, "elsewhere-digits", (DOWN,))
+
+
+def test_a_run_whose_baseline_s_chain_is_broken_is_left_out(recorded: Any) -> None:
+    recorded.run("mine", 2, [0.1, 0.2], [8.0, 8.0], model="up")
+    recorded.run("baseline", 2, [0.1, 0.2], [9.0, 9.0], model="up")
+    for model in ("down", "other"):
+        recorded.run("mine", 2, [0.9, 0.9], [1.0, 1.0], model=model, upstream="up")
+    found = chained(recorded)
+    assert [row.seeds for row in found.transfers[0].rows] == [2, 2]
+    assert f"{UP} / mine: seeds [2] did not go all the way; left out" in found.warnings

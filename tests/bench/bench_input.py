@@ -1,7 +1,7 @@
 """The input path beside torchvision's: images per second of kbench's views and of a plain DataLoader, in turn.
 
-``python tests/bench/bench_input.py [cpu|cuda] [WORKERS]``: CIFAR-like arrays (pad 4, crop, flip, normalise) and JPEG files
-of 500x375 (random resized crop to 224, flip).  Both sides read the same images and bring them to the device.
+``python tests/bench/bench_input.py [cpu|cuda] [WORKERS]``: CIFAR-like arrays (pad 4, crop, flip, normalise) and JPEG
+files of 500x375 (random resized crop to 224, flip).  Both sides see the same images and bring them to the device.
 """
 
 import statistics
@@ -115,7 +115,8 @@ def files(folder: Path, device: torch.device, workers: int) -> tuple[Turn, Turn]
 
 def compared(name: str, ours: Turn, plain: Turn) -> None:
     """Print the rates of both and their ratio, turn by turn, after one turn that does not count."""
-    ours(), plain()
+    for once in (ours, plain):
+        once()
     pairs = [(ours(), plain()) for _ in range(TURNS)]
     a, b = (statistics.median(side) for side in zip(*pairs, strict=True))
     ratios = sorted(x / y for x, y in pairs)

@@ -1,5 +1,7 @@
 """Clusters on this machine, started when a test asks for one and stopped with the last test."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,3 +83,27 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
 def on_slurm(slurm: SlurmCluster, kbench: Kbench, tmp_path: Path) -> User:
     """A user of the Slurm of four nodes."""
     return User(tmp_path, kbench, slurm.settings)
+
+
+@pytest.fixture
+def on_sge(sge: GridEngine, kbench: Kbench, tmp_path: Path) -> User:
+    """A user of the Grid Engine."""
+    return User(tmp_path, kbench, sge.settings)
+
+
+@pytest.fixture
+def on_hosts(hosts: Hosts, clean_env: dict[str, str], tmp_path: Path) -> User:
+    """A user on the login node before two hosts."""
+
+    def call(*words: str, env: dict[str, str], cwd: Path) -> "subprocess.CompletedProcess[str]":
+        command = hosts.on("login", sys.executable, "-m", "kbench", *words)
+        return subprocess.run(command, cwd=cwd, env=clean_env | env, capture_output=True, text=True, timeout=300)
+
+    return User(tmp_path, call, hosts.settings)
+
+
+@pytest.fixture
+def on_thousand(thousand: SlurmCluster, kbench: Kbench, tmp_path: Path) -> User:
+    """A user of the Slurm of a thousand nodes."""
+    thousand.tidy()
+    return User(tmp_path, kbench, thousand.settings)

@@ -54,7 +54,8 @@ class GridEngine:
         master, execd = free_ports(2)
         self._root = folder / "root"
         own = {"SGE_ROOT": self._root, "SGE_CELL": "default", "SGE_QMASTER_PORT": master, "SGE_EXECD_PORT": execd}
-        self.env = {**os.environ, **{key: str(value) for key, value in own.items()}}
+        self.settings = {key: str(value) for key, value in own.items()}
+        self.env = {**os.environ, **self.settings}
 
     def start(self) -> None:
         """Make a cell, start both daemons and wait until the queue takes jobs."""

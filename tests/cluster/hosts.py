@@ -36,7 +36,8 @@ class Hosts:
         self._prefix = f"kb{free_ports(1)[0]}-"
         self._daemons = Daemons(folder)
         # what a user would have in ~/.ssh/config
-        self.env = {**os.environ, "PRTE_MCA_plm_ssh_agent": f"ssh -F {folder}/config"}
+        self.settings = {"PRTE_MCA_plm_ssh_agent": f"ssh -F {folder}/config"}
+        self.env = {**os.environ, **self.settings}
 
     def start(self) -> None:
         """Make the hosts, join them by a switch, and start an sshd on each."""

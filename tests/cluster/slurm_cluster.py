@@ -140,6 +140,14 @@ class SlurmCluster:
         for job in jobs:
             self.run("scontrol", "update", f"JobId={job}", "StartTime=now")
 
+    def held_back(self) -> list[str]:
+        """Jobs that wait for no more than the two minutes to be over."""
+        return [job for job, reason in self.states("%i|%T %r").items() if reason == "PENDING BeginTime"]
+
+    def waiting_or_running(self) -> list[str]:
+        """Jobs that are not over."""
+        return self.run("squeue", "-h", "-r", "-o", "%i").split()
+
     def node_states(self) -> dict[str, str]:
         """The own nodes' states; one that does not respond ends in a star."""
         lines = self.run("sinfo", "-h", "-N", "-p", "debug", "-n", ",".join(self.nodes), "-o", "%N %T").splitlines()

@@ -175,6 +175,12 @@ def test_a_schedule_that_is_no_count_of_steps_is_not_told_in_steps(
     assert any(why in note for note in log.notes)
 
 
+def test_a_seed_that_the_rules_refuse_is_told_as_it_is(finish: Finish) -> None:
+    log = mllog(finish(seed=0), SAID)
+    assert values(log.text)["seed"] == 0
+    assert log.notes == ("MLPerf's rules for DeepCAM refuse the seed 0",)
+
+
 def test_copies_of_several_attempts_are_no_span(finish: Finish) -> None:
     log = mllog(finish(provenance={"stage_s": 12.5}), SAID)  # 60.25 s passed between the first and the last
     assert not {"staging_start", "staging_stop"} & values(log.text).keys()

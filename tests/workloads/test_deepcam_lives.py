@@ -3,12 +3,12 @@
 import json
 import math
 import subprocess
-from collections.abc import Callable, Iterator
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-import yaml
 from torch import Tensor, nn
 
 from kbench.data import DATASETS
@@ -18,89 +18,55 @@ from kbench.data.deepcam_synthetic import make
 from kbench.data.items import Items
 from kbench.data.view import View
 from kbench.data.work import Work
-from kbench.engine.comm import Comm
-from kbench.engine.loop import Run, train
-from kbench.engine.samples import SampleStore
-from kbench.engine.timer import PhaseTimer
-from kbench.spec.experiment import Pair
 from kbench.strategies import load
 from kbench.strategies.api import Epoch, SampleStats
 from kbench.workloads.segmentation import CLASS_WEIGHT, Segmentation, iou
 from kbench.workloads.task import Results
-from kbench.workloads.workload import Workload
 
 CPU = torch.device("cpu")
-CONFIGS = Path(__file__).parents[2] / "configs"
-SHORT = {"epochs": 1, "global_batch": 2, "warmup_epochs": 0, "milestones": []}  # of the published recipe
-FIVE = {
-    "baseline": {},
-    "iswr": {},
-    "forget": {"score_epochs": 1},
-    "sb": {"prime_epochs": 0, "beta": 0.05},
-    "kakurenbo": {"fraction": 0.5, "milestones": [], "shares": [1.0]},
-}
+N_TRAIN, N_VAL = 6, 3  # validation does not divide by the two ranks
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data root with four training and three validation samples of 32 x 48 pixels."""
+def told(tmp_path_factory: pytest.TempPathFactory, clean_env: dict[str, str]) -> list[dict[str, Any]]:
+    """What two gloo ranks saw of 32 x 48 pixels, in the order of the ranks."""
     folder = tmp_path_factory.mktemp("data") / "deepcam"
-    make(folder, n_train=4, n_val=3, shape=(32, 48, 16))
+    make(folder, n_train=N_TRAIN, n_val=N_VAL, shape=(32, 48, 16))
     prepare(Work(dataset="deepcam", card=DATASETS["deepcam"], folder=folder, look_in=(folder,)))
-    return folder.parent
+    program = Path(__file__).with_name("deepcam_rank.py")
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, str(program), str(rank), "2", str(folder.parent / "meeting"), str(folder.parent)],
+            env=clean_env | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    said = [rank.communicate(timeout=900) for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0, 0], said
+    return [json.loads(out) for out, _ in said]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+@pytest.mark.dist
+@pytest.mark.parametrize("name", ["baseline", "iswr", "forget", "sb", "kakurenbo"])
+def test_an_epoch_of_each_method_on_two_ranks(told: list[dict[str, Any]], name: str) -> None:
+    one, two = (rank[name] for rank in told)
+    for key in ("n_trained", "n_scored", "train_loss", "val_acc1", "known", "confidence", "residual"):
+        assert one[key] == two[key], f"ranks disagree about {key}"
+    assert one["n_samples"] == N_TRAIN and one["n_trained"] == 4
+    assert (one["n_scored"] > 0) == (name == "sb")
+    assert math.isfinite(one["train_loss"]) and 0 < one["val_acc1"] < 1 and one["val_acc5"] is None
+    assert sum(one["known"]) >= 4 and all(0 < confidence < 1 for confidence in one["confidence"])
+    assert all(0 < residual < math.sqrt(2) for residual in one["residual"])
 
 
-def everything(part: Items) -> tuple[Tensor, Tensor]:
-    """The fields and classes of all samples."""
-    ((_, x, y),) = part.batches([torch.arange(len(part))], View())
-    return x, y
-
-
-def hidden(measured: Results) -> int:
-    """How many of 32 samples KAKURENBO hides, when half may be hidden."""
-    epoch = Epoch(
-        phase="train", index=1, epochs=9, n_samples=32, n_classes=3, warmup=False, device=CPU, rng=torch.Generator()
-    )
-    stats = SampleStats(*measured, age=torch.zeros(32, dtype=torch.int16))
-    plan = load("kakurenbo", {"fraction": 0.5, "milestones": [], "shares": [1.0]}).plan(epoch, stats)
-    return 32 - len(plan.indices)
-
-
-def pair() -> Pair:
-    """The pair of configs/deepcam.yaml that the paper's scale is written down in, cut short."""
-    raw = yaml.safe_load((CONFIGS / "deepcam.yaml").read_text())["pairs"][0]
-    raw["recipe"] |= SHORT
-    return Pair.model_validate(raw)
-
-
-@pytest.mark.parametrize("name", FIVE)
-def test_an_epoch_of_each_method(root: Path, name: str) -> None:
-    workload = Workload(pair(), CPU, root=str(root))
-    run = Run(
-        strategy=load(name, FIVE[name]),
-        workload=workload,
-        comm=Comm(),
-        store=SampleStore(workload.n_samples, workload.n_classes, CPU),
-        timer=PhaseTimer(CPU),
-        seed=0,
-        attempt=1,
-    )
-    *_, last = train(run)
-    assert workload.metric == "mean_iou" and workload.dataset_note is not None
-    assert last.n_samples == 4 and 0 < last.n_trained <= 4 and last.n_trained % 2 == 0
-    assert math.isfinite(last.train_loss) and last.val_loss is not None
-    assert 0 < last.val_acc1 < 1 and last.val_acc5 is None
-    assert (last.n_scored > 0) == (name == "sb")
-    stats = run.store.view()
-    assert stats.known.any() and ((stats.confidence > 0) & (stats.confidence < 1)).all()
+@pytest.mark.dist
+def test_two_ranks_find_the_score_that_one_finds(told: list[dict[str, Any]]) -> None:
+    for rank in told:
+        assert rank["metric"] == "mean_iou" and "6 training and 3 validation" in rank["note"]
+        assert rank["together"][:2] == pytest.approx(rank["alone"][:2], rel=1e-5) and rank["together"][2] is None
 
 
 def test_synthetic_weather_can_be_learnt_and_only_then_easy_samples_are_hidden(tmp_path: Path) -> None:
@@ -127,26 +93,17 @@ def test_synthetic_weather_can_be_learnt_and_only_then_easy_samples_are_hidden(t
     assert hidden(before) == 0 and hidden(after) == 16
 
 
-@pytest.mark.dist
-def test_two_ranks_train_and_find_the_score_that_one_rank_finds(
-    root: Path, tmp_path: Path, kbench: Callable[..., subprocess.CompletedProcess[str]]
-) -> None:
-    short = [f"pairs.*.recipe.{key}={json.dumps(value)}" for key, value in SHORT.items()]
-    asked = [*short, "name=two", "seeds=[0]", "strategies=[baseline]", "ranks_per_node=2", "threads_per_rank=1"]
-    sets = [word for one in asked for word in ("--set", one)]
-    done = kbench(
-        "run", str(CONFIGS / "deepcam.yaml"), "--only", "deepcam-lamb-2048", *sets, env={"KBENCH_DATA": str(root)}
+def everything(part: Items) -> tuple[Tensor, Tensor]:
+    """The fields and classes of all samples."""
+    ((_, x, y),) = part.batches([torch.arange(len(part))], View())
+    return x, y
+
+
+def hidden(measured: Results) -> int:
+    """How many of 32 samples KAKURENBO hides, when half may be hidden."""
+    epoch = Epoch(
+        phase="train", index=1, epochs=9, n_samples=32, n_classes=3, warmup=False, device=CPU, rng=torch.Generator()
     )
-    assert done.returncode == 0, done.stderr
-    (folder,) = (tmp_path / "results" / "two" / "runs").iterdir()
-    (record,) = map(json.loads, (folder / "epochs.jsonl").read_text().splitlines())
-    assert record["n_trained"] == 4 and record["n_dropped"] == 0
-    workload = Workload(pair(), CPU, root=str(root))
-    network = workload.model().eval()
-    network.load_state_dict(torch.load(folder / "checkpoint.pt", weights_only=True)["state"]["module"])
-    (folder / "checkpoint.pt").unlink()  # 680 MB
-    ((_, x, y),) = workload.val_batches([torch.arange(len(workload.val))])
-    with torch.no_grad():
-        scores = workload.task.scores(workload.task.counts(network(x), y))
-    assert record["val_acc1"] == pytest.approx(scores.val_acc1, rel=1e-4)
-    assert record["val_loss"] == pytest.approx(scores.val_loss, rel=1e-4)
+    stats = SampleStats(*measured, age=torch.zeros(32, dtype=torch.int16))
+    plan = load("kakurenbo", {"fraction": 0.5, "milestones": [], "shares": [1.0]}).plan(epoch, stats)
+    return 32 - len(plan.indices)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from kbench.analysis.tables.model import Table
 
 
-def sheet(tables: Sequence[Table], experiment: str, metrics: Mapping[str, str | None] | None = None) -> str:
+def sheet(tables: Sequence[Table], experiment: str, metrics: Mapping[str, str | None]) -> str:
     """The numbers behind the cells under their names in JSON; fractions, seconds, counts.
 
     A transfer's numbers stand in the line of its upstream pair.  ``metrics`` says what the
@@ -23,5 +23,5 @@ def sheet(tables: Sequence[Table], experiment: str, metrics: Mapping[str, str | 
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["experiment", "pair", "strategy", "metric", *keys])
     for (pair, strategy), numbers in lines.items():
-        writer.writerow([experiment, pair, strategy, (metrics or {}).get(pair), *(numbers.get(key) for key in keys)])
+        writer.writerow([experiment, pair, strategy, metrics.get(pair), *(numbers.get(key) for key in keys)])
     return out.getvalue().rstrip("\n")

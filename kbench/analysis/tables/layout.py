@@ -24,8 +24,8 @@ SAMPLES_NOTES = (
 )
 TRANSFER_NOTES = (
     "upstream loss: training loss of the last epoch [nat]; upstream time: change of training time, every cost "
-    "included; final: after the last epoch, in %, diff to the baseline's [points]; a seed counts if it went all the way "
-    "with its baseline.",
+    "included; final: after the last epoch, in %, diff to the baseline's [points]; a seed counts if it went all the "
+    "way with its baseline.",
 )
 RECORDED_NOTE = (
     "Each strategy selects upstream only; downstream it trains like the baseline, from the weights that it ended with."

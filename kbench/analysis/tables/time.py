@@ -32,9 +32,10 @@ def targets(rows: Sequence[Row]) -> Table:
 
 
 def parts(rows: Sequence[Row]) -> Table:
-    """Where the time of each strategy went, on one pair."""
-    names = list(rows[0].time_parts)
-    lines = [Line(row.pair, row.strategy, tuple(_part(row, name) for name in names)) for row in rows]
+    """Where the time of each strategy went, on one pair; without a column for staging where nothing was staged."""
+    staged = any(row.stage_s is not None for row in rows)
+    names = [name for name in rows[0].time_parts if staged or name != "stage"]
+    lines = [Line(row.pair, row.strategy, tuple(_parts(row, names))) for row in rows]
     return Table("parts", f"{rows[0].pair}: where the time went", ("seconds", *names), tuple(lines), PARTS_NOTES)
 
 
@@ -74,6 +75,13 @@ def _speedup_interval(reach: Reach, key: str) -> Cell:
     low, high = reach.speedup_median_ci or (None, None)
     ends = number(f"{key}_speedup_median_ci_low", low, ".2f"), number(f"{key}_speedup_median_ci_high", high, ".2f")
     return Cell(shown.text, (*shown.numbers, *ends))
+
+
+def _parts(row: Row, names: Sequence[str]) -> Iterator[Cell]:
+    cells = {name: _part(row, name) for name in row.time_parts}
+    unseen = [number for name, cell in cells.items() if name not in names for number in cell.numbers]
+    for name in names:
+        yield Cell(cells[name].text, (*cells[name].numbers, *(unseen if name == names[-1] else ())))
 
 
 def _part(row: Row, name: str) -> Cell:

@@ -99,3 +99,21 @@ class TestLogsOfOthers:
     def test_a_log_that_ends_early_is_told(self, theirs: Any, imported) -> None:
         found = imported(theirs.frames(), seed=3)
         assert f"{PAIR} / mine: 2 epochs are on record, of baseline 3" in found.warnings
+
+
+def test_a_set_that_is_not_the_official_one_is_a_warning(book: Any, findings) -> None:
+    for strategy in ("baseline", "mine"):
+        book.run(strategy, 0, [0.9], [1.0], place={"dataset_note": "made here"})
+    (found,) = findings(book, "dataset")
+    assert (found.severity, found.text) == (
+        "warning",
+        f"{PAIR}: made on a set that is not the official one: made here",
+    )
+
+
+def test_where_only_some_runs_had_another_set_they_are_counted_and_named(three: Any, findings) -> None:
+    three.run("mine", 3, [0.9], [1.0], place={"dataset_note": "made here"})
+    three.run("baseline", 3, [0.9], [1.0])
+    (found,) = findings(three, "dataset")
+    assert found.text == f"{PAIR}: 1 of 8 runs were made on a set that is not the official one: made here"
+    assert [about.strategy for about in found.about] == ["mine"]

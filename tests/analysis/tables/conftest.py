@@ -28,7 +28,8 @@ def full(book: Any) -> Comparison:
                 accuracy = [0.6, 0.9 - 0.01 * seed * len(strategy) * share]
                 samples = {"n_trained": round(1100 * share), "n_hidden": round(100 * (1 - share)), "n_refreshed": 2}
                 parts = {"forward_s": share, "backward_s": 2 * share, "refresh_s": 0.125}
-                book.run(strategy, seed, accuracy, seconds, model=model, ceiling=0.4, **samples, **parts)
+                place = {"stage_s": 0.5 + seed} if model == "mlp" else {}
+                book.run(strategy, seed, accuracy, seconds, model=model, ceiling=0.4, place=place, **samples, **parts)
     return compare(
         book.frames(),
         baseline="baseline",
@@ -43,7 +44,7 @@ class Read:
     @staticmethod
     def text(printed: str) -> list[Grid]:
         blocks = [block.splitlines() for block in printed.split("\n\n") if "\n---" in block]
-        return [[re.split(r"\s{2,}", line) for line in block if not line.startswith("---")] for block in blocks]
+        return [[re.split(r"\s{2,}", line.strip()) for line in block if not line.startswith("---")] for block in blocks]
 
     @staticmethod
     def markdown(printed: str) -> list[Grid]:
@@ -95,7 +96,7 @@ def flat(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
                     yield f"{name}_share", part["share"]
         elif key.endswith(("_ci", "_range", "_bca")):
             yield from zip((f"{key}_low", f"{key}_high"), value or (None, None), strict=True)
-        elif key not in ("pair", "strategy", "ci_method"):
+        elif key not in ("pair", "strategy", "upstream", "ci_method"):
             yield key, value
 
 

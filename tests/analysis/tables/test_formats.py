@@ -1,6 +1,8 @@
 """Text, Markdown, LaTeX, CSV and JSON hold the same numbers."""
 
 import json
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from kbench.analysis.tables.as_markdown import markdown
 from kbench.analysis.tables.as_text import text
 from kbench.analysis.tables.layout import tables
 
+Grid = list[list[str]]
 KINDS = ["accuracy", "targets", "samples", "parts"]
 PERCENT = ("acc_", "time_diff", "time_ceiling", "hidden_", "upstream_time_diff")
 
@@ -22,7 +25,7 @@ def printed(comparison: Comparison, form: str) -> str:
         "text": lambda: text(made, comparison.findings),
         "markdown": lambda: markdown(made, comparison.findings),
         "latex": lambda: latex(made, name, comparison.findings),
-        "csv": lambda: sheet(made, name),
+        "csv": lambda: sheet(made, name, {row.pair: row.metric for row in comparison.rows}),
     }[form]()
 
 
@@ -75,29 +78,33 @@ def samples_line(row: dict[str, Any]) -> list[str]:
     return [row["strategy"], *shares, *(f"{row[key]:,}" for key in ("n_trained", "n_scored", "n_refreshed"))]
 
 
-def parts_line(row: dict[str, Any]) -> list[str]:
+def parts_line(row: dict[str, Any], *, staged: bool) -> list[str]:
     def cell(part: dict[str, Any]) -> str:
         if not part["seconds"]:
             return "-" if part["seconds"] is None else "0"
         return seconds(part["seconds"]) + ("" if part["share"] is None else f" {100 * part['share']:.0f}%")
 
-    return [row["strategy"], *map(cell, row["time_parts"].values())]
+    return [row["strategy"], *(cell(part) for name, part in row["time_parts"].items() if staged or name != "stage")]
 
 
-def transfer_line(row: dict[str, Any]) -> list[str]:
+def transfer_grid(rows: list[dict[str, Any]]) -> Grid:
+    """The paper's layout: a column per strategy; intervals in rows of their own, where there are any."""
+    columns = [list(transfer_column(row)) for row in rows]
+    lines = [[head, *(column[i][1] for column in columns)] for i, (head, _) in enumerate(columns[0])]
+    return [[cell for cell in line if cell] for line in lines if any(line[1:])]
+
+
+def transfer_column(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
     (down,) = row["downstream"]
     diffs = row["upstream_time_diff"], down["acc_final_diff"]
-    return [
-        row["strategy"],
-        str(row["seeds"]),
-        f"{row['upstream_loss']:.3f} ±{row['upstream_loss_sd']:.3f}",
-        seconds(row["upstream_s"]),
-        "-" if diffs[0] is None else f"{100 * diffs[0]:+.1f} %",
-        *bounds(row["upstream_time_diff_ci"], row["upstream_time_diff_range"], "+.1f"),
-        f"{100 * down['acc_final']:.2f} ±{100 * down['acc_final_sd']:.2f}",
-        "-" if diffs[1] is None else f"{100 * diffs[1]:+.2f}",
-        *bounds(down["acc_final_diff_ci"], down["acc_final_diff_range"], "+.2f"),
-    ]
+    yield "seeds", str(row["seeds"])
+    yield "upstream loss", f"{row['upstream_loss']:.3f} ±{row['upstream_loss_sd']:.3f}"
+    yield "upstream train s", seconds(row["upstream_s"])
+    yield "upstream time", "-" if diffs[0] is None else f"{100 * diffs[0]:+.1f} %"
+    yield "", "".join(bounds(row["upstream_time_diff_ci"], row["upstream_time_diff_range"], "+.1f"))
+    yield f"{down['pair']}: final acc", f"{100 * down['acc_final']:.2f} ±{100 * down['acc_final_sd']:.2f}"
+    yield "diff", "-" if diffs[1] is None else f"{100 * diffs[1]:+.2f}"
+    yield "", "".join(bounds(down["acc_final_diff_ci"], down["acc_final_diff_range"], "+.2f"))
 
 
 @pytest.mark.parametrize("form", ["text", "markdown", "latex"])
@@ -107,8 +114,10 @@ def test_every_table_shows_the_numbers_of_the_json(full: Comparison, form: str, 
     expected = []
     for pair in ("digits-cnn-digits", "mlp-digits"):
         rows = [row for row in told["rows"] if row["pair"] == pair]
-        expected += [[line(row) for row in rows] for line in (accuracy_line, targets_line, samples_line, parts_line)]
-    expected.append([transfer_line(row) for row in told["transfers"][0]["rows"]])
+        staged = any(row["stage_s"] is not None for row in rows)
+        parts = partial(parts_line, staged=staged)
+        expected += [[line(row) for row in rows] for line in (accuracy_line, targets_line, samples_line, parts)]
+    expected.append(transfer_grid(told["transfers"][0]["rows"]))
     assert [grid[1:] for grid in grids] == expected
 
 

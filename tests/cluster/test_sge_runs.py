@@ -1,0 +1,81 @@
+"""Runs handed to a real Grid Engine by a site's commands; mpirun starts their ranks."""
+
+import pytest
+from daemons import wait_until
+from grid_engine import GridEngine
+from users import User
+
+pytestmark = [pytest.mark.sge, pytest.mark.dist]
+
+SITE = """\
+launcher: queue
+template: sge
+queue:
+  submit: [qsub, -terse, -V]
+  list: [qstat]
+  cancel: [qdel]
+ranks_per_node: 2
+threads_per_rank: 1
+options: [-pe mpi 2]
+"""
+HELD = '{"held:Held": {before: 2}, label: baseline}'
+
+
+def test_a_run_is_cancelled_by_hand_and_completed_by_retry_while_another_is_done(
+    on_sge: User, sge: GridEngine
+) -> None:
+    user = on_sge
+    user.writes(SITE, HELD, epochs=3, seeds=(0, 1))
+    user.runs()
+    assert len(sge.states()) == 2
+    for name in ("baseline.s0", "baseline.s1"):
+        user.awaits_epochs(name, 2)
+    assert {row["state"] for row in user.sees().values()} == {"running"}
+    job = user.found()["baseline.s0"].start["id"]
+    sge.run("qdel", job)
+    sge.await_state(job, "")
+    assert user.sees()["baseline.s0"]["state"] == "cancelled"
+    user.go.touch()
+    user.awaits("done", "baseline.s1")
+    user.runs()
+    assert user.sees()["baseline.s0"]["state"] == "cancelled"
+    user.runs("--retry", "--wait")
+    run = user.found()["baseline.s0"]
+    assert [(record.epoch, record.attempt) for record in run.epochs()] == [(0, 1), (1, 1), (2, 2)]
+
+
+def test_a_run_near_its_time_limit_is_put_back_and_goes_on(on_sge: User, sge: GridEngine) -> None:
+    user = on_sge
+    user.writes(SITE + "time_limit: '00:01:30'\nsignal_s: 60\n", HELD, epochs=4)
+    user.runs()
+    user.awaits_epochs("baseline.s0", 2)
+    run = user.found()["baseline.s0"]
+    job = run.start["id"]
+    wait_until(run.stop.exists, within_s=60, what="told to stop")
+    user.go.touch()
+    user.awaits("done")
+    assert (run.start["id"], run.start["restarts"]) == (job, 1)
+    assert [(record.epoch, record.attempt) for record in run.epochs()] == [(0, 1), (1, 1), (2, 1), (3, 2)]
+
+
+def test_kbench_cancel_empties_the_queue(on_sge: User, sge: GridEngine) -> None:
+    user = on_sge
+    user.writes(SITE.replace("[-pe mpi 2]", "[-pe mpi 2, -h]"), "baseline", seeds=(0, 1))
+    user.runs()
+    assert {row["state"] for row in user.sees().values()} == {"waiting"}
+    assert user.calls("cancel", "small").returncode == 0
+    assert not sge.states()
+    assert {row["state"] for row in user.sees().values()} == {"cancelled"}
+
+
+@pytest.mark.parametrize(
+    "options, sentence",
+    [("-pe nope 2", 'the requested parallel environment "nope" does not exist'), ("-q nope.q", 'unknown queue "nope.q"')],
+)
+def test_a_refusal_is_told_in_one_sentence(on_sge: User, sge: GridEngine, options: str, sentence: str) -> None:
+    user = on_sge
+    user.writes(SITE.replace("-pe mpi 2", options), "baseline")
+    done = user.calls("run", "small.yaml", "--site", "site.yaml", "--quiet")
+    assert done.returncode == 3 and sentence in done.stderr.splitlines()[0]
+    assert not sge.states()
+    assert user.sees()["baseline.s0"]["state"] == "missing"
