@@ -58,6 +58,4 @@ def images(folder: Path) -> Iterator[tuple[Path, int]]:
             if entry.is_dir():
                 yield from images(Path(entry.path))
             elif entry.name.lower().endswith(ENDINGS) and not entry.name.startswith("."):
-                if "\n" in entry.name:
-                    raise WorkloadError(f"{entry.path!r}: a name of a file must be one line")
                 yield Path(entry.path), entry.stat().st_size

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from kbench.data.names import Names
 from kbench.errors import WorkloadError
 
 FOLDER = "kbench-index"
@@ -32,7 +33,7 @@ class Found(NamedTuple):
 class Index:
     """Samples by their ids: four (n,) int64 columns, and the names of the files, relative to the data set's folder."""
 
-    names: tuple[str, ...]
+    names: Names
     file: NDArray[np.int64]
     offset: NDArray[np.int64]
     size: NDArray[np.int64]
@@ -49,7 +50,7 @@ def shuffled(names: Sequence[str], found: Sequence[Found]) -> Index:
     hide whole classes first.  numpy's RandomState is frozen: its shuffles do not change with versions.
     """
     columns = np.array(found, dtype=np.int64).reshape(-1, len(COLUMNS))
-    return Index(tuple(names), *columns[np.random.RandomState(ORDER_SEED).permutation(len(columns))].T.copy())
+    return Index(Names.of(names), *columns[np.random.RandomState(ORDER_SEED).permutation(len(columns))].T.copy())
 
 
 def write(place: Path, part: str, index: Index) -> dict[str, int]:
@@ -57,8 +58,7 @@ def write(place: Path, part: str, index: Index) -> dict[str, int]:
     folder = place / FOLDER
     folder.mkdir(exist_ok=True)
     arrays: dict[str, NDArray[Any]] = {name: getattr(index, name) for name in COLUMNS}
-    joined = "\n".join(index.names).encode(errors="surrogateescape")
-    arrays["names"] = np.frombuffer(joined, np.uint8)
+    arrays |= {"names": index.names.text, "name-ends": index.names.ends}
     sizes = {}
     for name, array in arrays.items():
         path = folder / f"{part}-{name}.npy"
@@ -75,9 +75,9 @@ def read(place: Path, part: str) -> Index:
     path = place / FOLDER
     try:
         columns = [np.load(path / f"{part}-{name}.npy", mmap_mode="r") for name in COLUMNS]
-        joined = np.load(path / f"{part}-names.npy").tobytes()
+        names = Names(*(np.load(path / f"{part}-{name}.npy", mmap_mode="r") for name in ("names", "name-ends")))
     except (OSError, ValueError, EOFError) as error:
         raise WorkloadError(
             f"{path}: the index of {part} cannot be read: {error}", hint="kbench data prepare"
         ) from None
-    return Index(tuple(joined.decode(errors="surrogateescape").split("\n")), *columns)
+    return Index(names, *columns)

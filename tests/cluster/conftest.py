@@ -11,9 +11,9 @@ from grid_engine import TOOLS as SGE_TOOLS
 from grid_engine import GridEngine
 from hosts import TOOLS as HOSTS_TOOLS
 from hosts import Hosts
-from slurm_cluster import CLOUD
 from slurm_cluster import TOOLS as SLURM_TOOLS
 from slurm_cluster import SlurmCluster
+from slurm_conf import CLOUD
 from users import Kbench, User
 
 

@@ -55,7 +55,9 @@ def test_a_time_limit_beyond_the_partitions_is_why_a_run_waits(on_slurm: User) -
     site = SITE.replace("options: [--hold]", "partition: short\ntime_limit: '02:00:00'")
     user.writes(site, "baseline")
     user.runs()
-    wait_until(lambda: user.sees()["baseline.s0"]["why"] == "PartitionTimeLimit", within_s=30, what=lambda: str(user.sees()))
+    wait_until(
+        lambda: user.sees()["baseline.s0"]["why"] == "PartitionTimeLimit", within_s=30, what=lambda: str(user.sees())
+    )
 
 
 def test_a_controller_that_is_down_loses_nothing(on_slurm: User, slurm: SlurmCluster) -> None:

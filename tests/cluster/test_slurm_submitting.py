@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections import Counter
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -118,12 +117,3 @@ def test_one_allocation_does_all_strategies_of_a_seed_in_a_recorded_order(on_slu
     for seed in (".s0.", ".s1."):
         theirs = [run_id for run_id in order if seed in run_id]
         assert theirs == sorted(theirs, key=started.__getitem__)
-
-
-def test_a_hostile_folder_is_only_a_folder(on_slurm: User, slurm: SlurmCluster, tmp_path: Path) -> None:
-    user = on_slurm
-    user.writes(SITE.replace("nodes: 2", "nodes: 1"), "baseline", epochs=1)
-    folder = f"it's $(touch {tmp_path}/evil) `touch {tmp_path}/evil` \"x\"; %j #"
-    user.runs("--results", folder, "--wait")
-    assert user.found(folder)["baseline.s0"].done
-    assert not (tmp_path / "evil").exists()

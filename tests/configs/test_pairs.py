@@ -1,8 +1,13 @@
 """Every pair trains with each of the five methods: published recipe and network, few and smaller images."""
 
 import itertools
+import json
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,8 +50,8 @@ WITH_ONE = [  # the same on other data; each with one method in turn
     ("sb-cifar10", "mobilenetv2-lr1"),
     ("sb-cifar100", "mobilenetv2-lr2"),
 ]
-LIVES = [(*pair, method) for pair in WITH_ALL for method in FIVE]
-LIVES += [(*pair, method) for pair, method in zip(WITH_ONE, itertools.cycle(FIVE), strict=False)]
+ON_RANKS = [(*pair, method) for pair in WITH_ALL for method in FIVE]
+ALONE = [(*pair, method) for pair, method in zip(WITH_ONE, itertools.cycle(FIVE), strict=False)]
 
 
 def sized(pair: Pair) -> dict[str, int]:
@@ -54,7 +59,7 @@ def sized(pair: Pair) -> dict[str, int]:
     return {"image_size": side, "val_size": side, "val_resize": side}
 
 
-@pytest.mark.parametrize("experiment, name, method", LIVES)
+@pytest.mark.parametrize("experiment, name, method", ALONE)
 def test_an_epoch_of_each_method(
     experiment: str, name: str, method: str, short_pair: Callable[..., Pair], run_of: Callable[..., Run]
 ) -> None:
@@ -67,3 +72,49 @@ def test_an_epoch_of_each_method(
     assert 0 <= last.val_acc1 <= 1  # the loss may be infinite after two steps of a deep network
     assert (last.n_scored > 0) == (method == "sb")
     assert run.store.view().known.any()
+
+
+@pytest.fixture(scope="module")
+def told(
+    short_pair: Callable[..., Pair], data_root: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> list[list[dict[str, Any]]]:
+    """What each of two ranks tells of all lives, in their order."""
+    folder = tmp_path_factory.mktemp("ranks")
+    lives = []
+    for experiment, name, method in ON_RANKS:
+        pair = short_pair(experiment, name, **sized(short_pair(experiment, name)))
+        entry = {"pair": pair.model_dump(mode="json"), "root": str(data_root(pair.dataset))}
+        lives.append(entry | {"method": method, "params": FIVE[method]})
+    (folder / "lives.json").write_text(json.dumps(lives))
+    program = str(Path(__file__).with_name("pairs_rank.py"))
+    words = [sys.executable, program, "{rank}", "2", str(folder / "store"), str(folder / "lives.json")]
+    ranks = [
+        subprocess.Popen(
+            [word.format(rank=rank) for word in words],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        ends = [rank.communicate(timeout=1500) for rank in ranks]
+    finally:
+        for rank in ranks:
+            rank.kill()
+    assert [rank.returncode for rank in ranks] == [0, 0], ends[0][1] + ends[1][1]
+    return [[json.loads(line) for line in out.splitlines() if line.startswith("{")] for out, _ in ends]
+
+
+@pytest.mark.dist
+@pytest.mark.parametrize("place", range(len(ON_RANKS)), ids=["-".join(life) for life in ON_RANKS])
+def test_two_ranks_train_together(told: list[list[dict[str, Any]]], place: int) -> None:
+    method = ON_RANKS[place][2]
+    mine, other = told[0][place], told[1][place]
+    assert mine["n_trained"] == other["n_trained"] > 0
+    assert mine["n_trained"] % 2 == 0
+    assert math.isfinite(mine["train_loss"]) and mine["train_loss"] == other["train_loss"]
+    assert mine["val_acc1"] == other["val_acc1"]
+    assert (mine["n_scored"] > 0) == (method == "sb")
+    assert mine["known"] == other["known"] and any(mine["known"])

@@ -223,3 +223,31 @@ def test_its_files_are_installed_with_the_package(tmp_path: Path) -> None:
     ]
     assert left_out == []
     assert "page.html.j2" in files
+
+
+def test_a_transfer_is_on_the_page_with_a_column_per_strategy(book: Any, html_of: Any, read: Any) -> None:
+    for seed in range(3):
+        for strategy, gain in (("baseline", 0.0), ("mine", 0.01)):
+            book.run(strategy, seed, [0.9], [5.0 + seed], model="up")
+            book.run(strategy, seed, [0.8 + gain * (1 + seed)], [5.0], model="down", upstream="up")
+    html = html_of(book.frames())
+    words = read(html).words
+    assert "up-digits, then down-digits, compared with baseline strategy baseline mine seeds 3 3 upstream loss" in words
+    assert "down-digits: final acc 80.00 ±0.00 82.00 ±1.00 diff - +2.00" in words
+    assert '<table class="transfer">' in html and '<table class="transfer sortable">' not in html
+
+
+def test_the_parameters_of_a_strategy_are_those_of_its_training_upstream(book: Any, html_of: Any, read: Any) -> None:
+    for model, upstream in (("up", ""), ("down", "up")):
+        book.run("baseline", 0, [0.9], [5.0], model=model, upstream=upstream)
+        book.run("mine", 0, [0.9], [5.0], model=model, upstream=upstream, name="kakurenbo")
+    assert "label strategy parameters baseline baseline mine kakurenbo" in read(html_of(book.frames())).words
+
+
+def test_a_set_that_is_not_the_official_one_is_named_in_the_audit_and_in_provenance(
+    book: Any, html_of: Any, read: Any
+) -> None:
+    book.run("baseline", 0, [0.9], [5.0], place={"dataset_note": "8 classes of one's own"})
+    words = read(html_of(book.frames())).words
+    assert "made on a set that is not the official one: 8 classes of one's own" in words
+    assert "not the official data set 8 classes of one's own" in words

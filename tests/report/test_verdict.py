@@ -254,3 +254,32 @@ def test_a_warning_of_a_kind_that_we_do_not_know_concerns_all(against: Any) -> N
     comparison = replace(comparison, findings=(warning("new", "the clock of this machine is odd"),))
     who = parts([(row.pair, row.strategy) for row in comparison.rows], specs(frames))
     assert [verdict.doubts for verdict in verdicts(frames, comparison, who)] == [(0,)]
+
+
+def test_downstream_everybody_is_the_baseline_from_other_weights_and_nobody_a_control_or_a_method(book: Any) -> None:
+    for strategy in ("random", "mine", "baseline"):
+        for seed in range(3):
+            book.run(strategy, seed, [0.9 + 0.01 * seed], [5.0], model="down", upstream="up")
+            book.run(strategy, seed, [0.9 + 0.01 * seed], [5.0], model="up")
+    frames = book.frames()
+    comparison = compare(frames, baseline="baseline", targets=())
+    who = parts([(row.pair, row.strategy) for row in comparison.rows], specs(frames))
+    assert {part for (pair, _), part in who.items() if pair == "down-digits"} == {Part.DOWNSTREAM}
+    assert who["up-digits", "random"] is Part.CONTROL and who["up-digits", "mine"] is Part.METHOD
+    (mine,) = (v for v in verdicts(frames, comparison, who) if (v.pair, v.strategy) == ("down-digits", "mine"))
+    assert mine.beats_controls is None
+    assert mine.more == ("It began with the weights of its own run upstream, and trained like the baseline.",)
+    assert not any("control" in line for line, _ in summaries([mine])[0].lines)
+
+
+def test_what_is_no_accuracy_is_called_by_its_name(book: Any) -> None:
+    place = {"metric": "mean_iou"}
+    write(book, "baseline", [1.0] * 4, [0.0] * 4, place=place)
+    write(book, "random", [0.8, 0.81, 0.79, 0.8], [0.001, -0.001, 0.002, -0.002], place=place)
+    write(book, "mine", SLOWER, [-0.01, -0.012, -0.011, -0.011], place=place)
+    mine = judged(book.frames())["mine"]
+    assert "it lost mean IoU: -1.10 points" in plain(mine.sentence)
+    assert [mark.text for mark in mine.marks[:2]] == ["more time", "less mean IoU"]
+    assert plain(mine.more[0]).startswith("It did not beat random: it was worse in mean IoU and time (mean IoU ")
+    assert ("Shown to lose mean IoU", "mine") in summaries([mine])[0].lines
+    assert "accuracy" not in " ".join([mine.sentence, *mine.more, *(mark.text for mark in mine.marks)])
