@@ -18,7 +18,9 @@ main()
 """
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["status", "small"], ["run", "--help"], ["logs", "?"], ["data", "list"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], ["status", "small"], ["run", "--help"], ["logs", "?"], ["data", "list"]]
+)
 def test_light_commands_import_nothing_heavy(words: list[str], small_folder: Path, clean_env: dict[str, str]) -> None:
     command = [sys.executable, "-c", SPY, *words]
     done = subprocess.run(command, cwd=small_folder, env=clean_env, capture_output=True, text=True, timeout=60)

@@ -102,10 +102,17 @@ def _test(asked: "Asked", site: "Site") -> str:
     import tempfile
     from pathlib import Path
 
-    from kbench.launch.slurm import Slurm
+    from kbench.errors import ConfigError
+    from kbench.launch.slurm import Slurm, limit_s
 
     if site.launcher != "slurm":
         return ""
+    limit = limit_s(site.partition) if site.time_limit_s else None
+    if limit and site.time_limit_s and site.time_limit_s > limit:  # Slurm would let it wait for ever
+        raise ConfigError(
+            f"time_limit: {site.time_limit} is more than the {limit} s that the partition allows",
+            hint="see time_limit and partition in the site file; a run that needs longer is requeued and goes on",
+        )
     with tempfile.TemporaryDirectory(prefix="kbench-") as folder:
         path = Path(folder) / "job.sh"
         path.write_text(_script(asked, site))

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,9 @@ data = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+if TYPE_CHECKING:
+    from kbench.data.stamp import Stamp
 
 Root = Annotated[str, typer.Option("--root", help="Where data sets lie, before the site's and $KBENCH_DATA.")]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes.", show_default="all cores")]
@@ -50,6 +53,7 @@ def prepare(
     root: Root = "",
     site: SiteName = "",
     download: Annotated[bool, typer.Option("--download/--no-download", help="Fetch what is missing.")] = True,
+    again: Annotated[bool, typer.Option("--again", help="Even if it is ready.")] = False,
     workers: Workers = CORES,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -61,9 +65,13 @@ def prepare(
     """
     from kbench.data import make
 
-    folder, stamp = make.prepare(
+    where = _root(root, site)
+    ready = None if again or given else _ready(dataset, where)
+    if ready:
+        say(f"{dataset} is ready; kbench data check reads it in full, --again makes it anew", quiet=quiet)
+    folder, stamp = ready or make.prepare(
         dataset,
-        root=_root(root, site),
+        root=where,
         given=given,
         download=download,
         workers=workers,
@@ -108,6 +116,16 @@ def check(
         put(f"{dataset}: ok")
         if note:
             say(f"warning: {note}")
+
+
+def _ready(dataset: str, root: str) -> "tuple[Path, Stamp] | None":
+    """Where a data set lies that needs no more preparing, and what it holds."""
+    from kbench.data import places
+    from kbench.data.stamp import read
+
+    place = None if places.problems(dataset, root) else places.find(dataset, root)
+    stamp = read(place) if place else None
+    return (place, stamp) if place and stamp else None
 
 
 def _root(root: str, site: str) -> str:

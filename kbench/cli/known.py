@@ -84,4 +84,8 @@ def _unseen(recipe: dict[str, Any], card: DatasetCard, dataset: str) -> list[tup
     if card.task == "segmentation":
         keys = ("mean", "std", "cutout", "random_erase", "image_size", "val_size", "val_resize")
         found += [(key, f"does nothing for {dataset}, leave it out") for key in keys if recipe.get(key)]
+        return found
+    size, resize = recipe.get("val_size") or recipe.get("image_size") or card.shape[-1], recipe.get("val_resize")
+    if isinstance(size, int) and isinstance(resize, int) and 0 < resize < size:
+        found.append(("val_resize", f"must be at least the {size} pixels that are cut out of it, got {resize}"))
     return found

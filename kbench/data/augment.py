@@ -75,6 +75,8 @@ def resized_crop(x: Tensor, ids: Tensor, *, key: int, size: int) -> Tensor:
 
 def resized(x: Tensor, view: View) -> Tensor:
     """Bring the shorter side to ``view.resize`` and cut out the centre of ``view.size``; 0 leaves out a step."""
+    if not (view.size or view.resize):
+        return x
     size, short = view.size or x.shape[-1], min(x.shape[-2:])
     target = view.resize or size
     if target != short:

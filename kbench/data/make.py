@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kbench.data import DATASETS, OWN, DatasetCard, card_of, places, stamp
 from kbench.data.stamp import Stamp
@@ -62,11 +62,18 @@ def verify(dataset: str, *, root: str, workers: int, tell: Tell) -> list[str]:
     return sentences
 
 
-def opened(dataset: str, root: str) -> tuple["Source", "Source", DatasetCard, str | None]:
-    """Open a data set: training part, validation part, its card with the counts found, a note on them or None.
+class Opened(NamedTuple):
+    """A data set that is ready to be trained on."""
 
-    Raises WorkloadError where it is not as it was prepared.
-    """
+    train: "Source"
+    val: "Source"
+    card: DatasetCard  # with the counts that were found
+    note: str | None  # one sentence where they are not the official ones
+    identity: str | None  # of the files, in a few digits; None where there are none
+
+
+def opened(dataset: str, root: str) -> Opened:
+    """Open a data set.  Raises WorkloadError where it is not as it was prepared."""
     found = known(dataset)
     wrong = places.problems(dataset, root)
     if wrong:
@@ -83,7 +90,9 @@ def opened(dataset: str, root: str) -> tuple["Source", "Source", DatasetCard, st
             f"{counts[0]} and {counts[1]} expected",
             hint=f"make it anew: kbench data prepare {dataset}" if place else "",
         )
-    return train, val, found if written is None else written.onto(found), written.note(found) if written else None
+    if written is None:
+        return Opened(train, val, found, None, None)
+    return Opened(train, val, written.onto(found), written.note(found), written.identity)
 
 
 def known(dataset: str) -> DatasetCard:

@@ -32,6 +32,12 @@ class Stamp(BaseModel):
     kbench_version: str
     made_at: str  # UTC
 
+    @property
+    def identity(self) -> str:
+        """Twelve hex digits of the arrays, or of the names, sizes and labels; others, in all likelihood, for other data."""
+        told = [self.dataset, str(self.n_train), str(self.n_val), *map(str, sorted(self.digests.items()))]
+        return hashlib.blake2b("\n".join(told).encode(), digest_size=6).hexdigest()
+
     def onto(self, card: DatasetCard) -> DatasetCard:
         """The card with the counts of what is really there."""
         shape = self.shape if self.shape[1] else (self.shape[0], *card.shape[1:])

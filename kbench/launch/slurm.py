@@ -67,6 +67,29 @@ class Slurm:
         return max(1, int(found[1]) - 1) if found else ARRAY_TASKS
 
 
+def limit_s(partition: str) -> int | None:
+    """The longest time that a job gets in a partition, or in the default one [s]; None: no limit, or not known."""
+    where = ["-p", partition] if partition else []
+    try:
+        said = ask(["sinfo", "-h", *where, "-o", "%P %l"])
+    except LaunchError:
+        return None
+    rows = [line.split() for line in said.splitlines() if len(line.split()) == 2]
+    limits = [limit for name, limit in rows if partition or name.endswith("*")]
+    known = [seconds for limit in limits if (seconds := _seconds(limit)) is not None]
+    return max(known) if known and len(known) == len(limits) else None
+
+
+def _seconds(limit: str) -> int | None:
+    """What sinfo's ``1-12:00:00``, ``2:00:00`` or ``30:00`` mean; None for infinite."""
+    days, _, rest = limit.rpartition("-")
+    parts = rest.split(":")
+    if not all(part.isdigit() for part in [*parts, days or "0"]) or len(parts) not in (2, 3):
+        return None
+    hours, minutes, seconds = ["0", *parts][-3:]
+    return ((int(days or 0) * 24 + int(hours)) * 60 + int(minutes)) * 60 + int(seconds)
+
+
 def answers(patience_s: float = 10.0) -> bool:
     """Whether there is a Slurm here whose controller is up."""
     if shutil.which("sbatch") is None:

@@ -25,7 +25,7 @@ class Workload:
 
     def __init__(self, pair: Pair, device: torch.device, *, root: str = "") -> None:
         self.pair, self.recipe, self.device = pair, pair.recipe, device
-        train, val, self.card, self.dataset_note = opened(pair.dataset, root)
+        train, val, self.card, self.dataset_note, self.dataset_identity = opened(pair.dataset, root)
         if pair.recipe.global_batch > len(train):
             raise WorkloadError(
                 f"{pair.dataset}: {len(train)} training samples are fewer than the global batch of "

@@ -85,7 +85,7 @@ def files(folder: Path, device: torch.device, workers: int) -> tuple[Turn, Turn]
         coarse = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
         coarse.resize((500, 375)).save(path, quality=90)
     make.prepare("folder:photos", root=str(folder), given=None, download=False, workers=1, tell=lambda _: None)
-    train = make.opened("folder:photos", str(folder))[0]
+    train = make.opened("folder:photos", str(folder)).train
     assert isinstance(train, Items)
     ours = Items(train.reader, device, workers)
     view = View(how="resized-crop", key=1, size=224, mean=MEAN, std=STD)

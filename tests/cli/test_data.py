@@ -31,6 +31,10 @@ def test_a_set_goes_from_missing_to_ready(root: Path, kbench: Kbench) -> None:
     assert made.stdout.startswith(f"cifar10: 100 training and 30 validation samples in {root / 'cifar10'}\n")
     assert "warning: cifar10: 100 training and 30 validation samples of a set of one's own" in made.stderr
     assert state("cifar10").split()[1] == "ready"
+    made_at = (root / "cifar10" / "train-x.npy").stat().st_mtime_ns
+    again = kbench("data", "prepare", "cifar10", env=env)
+    assert again.stdout == made.stdout and "cifar10 is ready" in again.stderr
+    assert (root / "cifar10" / "train-x.npy").stat().st_mtime_ns == made_at
     checked = kbench("data", "check", "cifar10", env=env)
     assert (checked.returncode, checked.stdout) == (0, "cifar10: ok\n")
     (root / "cifar10" / "val-x.npy").unlink()
@@ -80,7 +84,7 @@ def test_the_root_of_a_site_is_used(root: Path, kbench: Kbench, tmp_path: Path) 
 
 
 def test_recipes_that_do_not_fit_their_data_are_refused(kbench: Kbench, tmp_path: Path) -> None:
-    recipes = [{"augment": "crop-flop"}, {"mean": [0.5], "std": [0.5]}, {"global_batch": 60_000}]
+    recipes = [{"augment": "crop-flop"}, {"mean": [0.5], "std": [0.5]}, {"global_batch": 60_000, "val_resize": 31}]
     pair = {"model": "digits-cnn", "dataset": "cifar10"}
     pairs = [
         {"name": f"p{i}", **pair, "recipe": {"epochs": 1, "global_batch": 50, "lr": 0.1} | recipe}
@@ -95,6 +99,7 @@ def test_recipes_that_do_not_fit_their_data_are_refused(kbench: Kbench, tmp_path
         "pairs[1].recipe.mean: must be 3 numbers, one for each channel of cifar10, got 1",
         "pairs[1].recipe.std: must be 3 numbers, one for each channel of cifar10, got 1",
         "pairs[2].recipe.global_batch: must be at most the 50000 training samples of cifar10, got 60000",
+        "pairs[2].recipe.val_resize: must be at least the 32 pixels that are cut out of it, got 31",
         "pairs[3].dataset: unknown data set 'folders:mine'; did you mean 'folder:NAME'?",
     ):
         assert sentence in refused.stderr

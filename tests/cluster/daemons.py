@@ -27,13 +27,15 @@ def need(*commands: str) -> None:
         pytest.skip(why)
 
 
-def wait_until(fact: Callable[[], bool], *, within_s: float, what: str | Callable[[], str]) -> None:
+def wait_until(
+    fact: Callable[[], bool], *, within_s: float, what: str | Callable[[], str], every_s: float = POLL_S
+) -> None:
     """Look until something is so; fails with ``what`` when it is not in time."""
     deadline = time.monotonic() + within_s
     while not fact():
         if time.monotonic() > deadline:
             pytest.fail(f"not within {within_s:g} s: {what if isinstance(what, str) else what()}")
-        time.sleep(POLL_S)
+        time.sleep(every_s)
 
 
 def free_ports(number: int) -> list[int]:

@@ -17,6 +17,7 @@ HELD = '{"held:Held": {before: 2}, label: baseline}'
 
 
 HELD_AT_ONCE = HELD.replace("2", "1")
+ON_ONE_NODE = SITE.replace("nodes: 2", "nodes: 1")
 URGENT = ("sbatch", "--parsable", "-p", "urgent", "-N", "4", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 600")
 
 
@@ -38,10 +39,10 @@ def test_a_run_whose_node_died_is_put_back_and_ends_as_if_undisturbed(on_slurm: 
     assert user.sees()["baseline.s0"]["state"] == "waiting"
     user.go.touch()
     slurm.start_now(job)
+    user.runs("--results", "undisturbed", "--wait")
     user.awaits("done")
     assert (run.start["attempt"], run.start["restarts"]) == (2, 1)
     assert first["nodes"][1] not in run.start["nodes"]
-    user.runs("--results", "undisturbed", "--wait")
     assert losses(user, "results") == losses(user, "undisturbed")
     assert [epoch for epoch, _ in losses(user, "results")] == [0, 1, 2, 3]
 
@@ -51,7 +52,7 @@ def test_a_run_near_its_time_limit_ends_after_its_epoch_and_goes_on_until_it_is_
 ) -> None:
     """Slurm sends its signal up to half a minute early, so it is not said how many epochs a turn does."""
     user = on_slurm
-    user.writes(SITE + "partition: short\ntime_limit: '00:01:00'\nsignal_s: 50\n", HELD_AT_ONCE, epochs=3)
+    user.writes(ON_ONE_NODE + "partition: short\ntime_limit: '00:01:00'\nsignal_s: 50\n", HELD_AT_ONCE, epochs=3)
     user.runs()
     (job,) = slurm.waiting_or_running()
     run = user.found()["baseline.s0"]
@@ -71,7 +72,7 @@ def test_a_run_near_its_time_limit_ends_after_its_epoch_and_goes_on_until_it_is_
 
 def test_a_run_that_is_preempted_goes_on_when_there_is_room_again(on_slurm: User, slurm: SlurmCluster) -> None:
     user = on_slurm
-    user.writes(SITE + "partition: cheap\n", HELD, epochs=4)
+    user.writes(ON_ONE_NODE + "partition: cheap\n", HELD, epochs=4)
     user.runs()
     user.awaits_epochs("baseline.s0", 2)
     run = user.found()["baseline.s0"]
@@ -90,7 +91,7 @@ def test_a_run_that_is_preempted_goes_on_when_there_is_room_again(on_slurm: User
 
 def test_a_cancelled_run_is_a_row_and_retry_completes_it(on_slurm: User, slurm: SlurmCluster) -> None:
     user = on_slurm
-    user.writes(SITE, HELD, epochs=3, seeds=(0, 1))
+    user.writes(ON_ONE_NODE, HELD, epochs=3, seeds=(0, 1))
     user.runs()
     for name in ("baseline.s0", "baseline.s1"):
         user.awaits_epochs(name, 2)
@@ -132,7 +133,7 @@ def test_a_node_that_failed_is_not_asked_again(on_slurm: User, slurm: SlurmClust
 def test_a_rank_that_outlives_its_job_writes_nothing_more(on_slurm: User, slurm: SlurmCluster) -> None:
     """A slurmd that dies leaves the ranks alive: the job is started elsewhere, and they still train."""
     user = on_slurm
-    user.writes(SITE.replace("nodes: 2", "nodes: 1"), HELD, epochs=4)
+    user.writes(ON_ONE_NODE, HELD, epochs=4)
     user.runs()
     user.awaits_epochs("baseline.s0", 2)
     run = user.found()["baseline.s0"]

@@ -98,8 +98,8 @@ def test_settings_of_the_users_shell_do_not_reach_the_jobs(on_slurm: User, slurm
     user = on_slurm
     user.writes(SITE + "options: [--hold]\n", "baseline")
     user.runs(env={"SBATCH_PARTITION": "short", "SBATCH_TIMELIMIT": "1", "SLURM_NTASKS": "7"})
-    (job,) = slurm.states()
-    assert slurm.states("%i|%P %l %D") == {job: "debug UNLIMITED 2"}
+    (job,) = slurm.waiting_or_running()
+    assert slurm.states("%i|%P %l %D")[job] == "debug UNLIMITED 2"
 
 
 def test_one_allocation_does_all_strategies_of_a_seed_in_a_recorded_order(on_slurm: User, slurm: SlurmCluster) -> None:

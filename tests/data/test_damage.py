@@ -277,7 +277,7 @@ def test_another_number_of_samples_is_a_set_of_ones_own_and_says_so(root_of: Cal
         "cifar10: 100 training and 30 validation samples of a set of one's own, not the official 50,000 and 10,000"
     )
     assert places.note("cifar10", root) == sentence
-    assert make.opened("cifar10", root)[3] == sentence
+    assert make.opened("cifar10", root).note == sentence
 
 
 def test_an_image_in_any_mode_is_read_in_three_colours(ready: Ready, tmp_path: Path) -> None:

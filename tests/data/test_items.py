@@ -24,7 +24,7 @@ MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 
 @pytest.fixture(scope="module")
 def reader(root_of: Callable[[str], Path]) -> Pictures:
-    train = make.opened("folder:pets", str(root_of("folder:pets")))[0]
+    train = make.opened("folder:pets", str(root_of("folder:pets"))).train
     assert isinstance(train, Items) and isinstance(train.reader, Pictures)
     return train.reader
 

@@ -138,3 +138,13 @@ def test_no_room_is_said_with_what_is_free(root_of: Callable[[str], Path], tmp_p
     (tmp_path / ".mnist.part").write_text("another")
     with pytest.raises(WorkloadError, match=r"mnist: cannot be copied to .*mnist: .*GB are free\)"):
         stage("mnist", str(root_of("mnist")), tmp_path)
+
+
+def test_the_identity_of_data_tells_it_from_other_data(put: Put, ready: Ready, tmp_path: Path) -> None:
+    made = {}
+    for name, n_train in (("a", 100), ("b", 100), ("c", 90)):
+        put("mnist", tmp_path / name, n_train=n_train)
+        ready("mnist", tmp_path / name)
+        made[name] = make.opened("mnist", str(tmp_path / name)).identity
+    assert made["a"] == made["b"] != made["c"] and len(made["a"] or "") == 12
+    assert make.opened("digits", "").identity is None

@@ -25,8 +25,8 @@ Ready = Callable[[str, Path], Stamp]
 
 
 def parts(dataset: str, root: Path) -> tuple[Source, Source]:
-    train, val, _, _ = make.opened(dataset, str(root))
-    return train, val
+    found = make.opened(dataset, str(root))
+    return found.train, found.val
 
 
 def arrays(dataset: str, root: Path) -> tuple[Arrays, Arrays]:
