@@ -34,7 +34,7 @@ class Stamp(BaseModel):
 
     @property
     def identity(self) -> str:
-        """Twelve hex digits of the arrays, or of the names, sizes and labels; others, in all likelihood, for other data."""
+        """Twelve hex digits of the arrays, or of names, sizes and labels; others, in all likelihood, for other data."""
         told = [self.dataset, str(self.n_train), str(self.n_val), *map(str, sorted(self.digests.items()))]
         return hashlib.blake2b("\n".join(told).encode(), digest_size=6).hexdigest()
 
