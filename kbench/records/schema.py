@@ -109,6 +109,7 @@ class RunRecord(BaseModel):
     disturbs: Annotated[str | None, Unit("", "random streams of others that the strategy moved; they were put back")]
     upstream: Annotated[str | None, Unit("", "run whose last weights it began with; null: it began with fresh ones")]
     dataset_note: Annotated[str | None, Unit("", "how the data set differs from the official one; null: not at all")]
+    dataset_identity: Annotated[str | None, Unit("", "digest of the data set as loaded; null: it travels with kbench")]
     imported_from: Annotated[str | None, Unit("", "format of the logs of others that this was read from; null: ours")]
     job_id: Annotated[str | None, Unit("", "the scheduler's, or a process id")]
     started_at: Annotated[datetime | None, Unit("UTC", "start of the last attempt")]

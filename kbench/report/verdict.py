@@ -14,6 +14,11 @@ from kbench.report.change import Change, Changes, Outcome, Who, changes
 from kbench.report.doubts import doubts
 from kbench.report.wording import beats, beside, claim, gains, last_epoch, losses
 
+DOWNSTREAM = (
+    "It began with the weights of its own run upstream and trained like the baseline; a difference in time is not its "
+    "doing."
+)
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -72,7 +77,7 @@ def _verdict(
     marks = [_mark("time", own.time, good=Outcome.LESS), _mark(own.noun, own.accuracy, good=Outcome.MORE)]
     beaten = None
     if parts[who] is Part.DOWNSTREAM:
-        more.append("It began with the weights of its own run upstream, and trained like the baseline.")
+        more.append(DOWNSTREAM)
     if parts[who] is Part.METHOD:
         beside_it = {control: of[who] for control, of in controls.items() if who in of}
         more += [

@@ -35,6 +35,7 @@ def note_provenance(folder: RunDir, run: Run, device: torch.device, node: str, b
         "metric": run.workload.metric,
         "n_val": len(run.workload.val),
         "dataset_note": run.workload.dataset_note,
+        "dataset_identity": run.workload.dataset_identity,
         "backend": _backend(run.comm, device),
     }
     if run.comm.rank == 0:

@@ -20,6 +20,7 @@ PLACE = {  # column: what a difference spoils
     "ranks": TIMES,
     "launcher": TIMES,
     "max_parallel": TIMES,
+    "dataset_identity": "they were not trained on the same data: neither times nor accuracies are matched",
     "commit": "kbench's source changed in between",
     "imported_from": "different instruments measured them: neither times nor accuracies are matched",
 }

@@ -16,6 +16,12 @@ TIMES = "their times are not matched"
         ("torch_version", "2.10", "2.10, 2.9", TIMES),
         ("threads_per_rank", 4, "2, 4", TIMES),
         ("launcher", "mpirun", "local, mpirun", TIMES),
+        (
+            "dataset_identity",
+            "0123456789ab",
+            "0123456789ab, ba9876543210",
+            "they were not trained on the same data: neither times nor accuracies are matched",
+        ),
         ("commit", "beef", "beef, c0ffee", "kbench's source changed in between"),
     ],
 )
