@@ -58,13 +58,17 @@ class SlurmCluster:
                 self.revive_node(name)
         wait_until(lambda: not self.run("squeue", "-h"), within_s=60, what=lambda: self.run("squeue"))
         for name, state in self.node_states().items():
-            if state.startswith(("drain", "down")):
-                self.run("scontrol", "update", f"NodeName={name}", "State=RESUME")
+            if state.startswith(("drain", "down")):  # unless it comes back by itself at this moment
+                self.ask("scontrol", "update", f"NodeName={name}", "State=RESUME")
         wait_until(lambda: set(self.node_states().values()) == {"idle"}, within_s=60, what=self._logs)
+
+    def ask(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Call a command of Slurm, which may fail."""
+        return subprocess.run(words, env=self.env, capture_output=True, text=True, timeout=60)
 
     def run(self, *words: str) -> str:
         """What a command of Slurm prints; fails with its words when it fails."""
-        done = subprocess.run(words, env=self.env, capture_output=True, text=True, timeout=60)
+        done = self.ask(*words)
         assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}{done.stdout}"
         return done.stdout
 

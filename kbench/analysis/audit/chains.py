@@ -8,7 +8,7 @@ from kbench.analysis.audit.finding import Finding, on, warning
 from kbench.analysis.audit.instruments import listed
 from kbench.analysis.frame import Frames
 
-MADE_WITH = ("commit", "torch_version", "device_name", "n_devices")  # of what weights may depend on
+MADE_WITH = ("commit", "torch_version", "device_name", "n_devices", "dataset_identity")  # what weights depend on
 APART = pd.Timedelta(seconds=60)  # clocks of two nodes may be, at most
 
 
