@@ -51,8 +51,8 @@ def transfer(
     for strategy in dict.fromkeys(up["strategy"]):
         kept = up[(up["strategy"] == strategy) & up["run_id"].isin(whole)]
         parts = [kept, *(link[_couples(link, BEGINS).isin(_couples(kept, RUNS))] for link in links)]
-        ran = pd.concat([part[part["strategy"] == strategy] for part in (up, *links)])
-        broken = ran[~ran["run_id"].isin(pd.concat(parts)["run_id"])]
+        ran = pd.concat([part.loc[part["strategy"] == strategy, ["run_id", "seed"]] for part in (up, *links)])
+        broken = ran[~ran["run_id"].isin(pd.concat([part["run_id"] for part in parts]))]
         if len(broken):
             seeds = sorted({int(seed) for seed in broken["seed"]})
             text = f"{upstream} / {strategy}: seeds {seeds} did not go all the way; left out"

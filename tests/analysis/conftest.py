@@ -28,7 +28,8 @@ PLAIN = {
 }  # fmt: skip
 PLACE = {
     "device_name": "one cpu", "hosts": ["node1"], "torch_version": "2.9", "threads_per_rank": 2, "commit": "c0ffee",
-    "max_parallel": 1, "launcher": "local", "dataset_identity": "ba9876543210", "dirty": False, "n_devices": 0, "metric": "top-1 accuracy",
+    "max_parallel": 1, "launcher": "local", "dataset_identity": "ba9876543210", "dirty": False, "n_devices": 0,
+    "metric": "top-1 accuracy",
 }  # fmt: skip
 
 

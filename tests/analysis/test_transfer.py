@@ -7,6 +7,7 @@ import pytest
 
 from kbench.analysis.compare import compare
 from kbench.analysis.rows import Comparison
+from kbench.analysis.tables.layout import tables
 from kbench.errors import ResultsError
 
 UP, DOWN, OTHER = "up-digits", "down-digits", "other-digits"
@@ -145,6 +146,16 @@ def test_who_asks_for_another_chain_than_the_one_on_record_is_told_which_it_is(r
         ResultsError, match=f"the runs of '{DOWN}' began with weights of '{UP}', not of 'elsewhere-digits'"
     ):
         compared(recorded, "elsewhere-digits", (DOWN,))
+
+
+def test_where_the_baseline_is_not_through_there_is_no_table_and_the_seeds_are_named(book: Any) -> None:
+    for strategy in ("baseline", "mine"):
+        book.run(strategy, 0, [0.9], [1.0], model="up")
+    book.run("mine", 0, [0.9], [1.0], model="down", upstream="up")
+    found = chained(book)
+    assert found.transfers[0].rows == ()
+    assert not any(table.kind == "transfer" for table in tables(found))
+    assert f"{UP} / mine: seeds [0] did not go all the way; left out" in found.warnings
 
 
 def test_a_run_whose_baseline_s_chain_is_broken_is_left_out(recorded: Any) -> None:

@@ -58,12 +58,11 @@ class Daemons:
         self._log = log
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, name: str, command: Sequence[str], env: Env, *, user: str = "root") -> None:
+    def start(self, name: str, command: Sequence[str], env: Env) -> None:
         """Start a daemon that stays in the foreground of its own session."""
-        as_user = [f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user != "root" else []
         with (self._log / f"{name}.out").open("ab") as out:
             self._running[name] = subprocess.Popen(
-                ["setpriv", *as_user, "--pdeathsig", "KILL", *command],
+                ["setpriv", "--pdeathsig", "KILL", *command],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,

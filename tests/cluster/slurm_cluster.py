@@ -39,7 +39,7 @@ class SlurmCluster:
         self.start_controller()
         for name in self.nodes:
             self.revive_node(name)
-        wait_until(lambda: self.node_states() == dict.fromkeys(self.nodes, "idle"), within_s=30, what=self._logs)
+        self.await_nodes()
 
     def stop(self) -> None:
         """End the jobs, then exactly the daemons that were started here."""
@@ -60,7 +60,7 @@ class SlurmCluster:
         for name, state in self.node_states().items():
             if state.startswith(("drain", "down")):  # unless it comes back by itself at this moment
                 self.ask("scontrol", "update", f"NodeName={name}", "State=RESUME")
-        wait_until(lambda: set(self.node_states().values()) == {"idle"}, within_s=60, what=self._logs)
+        self.await_nodes()
 
     def ask(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Call a command of Slurm, which may fail."""
@@ -105,6 +105,11 @@ class SlurmCluster:
     def waiting_or_running(self) -> list[str]:
         """Jobs that are not over."""
         return self.run("squeue", "-h", "-r", "-o", "%i").split()
+
+    def await_nodes(self) -> None:
+        """Wait until all nodes are idle; a controller that has just begun does not know them yet."""
+        idle = dict.fromkeys(self.nodes, "idle")
+        wait_until(lambda: self.node_states() == idle, within_s=60, what=self._logs)
 
     def node_states(self) -> dict[str, str]:
         """The own nodes' states; one that does not respond ends in a star."""

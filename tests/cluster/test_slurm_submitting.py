@@ -117,3 +117,12 @@ def test_one_allocation_does_all_strategies_of_a_seed_in_a_recorded_order(on_slu
     for seed in (".s0.", ".s1."):
         theirs = [run_id for run_id in order if seed in run_id]
         assert theirs == sorted(theirs, key=started.__getitem__)
+
+
+def test_mpirun_starts_the_ranks_on_the_nodes_of_the_allocation(on_slurm: User) -> None:
+    user = on_slurm
+    user.writes(SITE + "template: slurm-mpirun\n", "baseline", epochs=1)
+    user.runs("--wait")
+    run = user.found()["baseline.s0"]
+    assert " mpirun -np 2 " in run.script.read_text()
+    assert run.done and run.provenance["hosts"] == run.start["nodes"] and len(run.start["nodes"]) == 2
