@@ -24,7 +24,7 @@ def submit(
     from kbench.launch.ledger import submitting
     from kbench.launch.outlook import Outlook
     from kbench.launch.state import State
-    from kbench.launch.submit import hand_in, recover
+    from kbench.launch.submit import hand_in, orphans, recover
     from kbench.records import claim
 
     folder = asked.folder
@@ -32,8 +32,12 @@ def submit(
     with only_front(folder), submitting(folder) as keep:
         claim.take(folder, asked.runs, asked.as_written)
         recover(folder)
-        found = Outlook(folder, alone=True).states(runs)
-        missing = [run for run, state in zip(runs, found, strict=True) if state in again]
+        outlook = Outlook(folder, alone=True)
+        found = {run.run_id: outlook.state_of(run) for run in folder.all_runs()}
+        missing = [run for run in runs if found[run.run_id] in again]
+        for run, leader in orphans(missing, found):
+            missing.remove(run)
+            say(f"{run.run_id} waits: it follows {leader.run_id}, which is {found[leader.run_id]}", quiet=quiet)
         say(f"{len(missing)} of {len(runs)} runs to submit, with {site.launcher}", quiet=quiet)
         order = shuffled(missing, folder, max_parallel=max_parallel or 1) if missing else []
         for taken, theirs in hand_in(folder, order, site, paired=paired, max_parallel=max_parallel, keep=keep):

@@ -122,6 +122,8 @@ class Outlook:
             words = _words(run, f"its job {job_id} ended without a word", "Vanished")
         else:
             words = _words(run, f"its job {job_id} left the queue before it started", "Vanished")
+        if run.done:  # in this very moment
+            return Standing(State.DONE, job=job_id)
         run.correct(words)
         return Standing(said(words), words["error"], job=job_id)
 

@@ -3,7 +3,7 @@
 import os
 import secrets
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from kbench.launch.outlook import SCHEDULED, job_named
 from kbench.launch.scheduled import Task, script
 from kbench.launch.scheduler import NoAnswer, Scheduler
 from kbench.launch.slurm import Slurm, failed_nodes
+from kbench.launch.state import State
 from kbench.launch.waiting import leader_of
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.spec.site import Site
@@ -48,6 +49,23 @@ def recover(experiment: ExperimentDir) -> None:
             ledger.note(experiment, "submitted", one.token, id=found)
         else:
             ledger.note(experiment, "lost", one.token)
+
+
+def orphans(runs: Sequence[RunDir], found: Mapping[str, State]) -> list[tuple[RunDir, RunDir]]:
+    """Those of ``runs`` whose leader will not be done, with it: it is neither alive nor among them nor done.
+
+    ``found`` has the states of all runs of the experiment.
+    """
+    coming = {run.run_id for run in runs} | {
+        run_id for run_id, state in found.items() if state in (State.DONE, State.WAITING, State.RUNNING)
+    }
+    lost: list[tuple[RunDir, RunDir]] = []
+    for _ in runs:  # who follows an orphan is one as well
+        more = [(run, leader) for run in runs if (leader := leader_of(run)) and leader.run_id not in coming]
+        if more == lost:
+            break
+        lost, coming = more, coming - {run.run_id for run, _ in more}
+    return lost
 
 
 def groups(runs: Sequence[RunDir], *, paired: bool) -> list[Task]:
@@ -116,7 +134,9 @@ def hand_in(
     Every step is in the ledger before it is taken.  Raises LaunchError at the first refusal.
     """
     there = ledger.submissions(experiment)
-    alive = [run for run in experiment.all_runs() if run.job.get("launcher") in SCHEDULED]
+    ours = {run.run_id for run in runs}
+    before = [run for run in experiment.all_runs() if run.run_id not in ours]
+    alive = [run for run in before if run.job.get("launcher") in SCHEDULED]
     places = {run.run_id: Place(str(run.job["token"]), run.job.get("task", 0)) for run in alive}
     arrays = site.launcher == "slurm" and site.arrays
     at_most = Slurm().array_tasks() if arrays else 1
