@@ -147,3 +147,40 @@ def test_a_spec_with_a_follower_survives_its_file() -> None:
     again = RunSpec.model_validate_json(run.model_dump_json())
     assert run.leader and again.leader
     assert (again.run_id, again.leader.run_id) == (run.run_id, run.leader.run_id)
+
+
+UP = {"name": "up", "model": "digits-cnn", "dataset": "digits", "recipe": {"epochs": 2, "global_batch": 48, "lr": 0.1}}
+
+
+def chain(*strategies: object, epochs: int = 2, name: str = "up") -> dict[str, RunSpec]:
+    """The runs of a chain of two pairs, by pair and label."""
+    up = {**UP, "name": name, "recipe": {**UP["recipe"], "epochs": epochs}}  # type: ignore[dict-item]
+    down = {**UP, "name": "down", "starts_from": name}
+    tree = {"name": "e", "pairs": [up, down], "strategies": ["baseline", *strategies], "seeds": [0]}
+    runs = expand(ExperimentSpec.model_validate(tree), ranks=1)
+    return {f"{run.pair.name}.{run.strategy.label}": run for run in runs}
+
+
+def test_downstream_every_strategy_trains_like_the_baseline_and_keeps_its_label() -> None:
+    run = chain({"random": {"fraction": 0.3}})["down.random"]
+    assert (run.strategy.name, run.strategy.label, run.strategy.params) == ("baseline", "random", {})
+    assert run.leader == chain({"random": {"fraction": 0.3}})["up.random"]
+
+
+def test_where_weights_come_from_is_part_of_a_run_and_the_strategy_of_it_is_not_what_must_match() -> None:
+    runs = chain({"random": {"fraction": 0.3}})
+    assert runs["down.random"].run_id[-8:] != runs["down.baseline"].run_id[-8:]
+    assert runs["down.random"].match_key == runs["down.baseline"].match_key
+    longer = chain({"random": {"fraction": 0.3}}, epochs=3)
+    assert longer["down.random"].match_key != runs["down.random"].match_key
+    assert longer["down.random"].run_id != runs["down.random"].run_id
+
+
+def test_the_name_of_the_pair_that_weights_come_from_is_only_a_name() -> None:
+    assert chain(name="first")["down.baseline"].run_id == chain()["down.baseline"].run_id
+
+
+def test_a_chain_behind_a_follower_waits_for_the_follower() -> None:
+    run = chain({"random": {"fraction": 0.3}, "label": "r"}, {"budget": {"like": "r"}, "label": "b"})["down.b"]
+    assert run.leader is not None and run.leader.strategy.label == "b"
+    assert run.leader.leader is not None and run.leader.leader.strategy.label == "r"
