@@ -27,7 +27,8 @@ def main() -> None:
 def write(folder: RunDir, status: int, *, since: int = 0) -> None:
     """Write failed.json from the exit status of the ranks and the end of stderr.log, from the byte ``since`` on."""
     said = _tail(folder.stderr, since)
-    last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "")
+    lines = ("".join(filter(str.isprintable, line)).strip() for line in reversed(said.splitlines()))
+    last = next(filter(None, lines), "")
     node = lost_node(folder, since=since)
     why, kind = cause(137 if KILLED.search(said) else status), "Died"
     if node:

@@ -30,6 +30,7 @@ GLOBAL = {"execd_spool_dir": "{spool}/execd", "min_uid": "0", "min_gid": "0", "l
 # What qconf would show in an editor is changed by a script: everything that we want to be otherwise.
 EDITS = {
     "hostlist": "@allhosts",
+    "tmpdir": "{folder}/tmp",  # jobs of two clusters may have the same number
     "slots": "8",
     "pe_list": "mpi",
     "rerun": "TRUE",
@@ -102,7 +103,7 @@ class GridEngine:
 
     def _make_cell(self) -> None:
         spool, common = self._folder / "spool", self._root / "default" / "common"
-        for folder in (common, spool / "qmaster", spool / "execd"):
+        for folder in (common, spool / "qmaster", spool / "execd", self._folder / "tmp"):
             folder.mkdir(parents=True)
         for name in ("bin", "lib", "util", "utilbin"):
             (self._root / name).symlink_to(ROOT / name)
@@ -122,7 +123,8 @@ class GridEngine:
 
     def _configure(self) -> None:
         editor, group = self._folder / "edit", self._folder / "hosts"
-        rules = "".join(f"s|^{key} .*|{key} {value}|;" for key, value in EDITS.items())
+        edits = {key: value.format(folder=self._folder) for key, value in EDITS.items()}
+        rules = "".join(f"s|^{key} .*|{key} {value}|;" for key, value in edits.items())
         # qconf sees by the file's time, in whole seconds, that it was changed.
         editor.write_text(f"#!/bin/sh\nsed -i '{rules}' \"$1\"\ntouch -d 'now + 2 seconds' \"$1\"\n")
         editor.chmod(0o755)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from daemons import Daemons, free_ports, kill, wait_until
+from daemons import Daemons, kill, wait_until
 
 TOOLS = ("ip", "unshare", "setpriv", "ssh", "ssh-keygen", "/usr/sbin/sshd")
 NAMED = ("sh", "-c", 'hostname "$0" && exec "$@"')  # the name of the host and a command are put behind
@@ -33,7 +33,7 @@ class Hosts:
     def __init__(self, folder: Path, number: int = 2) -> None:
         self.names = tuple(f"h{index + 1}" for index in range(number))
         self._folder = folder
-        self._prefix = f"kb{free_ports(1)[0]}-"
+        self._prefix = f"kbench{os.getpid()}-"
         self._daemons = Daemons(folder)
         # what a user would have in ~/.ssh/config
         self.settings = {"PRTE_MCA_plm_ssh_agent": f"ssh -F {folder}/config"}
@@ -41,6 +41,7 @@ class Hosts:
 
     def start(self) -> None:
         """Make the hosts, join them by a switch, and start an sshd on each."""
+        self._sweep()
         key = self._folder / "key"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
         (self._folder / "config").write_text(SSH_CONFIG.format(folder=self._folder))
@@ -79,6 +80,14 @@ class Hosts:
         """Write a hostfile of mpirun's with some ranks for each host."""
         path.write_text("".join(f"{name} slots={slots}\n" for name in self.names))
         return path
+
+    def _sweep(self) -> None:
+        """Take away the hosts of test sessions that were killed."""
+        for folder in Path("/etc/netns").glob("kbench*-*"):
+            session = folder.name.removeprefix("kbench").partition("-")[0]
+            if not Path("/proc", session).exists():
+                subprocess.run(["ip", "netns", "delete", folder.name], capture_output=True)
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _make(self, host: str) -> None:
         names = {"127.0.0.1": "localhost", "10.99.0.1": "login"}

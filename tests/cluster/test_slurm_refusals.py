@@ -34,7 +34,6 @@ def refusal(user: User, *words: str) -> str:
         ("options: [--hold, --constraint=v100]", "Invalid feature specification"),
         ("options: [--hold, --frobnicate]", "unrecognized option '--frobnicate'"),
         ("gpus_per_node: 4", "sbatch --test-only fails with status 1: Invalid generic resource (gres) specification"),
-        ("memory: 900G", "Requested node configuration is not available"),
         ("nodes: 8", "Requested node configuration is not available"),
     ],
 )

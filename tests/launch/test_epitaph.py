@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kbench.launch import epitaph
 from kbench.launch.epitaph import cause
 from kbench.records.folders import RunDir
 from kbench.spec.run import RunSpec
@@ -68,3 +69,30 @@ def test_it_does_not_bury_a_run_that_is_done(run: RunDir) -> None:
     run.finish({"attempt": 2})
     write_epitaph(run, 134)
     assert run.failed == {}
+
+
+def test_what_no_terminal_can_show_is_left_out_of_the_hint(tmp_path: Path) -> None:
+    folder = RunDir(tmp_path)
+    folder.stderr.write_text("mpirun noticed\x00 that\x1b[0m\n\x00\n")
+    epitaph.write(folder, 1)
+    assert folder.failed["hint"] == f"{folder.stderr} ends: mpirun noticed that[0m"
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "kind"),
+    [
+        ("srun: error: Node failure on n3\n", 0, "NodeFailure"),
+        ("slurmstepd: error: Detected 1 oom-kill event(s) in StepId=5.0.\n", 143, "OutOfMemory"),
+        ("srun: error: n1: task 0: Killed\nsrun: error: n2: task 1: Terminated\n", 143, "Died"),
+        ("srun: error: n1: task 0: Exited with exit code 1\nsrun: error: n2: task 1: Terminated\n", 143, "Died"),
+        ("srun: error: n1: tasks 0-1: Terminated\n", 143, "Preempted"),
+    ],
+)
+def test_what_srun_says_tells_how_ranks_ended(tmp_path: Path, said: str, status: int, kind: str) -> None:
+    folder = RunDir(tmp_path)
+    folder.stderr.write_text("srun: error: Node failure on n9\n")  # of an earlier attempt
+    since = folder.stderr.stat().st_size
+    with folder.stderr.open("a") as file:
+        file.write(said)
+    epitaph.write(folder, status, since=since)
+    assert folder.failed["kind"] == kind
