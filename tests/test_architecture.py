@@ -1,6 +1,7 @@
 """Which way imports point: the table of the architecture, held against the source."""
 
 import ast
+import configparser
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,6 +105,14 @@ def violations(place: str, source: str) -> list[str]:
 @pytest.mark.parametrize("place", FILES)
 def test_imports_point_downwards(place: str) -> None:
     assert violations(place, FILES[place].read_text()) == []
+
+
+def test_every_folder_of_the_package_is_installed() -> None:
+    said = configparser.ConfigParser()
+    said.read(PACKAGE.parent / "setup.cfg")
+    folders = {".".join(["kbench", *Path(place).parent.parts]) for place in FILES}
+    outside = {"kbench.configs", "kbench.configs.sites", "kbench.jobs"}  # that stand at the top of the checkout
+    assert set(said["options"]["packages"].split()) == folders | outside
 
 
 def test_before_a_command_runs_only_typer_and_the_command_line_are_imported() -> None:
