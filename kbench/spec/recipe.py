@@ -64,6 +64,4 @@ class Recipe(Spec):
             raise ValueError("ema_every needs an ema_decay above 0")
         if len(self.mean) != len(self.std):
             raise ValueError(f"mean and std must be equally many, got {len(self.mean)} and {len(self.std)}")
-        if self.val_size and 0 < self.val_resize < self.val_size:
-            raise ValueError(f"val_resize {self.val_resize} is less than val_size {self.val_size}")
         return self

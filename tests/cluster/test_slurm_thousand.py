@@ -50,7 +50,7 @@ def test_a_thousand_runs_are_one_submission_and_their_states_one_question(
     assert calls(user, "status", "small") == {"squeue": 1}
     rows = user.sees()
     assert len(rows) == 1000 and {row["state"] for row in rows.values()} == {"waiting"}
-    assert rows["baseline.s999"]["why"] == "JobArrayTaskLimit"
+    assert "JobArrayTaskLimit" in {row["why"] for row in rows.values()}
     assert calls(user, "cancel", "small")["scancel"] == 1
     assert not thousand.waiting_or_running()
     assert {row["state"] for row in user.sees().values()} == {"cancelled"}

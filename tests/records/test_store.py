@@ -29,7 +29,7 @@ RUNS = (
 # Columns that the contract lets stand between its own: null, or 0, where older journals have none.
 NEWER = (
     "ceiling beside_s metric threads_per_rank max_parallel launcher weights_digest order_digest augment_digest "
-    "disturbs imported_from error"
+    "disturbs imported_from error total_s upstream dataset_note dataset_identity"
 ).split()
 
 
@@ -60,7 +60,8 @@ def test_a_journal_that_knows_nothing_of_newer_columns_is_read_all_the_same(
     assert gather(experiment_dir, state_of) == (1, 1)
     epochs, runs = (pd.read_parquet(path) for path in (experiment_dir.epochs, experiment_dir.runs))
     assert (epochs.ceiling.isna().all(), epochs.beside_s.tolist()) == (True, [0.0])
-    assert runs[[name for name in NEWER if name in runs]].isna().all().all()
+    assert runs[[name for name in NEWER if name in runs and name != "total_s"]].isna().all().all()
+    assert runs.total_s.tolist() == (runs.total_train_s + runs.total_eval_s).tolist()
 
 
 def test_every_column_tells_its_unit_and_meaning(gathered: ExperimentDir) -> None:

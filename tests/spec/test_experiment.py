@@ -72,7 +72,10 @@ def test_a_spec_cannot_be_changed() -> None:
         ({"ema_decay": 1.0}, "recipe.ema_decay: must be less than 1, got 1.0"),
         ({"ema_every": 32}, "recipe: ema_every needs an ema_decay above 0"),
         ({"mean": [0.5]}, "recipe: mean and std must be equally many, got 1 and 0"),
-        ({"val_resize": 200, "val_size": 224}, "recipe: val_resize 200 is less than val_size 224"),
+        (
+            {"val_resize": 200, "val_size": 224},
+            "recipe.val_resize: must be at least the 224 pixels that are cut out of it, got 200",
+        ),
         ({"drop_path": "a lot"}, "recipe.drop_path: must be a number, got 'a lot'"),
     ],
 )
