@@ -13,5 +13,5 @@ export RANK=0 WORLD_SIZE=1 LOCAL_RANK=0
 {% endif %}
 status=$?
 # A run says itself how it ended; this is for one that could not.
-[ "$status" -eq 0 ] || {{ host_python | sh }} -m kbench.launch.epitaph {{ run_dir | sh }} "$status"
+[ "$status" -eq 0 ] || {{ host_python | sh }} -m kbench.launch.failure {{ run_dir | sh }} "$status"
 exit "$status"

@@ -22,5 +22,5 @@ export OMP_NUM_THREADS={{ threads_per_rank | sh }}
     {{ python | map("sh") | join(" ") }} -m kbench.worker {{ run_dir | sh }}
 status=$?
 # A run says itself how it ended; this is for one that could not.
-[ "$status" -eq 0 ] || {{ host_python | sh }} -m kbench.launch.epitaph {{ run_dir | sh }} "$status"
+[ "$status" -eq 0 ] || {{ host_python | sh }} -m kbench.launch.failure {{ run_dir | sh }} "$status"
 exit "$status"

@@ -42,7 +42,7 @@ echo "promised: {{ nodes }} node(s) of {{ gpus_per_node }} GPU(s), {{ cpus_per_r
 # mpirun does not carry the environment to other hosts, env does.
 rank=(env OMP_NUM_THREADS={{ threads_per_rank }} PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}"
     {{ python | map("sh") | join(" ") }} -m kbench.worker)
-exec {{ host_python | sh }} -m kbench.launch.job --folder {{ runs | sh }} --grace {{ grace_s }}
+exec {{ host_python | sh }} -m kbench.launch.worker_job --folder {{ runs | sh }} --grace {{ grace_s }}
 {%- if time_limit %} --limit {{ time_limit_s - signal_s }}{% endif %}
 {%- if requeue %} --requeue{% endif %} {{ tasks[0] | map("sh") | join(" ") }} -- \
 {% if ranks == 1 %}

@@ -44,7 +44,7 @@ tasks=({## a task of the array does its runs one after the other ##}
 {% endfor %}
 )
 read -ra run_ids <<<"${tasks[${SLURM_ARRAY_TASK_ID:-0}]}"
-exec {{ host_python | sh }} -m kbench.launch.job --folder {{ runs | sh }} --grace {{ grace_s }}
+exec {{ host_python | sh }} -m kbench.launch.worker_job --folder {{ runs | sh }} --grace {{ grace_s }}
 {%- if requeue %} --requeue{% endif %} "${run_ids[@]}" -- \
     {{ mpirun | sh }} -np {{ ranks }}{% if nodes > 1 %} --host "$hosts"{% endif %} {{ mpirun_options | map("sh") | join(" ") }} \
     env OMP_NUM_THREADS={{ threads_per_rank }} PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}" \

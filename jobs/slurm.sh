@@ -37,7 +37,7 @@ tasks=({## a task of the array does its runs one after the other ##}
 {% endfor %}
 )
 read -ra run_ids <<<"${tasks[${SLURM_ARRAY_TASK_ID:-0}]}"
-exec {{ host_python | sh }} -m kbench.launch.job --folder {{ runs | sh }} --grace {{ grace_s }}
+exec {{ host_python | sh }} -m kbench.launch.worker_job --folder {{ runs | sh }} --grace {{ grace_s }}
 {%- if requeue %} --requeue{% endif %} "${run_ids[@]}" -- \
     srun --ntasks={{ ranks }} --ntasks-per-node={{ ranks_per_node }}
 {%- if cpus_per_rank %} --cpus-per-task={{ cpus_per_rank }}{% endif %} --kill-on-bad-exit=1 --unbuffered \

@@ -11,9 +11,9 @@ from types import ModuleType
 
 import pytest
 
-from kbench.spec.choice import Choice
-from kbench.spec.experiment import Pair
-from kbench.spec.run import RunSpec
+from kbench.config.experiment import Pair
+from kbench.config.run_spec import RunSpec
+from kbench.config.strategy_choice import Choice
 
 NOISE = ("KBENCH_RESULTS", "KBENCH_DATA", "FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "NO_COLOR")
 STARTERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "OMPI_", "PMI_", "SLURM_")

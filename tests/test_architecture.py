@@ -14,41 +14,45 @@ import kbench
 PACKAGE = Path(kbench.__file__).parent
 FILES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
 EVERYTHING = (
-    "cli export doctor report conformance imports published analysis figures worker engine strategies workloads data "
-    "launch records spec errors"
+    "api experiment exporters doctor report conformance importers papers figures analysis worker engine strategies "
+    "tasks models data launch records files config errors"
 )
 
 MAY_IMPORT = {  # of kbench, besides itself and kbench's own name
-    "__init__": "",
+    "__init__": "api",
     "__main__": "cli.app",
     "errors": "",
-    "spec": "errors",
-    "records": "spec errors",
-    "launch": "records spec errors",
-    "strategies": "spec errors",
-    "data": "spec errors",
-    "workloads": "data spec errors",
-    "engine": "strategies.api workloads records spec errors launch.ranks",
-    "worker": "engine strategies workloads data launch records spec errors",
-    "conformance": "worker engine strategies workloads data records spec errors",
-    "doctor": "data launch records spec errors",
-    "export": "records spec errors",
-    "published": "spec errors",
-    "imports": "published records spec errors",
-    "analysis": "published records spec errors",
+    "files": "errors",
+    "config": "errors",
+    "records": "config files errors",
+    "launch": "records config files errors",
+    "strategies": "config errors",
+    "models": "config errors",
+    "data": "config files errors",
+    "tasks": "models data config errors",
+    "engine": "strategies.api tasks records config files errors",
+    "worker": "engine strategies tasks data launch records config files errors",
+    "conformance": "worker engine strategies tasks data records config errors",
+    "analysis": "records config errors",
+    "papers": "analysis records config errors",
+    "importers": "papers records config files errors",
+    "exporters": "records config files errors",
     "figures": "analysis records errors",
-    "report": "figures analysis records spec errors",
+    "report": "figures analysis records config errors",
+    "experiment": "launch strategies models data records config files errors",
+    "doctor": "experiment launch data records config errors",
+    "api": EVERYTHING,
     "cli": EVERYTHING,
 }
 AT_HOME_IN = {  # rooms that may import what is heavy or particular
-    "torch": "strategies data workloads engine worker conformance doctor",
+    "torch": "strategies data models tasks engine worker conformance doctor",
     "torch.distributed": "engine",
     "matplotlib": "figures",
-    "pandas": "analysis figures",
+    "pandas": "analysis papers figures api",
     "scipy": "analysis data",
-    "pyarrow": "records export",
-    "mpi4py": "launch",
-    "tensorboardX": "imports",
+    "pyarrow": "records exporters",
+    "mpi4py": "engine.runtime",
+    "tensorboardX": "importers",
     "typer": "cli",
     "rich": "cli",
 }
@@ -136,13 +140,21 @@ def test_before_a_command_runs_only_typer_and_the_command_line_are_imported() ->
             "\nfrom kbench.strategies import sb",
             "engine/loop.py:2 imports kbench.strategies.sb: engine",
         ),
-        ("engine/loop.py", "import kbench.launch.local", "engine/loop.py:1 imports kbench.launch.local: engine may"),
+        (
+            "engine/loop.py",
+            "import kbench.experiment.local",
+            "engine/loop.py:1 imports kbench.experiment.local: engine may",
+        ),
         ("strategies/sb.py", "import torch.distributed as d", "imports torch.distributed: only engine may"),
-        ("spec/run.py", "def f():\n    import torch", "spec/run.py:2 imports torch: only strategies"),
+        ("config/run_spec.py", "def f():\n    import torch", "config/run_spec.py:2 imports torch: only strategies"),
         ("cli/run.py", "import pandas", "cli/run.py:1 imports pandas: only analysis figures may"),
         ("records/store.py", "import pyarrow.parquet", "imports pyarrow.parquet: only inside functions"),
         ("records/store.py", "def f():\n    import pyarrow", None),
-        ("errors.py", "from kbench.spec import run", "imports kbench.spec.run: errors may import nothing of kbench"),
+        (
+            "errors.py",
+            "from kbench.config import run",
+            "imports kbench.config.run_spec: errors may import nothing of kbench",
+        ),
         ("worker.py", "from kbench.cli.app import main", "worker.py:1 imports kbench.cli.app: worker may import"),
     ],
 )

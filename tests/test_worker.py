@@ -17,15 +17,15 @@ import pytest
 import torch
 
 import kbench as package
-from kbench.engine.timer import PARTS
+from kbench.config.experiment import Pair
+from kbench.config.run_spec import RunSpec
+from kbench.config.strategy_choice import Choice
+from kbench.engine.clock import PARTS
+from kbench.engine.runtime.ranks import RankEnv
 from kbench.errors import RunError
-from kbench.launch.ranks import RankEnv
-from kbench.launch.state import State, state_of
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.spec.choice import Choice
-from kbench.spec.experiment import Pair
-from kbench.spec.run import RunSpec
-from kbench.worker.work import work
+from kbench.records.run_state import State, state_of
+from kbench.worker.rank import work
 
 CRASH = '''
 from dataclasses import dataclass

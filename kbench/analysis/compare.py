@@ -5,14 +5,12 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from kbench.analysis.audit.audit import audit
-from kbench.analysis.chance import adjusted
 from kbench.analysis.curve import Curve, curves
 from kbench.analysis.frame import Frames
+from kbench.analysis.multiple_testing import adjusted
 from kbench.analysis.pairing import paired
-from kbench.analysis.reach import reach
-from kbench.analysis.row import row_of
-from kbench.analysis.rows import Comparison, Reach
-from kbench.analysis.target import Target, target_of
+from kbench.analysis.rows import Comparison, Reach, row_of
+from kbench.analysis.time_to_target import Target, reach, target_of
 from kbench.analysis.transfer import recorded, transfer
 from kbench.errors import ResultsError
 

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from kbench.analysis.audit.finding import Finding, note, on, warning
+from kbench.analysis.finding import Finding, note, on, warning
 from kbench.analysis.frame import Frames, last_phase
 from kbench.analysis.interval import UNKNOWN, deviation, mean_of
 from kbench.analysis.pairing import pair_of, paired
-from kbench.analysis.row import change, difference, metric_of
-from kbench.analysis.rows import Downstream, Transfer, TransferRow
+from kbench.analysis.rows import Downstream, Transfer, TransferRow, change, difference, metric_of
 from kbench.errors import ResultsError
 
 BEGINS, RUNS = ["begins", "begins_base"], ["run_id", "run_id_base"]

@@ -27,9 +27,9 @@ from kbench.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kbench.cli.asked import Asked
-    from kbench.launch.state import State
-    from kbench.spec.site import Site
+    from kbench.cli.request import Asked
+    from kbench.config.site import Site
+    from kbench.records.run_state import State
 
 
 def check(
@@ -48,7 +48,7 @@ def check(
     debug: Debug = False,
 ) -> None:
     """Find every mistake in an experiment, list its runs and a job script; start nothing."""
-    from kbench.cli.asked import read
+    from kbench.cli.request import read
 
     asked = read(
         experiment, results=results, settings=settings, site=site, only=only, scheduler_options=scheduler_options
@@ -61,12 +61,12 @@ def examined(
     asked: "Asked", *, launcher: str, max_parallel: int | None, pairing: str, max_hours: float | None
 ) -> "Site":
     """The site as it stands here, when nothing is wrong with what is asked; raises the first KBenchError else."""
-    from kbench.cli.asked import check_leaders
+    from kbench.cli.request import check_leaders
+    from kbench.config.parse import did_you_mean
     from kbench.errors import ConfigError
-    from kbench.launch.outlook import SCHEDULED
-    from kbench.launch.resolve import resolved
-    from kbench.records import claim
-    from kbench.spec.parse import did_you_mean
+    from kbench.experiment.resolve import resolved
+    from kbench.experiment.status import SCHEDULED
+    from kbench.records import register
 
     if pairing not in ("none", "node"):
         raise ConfigError(f"--pairing: unknown {pairing!r}{did_you_mean(pairing, ('none', 'node'))}")
@@ -77,7 +77,7 @@ def examined(
         raise ConfigError(f"{asked.site.options[0]}: launcher {there.launcher!r} knows no scheduler's options")
     if there.launcher in SCHEDULED and max_parallel and not (there.launcher == "slurm" and there.arrays):
         raise ConfigError("--max-parallel: only Slurm's job arrays can limit how many run at a time")
-    claim.check(asked.folder, asked.runs)
+    register.check(asked.folder, asked.runs)
     check_leaders(asked)
     _script(asked, there)  # a template that cannot be filled is found before anything starts
     _test(asked, there)
@@ -88,12 +88,13 @@ def examined(
 
 def _script(asked: "Asked", site: "Site") -> str:
     """The job script of the first run."""
-    from kbench.launch import local, scheduled
-    from kbench.launch.outlook import SCHEDULED
+    from kbench.experiment import local
+    from kbench.experiment.status import SCHEDULED
+    from kbench.launch import job_script
 
     runs = asked.run_dirs
     if site.launcher in SCHEDULED:
-        return scheduled.check_template(site, asked.folder, runs)
+        return job_script.check_template(site, asked.folder, runs)
     return local.script(runs[0], site)
 
 
@@ -103,7 +104,7 @@ def _test(asked: "Asked", site: "Site") -> str:
     from pathlib import Path
 
     from kbench.errors import ConfigError
-    from kbench.launch.slurm import Slurm, limit_s
+    from kbench.launch.schedulers.slurm import Slurm, limit_s
 
     if site.launcher != "slurm":
         return ""
@@ -121,7 +122,7 @@ def _test(asked: "Asked", site: "Site") -> str:
 
 def _check_hours(asked: "Asked", site: "Site", at_most: float, *, paired: bool) -> None:
     from kbench.errors import ConfigError
-    from kbench.launch.outlook import Outlook
+    from kbench.experiment.status import Outlook
 
     told, hours = _hours(asked, site, Outlook(asked.folder).states(asked.run_dirs), paired=paired)
     if hours is None:
@@ -136,7 +137,7 @@ def _check_hours(asked: "Asked", site: "Site", at_most: float, *, paired: bool) 
 
 def _hours(asked: "Asked", site: "Site", found: "Sequence[State]", *, paired: bool) -> tuple[str, float | None]:
     """What is left to do costs: a sentence and node-hours, None where nothing is known."""
-    from kbench.launch.cost import bound, node_hours
+    from kbench.experiment.cost import bound, node_hours
 
     runs = asked.run_dirs
     hours = node_hours(runs, asked.runs, found, site)
@@ -151,7 +152,7 @@ def _hours(asked: "Asked", site: "Site", found: "Sequence[State]", *, paired: bo
 
 def show(asked: "Asked", site: "Site", *, as_json: bool, paired: bool, quiet: bool) -> None:
     """Print the runs with their states, what they cost, and the script of the first."""
-    from kbench.launch.outlook import Outlook
+    from kbench.experiment.status import Outlook
 
     runs = asked.run_dirs
     found = Outlook(asked.folder).states(runs)

@@ -7,9 +7,9 @@ import typer
 from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, put, put_json, say
 
 if TYPE_CHECKING:
-    from kbench.analysis.papers import Papers
     from kbench.analysis.rows import Comparison
-    from kbench.analysis.target import Target
+    from kbench.analysis.time_to_target import Target
+    from kbench.papers.papers import Papers
     from kbench.records.folders import ExperimentDir
 
 FORMS = ("text", "markdown", "latex", "csv", "json")
@@ -64,7 +64,7 @@ def compare(
 
     from kbench.analysis.compare import compare as compared
     from kbench.analysis.frame import load
-    from kbench.analysis.papers import alone, papers
+    from kbench.papers.papers import alone, papers
 
     asked_baseline, asked_targets = asked_of(folder)
     baseline, frames = baseline or asked_baseline, load(folder)
@@ -102,7 +102,7 @@ def _print(found: "Comparison", beside: "Papers | None", form: str, *, quiet: bo
 
 def targets_of(asked: list[str]) -> "list[Target]":
     """What ``--target`` asks for; raises ConfigError for what is no target."""
-    from kbench.analysis.target import target_of
+    from kbench.analysis.time_to_target import target_of
     from kbench.errors import ConfigError
 
     try:
@@ -124,9 +124,9 @@ def _chain(text: str) -> tuple[str, list[str]]:
 
 def asked_of(folder: "ExperimentDir") -> tuple[str, tuple[float, ...]]:
     """The baseline and the targets that the experiment's file names."""
-    from kbench.spec.experiment import ExperimentSpec
-    from kbench.spec.parse import parse
-    from kbench.spec.source import read_source
+    from kbench.config.experiment import ExperimentSpec
+    from kbench.config.parse import parse
+    from kbench.config.yaml_source import read_source
 
     if not folder.source.exists():
         return "baseline", ()

@@ -17,7 +17,7 @@ data = typer.Typer(
 )
 
 if TYPE_CHECKING:
-    from kbench.data.stamp import Stamp
+    from kbench.data.store.manifest import Stamp
 
 Root = Annotated[str, typer.Option("--root", help="Where data sets lie, before the site's and $KBENCH_DATA.")]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes.", show_default="all cores")]
@@ -31,14 +31,15 @@ def list_data(
     root: Root = "", site: SiteName = "", as_json: Json = False, quiet: Quiet = False, debug: Debug = False
 ) -> None:
     """List the data sets: where each is, or what is missing and how to get it."""
-    from kbench.data import DATASETS, places
+    from kbench.data import DATASETS
+    from kbench.data.store import locate
 
     where = _root(root, site)
-    states = {name: _state(name, where) for name in (*DATASETS, *places.own(where))}
+    states = {name: _state(name, where) for name in (*DATASETS, *locate.own(where))}
     if as_json:
-        put_json({"schema": SCHEMA, "roots": [str(path) for path in places.roots(where)], "datasets": states})
+        put_json({"schema": SCHEMA, "roots": [str(path) for path in locate.roots(where)], "datasets": states})
         return
-    roots = ", ".join(map(str, places.roots(where))) or f"nowhere: no data_root of a site, no ${places.VARIABLE}"
+    roots = ", ".join(map(str, locate.roots(where))) or f"nowhere: no data_root of a site, no ${locate.VARIABLE}"
     say(f"looked in {roots}", quiet=quiet)
     width = max(map(len, states))
     for name, state in states.items():
@@ -63,13 +64,13 @@ def prepare(
 
     Only this command downloads; run it where there is network, never on a compute node.
     """
-    from kbench.data import make
+    from kbench.data.store import prepare
 
     where = _root(root, site)
     ready = None if again or given else _ready(dataset, where)
     if ready:
         say(f"{dataset} is ready; kbench data check reads it in full, --again makes it anew", quiet=quiet)
-    folder, stamp = ready or make.prepare(
+    folder, stamp = ready or prepare.prepare(
         dataset,
         root=where,
         given=given,
@@ -77,7 +78,7 @@ def prepare(
         workers=workers,
         tell=lambda text: say(text, quiet=quiet),
     )
-    note = stamp.note(make.known(dataset))
+    note = stamp.note(prepare.known(dataset))
     if as_json:
         put_json({"schema": SCHEMA, "folder": str(folder), "note": note, **stamp.model_dump()})
         return
@@ -98,12 +99,12 @@ def check(
     debug: Debug = False,
 ) -> None:
     """Read a data set in full, and say what is wrong with it."""
-    from kbench.data import make, places
+    from kbench.data.store import locate, prepare
     from kbench.errors import WorkloadError
 
     where = _root(root, site)
-    wrong = make.verify(dataset, root=where, workers=workers, tell=lambda text: say(text, quiet=quiet))
-    note = None if wrong else places.note(dataset, where)
+    wrong = prepare.verify(dataset, root=where, workers=workers, tell=lambda text: say(text, quiet=quiet))
+    note = None if wrong else locate.note(dataset, where)
     if as_json:
         put_json({"schema": SCHEMA, "dataset": dataset, "ok": not wrong, "problems": wrong, "note": note})
         if wrong:
@@ -120,10 +121,10 @@ def check(
 
 def _ready(dataset: str, root: str) -> "tuple[Path, Stamp] | None":
     """Where a data set lies that needs no more preparing, and what it holds."""
-    from kbench.data import places
-    from kbench.data.stamp import read
+    from kbench.data.store import locate
+    from kbench.data.store.manifest import read
 
-    place = None if places.problems(dataset, root) else places.find(dataset, root)
+    place = None if locate.problems(dataset, root) else locate.find(dataset, root)
     stamp = read(place) if place else None
     return (place, stamp) if place and stamp else None
 
@@ -132,26 +133,26 @@ def _root(root: str, site: str) -> str:
     """The data root that was given, else the one of the site."""
     if root:
         return root
-    from kbench.cli.asked import site_of_this_machine
-    from kbench.spec.parse import parse
-    from kbench.spec.shelf import find
-    from kbench.spec.site import Site
-    from kbench.spec.source import read_source
+    from kbench.cli.request import site_file
+    from kbench.config.parse import parse
+    from kbench.config.site import Site
+    from kbench.config.yaml_source import read_source
 
-    path = find(site, "configs/sites", ".yaml", "site") if site else site_of_this_machine()
+    path = site_file(site)
     return parse(Site, read_source(path)).data_root
 
 
 def _state(name: str, root: str) -> dict[str, Any]:
     """Whether a data set is ready; the line is for people."""
-    from kbench.data import card_of, places
+    from kbench.data import card_of
+    from kbench.data.store import locate
 
     card = card_of(name)
     assert card is not None, "it is in the list"
     if not card.folder:
         return {"state": "ready", "line": "needs no files", "folder": None, "note": None, "get": ""}
-    place, wrong = places.find(name, root), places.problems(name, root)
-    note = None if wrong else places.note(name, root)
+    place, wrong = locate.find(name, root), locate.problems(name, root)
+    note = None if wrong else locate.note(name, root)
     state = "ready" if not wrong else "missing" if place is None else "not ready"
     line = note or str(place) if not wrong else card.get if place is None else wrong[0]
     return {"state": state, "line": line, "folder": place and str(place), "note": note, "get": card.get}

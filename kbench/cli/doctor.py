@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, SiteName, put, put_json
 
 if TYPE_CHECKING:
-    from kbench.doctor.item import Item
+    from kbench.doctor.need import Item
 
 WIDTH = 16
 
@@ -14,16 +14,15 @@ def doctor(
     site: SiteName = "", results: Results = RESULTS, as_json: Json = False, quiet: Quiet = False, debug: Debug = False
 ) -> None:
     """Tell what this machine has and lacks, with the remedies; exits with 3 when it lacks what the site needs."""
-    from kbench.cli.asked import site_of_this_machine
+    from kbench.cli.request import site_file
+    from kbench.config.parse import parse
+    from kbench.config.site import Site
+    from kbench.config.yaml_source import read_source
     from kbench.doctor.examine import examine
     from kbench.doctor.need import need_of
     from kbench.errors import LaunchError
-    from kbench.spec.parse import parse
-    from kbench.spec.shelf import find
-    from kbench.spec.site import Site
-    from kbench.spec.source import read_source
 
-    path = find(site, "configs/sites", ".yaml", "site") if site else site_of_this_machine()
+    path = site_file(site)
     need = need_of(path, parse(Site, read_source(path)), results=results)
     items = []
     for item in examine(need):

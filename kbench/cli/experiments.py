@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kbench.spec.experiment import ExperimentSpec, Pair
+    from kbench.config.experiment import ExperimentSpec, Pair
 
 UNKNOWN = "node-hours: unknown"
 
 
 def experiments(results: Path) -> dict[str, dict[str, Any]]:
     """The facts of each experiment in configs/, by its name; with what its finished runs in ``results`` took."""
-    from kbench.spec.shelf import names
+    from kbench.config.lookup import names
 
     return {name: _facts(path, results) for name, path in names("configs", ".yaml").items()}
 
@@ -41,10 +41,10 @@ def in_full(name: str, facts: dict[str, Any]) -> str:
 
 
 def _facts(path: Path, results: Path) -> dict[str, Any]:
+    from kbench.config.experiment import ExperimentSpec
+    from kbench.config.parse import parse
+    from kbench.config.yaml_source import read_source
     from kbench.errors import ConfigError
-    from kbench.spec.experiment import ExperimentSpec
-    from kbench.spec.parse import parse
-    from kbench.spec.source import read_source
 
     facts: dict[str, Any] = {"about": first_comment(path), "file": str(path), "pairs": [], "strategies": []}
     try:

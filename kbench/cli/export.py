@@ -10,7 +10,7 @@ import typer
 from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, put, put_json, say
 
 if TYPE_CHECKING:
-    from kbench.export.mllog import Submission
+    from kbench.exporters.mllog import Submission
     from kbench.records.folders import ExperimentDir
 
 STATUSES = ("cloud", "onprem", "preview", "research")
@@ -56,8 +56,8 @@ def export(
     """Write results for others: csv (epochs, runs, columns) or mllog (MLPerf logs, a file per run)."""
     from kbench.cli.gather import gathered
     from kbench.errors import ConfigError
-    from kbench.export.mllog import Submission
-    from kbench.export.sheets import sheets
+    from kbench.exporters.csv_tables import sheets
+    from kbench.exporters.mllog import Submission
 
     for name, value in (("FORMAT", form), ("--division", division), ("--status", status)):
         _check(name, value)
@@ -79,8 +79,8 @@ def export(
 
 
 def _check(name: str, value: str) -> None:
+    from kbench.config.parse import did_you_mean
     from kbench.errors import ConfigError
-    from kbench.spec.parse import did_you_mean
 
     known = WORDS[name]
     if value not in known:
@@ -90,7 +90,7 @@ def _check(name: str, value: str) -> None:
 def _logs(folder: "ExperimentDir", said: "Submission") -> tuple[dict[str, bytes], list[str]]:
     """The log of each run by pair, strategy and seed, and what they lack."""
     from kbench.errors import ResultsError
-    from kbench.export.mllog import mllog
+    from kbench.exporters.mllog import mllog
     from kbench.records import imported
 
     files: dict[str, bytes] = {}

@@ -16,8 +16,8 @@ def gather(
     debug: Debug = False,
 ) -> None:
     """Make epochs.parquet and runs.parquet from the journals."""
-    from kbench.cli.asked import folder_of
-    from kbench.launch.outlook import Outlook
+    from kbench.cli.request import folder_of
+    from kbench.experiment.status import Outlook
     from kbench.records.store import gather as make
 
     folder = folder_of(experiment, results)
@@ -32,8 +32,8 @@ def gather(
 
 def gathered(experiment: str, results: "Results") -> "ExperimentDir":
     """The folder of an experiment, its Parquet made anew when journals are newer."""
-    from kbench.cli.asked import folder_of
-    from kbench.launch.outlook import Outlook
+    from kbench.cli.request import folder_of
+    from kbench.experiment.status import Outlook
     from kbench.records.store import gather as make
     from kbench.records.store import stale
 

@@ -8,7 +8,7 @@ import typer
 from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, put, put_json, say
 
 if TYPE_CHECKING:
-    from kbench.imports.take import Taken
+    from kbench.importers.store import Taken
     from kbench.records.folders import ExperimentDir
 
 FORMATS = "csv, kakurenbo-log, mllog, tensorboard or wandb-csv"
@@ -46,12 +46,12 @@ def import_results(
     debug: Debug = False,
 ) -> None:
     """Read results that others wrote into the store; what their logs do not tell stays unknown."""
+    from kbench.config.parse import did_you_mean
     from kbench.errors import ConfigError
-    from kbench.imports import naming, take
-    from kbench.imports.formats import FORMATS
-    from kbench.imports.log import cut_short
+    from kbench.importers import naming, store
+    from kbench.importers.log import cut_short
+    from kbench.importers.registry import FORMATS
     from kbench.records.folders import ExperimentDir
-    from kbench.spec.parse import did_you_mean
 
     if form not in FORMATS:
         raise ConfigError(f"unknown format {form!r}{did_you_mean(form, FORMATS)}")
@@ -61,13 +61,13 @@ def import_results(
     if epochs is not None or FORMATS[form].cut_short:
         logs = cut_short(logs, epochs)
     seen: dict[Path, str] = {}
-    sums = [take.digests(log, seen) for log in logs]
+    sums = [store.digests(log, seen) for log in logs]
     fallback = naming.plain(paths[0].absolute().stem if paths[0].is_file() else paths[0].absolute().name)
     names = naming.names(logs, made, digests=sums, fallback=fallback, pair=pair, strategy=strategy, seed=seed)
     known = {name.known_from for name in names}
     default = next(iter(known)) if len(known) == 1 else None
     folder = ExperimentDir(results / naming.checked(experiment or default or fallback, "--experiment"))
-    _show(folder, take.take(folder, form, logs, names, sums), as_json=as_json, quiet=quiet)
+    _show(folder, store.take(folder, form, logs, names, sums), as_json=as_json, quiet=quiet)
 
 
 def _check_there(paths: list[Path]) -> None:

@@ -20,8 +20,8 @@ def list_names(
     debug: Debug = False,
 ) -> None:
     """List strategies, models, datasets, experiments or sites, a line each."""
+    from kbench.config.parse import did_you_mean
     from kbench.errors import ConfigError
-    from kbench.spec.parse import did_you_mean
 
     if kind not in KINDS:
         raise ConfigError(f"unknown kind {kind!r}{did_you_mean(kind, KINDS)}")
@@ -63,7 +63,7 @@ def _strategies() -> dict[str, dict[str, Any]]:
     import inspect
 
     from kbench.strategies import known, strategy_class
-    from kbench.strategies.params import described
+    from kbench.strategies.parameters import described
 
     found = {}
     for name in known():
@@ -75,9 +75,9 @@ def _strategies() -> dict[str, dict[str, Any]]:
 
 
 def _others(kind: str) -> dict[str, dict[str, Any]]:
+    from kbench.config.lookup import names
     from kbench.data import DATASETS
-    from kbench.spec.shelf import names
-    from kbench.workloads import MODELS, TIMM, TORCHVISION
+    from kbench.models.registry import MODELS, TIMM, TORCHVISION
 
     if kind == "models":
         doors = {

@@ -35,8 +35,8 @@ def plot(
 ) -> None:
     """Draw figures: accuracy over time, over epochs, where time went, who was hidden, error against cost, speed-up."""
     from kbench.cli.gather import gathered
+    from kbench.config.parse import did_you_mean
     from kbench.errors import ConfigError, ResultsError
-    from kbench.spec.parse import did_you_mean
 
     for flag, value, known in (("--kind", kind, (*KINDS, "all")), ("--size", size, SIZES)):
         if value not in known:
@@ -69,8 +69,8 @@ def _draw(
     from kbench.analysis.frame import load
     from kbench.cli.compare import asked_of
     from kbench.errors import ResultsError
-    from kbench.figures.kinds import KINDS, view_of
-    from kbench.figures.page import save
+    from kbench.figures.layout import save
+    from kbench.figures.registry import KINDS, view_of
 
     baseline, targets = asked_of(folder)
     frames = load(folder)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kbench.cli.options import say
-from kbench.launch.outlook import Outlook, Standing
-from kbench.launch.state import State
-from kbench.records.epochs import Progress
+from kbench.experiment.status import Outlook, Standing
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.metric import printed
+from kbench.records.journal import Progress
+from kbench.records.run_state import State
+from kbench.records.schema import printed
 
 if TYPE_CHECKING:
     from rich.table import Table

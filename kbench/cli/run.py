@@ -32,9 +32,9 @@ from kbench.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from kbench.cli.asked import Asked
+    from kbench.cli.request import Asked
+    from kbench.config.site import Site
     from kbench.records.folders import RunDir
-    from kbench.spec.site import Site
 
 
 def run(
@@ -66,11 +66,11 @@ def run(
 ) -> None:
     """Train what is missing of an experiment (default: quick), one line per run."""
     from kbench.cli import submit
-    from kbench.cli.asked import read
     from kbench.cli.check import examined, show
-    from kbench.launch.front import check_free
-    from kbench.launch.outlook import SCHEDULED
-    from kbench.records import claim
+    from kbench.cli.request import read
+    from kbench.experiment.driver import check_free
+    from kbench.experiment.status import SCHEDULED
+    from kbench.records import register
 
     asked = read(
         experiment, results=results, settings=settings, site=site, only=only, scheduler_options=scheduler_options
@@ -83,7 +83,7 @@ def run(
     for text in asked.data_notes():
         say(f"warning: {text}", quiet=quiet)
     check_free(asked.folder)
-    claim.make(asked.folder)
+    register.make(asked.folder)
     runs = asked.run_dirs
     if there.launcher in SCHEDULED:
         paired = pairing == "node"
@@ -105,16 +105,16 @@ def start(
 ) -> None:
     """Start what is missing and stay until it has ended; Ctrl-C ends the children."""
     from kbench.cli.progress import Lines, Live
-    from kbench.launch.front import only_front, shuffled
-    from kbench.launch.local import Children
-    from kbench.launch.outlook import SCHEDULED, Outlook
-    from kbench.launch.state import State, is_here, state_of
-    from kbench.records import claim
+    from kbench.experiment.driver import only_front, shuffled
+    from kbench.experiment.local import Children
+    from kbench.experiment.status import SCHEDULED, Outlook
+    from kbench.records import register
+    from kbench.records.run_state import State, is_here, state_of
 
     folder = asked.folder
     with only_front(folder):
         again = {State.MISSING, State.INTERRUPTED} | ({State.FAILED, State.CANCELLED} if retry else set())
-        claim.take(folder, asked.runs, asked.as_written)
+        register.take(folder, asked.runs, asked.as_written)
         outlook = Outlook(folder)
         queued = [run for run in folder.all_runs() if run.job.get("launcher") in SCHEDULED and not run.done]
         queued = [run for run in queued if outlook.state_of(run) in (State.WAITING, State.RUNNING)]
@@ -146,8 +146,8 @@ def report(asked: "Asked", runs: "Sequence[RunDir]", *, as_json: bool, quiet: bo
     """Gather, print a line per run, and fail when a run has failed."""
     from kbench.cli.progress import line, row
     from kbench.errors import RunError
-    from kbench.launch.outlook import Outlook
-    from kbench.launch.state import State
+    from kbench.experiment.status import Outlook
+    from kbench.records.run_state import State
     from kbench.records.store import gather
 
     outlook = Outlook(asked.folder)

@@ -37,10 +37,10 @@ def status(
     debug: Debug = False,
 ) -> None:
     """Tell where each run stands: state, epoch, accuracy, time used and left."""
-    from kbench.cli.asked import folder_of
     from kbench.cli.progress import line, row
-    from kbench.launch.outlook import Outlook
-    from kbench.launch.state import State
+    from kbench.cli.request import folder_of
+    from kbench.experiment.status import Outlook
+    from kbench.records.run_state import State
 
     folder = folder_of(experiment, results)
     outlook = Outlook(folder)
@@ -74,9 +74,9 @@ def logs(
     debug: Debug = False,
 ) -> None:
     """Show what a run printed."""
-    from kbench.launch.outlook import Outlook
-    from kbench.launch.state import State
+    from kbench.experiment.status import Outlook
     from kbench.records.folders import ExperimentDir
+    from kbench.records.run_state import State
 
     folder = _one_run(run, results)
     outlook = Outlook(ExperimentDir(folder.path.parent.parent))
@@ -103,9 +103,9 @@ def cancel(
     experiment: Experiment = DEFAULT, results: Results = RESULTS, quiet: Quiet = False, debug: Debug = False
 ) -> None:
     """End the runs of an experiment that are alive or queued, and what would start more."""
-    from kbench.cli.asked import folder_of
-    from kbench.launch.cancel import cancel_queued
-    from kbench.launch.front import front_of
+    from kbench.cli.request import folder_of
+    from kbench.experiment.cancel import cancel_queued
+    from kbench.experiment.driver import front_of
 
     folder = folder_of(experiment, results)
     alive = _running(folder)
@@ -123,8 +123,8 @@ def cancel(
 
 
 def _running(folder: "ExperimentDir") -> "list[RunDir]":
-    from kbench.launch.outlook import SCHEDULED
-    from kbench.launch.state import State, state_of
+    from kbench.experiment.status import SCHEDULED
+    from kbench.records.run_state import State, state_of
 
     ours = [run for run in folder.all_runs() if run.job.get("launcher") not in SCHEDULED]
     return [run for run in ours if state_of(run) is State.RUNNING]

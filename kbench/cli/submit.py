@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from kbench.cli.options import on_terminal, put, put_json, say
 
 if TYPE_CHECKING:
-    from kbench.cli.asked import Asked
+    from kbench.cli.request import Asked
+    from kbench.config.site import Site
     from kbench.records.folders import RunDir
-    from kbench.spec.site import Site
 
 EVERY_S = 1.0
 
@@ -20,17 +20,17 @@ def submit(
     quiet: bool,
 ) -> None:  # fmt: skip
     """Hand what is missing of ``runs`` to the site's scheduler; what it has or had is left alone."""
-    from kbench.launch.front import only_front, shuffled
-    from kbench.launch.ledger import submitting
-    from kbench.launch.outlook import Outlook
-    from kbench.launch.state import State
-    from kbench.launch.submit import hand_in, orphans, recover
-    from kbench.records import claim
+    from kbench.experiment.driver import only_front, shuffled
+    from kbench.experiment.ledger import submitting
+    from kbench.experiment.status import Outlook
+    from kbench.experiment.submit import hand_in, orphans, recover
+    from kbench.records import register
+    from kbench.records.run_state import State
 
     folder = asked.folder
     again = {State.MISSING, State.INTERRUPTED} | ({State.FAILED, State.CANCELLED} if retry else set())
     with only_front(folder), submitting(folder) as keep:
-        claim.take(folder, asked.runs, asked.as_written)
+        register.take(folder, asked.runs, asked.as_written)
         recover(folder)
         outlook = Outlook(folder, alone=True)
         found = {run.run_id: outlook.state_of(run) for run in folder.all_runs()}
@@ -48,7 +48,7 @@ def submit(
 def tell(asked: "Asked", runs: "Sequence[RunDir]", *, as_json: bool, quiet: bool) -> None:
     """Print a line per run, and how to come back."""
     from kbench.cli.progress import line, row
-    from kbench.launch.outlook import Outlook
+    from kbench.experiment.status import Outlook
 
     outlook = Outlook(asked.folder)
     found = [(run, outlook.standing(run)) for run in runs]
@@ -62,8 +62,8 @@ def tell(asked: "Asked", runs: "Sequence[RunDir]", *, as_json: bool, quiet: bool
 def stay(asked: "Asked", runs: "Sequence[RunDir]", *, quiet: bool) -> None:
     """Wait until the runs have ended; the scheduler is asked twice a minute."""
     from kbench.cli.progress import Lines, Live
-    from kbench.launch.outlook import Outlook
-    from kbench.launch.state import State
+    from kbench.experiment.status import Outlook
+    from kbench.records.run_state import State
 
     live = on_terminal(sys.stderr) and not quiet
     outlook = Outlook(asked.folder)

@@ -5,12 +5,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from kbench.conformance.case import Case
-from kbench.conformance.finding import Finding
-from kbench.conformance.life import as_rank_0
-from kbench.conformance.parameters import breach_of_parameters, breach_of_phases
+from kbench.conformance.contract_rules import Finding
+from kbench.conformance.parameters import (
+    BEYOND_FLOAT32,
+    MANY,
+    breach_of_ids,
+    breach_of_one_plan,
+    breach_of_parameters,
+    breach_of_phases,
+)
 from kbench.conformance.ranks import Ended
-from kbench.conformance.scale import BEYOND_FLOAT32, MANY, breach_of_ids, breach_of_one_plan
+from kbench.conformance.short_training import Case, as_rank_0
 from kbench.errors import KBenchError
 from kbench.records.schema import EpochRecord
 

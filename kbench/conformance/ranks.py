@@ -5,13 +5,21 @@ import os
 import socket
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
+from kbench.config.run_spec import RunSpec
+from kbench.conformance.contract_rules import Finding
+from kbench.conformance.monitor import Witness
+from kbench.engine.probe import ModelProbe
+from kbench.errors import RankError, RunError
 from kbench.records.folders import RunDir
-from kbench.spec.run import RunSpec
+from kbench.strategies import load
+from kbench.strategies.api import Batch, Draw, Epoch, EpochPlan, Measured, Phase, Probe, SampleStats, Strategy
 
 PATIENCE_S = 300.0  # ranks that still wait for one another by then never stop
 
@@ -37,7 +45,7 @@ def start(spec: RunSpec, place: Path) -> Ended:
         "CUDA_VISIBLE_DEVICES": "",
     }
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["kbench.worker.work", "kbench.conformance.on_trial", "sklearn.datasets"])
+    context.set_forkserver_preload(["kbench.worker.rank", "kbench.conformance.ranks", "sklearn.datasets"])
     processes = []
     for rank in range(spec.ranks):
         place_of_rank = shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
@@ -74,7 +82,7 @@ def _all_ended(processes: list[ForkServerProcess]) -> tuple[int | None, ...]:
 
 def _be_rank(folder: str, environ: dict[str, str]) -> None:
     """What a process of the server does: become a rank of kbench.worker."""
-    from kbench.worker.work import main
+    from kbench.worker.rank import main
 
     os.environ.update(environ)
     words = os.open(RunDir(Path(folder)).stderr, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -88,3 +96,40 @@ def _free_port() -> int:
     with socket.socket() as asking:
         asking.bind(("127.0.0.1", 0))
         return int(asking.getsockname()[1])
+
+
+ONE_OR_ALL = "whether select returned None"
+
+
+@dataclass
+class OnTrial(Strategy):
+    """The method ``method`` with ``params``, watched on every rank."""
+
+    method: str
+    params: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._witness = Witness(lambda: load(self.method, self.params), _end, global_batch=1)
+
+    def phases(self, epochs: int) -> tuple[Phase, ...]:
+        return self._witness.phases(epochs)
+
+    def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
+        return self._witness.plan(epoch, stats)
+
+    def select(self, batch: Batch, probe: Probe) -> Tensor | Draw | None:
+        kept = self._witness.select(batch, probe)
+        if isinstance(probe, ModelProbe):
+            try:
+                probe.comm.agree(int(kept is None), ONE_OR_ALL)
+            except RankError as error:
+                hint = "return None on every rank or on none; return ones to keep all"
+                raise RankError(error.message, hint=hint) from None
+        return kept
+
+    def observe(self, batch: Batch, measured: Measured) -> None:
+        self._witness.observe(batch, measured)
+
+
+def _end(finding: Finding) -> None:
+    raise RunError(f"{finding.what} ({finding.where})", hint=finding.do)

@@ -3,8 +3,7 @@
 import re
 from dataclasses import replace
 
-from kbench.data.card import DatasetCard
-from kbench.data.cards import DATASETS, OWN, fractal_card
+from kbench.data.registry import DATASETS, OWN, DatasetCard, fractal_card
 
 __all__ = ["DATASETS", "OWN", "DatasetCard", "card_of"]
 

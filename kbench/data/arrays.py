@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kbench.data.augment import viewed
-from kbench.data.view import Looked, View
+from kbench.data.views.augment import viewed
+from kbench.data.views.spec import Looked, View
 
 
 @dataclass(frozen=True)

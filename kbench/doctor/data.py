@@ -5,9 +5,31 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from kbench.doctor.ask import ask
-from kbench.doctor.item import Item, missing, ok, warning
-from kbench.doctor.need import Need
+from kbench.data import DATASETS
+from kbench.data.store.locate import find, problems, roots
+from kbench.doctor.need import Item, Need, ask, missing, ok, warning
+
+
+def main() -> None:
+    """Print the facts on one line."""
+    print(json.dumps(facts(sys.argv[1])))
+
+
+def facts(site_root: str) -> dict[str, Any]:
+    """The roots and whether they are there; the data sets below them, with what is wrong with each."""
+    found = {name: find(name, site_root) for name in DATASETS}
+    return {
+        "roots": {str(root): root.is_dir() for root in roots(site_root)},
+        "datasets": {
+            name: {"place": str(place), "problems": problems(name, site_root)}
+            for name, place in found.items()
+            if place is not None
+        },
+    }
+
+
+if __name__ == "__main__":
+    main()
 
 SECONDS = 60.0
 REMEDY = "data_root: in the site file or $KBENCH_DATA say where they lie"
@@ -15,7 +37,7 @@ REMEDY = "data_root: in the site file or $KBENCH_DATA say where they lie"
 
 def data(need: Need) -> Iterator[Item]:
     """Look at the data roots of the site and the environment."""
-    answer = ask([sys.executable, "-m", "kbench.doctor.data_facts", need.site.data_root], seconds=SECONDS)
+    answer = ask([sys.executable, "-m", "kbench.doctor.data", need.site.data_root], seconds=SECONDS)
     if answer.ok:
         yield from judge(json.loads(answer.out), need)
     else:

@@ -6,9 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from kbench.doctor.ask import ask
-from kbench.doctor.item import Item, missing, ok, warning
-from kbench.doctor.need import Need
+from kbench.doctor.need import Item, Need, ask, missing, ok, warning
 
 TORCH_S = 120.0  # a cold parallel file system takes its time over torch's files
 DRIVER_S = 15.0
@@ -17,7 +15,7 @@ GIB = 2**30
 
 def devices(need: Need) -> Iterator[Item]:
     """Ask torch in a process of its own, and the driver beside it."""
-    answer = ask(need.prepared([*need.python, "-m", "kbench.doctor.torch_facts"]), seconds=TORCH_S)
+    answer = ask(need.prepared([*need.python, "-m", "kbench.doctor.machine"]), seconds=TORCH_S)
     where = " ".join(need.python)
     if not answer.ok:
         remedy = f"install torch and kbench for {where}, or mend python: and container: of the site"

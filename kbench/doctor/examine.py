@@ -3,18 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from kbench.doctor.container import container
 from kbench.doctor.data import data
 from kbench.doctor.devices import devices
 from kbench.doctor.folders import folders
-from kbench.doctor.item import Item, warning
-from kbench.doctor.machine import machine
-from kbench.doctor.mpi import mpi
-from kbench.doctor.need import Need
-from kbench.doctor.network import network
-from kbench.doctor.queues import queues
-from kbench.doctor.slurm import slurm
-from kbench.doctor.software import software
+from kbench.doctor.machine import container, machine, software
+from kbench.doctor.mpi import mpi, network
+from kbench.doctor.need import Item, Need, warning
+from kbench.doctor.schedulers import queues, slurm
 
 Look = Callable[[Need], Iterable[Item]]
 LOOKS: tuple[Look, ...] = (software, devices, machine, mpi, slurm, queues, container, data, folders, network)

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kbench.engine.comm import Comm
-from kbench.engine.fingerprint import digest
 from kbench.engine.learner import Learner
+from kbench.engine.runtime.comm import Comm
 from kbench.engine.samples import SampleStore
+from kbench.engine.seeds import digest
 from kbench.errors import RunError
 from kbench.records.folders import RunDir
 from kbench.strategies.api import Strategy, remembered, remind

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-from kbench.engine.comm import Comm
 from kbench.engine.learner import Learner
+from kbench.engine.runtime.comm import Comm
 
 TIMES = 4  # an evaluation batch holds so many training batches: there is no backward pass
 

@@ -8,14 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from kbench.engine.average import MovingAverage
-from kbench.engine.comm import Comm, lost_contact
-from kbench.engine.fingerprint import digest
-from kbench.engine.optimizer import build_optimizer
-from kbench.engine.seeds import stream
-from kbench.engine.timer import PhaseTimer
+from kbench.engine.clock import PhaseTimer
+from kbench.engine.optimizer import MovingAverage, build_optimizer
+from kbench.engine.runtime.comm import Comm, lost_contact
+from kbench.engine.seeds import digest, stream
 from kbench.strategies.api import Batch, Habits, Measured
-from kbench.workloads.workload import Workload
+from kbench.tasks.workload import Workload
 
 _NEW_NAME = "forward_sync_buffers"  # of DDP's broadcast_buffers, from torch 2.14 or so on
 SYNC_BUFFERS = _NEW_NAME if _NEW_NAME in signature(DistributedDataParallel).parameters else "broadcast_buffers"

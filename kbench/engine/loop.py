@@ -8,21 +8,21 @@ from torch import Tensor
 
 from kbench.engine import seeds
 from kbench.engine.checkpoint import Start
-from kbench.engine.comm import Comm
+from kbench.engine.clock import PhaseTimer
 from kbench.engine.evaluate import evaluate
-from kbench.engine.fingerprint import fingerprint
-from kbench.engine.guard import Guarded
 from kbench.engine.learner import Learner
+from kbench.engine.metrics import Tally
 from kbench.engine.probe import ModelProbe
+from kbench.engine.runtime.comm import Comm
+from kbench.engine.runtime.guard import Guarded
 from kbench.engine.samples import SampleStore
 from kbench.engine.schedule import learning_rate, warming_up
+from kbench.engine.seeds import fingerprint
 from kbench.engine.stream import Placed, chosen, deal
-from kbench.engine.tally import Tally
-from kbench.engine.timer import PhaseTimer
 from kbench.errors import RunError
 from kbench.records.schema import EpochRecord
 from kbench.strategies.api import Batch, Epoch, EpochPlan, Phase, Strategy
-from kbench.workloads.workload import Workload
+from kbench.tasks.workload import Workload
 
 Keep = Callable[..., None]
 BEGINNING = Start()

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kbench.engine.beside import Beside
-from kbench.engine.comm import Comm
 from kbench.engine.learner import Learner
+from kbench.engine.runtime.background import Beside
+from kbench.engine.runtime.comm import Comm
 from kbench.engine.samples import SampleStore
 from kbench.strategies.api import Batch, Epoch, Measured
 

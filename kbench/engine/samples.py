@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from kbench.engine.comm import Comm
+from kbench.engine.runtime.comm import Comm
 from kbench.strategies.api import Measured, SampleStats
 
 

@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_right
 
-from kbench.spec.recipe import Recipe
+from kbench.config.recipe import Recipe
 
 
 def learning_rate(recipe: Recipe, position: float) -> float:

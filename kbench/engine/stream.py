@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from kbench.engine.comm import Comm
+from kbench.engine.clock import PhaseTimer
 from kbench.engine.probe import ModelProbe
-from kbench.engine.timer import PhaseTimer
+from kbench.engine.runtime.comm import Comm
 from kbench.strategies.api import Batch, Draw, Strategy
 
 QUEUE_BATCHES = 8  # kept samples that may wait, in batches (two pools, if that is more); beyond, the oldest are dropped

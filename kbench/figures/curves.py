@@ -10,10 +10,9 @@ from matplotlib.figure import Figure
 from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Comparison
 from kbench.errors import ResultsError
-from kbench.figures.ends import draw_ends, strip_in, strip_of
-from kbench.figures.matched import metric_of, points
-from kbench.figures.page import View, drawing, key_of, sheet, titled
-from kbench.figures.spread import draw_band, over_seeds, said
+from kbench.figures.labels import draw_ends, strip_in, strip_of
+from kbench.figures.layout import View, drawing, key_of, sheet, titled
+from kbench.figures.seed_stats import draw_band, metric_of, over_seeds, points, said
 from kbench.figures.style import FAINT
 
 SHOWN_POINTS = 10  # of accuracy, below the end of the worst curve

@@ -8,9 +8,8 @@ from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Comparison
 from kbench.errors import ResultsError
 from kbench.figures.curves import draw_accuracy
-from kbench.figures.matched import metric_of, points
-from kbench.figures.page import View, drawing, key_of, sheet, titled
-from kbench.figures.spread import over_seeds, said
+from kbench.figures.layout import View, drawing, key_of, sheet, titled
+from kbench.figures.seed_stats import metric_of, over_seeds, points, said
 
 
 def epoch_data(frames: Frames, comparison: Comparison) -> pd.DataFrame:

@@ -14,9 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Comparison
 from kbench.errors import ResultsError
-from kbench.figures.matched import WHO, last_epochs
-from kbench.figures.page import View, drawing, key, line_key, sheet, titled
-from kbench.figures.spread import draw_band, over_seeds, said
+from kbench.figures.layout import View, drawing, key, line_key, sheet, titled
+from kbench.figures.seed_stats import WHO, draw_band, last_epochs, over_seeds, said
 from kbench.figures.style import FAINT, Look
 
 COLUMNS = [*WHO, "share", "epoch", "value", "value_min", "value_max", "ceiling", "moved_back", "seeds"]

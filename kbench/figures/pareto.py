@@ -12,8 +12,8 @@ from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Comparison
 from kbench.errors import ResultsError
 from kbench.figures.labels import place_labels
-from kbench.figures.matched import WHO, matched_runs, metric_of
-from kbench.figures.page import View, drawing, key, line_key, sheet, titled
+from kbench.figures.layout import View, drawing, key, line_key, sheet, titled
+from kbench.figures.seed_stats import WHO, matched_runs, metric_of
 from kbench.figures.style import FAINT
 
 WIDE = 5  # times the smallest error: the axis becomes logarithmic

@@ -14,9 +14,8 @@ from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Comparison
 from kbench.errors import ResultsError
 from kbench.figures.curves import SHOWN_POINTS
-from kbench.figures.matched import WHO, metric_of, points
-from kbench.figures.page import View, drawing, key, line_key, sheet, titled
-from kbench.figures.spread import draw_band, said
+from kbench.figures.layout import View, drawing, key, line_key, sheet, titled
+from kbench.figures.seed_stats import WHO, draw_band, metric_of, points, said
 from kbench.figures.style import FAINT
 
 STEP = 0.0005  # [fraction] between two targets

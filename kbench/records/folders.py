@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kbench.config.experiment import ExperimentSpec
+from kbench.config.parse import parse
+from kbench.config.run_spec import RunSpec
+from kbench.config.yaml_source import read_source
 from kbench.errors import ConfigError, ResultsError
-from kbench.records import epochs
+from kbench.records import journal as journals
 from kbench.records.schema import EpochRecord
-from kbench.spec.experiment import ExperimentSpec
-from kbench.spec.parse import parse
-from kbench.spec.run import RunSpec
-from kbench.spec.source import read_source
 
 
 @dataclass(frozen=True)
@@ -162,13 +162,13 @@ class RunDir:
         with suppress(OSError):
             write_json(self.path / "failed.json", facts)
 
-    def progress(self) -> epochs.Progress | None:
+    def progress(self) -> journals.Progress | None:
         """How far the run has come; None before its first epoch."""
-        quick = epochs.progress(self.journal) if self.attempt <= 1 else None
+        quick = journals.progress(self.journal) if self.attempt <= 1 else None
         if quick:
             return quick
         records = self.epochs()
-        return epochs.Progress(len(records), records[-1]) if records else None
+        return journals.Progress(len(records), records[-1]) if records else None
 
     def epochs(self) -> list[EpochRecord]:
         """The epochs that count, in order, each once; what is no record counts not at all.
@@ -176,9 +176,9 @@ class RunDir:
         Where there is a checkpoint, an attempt that went on counts from where it began, and those
         before it up to there; otherwise the last attempt alone counts.
         """
-        records = epochs.read(self.journal)
+        records = journals.read(self.journal)
         last = self.attempt or max((r.attempt for r in records), default=0)
-        return epochs.counted(records if self.checkpoint.exists() else [r for r in records if r.attempt == last])
+        return journals.counted(records if self.checkpoint.exists() else [r for r in records if r.attempt == last])
 
 
 @dataclass(frozen=True)

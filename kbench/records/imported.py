@@ -11,8 +11,8 @@ from typing import Any, Literal, cast, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from kbench import files
 from kbench.errors import ResultsError
-from kbench.records import journal
 from kbench.records.folders import ExperimentDir, RunDir, write_json
 from kbench.records.schema import EpochRecord, RunRecord
 
@@ -120,7 +120,7 @@ def write(folder: ExperimentDir, facts: Imported, epochs: Sequence[EpochRow]) ->
 def epochs(run: RunDir) -> list[dict[str, Any]]:
     """The epochs of an imported run; every column is there, null where the log did not tell it."""
     rows = []
-    for entry in journal.read(run.journal):
+    for entry in files.read(run.journal):
         try:
             rows.append(dict(ImportedEpoch.model_validate(entry)))
         except ValidationError:

@@ -1,44 +1,58 @@
-"""Files of one JSON object a line: appended by one writer, readable at any moment."""
+"""The epochs of a run as its journal holds them."""
 
-import json
-import os
-from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+
+from kbench import files
+from kbench.records.schema import EpochRecord
+
+RECORDS = TypeAdapter(list[EpochRecord])
 
 
-def append(path: Path, entry: dict[str, Any]) -> None:
-    """Write ``entry`` as the last line and wait until it is on the disk.
+class Progress(NamedTuple):
+    """How far a run has come."""
 
-    A line that a crash left unfinished is ended first, so that it cannot swallow this one.
-    """
-    line = json.dumps(entry, allow_nan=False, default=str) + "\n"
-    with path.open("ab+") as file:
-        if file.tell() and not _ends_whole(file.fileno(), file.tell()):
-            line = "\n" + line
-        file.write(line.encode())
-        file.flush()
-        os.fsync(file.fileno())
+    n_epochs: int
+    last: EpochRecord
 
 
-def read(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the entries of a journal; what a crash tore is passed over."""
-    if not path.exists():
-        return
-    for line in path.read_bytes().splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict):
-            yield entry
+def progress(path: Path) -> Progress | None:
+    """How far a run has come whose journal no second attempt has written into; None where that is not so."""
+    lines = [line for line in path.read_bytes().splitlines() if line] if path.exists() else []
+    try:
+        last = EpochRecord.model_validate_json(lines[-1])
+    except (IndexError, ValidationError):
+        return None
+    return Progress(len(lines), last) if last.attempt == 1 else None
 
 
-def as_list(path: Path) -> bytes:
-    """The lines of a journal as one JSON list, whatever is in them; an empty one where there is no journal."""
-    lines = path.read_bytes().splitlines() if path.exists() else []
-    return b"[" + b",".join(line for line in lines if line) + b"]"
+def read(path: Path) -> list[EpochRecord]:
+    """All records of a journal, in order; what is no record is passed over."""
+    try:
+        return RECORDS.validate_json(files.as_list(path))  # faster than line by line
+    except ValidationError:
+        found = []
+    for entry in files.read(path):
+        with suppress(ValidationError):
+            found.append(EpochRecord.model_validate(entry))
+    return found
 
 
-def _ends_whole(descriptor: int, size: int) -> bool:
-    return os.pread(descriptor, 1, size - 1) == b"\n"
+def counted(records: Sequence[EpochRecord]) -> list[EpochRecord]:
+    """Each epoch once, in order: one that a later attempt repeats takes all that came after it along."""
+    kept: dict[tuple[str, int], EpochRecord] = {}
+    newest = 0
+    for record in records:
+        if record.attempt < newest:
+            continue  # an older attempt was still dying
+        newest, place = record.attempt, (record.phase, record.epoch)
+        if place in kept:
+            places = list(kept)
+            for lost in places[places.index(place) :]:
+                del kept[lost]
+        kept[place] = record
+    return list(kept.values())

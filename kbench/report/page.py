@@ -12,7 +12,7 @@ import kbench
 from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Comparison
 from kbench.analysis.tables.layout import tables
-from kbench.report import cast, sheets
+from kbench.report import html_tables, roles
 from kbench.report.drawings import drawings
 from kbench.report.provenance import provenance, runs, states
 from kbench.report.settings import settings
@@ -38,9 +38,9 @@ def page(frames: Frames, comparison: Comparison) -> Page:
         lstrip_blocks=True,
     )
     script, style = (Markup(environment.get_template(name).render()) for name in ("page.js", "page.css"))
-    specs = cast.specs(frames)
-    parts = cast.parts([(row.pair, row.strategy) for row in comparison.rows], specs)
-    every, tags, drawn = tables(comparison), sheets.tags_of(frames), drawings(frames, comparison)
+    specs = roles.specs(frames)
+    parts = roles.parts([(row.pair, row.strategy) for row in comparison.rows], specs)
+    every, tags, drawn = tables(comparison), html_tables.tags_of(frames), drawings(frames, comparison)
     html = environment.get_template("page.html.j2").render(
         comparison=comparison,
         version=kbench.__version__,
@@ -51,8 +51,8 @@ def page(frames: Frames, comparison: Comparison) -> Page:
         summaries=summaries(verdicts(frames, comparison, parts)),
         tags=tags,
         formats=sorted(set(frames.runs["imported_from"].dropna())),
-        sheets=sheets.sheets(every, tags),
-        behind=sheets.behind(every),
+        sheets=html_tables.sheets(every, tags),
+        behind=html_tables.behind(every),
         drawings=drawn,
         settings=settings(frames, comparison, specs),
         provenance=provenance(frames),

@@ -6,8 +6,8 @@ from typing import Any
 
 from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Comparison
-from kbench.report.change import Who
-from kbench.spec.run import RunSpec
+from kbench.config.run_spec import RunSpec
+from kbench.report.effects import Who
 
 
 @dataclass(frozen=True)

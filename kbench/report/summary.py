@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from kbench.report.cast import Part
-from kbench.report.change import Outcome
+from kbench.report.effects import Outcome
+from kbench.report.roles import Part
 from kbench.report.verdict import Verdict
 from kbench.report.wording import listed
 

@@ -1,18 +1,30 @@
 """The verdict on each strategy, in sentences and in words for a glance."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from kbench.analysis.chance import adjusted
 from kbench.analysis.frame import Frames
+from kbench.analysis.multiple_testing import adjusted
 from kbench.analysis.pairing import paired
-from kbench.analysis.row import row_of
-from kbench.analysis.rows import Comparison
-from kbench.report.cast import Part
-from kbench.report.change import Change, Changes, Outcome, Who, changes
-from kbench.report.doubts import doubts
+from kbench.analysis.rows import Comparison, row_of
+from kbench.report.effects import Change, Changes, Outcome, Who, changes
+from kbench.report.roles import Part
 from kbench.report.wording import beats, beside, claim, gains, last_epoch, losses
+
+
+def doubts(who: Who, comparison: Comparison) -> Iterator[int]:
+    """Places in the findings of the warnings about a row, but for those that its verdict says itself.
+
+    They are about the row, the baseline beside it, or its whole pair; or about all that is compared.
+    """
+    pair, strategy = who
+    for place, finding in enumerate(comparison.findings):
+        if finding.severity == "warning" and finding.kind != "control":
+            near = [about.strategy for about in finding.about if about.pair == pair]
+            if not finding.about or {strategy, comparison.baseline, None} & set(near):
+                yield place
+
 
 DOWNSTREAM = (
     "It began with the weights of its own run upstream and trained like the baseline; a difference in time is not its "

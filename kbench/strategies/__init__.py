@@ -76,7 +76,7 @@ def load(name: str, params: dict[str, Any] | None = None) -> "Strategy":
 
     Raises ConfigError with every parameter that is unknown or out of its range.
     """
-    from kbench.strategies.params import check, resolve
+    from kbench.strategies.parameters import check, resolve
 
     params = params or {}
     cls = strategy_class(name)

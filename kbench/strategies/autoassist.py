@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from kbench.spec.ranges import NonNegative, Positive, Probability
+from kbench.config.value_types import NonNegative, Positive, Probability
 from kbench.strategies.api import Batch, Epoch, EpochPlan, Measured, Probe, SampleStats, Strategy, memory
 
 LAG_BATCHES = 5  # that wait for the assistant in the authors' code before it trains

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from kbench.spec.ranges import Name, Share
+from kbench.config.value_types import Name, Share
 from kbench.strategies.api import Phase, Spent, Strategy, memory
 
 FORWARD_SHARE = 1 / 3  # of a training step, if a backward pass costs two forward passes

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from kbench.spec.ranges import Count
+from kbench.config.value_types import Count
 from kbench.strategies.api import Epoch, EpochPlan, Phase, SampleStats, memory
 from kbench.strategies.forgetting import CountsForgetting
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 
-from kbench.spec.ranges import Natural
+from kbench.config.value_types import Natural
 from kbench.strategies.api import Epoch, EpochPlan, Habits, SampleStats
 from kbench.strategies.forgetting import CountsForgetting
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kbench.spec.ranges import Flag, Fraction
+from kbench.config.value_types import Flag, Fraction
 from kbench.strategies.api import SampleStats, Strategy, memory, share_of
-from kbench.strategies.rank import lowest
+from kbench.strategies.ranking import lowest
 
 
 @dataclass

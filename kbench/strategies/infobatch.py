@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from kbench.spec.ranges import Fraction, Probability
+from kbench.config.value_types import Fraction, Probability
 from kbench.strategies.api import Epoch, EpochPlan, SampleStats, Strategy, share_of
-from kbench.strategies.rank import lowest
+from kbench.strategies.ranking import lowest
 
 
 @dataclass

@@ -5,9 +5,9 @@ from typing import Literal
 
 import torch
 
-from kbench.spec.ranges import Flag
+from kbench.config.value_types import Flag
 from kbench.strategies.api import Epoch, EpochPlan, Habits, SampleStats, Strategy
-from kbench.strategies.rank import draw
+from kbench.strategies.ranking import draw
 
 
 @dataclass

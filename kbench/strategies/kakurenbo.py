@@ -4,9 +4,9 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Literal
 
-from kbench.spec.ranges import Count, Fraction, Probability
+from kbench.config.value_types import Count, Fraction, Probability
 from kbench.strategies.api import Epoch, EpochPlan, Habits, SampleStats, Strategy, share_of
-from kbench.strategies.rank import lowest
+from kbench.strategies.ranking import lowest
 
 
 @dataclass

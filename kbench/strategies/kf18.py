@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kbench.spec.ranges import Count, Flag, Fraction, NonNegative
+from kbench.config.value_types import Count, Flag, Fraction, NonNegative
 from kbench.strategies.api import Batch, Draw, Epoch, EpochPlan, Measured, Probe, SampleStats, Strategy, memory
-from kbench.strategies.rank import draw
+from kbench.strategies.ranking import draw
 
 
 @dataclass

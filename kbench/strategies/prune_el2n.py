@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from kbench.spec.ranges import Count, Fraction
+from kbench.config.value_types import Count, Fraction
 from kbench.strategies.api import Epoch, EpochPlan, Phase, SampleStats, Strategy, memory, share_of
-from kbench.strategies.rank import lowest
+from kbench.strategies.ranking import lowest
 
 
 @dataclass

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from kbench.spec.ranges import Fraction, Name
+from kbench.config.value_types import Fraction, Name
 from kbench.strategies.api import Epoch, EpochPlan, Phase, SampleStats, Spent, Strategy, memory, share_of
 
 

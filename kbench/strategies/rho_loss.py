@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kbench.spec.ranges import Count, Fraction, Share
+from kbench.config.value_types import Count, Fraction, Share
 from kbench.strategies.api import (
     Batch,
     Epoch,
@@ -18,7 +18,7 @@ from kbench.strategies.api import (
     memory,
     share_of,
 )
-from kbench.strategies.rank import lowest
+from kbench.strategies.ranking import lowest
 
 
 @dataclass

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kbench.spec.ranges import Count, Natural, NonNegative
+from kbench.config.value_types import Count, Natural, NonNegative
 from kbench.strategies.api import Batch, Probe, Strategy, memory
-from kbench.strategies.rank import percentile
+from kbench.strategies.ranking import percentile
 
 
 @dataclass

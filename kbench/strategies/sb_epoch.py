@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from kbench.spec.ranges import NonNegative
+from kbench.config.value_types import NonNegative
 from kbench.strategies.api import Epoch, EpochPlan, Habits, SampleStats, Strategy
 
 N_BINS = 1000

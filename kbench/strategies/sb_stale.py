@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from kbench.spec.ranges import Count
+from kbench.config.value_types import Count
 from kbench.strategies.api import Batch, Epoch, EpochPlan, Probe, SampleStats, memory
 from kbench.strategies.sb import SelectiveBackprop
 

@@ -1,6 +1,6 @@
 """The program that starts a rank."""
 
-from kbench.worker.work import main
+from kbench.worker.rank import main
 
 if __name__ == "__main__":
     main()

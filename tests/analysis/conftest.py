@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kbench import files
 from kbench.analysis.frame import Frames, load
-from kbench.launch.state import state_of
-from kbench.records import journal
+from kbench.config.experiment import Pair, Recipe
+from kbench.config.run_spec import Origin, RunSpec
+from kbench.config.strategy_choice import Choice
 from kbench.records.folders import ExperimentDir, write_json
+from kbench.records.run_state import state_of
 from kbench.records.schema import EpochRecord, Identity, RunRecord, columns
 from kbench.records.store import gather
-from kbench.spec.choice import Choice
-from kbench.spec.experiment import Pair, Recipe
-from kbench.spec.run import Origin, RunSpec
 
 PLAIN = {
     "attempt": 1, "lr": 0.1, "lr_scale": 1.0, "n_samples": 100, "n_trained": 100, "n_scored": 0, "n_refreshed": 0,
@@ -80,7 +80,7 @@ class Book:
             elapsed_s += train_s
             own = {"phase": phase, "epoch": epoch, "val_acc1": acc, "train_s": train_s, "elapsed_s": elapsed_s}
             record = EpochRecord.model_validate(PLAIN | own | columns)
-            journal.append(folder.journal, record.model_dump(mode="json"))
+            files.append(folder.journal, record.model_dump(mode="json"))
         if fails:
             folder.fail({"error": fails, "ended_at": "2026-01-02T00:00:00+00:00"})
         else:

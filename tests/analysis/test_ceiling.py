@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from kbench.analysis.ceiling import time_ceiling
 from kbench.analysis.frame import Frames
 from kbench.analysis.pairing import paired, sums
+from kbench.analysis.rows import time_ceiling
 
 
 def ceiling(frames: Frames) -> float | None:

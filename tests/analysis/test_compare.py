@@ -14,7 +14,7 @@ from scipy import stats
 
 from kbench.analysis.compare import compare
 from kbench.analysis.rows import Comparison, Reach, Row
-from kbench.analysis.target import Target, target_of
+from kbench.analysis.time_to_target import Target, target_of
 from kbench.errors import ResultsError
 
 

@@ -11,11 +11,10 @@ import pytest
 from kbench.analysis.compare import compare
 from kbench.analysis.frame import Frames
 from kbench.analysis.pairing import paired
-from kbench.analysis.row import change, difference
-from kbench.analysis.rows import Comparison, Row
+from kbench.analysis.rows import Comparison, Row, change, difference
 from kbench.analysis.tables.as_text import text
 from kbench.analysis.tables.layout import tables
-from kbench.analysis.target import target_of
+from kbench.analysis.time_to_target import target_of
 
 Made = Callable[..., Frames]
 Runs = dict[tuple[str, int], tuple[list[float], list[float]]]

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from kbench.analysis.target import Target, target_of
+from kbench.analysis.time_to_target import Target, target_of
 
 
 @pytest.mark.parametrize("asked", ["0.76", "1", "1e-3", 0.76, " 0.5 "])

@@ -14,12 +14,12 @@ from kbench.analysis.compare import compare
 from kbench.analysis.frame import load
 from kbench.analysis.tables.as_text import text
 from kbench.analysis.tables.layout import tables
-from kbench.launch.state import state_of
+from kbench.config.experiment import Pair
+from kbench.config.run_spec import RunSpec
+from kbench.config.strategy_choice import Choice
 from kbench.records.folders import ExperimentDir, write_json
+from kbench.records.run_state import state_of
 from kbench.records.store import gather
-from kbench.spec.choice import Choice
-from kbench.spec.experiment import Pair
-from kbench.spec.run import RunSpec
 
 Found = TypeVar("Found")
 PAIRS, STRATEGIES, SEEDS, EPOCHS = 10, 10, 10, 200

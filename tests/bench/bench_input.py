@@ -18,10 +18,10 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from kbench.data import make
 from kbench.data.arrays import Arrays
-from kbench.data.items import Items
-from kbench.data.view import View
+from kbench.data.loader import Items
+from kbench.data.store import prepare
+from kbench.data.views.spec import View
 
 TURNS, BATCH = 7, 128
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
@@ -84,8 +84,8 @@ def files(folder: Path, device: torch.device, workers: int) -> tuple[Turn, Turn]
         path.parent.mkdir(parents=True, exist_ok=True)
         coarse = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
         coarse.resize((500, 375)).save(path, quality=90)
-    make.prepare("folder:photos", root=str(folder), given=None, download=False, workers=1, tell=lambda _: None)
-    train = make.opened("folder:photos", str(folder)).train
+    prepare.prepare("folder:photos", root=str(folder), given=None, download=False, workers=1, tell=lambda _: None)
+    train = prepare.opened("folder:photos", str(folder)).train
     assert isinstance(train, Items)
     ours = Items(train.reader, device, workers)
     view = View(how="resized-crop", key=1, size=224, mean=MEAN, std=STD)

@@ -7,15 +7,15 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from kbench.engine.comm import Comm
+from kbench.config.experiment import Pair
+from kbench.engine.clock import PhaseTimer
 from kbench.engine.learner import Learner
 from kbench.engine.loop import Run, _epoch, train_epoch
+from kbench.engine.runtime.comm import Comm
 from kbench.engine.samples import SampleStore
-from kbench.engine.timer import PhaseTimer
-from kbench.spec.experiment import Pair
 from kbench.strategies import load
 from kbench.strategies.api import Phase
-from kbench.workloads.workload import Workload
+from kbench.tasks.workload import Workload
 
 RECIPE = {"epochs": 10, "global_batch": 48, "lr": 0.05, "schedule": "constant"}
 TURNS = 12

@@ -8,13 +8,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from kbench.engine.comm import Comm
+from kbench.engine.runtime.comm import Comm
 from kbench.engine.samples import SampleStore
 from kbench.engine.seeds import generator
 from kbench.strategies import STRATEGIES, load
 from kbench.strategies.api import Epoch, Measured, Phase, SampleStats
 from kbench.strategies.forget import Forget
-from kbench.strategies.rank import percentile
+from kbench.strategies.ranking import percentile
 
 SIZES = (50_000, 1_281_167, 10_000_000)
 MOST_WRITTEN = 1_281_167  # more batches than that do not fit into memory beside one another

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import pandas as pd
 import pytest
 
-from kbench.launch.state import State, state_of
 from kbench.records.folders import ExperimentDir
+from kbench.records.run_state import State, state_of
 
 ONE_THREAD = ["--set", "threads_per_rank=1"]
 

@@ -6,7 +6,7 @@ from types import ModuleType
 import pyarrow.parquet as pq
 import pytest
 
-from kbench.data import make
+from kbench.data.store import prepare
 
 EXPERIMENT = """\
 name: staged
@@ -24,7 +24,7 @@ def data(tmp_path: Path, formats: ModuleType) -> Path:
     """A little of CIFAR-10 in its own format, prepared."""
     root = tmp_path / "data"
     formats.cifar10(root / "cifar10", n_batch=20, n_val=30)
-    make.prepare("cifar10", root=str(root), given=None, download=False, workers=1, tell=lambda _: None)
+    prepare.prepare("cifar10", root=str(root), given=None, download=False, workers=1, tell=lambda _: None)
     return root
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from users import User
 
-from kbench.data import make
-from kbench.data.fractal import Look
-from kbench.data.fractal import make as make_fractal
+from kbench.data.sources.fractal import Look
+from kbench.data.sources.fractal import make as make_fractal
+from kbench.data.store import prepare
 from kbench.records.folders import ExperimentDir
 
 pytestmark = pytest.mark.slurm
@@ -48,7 +48,7 @@ def data(tmp_path_factory: pytest.TempPathFactory, formats: ModuleType) -> Path:
     formats.cifar10(root / "cifar10", n_batch=20, n_val=30)
     formats.cifar100(root / "cifar100", n_train=100, n_val=100)
     for dataset in ("fractal-8", "cifar10", "cifar100"):
-        make.prepare(dataset, root=str(root), given=None, download=False, workers=1, tell=lambda _: None)
+        prepare.prepare(dataset, root=str(root), given=None, download=False, workers=1, tell=lambda _: None)
     return root
 
 

@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 import torch
 
-from kbench.cli.known import Known
-from kbench.data import make
-from kbench.data.fractal import Look
-from kbench.data.fractal import make as make_fractal
-from kbench.engine.comm import Comm
+from kbench.config.experiment import ExperimentSpec, Pair
+from kbench.config.parse import parse
+from kbench.config.yaml_source import read_source
+from kbench.data.sources.fractal import Look
+from kbench.data.sources.fractal import make as make_fractal
+from kbench.data.store import prepare
+from kbench.engine.clock import PhaseTimer
 from kbench.engine.loop import Run
+from kbench.engine.runtime.comm import Comm
 from kbench.engine.samples import SampleStore
-from kbench.engine.timer import PhaseTimer
-from kbench.spec.experiment import ExperimentSpec, Pair
-from kbench.spec.parse import parse
-from kbench.spec.source import read_source
+from kbench.experiment.registries import Known
 from kbench.strategies import load
-from kbench.workloads.workload import Workload
+from kbench.tasks.workload import Workload
 
 CPU = torch.device("cpu")
 FOLDER = Path(__file__).parents[2] / "configs"
@@ -51,7 +51,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory, formats: ModuleType) -> 
                 )
             elif not (root / source).exists():
                 getattr(formats, {"imagenet": "imagenet_tars"}.get(source, source))(root / source, **FEW[source])
-            make.prepare(dataset, root=str(root), given=None, download=False, workers=1, tell=lambda _: None)
+            prepare.prepare(dataset, root=str(root), given=None, download=False, workers=1, tell=lambda _: None)
         return root
 
     return prepared

@@ -7,14 +7,14 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from kbench.engine.comm import Comm
+from kbench.config.experiment import Pair
+from kbench.engine.clock import PhaseTimer
 from kbench.engine.loop import Run, train
-from kbench.engine.rendezvous import leave
+from kbench.engine.runtime.comm import Comm
+from kbench.engine.runtime.rendezvous import leave
 from kbench.engine.samples import SampleStore
-from kbench.engine.timer import PhaseTimer
-from kbench.spec.experiment import Pair
 from kbench.strategies import load
-from kbench.workloads.workload import Workload
+from kbench.tasks.workload import Workload
 
 CPU = torch.device("cpu")
 

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 import torch
 
-from kbench.cli.known import Known
+from kbench.config.experiment import ExperimentSpec, Pair
+from kbench.config.parse import parse
+from kbench.config.run_spec import expand
+from kbench.config.yaml_source import read_source
 from kbench.data import card_of
 from kbench.engine.schedule import learning_rate
-from kbench.spec.experiment import ExperimentSpec, Pair
-from kbench.spec.parse import parse
-from kbench.spec.run import expand
-from kbench.spec.source import read_source
-from kbench.workloads.models.build import build_model
+from kbench.experiment.registries import Known
+from kbench.models.build import build_model
 
 FOLDER = Path(__file__).parents[2] / "configs"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from kbench.config.experiment import Pair
 from kbench.engine.loop import Run, train
-from kbench.spec.experiment import Pair
 
 FIVE: dict[str, dict[str, Any]] = {
     "baseline": {},

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kbench.spec.ranges import Fraction
+from kbench.config.value_types import Fraction
 from kbench.strategies.api import (
     Batch,
     Draw,
@@ -23,7 +23,7 @@ from kbench.strategies.api import (
     memory,
     share_of,
 )
-from kbench.strategies.rank import lowest
+from kbench.strategies.ranking import lowest
 
 
 @dataclass

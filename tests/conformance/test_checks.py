@@ -2,8 +2,8 @@
 
 import pytest
 
-from kbench.conformance.case import Case
 from kbench.conformance.checks import CHECKS, Verdict, examine
+from kbench.conformance.short_training import Case
 
 IN_THIS_PROCESS = {
     "ReseedsNumpy": ("streams", "moved the global random stream of numpy (plan, epoch 0 of phase train)"),

@@ -6,8 +6,8 @@ from types import ModuleType
 
 import pytest
 
-from kbench.data import make
-from kbench.data.stamp import Stamp
+from kbench.data.store import prepare
+from kbench.data.store.manifest import Stamp
 
 MAKERS = {
     "cifar10": "cifar10",
@@ -22,7 +22,7 @@ MAKERS = {
 
 def ready(dataset: str, root: Path) -> Stamp:
     """Prepare what lies below a root."""
-    return make.prepare(dataset, root=str(root), given=None, download=False, workers=1, tell=lambda _: None)[1]
+    return prepare.prepare(dataset, root=str(root), given=None, download=False, workers=1, tell=lambda _: None)[1]
 
 
 @pytest.fixture(scope="session")

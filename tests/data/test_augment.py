@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from kbench.data.augment import augmented, shifted
-from kbench.data.noise import uniform
+from kbench.data.views.augment import augmented, shifted
+from kbench.data.views.hashed_random import uniform
 
 IDS = torch.arange(300)
 IMAGES = torch.rand(300, 2, 8, 8, generator=torch.Generator().manual_seed(0)) + 1  # nowhere zero

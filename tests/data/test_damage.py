@@ -12,8 +12,10 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from kbench.data import cards, make, mnist, places
-from kbench.data.stamp import NAME, Stamp
+from kbench.data import registry
+from kbench.data.sources import mnist
+from kbench.data.store import locate, prepare
+from kbench.data.store.manifest import NAME, Stamp
 from kbench.errors import WorkloadError
 
 Put = Callable[..., Path]
@@ -190,7 +192,7 @@ def test_spoiled_files_are_named_and_leave_no_stamp(
     with pytest.raises(WorkloadError, match=sentence) as caught:
         ready(dataset, tmp_path)
     assert "\n" not in caught.value.message
-    assert not (folder / NAME).exists() and places.problems(dataset, str(tmp_path))
+    assert not (folder / NAME).exists() and locate.problems(dataset, str(tmp_path))
 
 
 @pytest.mark.parametrize(("dataset", "file"), [("cifar10", "train-x.npy"), ("mnist", "val-y.npy")])
@@ -207,7 +209,7 @@ def test_a_bit_that_flipped_in_an_array_is_found_by_the_full_check(
 
 
 def verify(dataset: str, root: Path) -> list[str]:
-    return make.verify(dataset, root=str(root), workers=1, tell=lambda _: None)
+    return prepare.verify(dataset, root=str(root), workers=1, tell=lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -226,17 +228,17 @@ def test_what_was_harmed_after_it_was_prepared_stops_a_run_before_it_starts(
 ) -> None:
     folder = put(dataset, tmp_path)
     ready(dataset, tmp_path)
-    assert places.problems(dataset, str(tmp_path)) == []
+    assert locate.problems(dataset, str(tmp_path)) == []
     path = folder / file
     if harm == "missing":
         path.unlink()
     else:
         cut(path)
-    (problem,) = places.problems(dataset, str(tmp_path))
+    (problem,) = locate.problems(dataset, str(tmp_path))
     says = "is missing" if harm == "missing" else f"has {path.stat().st_size:,} bytes"
     assert f"{path} {says}" in problem and problem.endswith(f"run kbench data prepare {dataset}")
     with pytest.raises(WorkloadError, match="kbench data prepare"):
-        make.opened(dataset, str(tmp_path))
+        prepare.opened(dataset, str(tmp_path))
 
 
 def test_an_image_that_was_harmed_without_changing_its_size_is_found_by_the_full_check(
@@ -254,7 +256,7 @@ def test_a_damaged_stamp_is_named(put: Put, ready: Ready, tmp_path: Path) -> Non
     folder = put("cifar10", tmp_path)
     ready("cifar10", tmp_path)
     cut(folder / NAME)
-    (problem,) = places.problems("cifar10", str(tmp_path))
+    (problem,) = locate.problems("cifar10", str(tmp_path))
     assert problem.startswith(f"{folder / NAME} cannot be read")
 
 
@@ -264,8 +266,8 @@ def test_files_of_the_official_number_of_samples_must_be_the_official_ones(
     from dataclasses import replace
 
     folder = put("cifar10", tmp_path)
-    small = replace(cards.DATASETS["cifar10"], n_train=100, n_val=30)
-    monkeypatch.setitem(cards.DATASETS, "cifar10", small)
+    small = replace(registry.DATASETS["cifar10"], n_train=100, n_val=30)
+    monkeypatch.setitem(registry.DATASETS, "cifar10", small)
     with pytest.raises(WorkloadError, match="tar.gz is damaged or was changed: its MD5 is [0-9a-f]{32}, the official"):
         ready("cifar10", tmp_path)
     assert not (folder / NAME).exists()
@@ -276,8 +278,8 @@ def test_another_number_of_samples_is_a_set_of_ones_own_and_says_so(root_of: Cal
     sentence = (
         "cifar10: 100 training and 30 validation samples of a set of one's own, not the official 50,000 and 10,000"
     )
-    assert places.note("cifar10", root) == sentence
-    assert make.opened("cifar10", root).note == sentence
+    assert locate.note("cifar10", root) == sentence
+    assert prepare.opened("cifar10", root).note == sentence
 
 
 def test_an_image_in_any_mode_is_read_in_three_colours(ready: Ready, tmp_path: Path) -> None:

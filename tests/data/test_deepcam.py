@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from kbench.data.deepcam import Climate, ranges, read_file, shape_of
-from kbench.data.deepcam_prepared import PARTS
-from kbench.data.deepcam_synthetic import make
-from kbench.data.view import View
+from kbench.data.sources.deepcam import Climate, ranges, read_file, shape_of
+from kbench.data.sources.deepcam_prepared import PARTS
+from kbench.data.sources.deepcam_synthetic import make
+from kbench.data.views.spec import View
 from kbench.errors import WorkloadError
 
 SHAPE = (32, 48, 16)

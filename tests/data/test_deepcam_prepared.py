@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from kbench.data import DATASETS, stamp
-from kbench.data.deepcam import problem_of, read_file
-from kbench.data.deepcam_prepared import PARTS, load, prepare, verify
-from kbench.data.deepcam_synthetic import make, weather
-from kbench.data.make import opened
-from kbench.data.view import View
-from kbench.data.work import Work
+from kbench.data import DATASETS
+from kbench.data.sources.deepcam import problem_of, read_file
+from kbench.data.sources.deepcam_prepared import PARTS, load, prepare, verify
+from kbench.data.sources.deepcam_synthetic import make, weather
+from kbench.data.store import manifest
+from kbench.data.store.prepare import opened
+from kbench.data.store.prepare_job import Work
+from kbench.data.views.spec import View
 from kbench.errors import WorkloadError
 
 SHAPE = (32, 48, 16)
@@ -92,7 +93,7 @@ def test_a_truncated_file_is_found_when_the_set_is_prepared(folder: Path) -> Non
     first(folder).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(WorkloadError, match=r"train/data-000000\.h5: not readable as HDF5, perhaps cut short"):
         prepare(work(folder))
-    assert stamp.read(folder) is None
+    assert manifest.read(folder) is None
 
 
 def test_a_truncated_or_missing_file_is_found_before_a_training(folder: Path) -> None:
@@ -117,7 +118,7 @@ def test_several_bad_files_are_counted_and_one_is_named(tmp_path: Path) -> None:
 def test_a_set_that_lies_elsewhere_is_linked_and_not_copied(folder: Path, tmp_path: Path) -> None:
     kept = tmp_path / "root" / "deepcam"
     made = prepare(replace(work(kept), look_in=(kept, folder)))
-    assert (kept / "train").is_symlink() and (kept / "stats.h5").is_symlink() and not (folder / stamp.NAME).exists()
+    assert (kept / "train").is_symlink() and (kept / "stats.h5").is_symlink() and not (folder / manifest.NAME).exists()
     assert prepare(replace(work(kept), look_in=(kept, folder))).files == made.files
     assert len(load(kept)[0]) == 4
 

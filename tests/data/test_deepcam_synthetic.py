@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from kbench.data import DATASETS
-from kbench.data.deepcam import read_file
-from kbench.data.deepcam_prepared import PARTS
-from kbench.data.deepcam_synthetic import CYCLONE, N_TRAIN, N_VAL, NOISE, RIVER, make, prepare, weather
-from kbench.data.work import Work
+from kbench.data.sources.deepcam import read_file
+from kbench.data.sources.deepcam_prepared import PARTS
+from kbench.data.sources.deepcam_synthetic import CYCLONE, N_TRAIN, N_VAL, NOISE, RIVER, make, prepare, weather
+from kbench.data.store.prepare_job import Work
 
 SHAPE = (32, 48, 16)
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kbench.data.fractal import Look, begun, make, table
-from kbench.data.fractal.render import covers, drawings, flipped, painted, variations
+from kbench.data.sources.fractal import Look, begun, make, table
+from kbench.data.sources.fractal.render import covers, drawings, flipped, painted, variations
 from kbench.errors import WorkloadError
 
 SMALL = Look(side=32, points=2000, instances=2)

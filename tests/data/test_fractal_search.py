@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kbench.data.fractal import table
-from kbench.data.fractal.orbit import chosen, orbits, pixels
-from kbench.data.fractal.search import Batch, Category, search
+from kbench.data.sources.fractal import table
+from kbench.data.sources.fractal.orbit import chosen, orbits, pixels
+from kbench.data.sources.fractal.search import Batch, Category, search
 from kbench.errors import WorkloadError
 
 # A to f of some maps and the share of each, by category and map, copied from data/csv_rate0.2_category1000/ of

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from kbench.data import make
 from kbench.data.arrays import Arrays
-from kbench.data.items import Items
-from kbench.data.view import View
+from kbench.data.loader import Items
+from kbench.data.store import prepare
+from kbench.data.views.spec import View
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 HOW = {"key": 3, "size": 24, "erase": 0.5, "cutout": 6, "mean": (0.5,) * 3, "std": (0.2,) * 3}
@@ -27,7 +27,7 @@ def test_arrays_look_the_same_on_the_gpu(how: str) -> None:
 
 @pytest.mark.parametrize("how", ["none", "resized-crop", "trivial", "randaugment-flips"])
 def test_files_look_the_same_on_the_gpu(how: str, root_of: Callable[[str], Path]) -> None:
-    train = make.opened("folder:pets", str(root_of("folder:pets"))).train
+    train = prepare.opened("folder:pets", str(root_of("folder:pets"))).train
     assert isinstance(train, Items)
     view, chunks = View(how=how, **HOW), torch.randperm(24).split(10)
     plain, pinned = Items(train.reader, workers=0), Items(train.reader, torch.device("cuda"), workers=2)

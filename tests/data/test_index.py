@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kbench.data import index
-from kbench.data.names import Names
+from kbench.data.store import index
+from kbench.data.store.index import Names
 from kbench.errors import WorkloadError
 
 ODD = ["a.jpg", "", "train/b c/d.jpg", "späße/€.png", "new\nline", b"\xff\xfe.jpg".decode(errors="surrogateescape")]

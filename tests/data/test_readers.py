@@ -12,12 +12,12 @@ import pytest
 import torch
 from torchvision.datasets import ImageFolder
 
-from kbench.data import index, make, stamp
 from kbench.data.arrays import Arrays
-from kbench.data.items import Items
-from kbench.data.pictures import Pictures
-from kbench.data.stamp import Stamp
-from kbench.data.view import Source
+from kbench.data.image_reader import Pictures
+from kbench.data.loader import Items
+from kbench.data.store import index, manifest, prepare
+from kbench.data.store.manifest import Stamp
+from kbench.data.views.spec import Source
 from kbench.errors import WorkloadError
 
 Put = Callable[..., Path]
@@ -25,7 +25,7 @@ Ready = Callable[[str, Path], Stamp]
 
 
 def parts(dataset: str, root: Path) -> tuple[Source, Source]:
-    found = make.opened(dataset, str(root))
+    found = prepare.opened(dataset, str(root))
     return found.train, found.val
 
 
@@ -107,7 +107,7 @@ def test_autoassists_sets_turn_each_training_image_once_and_no_test_image(
     assert differ.float().mean() > 0.95
     assert len({image.numpy().tobytes() for image in train.x}) == len(train)
     again = ready(turned, tmp_path)
-    assert again.digests == stamp.read(tmp_path / turned).digests  # type: ignore[union-attr]
+    assert again.digests == manifest.read(tmp_path / turned).digests  # type: ignore[union-attr]
 
 
 def pictures(dataset: str, root: Path, part: str) -> Pictures:
@@ -187,8 +187,8 @@ def test_files_that_lie_elsewhere_are_linked_and_not_copied(formats: ModuleType,
     formats.shards(tmp_path / "theirs-too")
     for dataset, given in (("folder:mine", "theirs"), ("shards:ours", "theirs-too")):
         root = str(tmp_path / "root")
-        make.prepare(dataset, root=root, given=tmp_path / given, download=False, workers=1, tell=lambda _: None)
-        assert make.verify(dataset, root=root, workers=1, tell=lambda _: None) == []
+        prepare.prepare(dataset, root=root, given=tmp_path / given, download=False, workers=1, tell=lambda _: None)
+        assert prepare.verify(dataset, root=root, workers=1, tell=lambda _: None) == []
     assert (tmp_path / "root" / "mine" / "train").is_symlink()
     assert all(path.is_symlink() for path in (tmp_path / "root" / "ours").glob("*.tar"))
 
@@ -196,7 +196,9 @@ def test_files_that_lie_elsewhere_are_linked_and_not_copied(formats: ModuleType,
 def test_several_processes_prepare_the_same_set(formats: ModuleType, tmp_path: Path) -> None:
     formats.shards(tmp_path / "mine", n_train=600, n_val=6, per_shard=200)
     made = [
-        make.prepare("shards:mine", root=str(tmp_path), given=None, download=False, workers=n, tell=lambda _: None)[1]
+        prepare.prepare("shards:mine", root=str(tmp_path), given=None, download=False, workers=n, tell=lambda _: None)[
+            1
+        ]
         for n in (1, 2)
     ]
     assert made[0].digests == made[1].digests and made[0].n_train == 600

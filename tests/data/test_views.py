@@ -11,11 +11,11 @@ from torch import Tensor
 from torchvision.transforms import functional
 
 from kbench.data.arrays import Arrays
-from kbench.data.augment import PAD, augmented, resized, resized_crop, shifted, viewed
-from kbench.data.boxes import TRIES, random_boxes
-from kbench.data.finish import ERASED_AREA, ERASED_RATIO, cut_out, erased, finished
-from kbench.data.noise import salted, sample_seed, uniform
-from kbench.data.view import View
+from kbench.data.views.augment import PAD, augmented, resized, resized_crop, shifted, viewed
+from kbench.data.views.crop_boxes import TRIES, random_boxes
+from kbench.data.views.hashed_random import salted, sample_seed, uniform
+from kbench.data.views.normalize import ERASED_AREA, ERASED_RATIO, cut_out, erased, finished
+from kbench.data.views.spec import View
 
 N = 400
 IDS = torch.arange(N)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from kbench.config.site import Site
 from kbench.doctor.need import Need, need_of
-from kbench.spec.site import Site
 
 Needs = Callable[..., Need]
 Plays = Callable[[str, str], Path]

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from kbench.doctor.ask import ask
+from kbench.doctor.need import ask
 
 BOX = """\
 --------------------------------------------------------------------------

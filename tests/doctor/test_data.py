@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from kbench.data.places import VARIABLE
+from kbench.data.store.locate import VARIABLE
 from kbench.doctor.data import data, judge
-from kbench.doctor.item import State
-from kbench.doctor.need import Need
+from kbench.doctor.need import Need, State
 
 Needs = Callable[..., Need]
 

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from kbench.doctor import devices, torch_facts
-from kbench.doctor.item import Item, State
-from kbench.doctor.need import Need
+from kbench.doctor import devices, machine
+from kbench.doctor.need import Item, Need, State
 
 Needs = Callable[..., Need]
 Plays = Callable[[str, str], Path]
@@ -29,7 +28,7 @@ def judged(facts: dict[str, Any], need: Need) -> Item:
 
 
 def test_the_facts_are_torchs_own() -> None:
-    found = torch_facts.facts()
+    found = machine.facts()
     assert found["version"] == torch.__version__
     assert len(found["devices"]) == (torch.cuda.device_count() if torch.cuda.is_available() else 0)
     assert all(gpu["trouble"] == "" for gpu in found["devices"])

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from kbench.doctor.examine import examine, looked
-from kbench.doctor.item import Item, State
-from kbench.doctor.need import Need
+from kbench.doctor.need import Item, Need, State
 
 Needs = Callable[..., Need]
 

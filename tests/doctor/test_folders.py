@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 
-from kbench.doctor.folder_facts import facts, kind
-from kbench.doctor.folders import folders, results
-from kbench.doctor.item import State
-from kbench.doctor.need import Need
+from kbench.doctor.folders import facts, folders, kind, results
+from kbench.doctor.need import Need, State
 
 Needs = Callable[..., Need]
 GOOD: dict[str, Any] = {

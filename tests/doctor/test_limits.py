@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kbench.doctor.limits import cpu_limit, memory_limit
+from kbench.doctor.machine import cpu_limit, memory_limit
 
 
 @pytest.fixture

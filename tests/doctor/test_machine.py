@@ -6,8 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from kbench.doctor import machine
-from kbench.doctor.item import State
-from kbench.doctor.need import Need
+from kbench.doctor.need import Need, State
 
 Needs = Callable[..., Need]
 

@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kbench.doctor.ask import Answer
-from kbench.doctor.item import State
 from kbench.doctor.mpi import command, misunderstanding, mpi
-from kbench.doctor.need import Need
+from kbench.doctor.need import Answer, Need, State
 
 Needs = Callable[..., Need]
 Plays = Callable[[str, str], Path]

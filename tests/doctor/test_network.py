@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-from kbench.doctor.item import State
-from kbench.doctor.need import Need
-from kbench.doctor.network import interfaces, network
+from kbench.doctor.mpi import interfaces, network
+from kbench.doctor.need import Need, State
 
 Needs = Callable[..., Need]
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kbench.doctor.partitions import Partition, read
-from kbench.spec.site import Site
+from kbench.config.site import Site
+from kbench.doctor.schedulers import Partition, read
 
 SINFO = """\
 debug|debug*|up|infinite|4|2|4000|(null)|NO|OFF

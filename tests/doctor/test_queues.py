@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-from kbench.doctor.item import State
-from kbench.doctor.need import Need
-from kbench.doctor.queues import queues
+from kbench.doctor.need import Need, State
+from kbench.doctor.schedulers import queues
 
 Needs = Callable[..., Need]
 Plays = Callable[[str, str], object]

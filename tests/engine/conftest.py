@@ -14,15 +14,15 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from kbench.engine.comm import Comm
+from kbench.config.experiment import Pair
+from kbench.engine.clock import PhaseTimer
 from kbench.engine.loop import Run, train
+from kbench.engine.runtime.comm import Comm
 from kbench.engine.samples import SampleStore
-from kbench.engine.timer import PhaseTimer
 from kbench.records.schema import EpochRecord
-from kbench.spec.experiment import Pair
 from kbench.strategies import load
 from kbench.strategies.api import Batch, Draw, Epoch, EpochPlan, Measured, SampleStats
-from kbench.workloads.workload import Workload
+from kbench.tasks.workload import Workload
 
 T = TypeVar("T")
 CPU = torch.device("cpu")

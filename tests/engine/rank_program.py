@@ -8,16 +8,16 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from kbench.engine.comm import Comm
+from kbench.config.experiment import Pair
+from kbench.engine.clock import PhaseTimer
 from kbench.engine.evaluate import evaluate
 from kbench.engine.learner import Learner
-from kbench.engine.rendezvous import leave
+from kbench.engine.runtime.comm import Comm
+from kbench.engine.runtime.rendezvous import leave
 from kbench.engine.samples import SampleStore
-from kbench.engine.timer import PhaseTimer
 from kbench.errors import RankError
-from kbench.spec.experiment import Pair
 from kbench.strategies.api import Batch, Measured
-from kbench.workloads.workload import Workload
+from kbench.tasks.workload import Workload
 
 CPU = torch.device("cpu")
 

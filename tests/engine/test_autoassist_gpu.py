@@ -6,14 +6,14 @@ from functools import partial
 import pytest
 import torch
 
-from kbench.engine.beside import Beside
-from kbench.engine.comm import Comm
+from kbench.engine.clock import PARTS, PhaseTimer
 from kbench.engine.loop import Run, train
+from kbench.engine.runtime.background import Beside
+from kbench.engine.runtime.comm import Comm
 from kbench.engine.samples import SampleStore
-from kbench.engine.timer import PARTS, PhaseTimer
 from kbench.strategies.api import Batch, Measured
 from kbench.strategies.autoassist import Assistant, AutoAssist, untrained
-from kbench.workloads.workload import Workload
+from kbench.tasks.workload import Workload
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 

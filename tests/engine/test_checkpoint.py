@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from kbench.engine.checkpoint import Start, load, save
-from kbench.engine.comm import Comm
+from kbench.engine.clock import PARTS, PhaseTimer
 from kbench.engine.learner import Learner
 from kbench.engine.loop import Run, train
-from kbench.engine.timer import PARTS, PhaseTimer
+from kbench.engine.runtime.comm import Comm
 from kbench.records.schema import EpochRecord
 from kbench.strategies import STRATEGIES
 from kbench.strategies.api import Batch, Measured, Strategy, memory, remembered

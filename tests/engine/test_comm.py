@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import nn
 
-from kbench.engine.comm import Comm
 from kbench.engine.evaluate import evaluate
 from kbench.engine.learner import Learner
-from kbench.workloads.workload import Workload
+from kbench.engine.runtime.comm import Comm
+from kbench.tasks.workload import Workload
 
 SIZE = 3
 

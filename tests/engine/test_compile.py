@@ -6,11 +6,11 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from kbench.engine.comm import Comm
+from kbench.engine.clock import PhaseTimer
 from kbench.engine.learner import Learner
-from kbench.engine.timer import PhaseTimer
+from kbench.engine.runtime.comm import Comm
 from kbench.strategies.api import Batch
-from kbench.workloads.workload import Workload
+from kbench.tasks.workload import Workload
 
 CPU = torch.device("cpu")
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kbench.engine.comm import Comm
+from kbench.engine.clock import PhaseTimer
 from kbench.engine.evaluate import evaluate
 from kbench.engine.learner import Learner
-from kbench.engine.timer import PhaseTimer
+from kbench.engine.runtime.comm import Comm
 from kbench.strategies.api import Batch
-from kbench.workloads.task import Classification
-from kbench.workloads.workload import Workload
+from kbench.tasks.classification import Classification
+from kbench.tasks.workload import Workload
 
 CPU = torch.device("cpu")
 OnThreads = Callable[[int, Callable[[Comm], Any]], list[Any]]

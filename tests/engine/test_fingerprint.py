@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from kbench.engine.fingerprint import digest, fingerprint
 from kbench.engine.loop import Run, train
+from kbench.engine.seeds import digest, fingerprint
 from kbench.strategies import STRATEGIES
-from kbench.workloads.workload import Workload
+from kbench.tasks.workload import Workload
 
 KEYS = ("weights_digest", "order_digest", "augment_digest")
 SHORT = {"forget": {"score_epochs": 2}, "prune-el2n": {"score_epochs": 2}}

@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 import torch
 
-from kbench.data.augment import augmented
-from kbench.data.noise import uniform
-from kbench.engine.comm import Comm
+from kbench.data.views.augment import augmented
+from kbench.data.views.hashed_random import uniform
+from kbench.engine.clock import PARTS, PhaseTimer
 from kbench.engine.learner import Learner
 from kbench.engine.loop import Run, train
+from kbench.engine.metrics import Tally
+from kbench.engine.runtime.comm import Comm
 from kbench.engine.samples import SampleStore
-from kbench.engine.tally import Tally
-from kbench.engine.timer import PARTS, PhaseTimer
 from kbench.records.schema import EpochRecord
 from kbench.strategies import load
 from kbench.strategies.api import Batch
-from kbench.workloads.workload import Workload
+from kbench.tasks.workload import Workload
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from kbench.config.experiment import Pair
+from kbench.config.run_spec import RunSpec
+from kbench.config.strategy_choice import Choice
 from kbench.conformance.ranks import start
-from kbench.engine.guard import Guarded
 from kbench.engine.loop import Run, train
+from kbench.engine.runtime.guard import Guarded
 from kbench.records.folders import RunDir
-from kbench.spec.choice import Choice
-from kbench.spec.experiment import Pair
-from kbench.spec.run import RunSpec
 from kbench.strategies.api import Batch, Epoch, EpochPlan, Measured, Probe, SampleStats, Strategy
 
 CPU = torch.device("cpu")

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from kbench.engine.clock import PhaseTimer
 from kbench.engine.learner import Learner
 from kbench.engine.loop import Run, train
 from kbench.engine.schedule import learning_rate
-from kbench.engine.timer import PhaseTimer
 from kbench.records.schema import EpochRecord
 from kbench.strategies.api import Batch, Measured
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import torch
 
-from kbench.engine.comm import Comm
+from kbench.engine.clock import PhaseTimer
 from kbench.engine.learner import Learner
 from kbench.engine.loop import Run
 from kbench.engine.probe import ModelProbe
+from kbench.engine.runtime.comm import Comm
 from kbench.engine.stream import Placed, chosen, deal
-from kbench.engine.timer import PhaseTimer
 from kbench.strategies import load
 from kbench.strategies.api import Batch, Draw, Epoch, Probe
 from kbench.strategies.kf18 import KF18

@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kbench.engine.comm import Comm
+from kbench.engine.clock import PhaseTimer
 from kbench.engine.learner import Learner
+from kbench.engine.runtime.comm import Comm
 from kbench.engine.seeds import stream
-from kbench.engine.timer import PhaseTimer
+from kbench.models.digits import DigitsCNN
 from kbench.strategies.api import Batch
-from kbench.workloads.digits import DigitsCNN
-from kbench.workloads.workload import Workload
+from kbench.tasks.workload import Workload
 
 CPU = torch.device("cpu")
 Workloads = Callable[..., Workload]

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kbench.engine.comm import Comm
+from kbench.engine.clock import PhaseTimer
 from kbench.engine.evaluate import evaluate
 from kbench.engine.learner import Learner
-from kbench.engine.timer import PhaseTimer
+from kbench.engine.runtime.comm import Comm
 from kbench.strategies.api import Batch
-from kbench.workloads.workload import Workload
+from kbench.tasks.workload import Workload
 
 CPU = torch.device("cpu")
 Workloads = Callable[..., Workload]

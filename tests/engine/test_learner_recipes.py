@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from timm.optim.lamb import Lamb
 from torch import nn
 
-from kbench.engine.comm import Comm
+from kbench.config.recipe import Recipe
+from kbench.engine.clock import PhaseTimer
 from kbench.engine.learner import Learner
 from kbench.engine.optimizer import parameter_groups
-from kbench.engine.timer import PhaseTimer
-from kbench.spec.recipe import Recipe
+from kbench.engine.runtime.comm import Comm
+from kbench.models.build import build_model
 from kbench.strategies.api import Batch
-from kbench.workloads.models.build import build_model
-from kbench.workloads.workload import Workload
+from kbench.tasks.workload import Workload
 
 CPU = torch.device("cpu")
 Workloads = Callable[..., Workload]

@@ -10,15 +10,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from kbench.data.augment import augmented
-from kbench.data.digits import load
+from kbench.data.sources.digits import load
+from kbench.data.views.augment import augmented
+from kbench.engine.clock import PARTS
 from kbench.engine.learner import Learner
 from kbench.engine.loop import Run, train
 from kbench.engine.seeds import stream
-from kbench.engine.timer import PARTS
 from kbench.errors import RunError
+from kbench.models.digits import DigitsCNN
 from kbench.records.schema import EpochRecord
-from kbench.workloads.digits import DigitsCNN
 
 Lives = Callable[..., Any]
 KAKURENBO = {"fraction": 0.3, "confidence": 0.3, "milestones": [2], "shares": [1.0, 0.5]}

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from kbench.engine import seeds
-from kbench.engine.comm import Comm
 from kbench.engine.learner import Learner
 from kbench.engine.loop import Run, _epoch
 from kbench.engine.probe import ModelProbe
+from kbench.engine.runtime.comm import Comm
 from kbench.engine.samples import SampleStore
 from kbench.strategies.api import Batch, Phase
 

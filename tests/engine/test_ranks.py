@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from kbench.config.experiment import Pair
+from kbench.config.run_spec import RunSpec
+from kbench.config.strategy_choice import Choice
 from kbench.records.folders import RunDir
-from kbench.spec.choice import Choice
-from kbench.spec.experiment import Pair
-from kbench.spec.run import RunSpec
 
 pytestmark = pytest.mark.dist
 Start = Callable[..., tuple[RunDir, list[int]]]

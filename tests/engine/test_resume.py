@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import torch
 
-from kbench.engine.timer import PARTS
-from kbench.records import journal
+from kbench import files
+from kbench.config.experiment import Pair
+from kbench.config.run_spec import RunSpec
+from kbench.config.strategy_choice import Choice
+from kbench.engine.clock import PARTS
 from kbench.records.folders import RunDir
-from kbench.spec.choice import Choice
-from kbench.spec.experiment import Pair
-from kbench.spec.run import RunSpec
 
 pytestmark = pytest.mark.dist
 RECIPE = {"epochs": 4, "global_batch": 48, "lr": 0.05, "schedule": "cosine", "augment": "shift"}
@@ -69,7 +69,7 @@ def start(clean_env: dict[str, str]) -> Callable[[RunDir], Ranks]:
 def kill_at(lines: int, folder: RunDir, ranks: Ranks) -> None:
     """Kill all ranks as soon as the journal has so many lines."""
     deadline = time.monotonic() + 180
-    while len(list(journal.read(folder.journal))) < lines:
+    while len(list(files.read(folder.journal))) < lines:
         assert time.monotonic() < deadline and all(rank.poll() is None for rank in ranks), folder.stderr.read_text()
         time.sleep(0.005)
     for rank in ranks:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from kbench.engine.comm import Comm
+from kbench.engine.runtime.comm import Comm
 from kbench.engine.samples import SampleStore
 from kbench.strategies.api import Measured, SampleStats
 

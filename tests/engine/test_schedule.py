@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from kbench.config.recipe import Recipe
 from kbench.engine.schedule import learning_rate, warming_up
-from kbench.spec.recipe import Recipe
 from kbench.strategies import load
 
 

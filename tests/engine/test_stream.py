@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from kbench.engine import seeds
-from kbench.engine.comm import Comm
+from kbench.engine.clock import PhaseTimer
 from kbench.engine.learner import Learner
 from kbench.engine.loop import Run
 from kbench.engine.probe import ModelProbe
+from kbench.engine.runtime.comm import Comm
 from kbench.engine.samples import SampleStore
 from kbench.engine.stream import QUEUE_BATCHES, Placed, Queue, chosen, deal
-from kbench.engine.timer import PhaseTimer
 from kbench.strategies.api import Batch, Draw, Epoch, Probe, Strategy
 
 CPU = torch.device("cpu")

@@ -16,7 +16,7 @@ from matplotlib.transforms import Bbox
 
 from kbench.analysis.compare import compare
 from kbench.analysis.frame import Frames
-from kbench.figures.kinds import KINDS, view_of
+from kbench.figures.registry import KINDS, view_of
 from kbench.records.store import EPOCH_COLUMNS, RUN_COLUMNS
 
 SEVEN = ("baseline", "random", "budget", "iswr", "forget", "sb", "kakurenbo")

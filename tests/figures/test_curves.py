@@ -10,8 +10,8 @@ import pytest
 
 from kbench.analysis.compare import compare
 from kbench.errors import ResultsError
-from kbench.figures.kinds import view_of
-from kbench.figures.page import save
+from kbench.figures.layout import save
+from kbench.figures.registry import view_of
 
 SEVEN = ("baseline", "random", "budget", "iswr", "forget", "sb", "kakurenbo")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from kbench.launch.scheduled import script
+from kbench.config.run_spec import RunSpec
+from kbench.config.site import Queue, Site
+from kbench.launch.job_script import script
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.spec.run import RunSpec
-from kbench.spec.site import Queue, Site
 
 TOKEN = "kb0123abcd"
 QUEUE = Queue(submit=("qsub",), list=("qstat",), cancel=("qdel",))

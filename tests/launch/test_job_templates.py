@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from kbench.config.lookup import find
+from kbench.config.parse import parse
+from kbench.config.site import Queue, Site
+from kbench.config.yaml_source import read_source
 from kbench.errors import ConfigError
-from kbench.launch.resolve import resolved
-from kbench.launch.scheduled import script
+from kbench.experiment.resolve import resolved
+from kbench.launch.job_script import script
 from kbench.records.folders import ExperimentDir
-from kbench.spec.parse import parse
-from kbench.spec.shelf import find
-from kbench.spec.site import Queue, Site
-from kbench.spec.source import read_source
 
 GOLDEN = Path(__file__).parent / "golden"
 EXPERIMENT = ExperimentDir(Path("/data/results/small"))

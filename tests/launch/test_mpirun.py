@@ -13,9 +13,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from kbench.launch.state import State, state_of
+from kbench.config.run_spec import RunSpec
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.spec.run import RunSpec
+from kbench.records.run_state import State, state_of
 
 pytestmark = pytest.mark.dist
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from kbench.config.lookup import find
+from kbench.config.run_spec import RunSpec
+from kbench.config.site import Site
 from kbench.errors import ConfigError
-from kbench.launch.local import script
-from kbench.launch.template import render
+from kbench.experiment.local import script
+from kbench.launch.job_script import render
 from kbench.records.folders import RunDir
-from kbench.spec.run import RunSpec
-from kbench.spec.shelf import find
-from kbench.spec.site import Site
 
 GOLDEN = Path(__file__).parent / "golden"
 RUN = "digits-cnn-digits.baseline.s0.0123abcd"
@@ -129,7 +129,7 @@ def test_an_evil_run_folder_reaches_one_local_rank_as_it_is(tmp_path: Path, stat
     text = rendered("local", run_dir=run_dir, python=[python], host_python=python)
     returned, calls = execute(text, tmp_path, status=status)
     worker = ["-m", "kbench.worker", run_dir]
-    epitaph = ["-m", "kbench.launch.epitaph", run_dir, "3"]
+    epitaph = ["-m", "kbench.launch.failure", run_dir, "3"]
     assert returned == status
     assert calls == ([worker] if status == 0 else [worker, epitaph])
 
@@ -169,7 +169,7 @@ def test_an_evil_run_folder_reaches_the_epitaph_of_mpirun_as_it_is(tmp_path: Pat
     run_dir, python = f"/nowhere/{EVIL}", stub(tmp_path, "python")
     text = rendered("mpirun", run_dir=run_dir, host_python=python, mpirun=stub(tmp_path, "mpirun"))
     returned, calls = execute(text, tmp_path, status=137)
-    assert (returned, calls[1:]) == (137, [["-m", "kbench.launch.epitaph", run_dir, "137"]])
+    assert (returned, calls[1:]) == (137, [["-m", "kbench.launch.failure", run_dir, "137"]])
 
 
 def test_setup_lines_run_before_the_ranks(tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from kbench.records import journal
+from kbench import files
+from kbench.config.run_spec import RunSpec
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.schema import EpochRecord
-from kbench.spec.run import RunSpec
 
 MakeEpoch = Callable[..., EpochRecord]
 MakeRun = Callable[..., RunDir]
@@ -49,7 +49,7 @@ def make_run(experiment_dir: ExperimentDir, run_spec: RunSpec, make_epoch: MakeE
         run = experiment_dir.run(spec.run_id)
         run.prepare(spec)
         for epoch in range(epochs):
-            journal.append(run.journal, make_epoch(epoch).model_dump(mode="json"))
+            files.append(run.journal, make_epoch(epoch).model_dump(mode="json"))
         if end:
             run.begin({"launcher": "local", "id": 1, "host": "elsewhere", "attempt": 1})
         ended = {"ended_at": "2025-01-01T12:30:00+00:00"}

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from kbench import files
+from kbench.config.run_spec import RunSpec
 from kbench.errors import ResultsError
-from kbench.records import journal
 from kbench.records.folders import ExperimentDir, RunDir, read_json, write_json
-from kbench.spec.run import RunSpec
 
 
 def test_a_spec_is_read_back_as_it_was_written(make_run, run_spec: RunSpec) -> None:
@@ -80,7 +80,7 @@ def test_a_run_that_wrote_nothing_has_no_epochs(make_run) -> None:
 
 def write(run: RunDir, *records) -> None:
     for record in records:
-        journal.append(run.journal, record.model_dump(mode="json"))
+        files.append(run.journal, record.model_dump(mode="json"))
 
 
 def test_only_the_last_attempt_counts(make_run, make_epoch) -> None:
@@ -167,7 +167,7 @@ def test_a_sibling_is_a_run_of_the_same_experiment(make_run) -> None:
 
 def test_a_line_that_is_no_record_is_passed_over(make_run) -> None:
     run = make_run(epochs=2)
-    journal.append(run.journal, {"epoch": "third"})
+    files.append(run.journal, {"epoch": "third"})
     assert [record.epoch for record in run.epochs()] == [0, 1]
 
 

@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from kbench.errors import ResultsError
-from kbench.launch.state import state_of
 from kbench.records import imported
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.imported import File, Imported
+from kbench.records.run_state import state_of
 from kbench.records.schema import EpochRecord
 from kbench.records.store import EPOCH_COLUMNS, gather, stale
 

@@ -1,6 +1,6 @@
 """What accuracies are called."""
 
-from kbench.records.metric import noun, on_axis, printed
+from kbench.records.schema import noun, on_axis, printed
 
 
 def test_top_1_is_named_so_before_a_number_and_is_an_accuracy() -> None:

@@ -8,10 +8,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from kbench import files
 from kbench.errors import ResultsError
-from kbench.launch.state import state_of
-from kbench.records import journal
 from kbench.records.folders import ExperimentDir
+from kbench.records.run_state import state_of
 from kbench.records.store import gather, stale
 
 IDENTITY = "experiment pair model dataset strategy seed ranks run_id match_key "
@@ -56,7 +56,7 @@ def test_a_journal_that_knows_nothing_of_newer_columns_is_read_all_the_same(
 ) -> None:
     run, entry = make_run(), make_epoch(0).model_dump(mode="json")
     assert set(NEWER) & entry.keys() == {"ceiling", "beside_s"}
-    journal.append(run.journal, {key: value for key, value in entry.items() if key not in NEWER})
+    files.append(run.journal, {key: value for key, value in entry.items() if key not in NEWER})
     assert gather(experiment_dir, state_of) == (1, 1)
     epochs, runs = (pd.read_parquet(path) for path in (experiment_dir.epochs, experiment_dir.runs))
     assert (epochs.ceiling.isna().all(), epochs.beside_s.tolist()) == (True, [0.0])
@@ -124,7 +124,7 @@ def test_a_run_in_one_line_sums_up_its_epochs(gathered: ExperimentDir) -> None:
 def test_the_best_epoch_is_the_first_that_reached_the_best(experiment_dir: ExperimentDir, make_run, make_epoch) -> None:
     run = make_run()
     for epoch, accuracy in enumerate([0.5, 0.9, 0.9, 0.7]):
-        journal.append(run.journal, make_epoch(epoch, val_acc1=accuracy).model_dump(mode="json"))
+        files.append(run.journal, make_epoch(epoch, val_acc1=accuracy).model_dump(mode="json"))
     gather(experiment_dir, state_of)
     row = pd.read_parquet(experiment_dir.runs).iloc[0]
     assert (row.best_acc1, row.best_epoch, row.final_acc1) == (0.9, 1, 0.7)
@@ -178,5 +178,5 @@ def test_a_missing_table_is_stale(name: str, gathered: ExperimentDir) -> None:
 
 def test_a_run_that_wrote_since_makes_the_tables_stale(gathered: ExperimentDir, make_epoch) -> None:
     age(gathered.path)
-    journal.append(next(gathered.all_runs()).journal, make_epoch(3).model_dump(mode="json"))
+    files.append(next(gathered.all_runs()).journal, make_epoch(3).model_dump(mode="json"))
     assert stale(gathered)

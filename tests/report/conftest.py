@@ -12,9 +12,9 @@ import pytest
 
 from kbench.analysis.compare import compare
 from kbench.analysis.frame import Frames
+from kbench.config.experiment import Pair
 from kbench.records.folders import ExperimentDir
 from kbench.report.page import page
-from kbench.spec.experiment import Pair
 
 TESTS = Path(__file__).parents[1]
 NASTY = "<script>console.error('injected')</script> & more"

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from kbench.analysis.audit.finding import warning
 from kbench.analysis.compare import compare
+from kbench.analysis.finding import warning
 from kbench.analysis.frame import Frames
-from kbench.report.cast import Part, parts, specs
+from kbench.report.roles import Part, parts, specs
 from kbench.report.summary import summaries
 from kbench.report.verdict import Verdict, verdicts
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from kbench.conformance.case import Case
 from kbench.conformance.checks import CHECKS, Check
-from kbench.conformance.finding import Finding
+from kbench.conformance.contract_rules import Finding
+from kbench.conformance.short_training import Case
 from kbench.errors import ConfigError
 from kbench.strategies import STRATEGIES, load, strategy_class
 from kbench.strategies.api import Epoch, SampleStats
-from kbench.strategies.params import resolve, schema
+from kbench.strategies.parameters import resolve, schema
 
 NAMES = sorted(STRATEGIES)
 SHORT = {"forget": {"score_epochs": 2}, "prune-el2n": {"score_epochs": 2}}  # as many phases, in less time
@@ -159,7 +159,7 @@ def test_a_class_is_loaded_by_its_module() -> None:
 def test_a_strategy_of_ones_own_is_loaded_with_its_parameters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own_method_of_a_test.py").write_text(
         "from dataclasses import dataclass\n"
-        "from kbench.spec.ranges import Fraction\n"
+        "from kbench.config.value_types import Fraction\n"
         "from kbench.strategies.api import Strategy\n"
         "@dataclass\n"
         "class Mine(Strategy):\n"
@@ -178,7 +178,7 @@ def test_an_unknown_strategy_is_a_mistake_of_the_configuration(name: str) -> Non
         load(name)
 
 
-@pytest.mark.parametrize("name", ["json:dumps", "json:JSONEncoder", "kbench.spec.run:RunSpec"])
+@pytest.mark.parametrize("name", ["json:dumps", "json:JSONEncoder", "kbench.config.run_spec:RunSpec"])
 def test_something_that_is_no_strategy_is_a_mistake_of_the_configuration(name: str) -> None:
     with pytest.raises(ConfigError):
         load(name)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kbench.engine.comm import Comm
+from kbench.engine.runtime.comm import Comm
 from kbench.engine.samples import SampleStore
 from kbench.strategies import STRATEGIES, load
 from kbench.strategies.api import Batch, Epoch, Measured, Strategy

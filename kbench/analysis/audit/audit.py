@@ -8,11 +8,11 @@ import pandas as pd
 from kbench.analysis.audit.chains import chains
 from kbench.analysis.audit.controls import controls
 from kbench.analysis.audit.costs import costs
-from kbench.analysis.audit.finding import Finding
 from kbench.analysis.audit.instruments import instruments
 from kbench.analysis.audit.missing import missing
 from kbench.analysis.audit.precision import precision
 from kbench.analysis.audit.promises import promises
+from kbench.analysis.finding import Finding
 from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Row
 

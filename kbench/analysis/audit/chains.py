@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from kbench.analysis.audit.finding import Finding, on, warning
 from kbench.analysis.audit.instruments import listed
+from kbench.analysis.finding import Finding, on, warning
 from kbench.analysis.frame import Frames
 
 MADE_WITH = ("commit", "torch_version", "device_name", "n_devices", "dataset_identity")  # what weights depend on

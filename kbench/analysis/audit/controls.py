@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from kbench.analysis.audit.finding import Finding, note, on, warning
+from kbench.analysis.finding import Finding, note, on, warning
 from kbench.analysis.frame import Frames
 from kbench.analysis.interval import estimate, estimate_change
 from kbench.analysis.rows import Row
 from kbench.errors import ResultsError
-from kbench.records.metric import noun
+from kbench.records.schema import noun
 
 CONTROLS = ("random", "budget")  # hides as many, but anybody; trains on all, but stops earlier
 

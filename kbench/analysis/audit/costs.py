@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from kbench.analysis.audit.finding import Finding, note, on, warning
+from kbench.analysis.finding import Finding, note, on, warning
 from kbench.analysis.interval import estimate_change
 from kbench.analysis.rows import Row
 

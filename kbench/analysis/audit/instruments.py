@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
-from kbench.analysis.audit.finding import Finding, note, on, warning
+from kbench.analysis.finding import Finding, note, on, warning
 from kbench.analysis.frame import Frames, named
 from kbench.analysis.pairing import KEYS
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from kbench.analysis.audit.finding import About, Finding, note, on, warning
+from kbench.analysis.finding import About, Finding, note, on, warning
 from kbench.analysis.frame import Frames, named
 from kbench.analysis.pairing import KEYS
 from kbench.errors import ResultsError

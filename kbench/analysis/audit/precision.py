@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from kbench.analysis.audit.finding import Finding, note, on
+from kbench.analysis.finding import Finding, note, on
 from kbench.analysis.interval import FEWEST
 from kbench.analysis.rows import Row
-from kbench.records.metric import noun
+from kbench.records.schema import noun
 
 ALPHA = 0.05
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from kbench.analysis.audit.finding import Finding, note, on, warning
+from kbench.analysis.finding import Finding, note, on, warning
 from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Row
 

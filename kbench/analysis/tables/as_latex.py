@@ -3,7 +3,7 @@ r"""Tables for a paper: booktabs, and a macro for each number so that the text c
 import re
 from collections.abc import Iterator, Sequence
 
-from kbench.analysis.audit.finding import Finding
+from kbench.analysis.finding import Finding
 from kbench.analysis.tables.model import NONE, Table
 
 SPECIAL = {

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 
-from kbench.analysis.audit.finding import Finding
+from kbench.analysis.finding import Finding
 from kbench.analysis.tables.model import Table
 
 WIDTH = 112

@@ -6,7 +6,7 @@ from kbench.analysis.rows import Comparison, Row, Transfer, TransferRow
 from kbench.analysis.tables.cells import PERCENT, cell, interval, number, seconds, spread
 from kbench.analysis.tables.model import Cell, Line, Number, Table
 from kbench.analysis.tables.time import parts, targets
-from kbench.records.metric import ACCURACY, noun
+from kbench.records.schema import ACCURACY, noun
 
 ACCURACY_NOTE = (
     "{what} in %, mean over seeds ± standard deviation; best: of all epochs, final: after the last; diff: to the "

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from kbench.analysis.audit.finding import Finding
 from kbench.analysis.compare import compare
+from kbench.analysis.finding import Finding
 from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Comparison
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from kbench.analysis.audit.audit import joined
-from kbench.analysis.audit.finding import note, warning
+from kbench.analysis.finding import note, warning
 
 
 def test_what_holds_for_several_pairs_is_said_once() -> None:

@@ -5,8 +5,8 @@ from typing import Any
 import pandas as pd
 
 from kbench.analysis.compare import compare
-from kbench.spec.choice import Choice
-from kbench.spec.run import RunSpec
+from kbench.config.run_spec import RunSpec
+from kbench.config.strategy_choice import Choice
 
 PAIR = "digits-cnn-digits"
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kbench.analysis.target import target_of
+from kbench.analysis.time_to_target import target_of
 
 PAIR = "digits-cnn-digits"
 

@@ -10,7 +10,7 @@ import pytest
 
 from kbench.analysis.compare import compare
 from kbench.analysis.rows import Comparison
-from kbench.analysis.target import target_of
+from kbench.analysis.time_to_target import target_of
 
 Grid = list[list[str]]  # header and lines of a table; empty cells are not there
 

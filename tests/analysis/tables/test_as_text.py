@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from kbench.analysis.audit.finding import warning
 from kbench.analysis.compare import compare
+from kbench.analysis.finding import warning
 from kbench.analysis.rows import Comparison
 from kbench.analysis.tables.as_text import WIDTH, aligned, text
 from kbench.analysis.tables.layout import tables
-from kbench.analysis.target import target_of
+from kbench.analysis.time_to_target import target_of
 
 
 def test_columns_stand_under_one_another() -> None:

@@ -18,5 +18,5 @@ echo "promised: 1 node(s) of 4 GPU(s), 10 core(s) per rank; given: ${hosts:=loca
 # mpirun does not carry the environment to other hosts, env does.
 rank=(env OMP_NUM_THREADS=10 PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}"
     /opt/kbench/bin/python -m kbench.worker)
-exec /opt/kbench/bin/python -m kbench.launch.job --folder /data/results/small/runs --grace 1785 digits-cnn-digits.baseline.s0.0123abcd digits-cnn-digits.iswr.s0.0123abcd digits-cnn-digits.sb.s0.0123abcd -- \
+exec /opt/kbench/bin/python -m kbench.launch.worker_job --folder /data/results/small/runs --grace 1785 digits-cnn-digits.baseline.s0.0123abcd digits-cnn-digits.iswr.s0.0123abcd digits-cnn-digits.sb.s0.0123abcd -- \
     env RANK=0 WORLD_SIZE=1 LOCAL_RANK=0 "${rank[@]}"

@@ -22,5 +22,5 @@ echo "promised: 8 node(s) of 4 GPU(s), 10 core(s) per rank; given: ${hosts:=loca
 # mpirun does not carry the environment to other hosts, env does.
 rank=(env OMP_NUM_THREADS=10 PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}"
     /opt/kbench/bin/python -m kbench.worker)
-exec /opt/kbench/bin/python -m kbench.launch.job --folder /data/results/small/runs --grace 1785 --limit 257400 --requeue digits-cnn-digits.baseline.s0.0123abcd -- \
+exec /opt/kbench/bin/python -m kbench.launch.worker_job --folder /data/results/small/runs --grace 1785 --limit 257400 --requeue digits-cnn-digits.baseline.s0.0123abcd -- \
     mpirun -np 32 --host "$hosts" --map-by ppr:4:node --bind-to none --mca btl '^openib' "${rank[@]}"

@@ -22,6 +22,6 @@ tasks=(
     [0]='digits-cnn-digits.baseline.s0.0123abcd digits-cnn-digits.iswr.s0.0123abcd'
 )
 read -ra run_ids <<<"${tasks[${SLURM_ARRAY_TASK_ID:-0}]}"
-exec /opt/kbench/bin/python -m kbench.launch.job --folder /data/results/small/runs --grace 585 "${run_ids[@]}" -- \
+exec /opt/kbench/bin/python -m kbench.launch.worker_job --folder /data/results/small/runs --grace 585 "${run_ids[@]}" -- \
     srun --ntasks=8 --ntasks-per-node=4 --cpus-per-task=8 --kill-on-bad-exit=1 --unbuffered \
     apptainer exec --nv /shared/images/kbench.sif python3 -m kbench.worker

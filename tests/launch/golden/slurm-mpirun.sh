@@ -19,7 +19,7 @@ tasks=(
     [0]=digits-cnn-digits.baseline.s0.0123abcd
 )
 read -ra run_ids <<<"${tasks[${SLURM_ARRAY_TASK_ID:-0}]}"
-exec /opt/kbench/bin/python -m kbench.launch.job --folder /data/results/small/runs --grace 285 --requeue "${run_ids[@]}" -- \
+exec /opt/kbench/bin/python -m kbench.launch.worker_job --folder /data/results/small/runs --grace 285 --requeue "${run_ids[@]}" -- \
     mpirun -np 4 --host "$hosts" --oversubscribe --bind-to none \
     env OMP_NUM_THREADS=8 PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}" \
     /opt/kbench/bin/python -m kbench.worker

@@ -16,6 +16,6 @@ tasks=(
     [1]=digits-cnn-digits.iswr.s0.0123abcd
 )
 read -ra run_ids <<<"${tasks[${SLURM_ARRAY_TASK_ID:-0}]}"
-exec /opt/kbench/bin/python -m kbench.launch.job --folder /data/results/small/runs --grace 285 --requeue "${run_ids[@]}" -- \
+exec /opt/kbench/bin/python -m kbench.launch.worker_job --folder /data/results/small/runs --grace 285 --requeue "${run_ids[@]}" -- \
     srun --ntasks=1 --ntasks-per-node=1 --cpus-per-task=8 --kill-on-bad-exit=1 --unbuffered \
     /opt/kbench/bin/python -m kbench.worker

@@ -1,0 +1,139 @@
+"""What is compared: pairs of model and data set, strategies, seeds.  No machine is named here."""
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import InitErrorDetails
+
+from kbench.config.parse import Spec, all_at_once, did_you_mean, findings, problem
+from kbench.config.recipe import Recipe
+from kbench.config.strategy_choice import Catalogue, Choice, label_of, stray_followers
+from kbench.config.value_types import Count, Name, Natural, Share
+
+
+def _not_empty(raw: Any) -> Any:
+    if raw == []:
+        raise ValueError("must not be empty")
+    return raw
+
+
+NotEmpty = BeforeValidator(_not_empty)
+
+
+class Paper(Spec):
+    """What a publication says of an experiment besides its recipe.  It is shown, and is no part of a run."""
+
+    source: Annotated[str, Field(strict=True, min_length=1)]  # what was read, and where
+    epochs: Count | None = None  # null, here and below: not published
+    gpus: Count | None = None
+    gpu: Annotated[str, Field(strict=True)] = ""  # of what kind
+    batch_per_gpu: Count | None = None
+    note: Annotated[str, Field(strict=True)] = ""  # where this recipe departs from what was published
+
+
+class Pair(Spec):
+    """A model, a data set and the recipe that trains one on the other."""
+
+    name: Name = ""
+    model: Annotated[str, Field(strict=True)]
+    dataset: Annotated[str, Field(strict=True)]
+    recipe: Recipe
+    starts_from: Name | None = None  # a pair on which each strategy trains the weights that its own run begins with
+    paper: Paper | None = None
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _known(cls, raw: Any, handler: Callable[[Any], Self], info: ValidationInfo) -> Self:
+        if not isinstance(raw, dict):
+            return handler(raw)
+        found = []
+        if info.context is not None:
+            catalogue: Catalogue = info.context
+            told = catalogue.pair_problems(raw.get("model"), raw.get("dataset"), raw.get("recipe"))
+            found = [problem(text, tuple(key.split(".")), None) for key, text in told]
+        name = pair_name(raw)
+        return all_at_once(cls, raw if name is None else {"name": name, **raw}, handler, found)
+
+
+def pair_name(raw: Any) -> str | None:
+    """The name that a pair has or gets; None where it cannot have any."""
+    if not isinstance(raw, dict) or not {"model", "dataset"} <= raw.keys():
+        return None
+    made = re.sub(r"[^A-Za-z0-9_]+", "-", f"{raw['model']}-{raw['dataset']}").strip("-")
+    return str(raw.get("name", made[:60]))
+
+
+class ExperimentSpec(Spec):
+    """Everything that is scientific about a comparison."""
+
+    name: Name
+    pairs: Annotated[tuple[Pair, ...], NotEmpty]
+    strategies: Annotated[tuple[Choice, ...], NotEmpty]
+    seeds: Annotated[tuple[Natural, ...], NotEmpty] = (0, 1, 2)
+    baseline: Name = "baseline"  # the label that the others are compared with
+    targets: tuple[Share, ...] = ()  # accuracies [fraction] to reach
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(f"must differ from one another, got {list(seeds)}")
+        return seeds
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _unambiguous(cls, raw: Any, handler: Callable[[Any], Self], info: ValidationInfo) -> Self:
+        found = []
+        if isinstance(raw, dict):
+            found += _repeated(raw, "pairs", pair_name, "pair", "name")
+            found += _repeated(raw, "strategies", label_of, "strategy", "label")
+            strategies = raw.get("strategies")
+            labels = [label for label in map(label_of, strategies if isinstance(strategies, list) else []) if label]
+            baseline = str(raw.get("baseline", "baseline"))
+            if labels and baseline not in labels:
+                text = f"no strategy is labelled {baseline!r}{did_you_mean(baseline, labels)}"
+                found.append(problem(text, ("baseline",), baseline))
+            found += stray_followers(strategies) + _stray_beginnings(raw.get("pairs"))
+        made = all_at_once(cls, raw, handler, found)
+        if info.context is not None:
+            _check_together(made, info.context)
+        return made
+
+
+def _repeated(
+    raw: dict[str, Any], key: str, name_of: Callable[[Any], str | None], what: str, by: str
+) -> list[InitErrorDetails]:
+    entries = raw.get(key)
+    names = [name_of(entry) for entry in entries] if isinstance(entries, list) else []
+    return [
+        problem(f"a second {what} called {name!r}; give it a {by} of its own", (key, i), name)
+        for i, name in enumerate(names)
+        if name is not None and name in names[:i]
+    ]
+
+
+def _stray_beginnings(pairs: Any) -> list[InitErrorDetails]:
+    """What is wrong with keys ``starts_from``: each holds the name of a pair that starts from none."""
+    entries = [pair for pair in pairs if isinstance(pair, dict)] if isinstance(pairs, list) else []
+    first = [str(pair_name(pair)) for pair in entries if pair.get("starts_from") is None]
+    text = "must be the name of another pair that starts from none"
+    return [
+        problem(f"{text}{did_you_mean(pair['starts_from'], first)}", ("pairs", i, "starts_from"), pair["starts_from"])
+        for i, pair in enumerate(entries)
+        if isinstance(pair.get("starts_from"), str) and pair["starts_from"] not in first
+    ]
+
+
+def _check_together(made: ExperimentSpec, catalogue: Catalogue) -> None:
+    """Raise a ValidationError where a strategy leaves too little of a pair to train on."""
+    found = [
+        problem(f"{text} (pair {pair.name})", ("strategies", i, choice.name, param), None)
+        for i, choice in enumerate(made.strategies)
+        for pair in made.pairs
+        if pair.starts_from is None
+        for param, text in catalogue.clashes(choice.params, pair.dataset, pair.recipe.global_batch)
+    ]
+    if found:
+        raise findings(found)

@@ -1,0 +1,67 @@
+"""How a model is trained: the same for every strategy."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from kbench.config.parse import Spec
+from kbench.config.value_types import Count, Flag, Fraction, Natural, NonNegative, Positive, Probability, Share
+
+
+class Recipe(Spec):
+    """What a training is made of, besides model and data.  Epochs are passes over the data set."""
+
+    epochs: Count
+    global_batch: Count  # samples per step, over all ranks
+    lr: Positive  # for that global batch, whatever the number of ranks
+    schedule: Literal["step", "cosine", "constant"] = "step"
+    milestones: tuple[Positive, ...] = ()  # [epoch] where a step schedule drops
+    gamma: Share = 0.1  # what is left of the learning rate at each milestone
+    warmup_epochs: NonNegative = 0.0  # linear ramp ...
+    warmup_from: Probability = 0.0  # ... from this share of the learning rate
+    min_lr: NonNegative = 0.0  # where a cosine ends
+    cosine_over: Literal["rest", "all"] = "rest"  # of the epochs: after the warm-up, or all, as timm counts
+    optimizer: Literal["sgd", "adam", "adamw", "lamb"] = "sgd"
+    momentum: Fraction = 0.9  # of sgd
+    nesterov: Flag = False  # likewise
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)  # of the others: decay of the mean gradient and of its square
+    eps: Positive = 1e-8  # of the others
+    weight_decay: NonNegative = 0.0
+    decay_exempts: Literal["nothing", "norms", "vectors"] = "nothing"  # norm layers; or all vectors, as timm does
+    max_grad_norm: NonNegative = 0.0  # of all parameters together, beyond which a gradient is scaled down; 0: never
+    ema_decay: Fraction = 0.0  # of an average of the weights, which is then what is evaluated; 0: none is kept
+    ema_every: Count = 1  # [update] between two additions to the average
+    label_smoothing: Fraction = 0.0
+    dropout: Fraction | None = None  # in the model; null: the model's own default
+    drop_path: Fraction | None = None  # share of residual branches left out at the deepest block; null: likewise
+    augment: Annotated[str, Field(strict=True)] = "none"  # a name that the data set knows
+    cutout: Natural = 0  # [pixel] side of a square that is blanked out
+    random_erase: Probability = 0.0  # chance of a rectangle that is erased
+    image_size: Natural = 0  # [pixel] side of what the model trains on; 0: the data set's own
+    val_resize: Natural = 0  # [pixel] shorter side before the centre is cut out; 0: the data set's own
+    val_size: Natural = 0  # [pixel] side of that centre; 0: image_size
+    mean: tuple[Probability, ...] = ()  # by channel, of pixels in [0, 1]; empty: the data set's own
+    std: tuple[Positive, ...] = ()
+    precision: Literal["fp32", "bf16"] = "fp32"
+    channels_last: Flag = False
+    compile: Flag = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs {self.warmup_epochs} leaves nothing of {self.epochs} epochs")
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError(f"milestones must increase, got {list(self.milestones)}")
+        if self.milestones and self.schedule != "step":
+            raise ValueError(f"milestones belong to the schedule 'step', got {self.schedule!r}")
+        if self.milestones and self.milestones[-1] >= self.epochs:
+            raise ValueError(f"milestone {self.milestones[-1]:g} is never reached in {self.epochs} epochs")
+        if self.schedule != "cosine" and (self.min_lr or self.cosine_over != "rest"):
+            raise ValueError(f"min_lr and cosine_over belong to the schedule 'cosine', got {self.schedule!r}")
+        if self.nesterov and not (self.optimizer == "sgd" and self.momentum):
+            raise ValueError("nesterov needs sgd and a momentum above 0")
+        if self.ema_every > 1 and not self.ema_decay:
+            raise ValueError("ema_every needs an ema_decay above 0")
+        if len(self.mean) != len(self.std):
+            raise ValueError(f"mean and std must be equally many, got {len(self.mean)} and {len(self.std)}")
+        return self

@@ -1,0 +1,110 @@
+"""One run: one pair, one strategy, one seed; named by the hash of its scientific content."""
+
+import hashlib
+import json
+from typing import Any
+
+from kbench.config.experiment import ExperimentSpec, Pair
+from kbench.config.parse import Spec
+from kbench.config.strategy_choice import Choice
+from kbench.config.value_types import Count, Natural
+
+SCHEMA = 1  # raised when the same words begin to mean another training
+
+
+class Origin(Spec):
+    """The run whose last weights another one begins with: the same seed, another pair."""
+
+    pair: Pair
+    strategy: Choice
+    follows: Choice | None = None
+
+
+class RunSpec(Spec):
+    """What one run trains.  Sites, paths, limits and versions are not part of it."""
+
+    schema_version: int = SCHEMA
+    experiment: str
+    pair: Pair
+    strategy: Choice
+    follows: Choice | None = None  # the strategy that its parameter ``like`` names
+    upstream: Origin | None = None  # where its weights come from; None: it begins with fresh ones
+    seed: Natural
+    ranks: Count
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What the hash covers: everything that can change the numbers, no labels."""
+        strategy = self.strategy.model_dump(mode="json", exclude={"label"})
+        if self.follows:  # what it stands for, not what it is called
+            strategy["params"]["like"] = self.follows.model_dump(mode="json", exclude={"label"})
+        content = {
+            "schema": self.schema_version,
+            "pair": self.pair.model_dump(mode="json", exclude={"name", "paper", "starts_from"}),
+            "strategy": strategy,
+            "seed": self.seed,
+            "ranks": self.ranks,
+        }
+        if self.upstream and self.leader:
+            content["upstream"] = {key: self.leader.content[key] for key in ("pair", "strategy")}
+        return content
+
+    @property
+    def method(self) -> dict[str, Any]:
+        """What the label stands for: downstream, the strategy that trained the weights to begin with."""
+        of = self.leader if self.upstream and self.leader else self
+        method: dict[str, Any] = of.content["strategy"]
+        return method
+
+    @property
+    def run_id(self) -> str:
+        """``pair.strategy.s0.3fa9c1d2``: readable, and different where the content is."""
+        return f"{self.pair.name}.{self.strategy.label}.s{self.seed}.{_digest(self.content)}"
+
+    @property
+    def leader(self) -> "RunSpec | None":
+        """The run of the same seed that must be done before this one: that it follows, or begins from."""
+        if self.upstream:
+            theirs = {name: getattr(self.upstream, name) for name in Origin.model_fields}
+            return self.model_copy(update={"upstream": None, **theirs})
+        return self.model_copy(update={"strategy": self.follows, "follows": None}) if self.follows else None
+
+    @property
+    def match_key(self) -> str:
+        """The same for runs that differ in nothing but the strategy: those may be compared."""
+        content = {key: part for key, part in self.content.items() if key != "strategy"}
+        if self.upstream:
+            content["upstream"] = content["upstream"]["pair"]
+        return _digest(content)
+
+
+def expand(experiment: ExperimentSpec, *, ranks: int) -> list[RunSpec]:
+    """List the runs of an experiment in the order of its file: pairs, strategies, seeds."""
+    labelled = {choice.label: choice for choice in experiment.strategies}
+    pairs = {pair.name: pair.model_copy(update={"paper": None}) for pair in experiment.pairs}
+    return [
+        _run(experiment.name, pair, choice, labelled, pairs, seed=seed, ranks=ranks)
+        for pair in pairs.values()
+        for choice in experiment.strategies
+        for seed in experiment.seeds
+    ]
+
+
+def _run(
+    experiment: str, pair: Pair, choice: Choice, labelled: dict[str, Choice], pairs: dict[str, Pair], *,
+    seed: int, ranks: int,
+) -> RunSpec:  # fmt: skip
+    """One run; downstream of another pair, every strategy trains like the baseline, from its own weights."""
+    follows = labelled[choice.like] if choice.like else None
+    upstream = None
+    if pair.starts_from:
+        upstream = Origin(pair=pairs[pair.starts_from], strategy=choice, follows=follows)
+        choice, follows = Choice(label=choice.label, name="baseline"), None
+    return RunSpec(
+        experiment=experiment, pair=pair, strategy=choice, follows=follows, upstream=upstream, seed=seed, ranks=ranks
+    )
+
+
+def _digest(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

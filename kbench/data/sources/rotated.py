@@ -1,0 +1,42 @@
+"""AutoAssist's rotated sets: MNIST and CIFAR-10 whose training images were turned once.
+
+In zhangjiong724/autoassist-exp @9c79af8 (image_classification/train_autoassist.py, dataloader.py) an image gets
+torchvision's RandomRotation(90), nearest neighbour over black, when it is loaded, so that it looks the same in all
+epochs, and test images are left as they are.  Their angles hang on a global random stream and cannot be had again; ours
+are those of numpy's RandomState(0), which never changes.
+"""
+
+import numpy as np
+from PIL import Image
+
+from kbench.data.sources import cifar, mnist
+from kbench.data.store.arrays import Part, Pixels, keep
+from kbench.data.store.manifest import Stamp
+from kbench.data.store.prepare_job import Work
+
+SEED, DEGREES = 0, 90
+
+
+def prepare_mnist(work: Work) -> Stamp:
+    """Make arrays of MNIST whose training images are turned."""
+    return _prepare(work, *mnist.read(work))
+
+
+def prepare_cifar10(work: Work) -> Stamp:
+    """Make arrays of CIFAR-10 whose training images are turned."""
+    return _prepare(work, *cifar.read(work, cifar.CIFAR10))
+
+
+def _prepare(work: Work, train: Part, val: Part, sources: dict[str, str | None], checked: tuple[str, ...]) -> Stamp:
+    turned = Part(rotated(train.x), train.y)
+    return keep(work.folder, work.dataset, train=turned, val=val, n_classes=10, sources=sources, checked=checked)
+
+
+def rotated(x: Pixels) -> Pixels:
+    """Turn each image ((n, c, h, w)) by an angle of its own, uniform in [-90, 90] degrees."""
+    angles = np.random.RandomState(SEED).uniform(-DEGREES, DEGREES, len(x))
+    planes = [
+        [np.asarray(Image.fromarray(plane).rotate(angle, Image.Resampling.NEAREST)) for plane in image]
+        for image, angle in zip(x, angles.tolist(), strict=True)
+    ]
+    return np.array(planes, dtype=np.uint8).reshape(x.shape)

@@ -1,0 +1,109 @@
+"""What was found when a data set was prepared: a file beside the data that says what it holds and what was checked."""
+
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from kbench.data.registry import DatasetCard
+from kbench.errors import WorkloadError
+
+NAME = "kbench-data.json"
+
+
+class Stamp(BaseModel):
+    """A prepared data set.  Counts are of samples; sizes are in bytes, paths relative to the stamp's folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = 1
+    dataset: str
+    n_train: int
+    n_val: int
+    n_classes: int
+    shape: tuple[int, int, int]  # channels, height, width; height and width are 0 where every sample has its own
+    checked: tuple[str, ...]  # what was looked at, in words
+    sources: dict[str, str | None] = {}  # MD5 of the files that it was made from; null: not looked at
+    files: dict[str, int]  # what training reads: size of each; of a million images, some
+    trees: tuple[str, ...] = ()  # folders that training reads as a whole
+    digests: dict[str, str] = {}  # BLAKE2b of files that tell nothing when they are read
+    kbench_version: str
+    made_at: str  # UTC
+
+    @property
+    def identity(self) -> str:
+        """Twelve hex digits of the arrays, or of names, sizes and labels; others, in all likelihood, for other data."""
+        told = [self.dataset, str(self.n_train), str(self.n_val), *map(str, sorted(self.digests.items()))]
+        return hashlib.blake2b("\n".join(told).encode(), digest_size=6).hexdigest()
+
+    def onto(self, card: DatasetCard) -> DatasetCard:
+        """The card with the counts of what is really there."""
+        shape = self.shape if self.shape[1] else (self.shape[0], *card.shape[1:])
+        return replace(card, n_train=self.n_train, n_val=self.n_val, n_classes=self.n_classes, shape=shape)
+
+    def note(self, card: DatasetCard) -> str | None:
+        """One sentence where the data is not the official one in number; None where it is, or none is official."""
+        ours, theirs = (self.n_train, self.n_val), (card.n_train, card.n_val)
+        if not all(theirs) or ours == theirs:
+            return None
+        return (
+            f"{self.dataset}: {ours[0]:,} training and {ours[1]:,} validation samples of a set of one's own, "
+            f"not the official {theirs[0]:,} and {theirs[1]:,}"
+        )
+
+
+def read(folder: Path) -> Stamp | None:
+    """The stamp in a data set's folder; None where there is none.  Raises WorkloadError where it cannot be read."""
+    path = folder / NAME
+    try:
+        return Stamp.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        first = str(error).splitlines()[0]
+        raise WorkloadError(f"{path} cannot be read: {first}", hint="make it anew: kbench data prepare") from None
+
+
+def write(folder: Path, stamp: Stamp) -> None:
+    """Put the stamp beside the data, whole or not at all."""
+    draft = folder / f".{NAME}.{os.getpid()}"
+    draft.write_text(stamp.model_dump_json(indent=1) + "\n")
+    draft.replace(folder / NAME)
+
+
+def misfits(folder: Path, stamp: Stamp, *, at_most: int | None = None) -> list[str]:
+    """Sentences: files that are missing or not of the size that the stamp says.
+
+    Looks at ``at_most`` files, evenly spread; None: at all of them.
+    """
+    found, names = [], list(stamp.files)
+    step = max(1, len(names) // at_most) if at_most else 1
+    for name in names[::step]:
+        size = stamp.files[name]
+        path = folder / name
+        try:
+            there = path.stat().st_size
+        except OSError:
+            found.append(f"{stamp.dataset}: {path} is missing")
+            continue
+        if there != size:
+            found.append(f"{stamp.dataset}: {path} has {there:,} bytes, {size:,} when it was prepared")
+    return found
+
+
+def changed(folder: Path, stamp: Stamp) -> list[str]:
+    """Sentences: files that are not what they were when the stamp was made; reads all that have a digest."""
+    wrong = misfits(folder, stamp)
+    for name, was in stamp.digests.items():
+        path = folder / name
+        if path.exists() and stamp.files.get(name) == path.stat().st_size and digest(path) != was:
+            wrong.append(f"{stamp.dataset}: {path} has changed since it was prepared")
+    return wrong
+
+
+def digest(path: Path) -> str:
+    """BLAKE2b of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

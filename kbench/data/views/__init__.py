@@ -1,0 +1,1 @@
+"""How an epoch sees a sample: augmentation, crops, normalisation, hashed random numbers."""

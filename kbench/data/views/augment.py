@@ -1,0 +1,92 @@
+"""Random views of images, made in batches on the device from numbers that belong to each sample."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kbench.data.views.crop_boxes import random_boxes
+from kbench.data.views.hashed_random import salted, uniform
+from kbench.data.views.normalize import finished
+from kbench.data.views.spec import View
+
+PAD = 4  # [pixel] around an image of which a piece of the old size is cut out
+CROP_AREA, CROP_RATIO = (0.08, 1.0), (3 / 4, 4 / 3)  # as torchvision's RandomResizedCrop, after Szegedy et al. 2014
+
+
+def viewed(x: Tensor, ids: Tensor, view: View) -> Tensor:
+    """Look at images ``x`` ((b, c, h, w)) of samples ``ids``: (b, c, size, size) float32, as a model takes them."""
+    if view.how == "resized-crop":
+        x = resized_crop(x, ids, key=view.key, size=view.size or x.shape[-1])
+    else:
+        x = resized(augmented(x, ids, how=view.how, key=view.key), view)
+    return finished(x, ids, view)
+
+
+def augmented(x: Tensor, ids: Tensor, *, how: str, key: int) -> Tensor:
+    """Augment images ``x`` ((b, c, h, w)) of samples ``ids`` as the recipe's ``how`` asks; they keep their size.
+
+    ``key`` names the stream: (seed, phase, epoch).  Equal for all strategies of a seed.
+    """
+    if how == "none":
+        return x
+    if how == "shift":
+        return shifted(x, uniform(key, ids, 2), pixels=1)
+    if how not in ("flip", "crop", "crop-flip"):
+        raise ValueError(f"unknown augmentation {how!r}")
+    if how != "flip":
+        x = shifted(x, uniform(salted(key, "crop"), ids, 2), pixels=PAD)
+    return x if how == "crop" else flipped(x, ids, key=key)
+
+
+def flipped(x: Tensor, ids: Tensor, *, key: int) -> Tensor:
+    """Mirror each image left to right with probability 1/2."""
+    mirror = uniform(salted(key, "flip"), ids, 1) < 0.5
+    return torch.where(mirror[:, :, None, None], x.flip(3), x)
+
+
+def shifted(x: Tensor, at: Tensor, *, pixels: int) -> Tensor:
+    """Shift each image by up to ``pixels`` up, down, left and right; ``at``: (b, 2) in [0, 1)."""
+    b, _, h, w = x.shape
+    steps = (at * (2 * pixels + 1)).long()
+    rows = steps[:, 0, None] + torch.arange(h, device=x.device)
+    columns = steps[:, 1, None] + torch.arange(w, device=x.device)
+    padded = F.pad(x, [pixels] * 4)
+    image = torch.arange(b, device=x.device)
+    return padded.permute(0, 2, 3, 1)[image[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def resized_crop(x: Tensor, ids: Tensor, *, key: int, size: int) -> Tensor:
+    """Cut a random piece out of each image, stretch it to (size, size) bilinearly, mirror it or not."""
+    h, w = x.shape[-2:]
+    numbers = uniform(salted(key, "resized-crop"), ids, 22)
+    top, left, height, width, fits = random_boxes(numbers, h=h, w=w, area=CROP_AREA, ratio=CROP_RATIO)
+    top, left = (torch.where(fits, edge, 0.0) for edge in (top, left))
+    height, width = torch.where(fits, height, float(h)), torch.where(fits, width, float(w))
+    zero = torch.zeros_like(top)
+    # from [-1, 1] in the piece to [-1, 1] in the image
+    across = torch.stack([width / w, zero, (2 * left + width) / w - 1], 1)
+    down = torch.stack([zero, height / h, (2 * top + height) / h - 1], 1)
+    grid = F.affine_grid(torch.stack([across, down], 1), [len(x), x.shape[1], size, size], align_corners=False)
+    cut = F.grid_sample(_real(x), grid, padding_mode="border", align_corners=False)
+    return flipped(cut, ids, key=key)
+
+
+def resized(x: Tensor, view: View) -> Tensor:
+    """Bring the shorter side to ``view.resize`` and cut out the centre of ``view.size``; 0 leaves out a step."""
+    if not (view.size or view.resize):
+        return x
+    size, short = view.size or x.shape[-1], min(x.shape[-2:])
+    target = view.resize or size
+    if target != short:
+        scale = target / short
+        shape = [math.floor(side * scale + 0.5) for side in x.shape[-2:]]
+        x = F.interpolate(_real(x), shape, mode="bilinear", antialias=True, align_corners=False)
+    top, left = (x.shape[-2] - size) // 2, (x.shape[-1] - size) // 2
+    return x[..., top : top + size, left : left + size]
+
+
+def _real(x: Tensor) -> Tensor:
+    """Pixels as float32 in [0, 1]; what is float already is left."""
+    return x.float() / 255 if x.dtype == torch.uint8 else x

@@ -1,0 +1,97 @@
+"""A stopwatch with laps: every instant of an epoch belongs to exactly one part of it."""
+
+import multiprocessing
+import os
+import time
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+PARTS = ("plan_s", "data_s", "forward_s", "backward_s", "update_s", "select_s", "refresh_s", "sync_s")
+
+
+class _Clock(Protocol):
+    def mark(self) -> None:
+        """Note this moment."""
+
+    def intervals(self) -> list[float]:
+        """Seconds between successive marks, and forget them."""
+
+
+class HostClock:
+    """Moments on a CPU: the performance counter."""
+
+    def __init__(self) -> None:
+        self._marks: list[float] = []
+
+    def mark(self) -> None:
+        self._marks.append(time.perf_counter())
+
+    def intervals(self) -> list[float]:
+        marks, self._marks = self._marks, []
+        return [b - a for a, b in zip(marks[:-1], marks[1:], strict=True)]
+
+
+class DeviceClock:
+    """Moments on a GPU: events in its queue, read once, when the epoch is over.
+
+    An interval ends when the device gets there, so it holds the work that was queued in it and
+    any wait for the host; nothing is synchronised before ``intervals``.
+    """
+
+    def __init__(self) -> None:
+        self._events: list[torch.cuda.Event] = []
+        self._n = 0
+
+    def mark(self) -> None:
+        if self._n == len(self._events):
+            self._events.append(torch.cuda.Event(enable_timing=True))  # type: ignore[no-untyped-call]
+        self._events[self._n].record()
+        self._n += 1
+
+    def intervals(self) -> list[float]:
+        events, self._n = self._events[: self._n], 0
+        if events:
+            events[-1].synchronize()
+        return [a.elapsed_time(b) / 1000 for a, b in zip(events[:-1], events[1:], strict=True)]
+
+
+class PhaseTimer:
+    """Laps of one epoch on one rank, in seconds, added up by part."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._clock: _Clock = DeviceClock() if device.type == "cuda" else HostClock()
+        self._parts: list[str] = []
+
+    def start(self) -> None:
+        """Begin an epoch."""
+        self._clock.intervals()
+        self._parts = []
+        self._clock.mark()
+
+    def lap(self, part: str) -> None:
+        """All that happened since the last lap was ``part`` (one of PARTS)."""
+        self._clock.mark()
+        self._parts.append(part)
+
+    def stop(self) -> dict[str, float]:
+        """End the epoch: seconds by part.  On a GPU this waits for the device, once."""
+        seconds = dict.fromkeys(PARTS, 0.0)
+        for part, interval in zip(self._parts, self._clock.intervals(), strict=True):
+            seconds[part] += interval
+        return seconds
+
+
+def processor_s() -> float:
+    """Seconds since some moment, over all threads of this process and of the living processes that it started."""
+    return time.process_time() + sum(_of(child.pid) for child in multiprocessing.active_children())
+
+
+def _of(pid: int | None) -> float:
+    """What a process has used [s]; 0 where the system does not tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # user and system

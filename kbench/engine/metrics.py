@@ -1,0 +1,118 @@
+"""What one epoch cost and learnt, over all ranks."""
+
+import math
+import resource
+import sys
+from datetime import UTC, datetime
+
+import torch
+
+from kbench.engine.clock import PARTS, PhaseTimer, processor_s
+from kbench.engine.evaluate import Score
+from kbench.engine.probe import ModelProbe
+from kbench.engine.runtime.comm import Comm
+from kbench.errors import RunError
+from kbench.records.schema import EpochRecord
+from kbench.strategies.api import Epoch, EpochPlan, Measured
+
+
+class Tally:
+    """Counts on the host, sums on the device; nothing is read before the epoch is over."""
+
+    def __init__(self, device: torch.device, comm: Comm, global_batch: int) -> None:
+        self._device, self._comm, self._global_batch = device, comm, global_batch
+        self._sums = torch.zeros(2, dtype=torch.float64, device=device)  # loss, correct
+        self._parts: dict[str, float] = {}
+        self._cpu_s = 0.0
+        self.n_trained = self.n_refreshed = 0
+        self.train_s = 0.0
+        self._of_epoch: dict[str, object] = {}
+
+    def start(self, timer: PhaseTimer) -> None:
+        """Start the clocks; all ranks are here."""
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+        self._cpu_s = processor_s()
+        timer.start()
+
+    def trained(self, measured: Measured) -> None:
+        """Count a batch that was trained on."""
+        self._sums += torch.stack([measured.loss.double().sum(), measured.correct.double().sum()])
+        self.n_trained += len(measured.loss)
+
+    def stop(self, timer: PhaseTimer) -> None:
+        """Stop the clocks."""
+        self._parts = timer.stop()
+        self._cpu_s = processor_s() - self._cpu_s
+
+    def close(self, epoch: Epoch, plan: EpochPlan, probe: ModelProbe, *, lr: float) -> None:
+        """Put the ranks' counts together.  The slowest rank's time is the epoch's.
+
+        Raises RunError when nothing was trained on or the training loss is not finite, on every rank.
+        """
+        own = [self._memory(), probe.beside_s]
+        own += [self.n_trained, probe.n_scored, self.n_refreshed, probe.n_dropped, self._cpu_s, *self._sums.tolist()]
+        ranks = self._comm.gather(own + [self._parts[part] for part in PARTS])
+        columns = list(zip(*ranks, strict=True))
+        trained, scored, refreshed, dropped, cpu_s, loss, correct = map(sum, columns[2:9])
+        slowest = max((row[9:] for row in ranks), key=sum)
+        self.train_s = sum(slowest)
+        self._check(epoch, plan, trained, loss, lr)
+        there = torch.zeros(epoch.n_samples, dtype=torch.bool, device=plan.indices.device)
+        there[plan.indices] = True
+        self._of_epoch = {
+            "phase": epoch.phase,
+            "epoch": epoch.index,
+            "lr": lr,
+            "lr_scale": plan.lr_scale,
+            "n_samples": epoch.n_samples,
+            "n_trained": int(trained),
+            "n_scored": int(scored),
+            "n_refreshed": int(refreshed),
+            "n_hidden": int(epoch.n_samples - there.sum()),
+            "ceiling": plan.ceiling,
+            "n_dropped": int(dropped) + len(plan.indices) % self._global_batch,
+            "train_loss": loss / trained,
+            "train_acc": correct / trained,
+            "train_s": self.train_s,
+            **dict(zip(PARTS, slowest, strict=True)),
+            "beside_s": max(columns[1]),
+            "cpu_s": cpu_s,
+            "peak_mem_bytes": int(max(columns[0])),
+        }
+
+    def _check(self, epoch: Epoch, plan: EpochPlan, trained: float, loss: float, lr: float) -> None:
+        where = f"in epoch {epoch.index} ({epoch.phase})"
+        if not trained:
+            raise RunError(
+                f"nothing was trained on {where}: of {len(plan.indices)} samples planned, fewer were kept "
+                f"than one global batch of {self._global_batch}",
+                hint="select more, or use a smaller global_batch",
+            )
+        if not math.isfinite(loss):
+            raise RunError(
+                f"the training loss is not finite {where}, lr {lr * plan.lr_scale:g}",
+                hint="lower lr, lengthen warmup_epochs, or use precision fp32",
+            )
+
+    def record(self, attempt: int, elapsed_s: float, score: Score) -> EpochRecord:
+        """The epoch as it goes into the journal."""
+        return EpochRecord.model_validate(
+            {
+                **self._of_epoch,
+                "attempt": attempt,
+                "elapsed_s": elapsed_s,
+                "val_loss": score.loss if math.isfinite(score.loss) else None,
+                "val_acc1": score.acc1,
+                "val_acc5": score.acc5,
+                "eval_s": score.eval_s,
+                "ended_at": datetime.now(UTC),
+            }
+        )
+
+    def _memory(self) -> float:
+        """The most memory so far [byte]: the device's, or this process's."""
+        if self._device.type == "cuda":
+            return float(torch.cuda.max_memory_allocated(self._device))
+        unit = 1 if sys.platform == "darwin" else 1024
+        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)

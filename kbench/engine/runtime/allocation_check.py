@@ -1,0 +1,43 @@
+"""What the site promised, held against what the ranks find, before anything is trained."""
+
+from collections import Counter
+from typing import Any
+
+import torch
+
+from kbench.engine.runtime.comm import Comm
+from kbench.engine.runtime.ranks import RankEnv
+from kbench.errors import LaunchError, NodeError
+
+
+def check_promise(promised: dict[str, Any], env: RankEnv, comm: Comm) -> None:
+    """Hold nodes, ranks per node and GPUs against the site's; every rank must call.
+
+    Raises LaunchError when the ranks are spread otherwise, NodeError when a node lacks GPUs.
+    """
+    n_gpus = torch.cuda.device_count() if promised["gpus_per_node"] else 0
+    found = comm.gather_objects((env.node, n_gpus))
+    per_node = Counter(node for node, _ in found)
+    if len(per_node) != promised["nodes"]:
+        raise LaunchError(
+            f"the ranks are on {len(per_node)} nodes ({_listed(per_node)}), the site promised {promised['nodes']}",
+            hint="see nodes and ranks_per_node in the site file, and how its template starts ranks",
+        )
+    uneven = {node: n for node, n in per_node.items() if n != promised["ranks_per_node"]}
+    if uneven:
+        raise LaunchError(
+            f"{_listed(uneven)}: the site promised {promised['ranks_per_node']} ranks on each node",
+            hint="see ranks_per_node in the site file, and how its template starts ranks",
+        )
+    poor = {node: n for node, n in found if n < promised["gpus_per_node"]}
+    if poor:
+        node, n = next(iter(poor.items()))
+        raise NodeError(
+            f"node {node} shows {n} GPUs, the site promised {promised['gpus_per_node']} on each node",
+            node=node,
+            hint="kbench run --retry avoids the node; if all are so, see gpus_per_node in the site file",
+        )
+
+
+def _listed(per_node: dict[str, int]) -> str:
+    return ", ".join(f"{node}: {n}" for node, n in list(per_node.items())[:4]) + (", ..." if len(per_node) > 4 else "")

@@ -1,0 +1,74 @@
+"""What was handed to schedulers: the entries of ledger.jsonl that speak of submissions."""
+
+import fcntl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from kbench import files
+from kbench.config import site
+from kbench.launch.schedulers.base import Scheduler
+from kbench.launch.schedulers.commands import Queue
+from kbench.launch.schedulers.slurm import Slurm
+from kbench.records.folders import ExperimentDir
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """One job script, handed in once: a job, or an array of them."""
+
+    token: str  # in the job's name, and the script's: what finds it again in the queue
+    launcher: str
+    queue: site.Queue | None  # the scheduler's commands, unless it is Slurm
+    array: bool
+    id: str | None = None  # None: the front did not live to note it, or it was never taken
+    over: str = ""  # why it never came to be
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """Who has it."""
+        return Queue(self.queue) if self.queue else Slurm()
+
+    def job(self, task: int, job_id: str | None = None) -> str | None:
+        """The id of the job that does a task; None where it is not known."""
+        first = self.id or job_id
+        return f"{first}_{task}" if first and self.array else first
+
+
+def submissions(experiment: ExperimentDir) -> dict[str, Submission]:
+    """All submissions of an experiment by their tokens, in their order."""
+    found: dict[str, Submission] = {}
+    for entry in files.read(experiment.ledger):
+        token = str(entry.get("token"))
+        match entry.get("event"):
+            case "submit":
+                queue = site.Queue.model_validate(entry["queue"]) if entry.get("queue") else None
+                found[token] = Submission(
+                    token=token, launcher=entry["launcher"], queue=queue, array=entry.get("array", False)
+                )
+            case "submitted" if token in found:
+                found[token] = replace(found[token], id=str(entry["id"]))
+            case "refused" | "lost" as event if token in found:
+                found[token] = replace(found[token], over=str(entry.get("why", event)))
+    return found
+
+
+def note(experiment: ExperimentDir, event: str, token: str, **facts: Any) -> None:
+    """Write down what happens to a submission, before anything else does."""
+    at = datetime.now(UTC).isoformat()
+    files.append(experiment.ledger, {"event": event, "token": token, "at": at, **facts})
+
+
+@contextmanager
+def submitting(experiment: ExperimentDir) -> Iterator[Sequence[int]]:
+    """Hold the experiment's queue; yields the file descriptors that a submitting command must inherit.
+
+    The lock lives as long as such a command does, even when this process is killed: whoever comes
+    next then knows that what is not in the queue was never taken.
+    """
+    with (experiment.path / ".submitting").open("ab") as lock:
+        with suppress(OSError):  # a file system that cannot lock: only_front is left
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield (lock.fileno(),)

@@ -1,0 +1,170 @@
+"""Where all runs of an experiment stand, with one question to the scheduler."""
+
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from kbench.errors import LaunchError
+from kbench.experiment.driver import front_of, queued_by
+from kbench.experiment.ledger import Submission, submissions
+from kbench.launch.dependencies import leader_of
+from kbench.launch.failure import lost_node
+from kbench.launch.schedulers.base import Scheduler, Seen, Stage
+from kbench.launch.schedulers.slurm import Slurm
+from kbench.launch.words import last_words
+from kbench.records.folders import ExperimentDir, RunDir
+from kbench.records.run_state import NOT_TO_BLAME, State, said, state_of
+
+SCHEDULED = ("slurm", "queue")
+SILENT_S = 300.0
+REST_S = 20.0  # between two questions of one process to a scheduler, which has others to serve
+KINDS = {  # how a scheduler says that a job ended, and what that means for its run
+    "CANCELLED": "Cancelled",
+    "TIMEOUT": "TimeLimit",
+    "DEADLINE": "TimeLimit",
+    "PREEMPTED": "Preempted",
+    "NODE_FAIL": "NodeFailure",
+    "BOOT_FAIL": "NodeFailure",
+    "OUT_OF_MEMORY": "OutOfMemory",
+}
+
+
+class Standing(NamedTuple):
+    """Where a run stands, and what explains it."""
+
+    state: State
+    why: str = ""  # what it waits for, or how it ended
+    starts_at: str = ""  # when a waiting one is expected to start
+    job: str | None = None  # the scheduler's id
+
+
+class Outlook:
+    """Where the runs of an experiment stand at one moment.
+
+    ``alone`` says that this process holds the experiment, and has not begun to start runs.
+    """
+
+    def __init__(self, experiment: ExperimentDir, *, alone: bool = False) -> None:
+        self._experiment, self._alone = experiment, alone
+        self._seen: dict[str, dict[str, Seen] | None] = {}  # by scheduler; None where it does not answer
+        self._asked = 0.0  # when, on the monotonic clock [s]
+        self.deaf = ""  # why a scheduler did not answer
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look at the ledger again, and ask the scheduler again when it has had its rest."""
+        self._submissions = submissions(self._experiment)
+        self._front = {} if self._alone else front_of(self._experiment)
+        self._queued = queued_by(self._experiment) if self._front else frozenset()
+        if time.monotonic() - self._asked > REST_S:
+            self._seen, self._asked = {}, time.monotonic()
+
+    def state_of(self, run: RunDir) -> State:
+        """Where a run stands."""
+        return self.standing(run).state
+
+    def states(self, runs: Sequence[RunDir]) -> list[State]:
+        """Where runs stand."""
+        return [self.state_of(run) for run in runs]
+
+    def standing(self, run: RunDir) -> Standing:
+        """Where a run stands, and why."""
+        if run.done:
+            return Standing(State.DONE)
+        job = run.job
+        if job.get("launcher") in SCHEDULED:
+            return self._scheduled(run, job)
+        state = state_of(run)
+        if state in (State.MISSING, State.INTERRUPTED) and run.run_id in self._queued:
+            return Standing(State.WAITING)
+        return Standing(state, str(run.failed.get("error", "")))
+
+    def _scheduled(self, run: RunDir, job: dict[str, Any]) -> Standing:
+        submission, words = self._submissions.get(str(job.get("token"))), run.failed
+        if submission is None or submission.over:
+            return Standing(said(words), words["error"]) if words else Standing(State.MISSING)
+        seen = self._jobs(submission)
+        job_id = submission.job(job.get("task", 0), self._id_by_name(submission, seen))
+        started = run.start.get("attempt", 0) == run.attempt
+        told = str(words.get("error", ""))
+        if seen is None:
+            state = said(words) if words else State.RUNNING if started else State.WAITING
+            return Standing(state, told or (_silence(run) if started else ""), job=job_id)
+        found = seen.get(job_id or "")
+        if found is None or found.stage is Stage.OVER:
+            return self._gone(run, submission, job_id, found, words, started)
+        requeued = found.stage is Stage.WAITING and not submission.queue
+        if words and not (requeued and words["kind"] == "Ended") and said(words) is not State.INTERRUPTED:
+            return Standing(said(words), told, job=job_id)
+        if started and not words and not requeued:
+            return Standing(State.RUNNING, _silence(run), job=job_id)
+        return Standing(State.WAITING, told or found.reason, found.starts_at, job_id)
+
+    def _gone(
+        self, run: RunDir, submission: Submission, job_id: str | None, found: Seen | None,
+        words: dict[str, Any], started: bool,
+    ) -> Standing:  # fmt: skip
+        """A run whose job is no longer in the queue."""
+        ended = found.reason if found else ""
+        if words and not (words["kind"] == "Ended" and ended in KINDS):
+            return Standing(said(words), words["error"], job=job_id)
+        if submission.id is None and found is None and not started:
+            alive = bool(self._front)  # it may be about to be taken
+            return Standing(State.WAITING if alive else State.MISSING)
+        ended = ended or _accounted(submission, job_id)
+        leader = leader_of(run)
+        if leader and not started and not leader.done:
+            words = _words(run, f"it follows {leader.run_id}, which is not done", "LeaderMissing")
+        elif ended in KINDS:
+            words = _words(run, f"its job {job_id} ended as {ended}", KINDS[ended])
+        elif started:
+            words = _words(run, f"its job {job_id} ended without a word", "Vanished")
+        else:
+            words = _words(run, f"its job {job_id} left the queue before it started", "Vanished")
+        if run.done:  # in this very moment
+            return Standing(State.DONE, job=job_id)
+        run.correct(words)
+        return Standing(said(words), words["error"], job=job_id)
+
+    def _jobs(self, submission: Submission) -> dict[str, Seen] | None:
+        key = repr(submission.queue)
+        if key not in self._seen:
+            try:
+                self._seen[key] = submission.scheduler.jobs()
+            except LaunchError as error:
+                self._seen[key], self.deaf = None, error.message
+        return self._seen[key]
+
+    def _id_by_name(self, submission: Submission, seen: dict[str, Seen] | None) -> str | None:
+        """The id of a submission whose front did not live to note it."""
+        if submission.id or not seen:
+            return None
+        return job_named(submission.token, seen)
+
+
+def _silence(run: RunDir) -> str:
+    """For how long a run that is said to run has given no sign of life; empty where that is nothing to speak of."""
+    try:
+        quiet_s = time.time() - run.alive.stat().st_mtime
+    except OSError:
+        return ""
+    return f"no sign of life for {quiet_s / 60:.0f} min" if quiet_s > SILENT_S else ""
+
+
+def job_named(token: str, seen: dict[str, Seen]) -> str | None:
+    """The id, without an array's task, of the job whose name has a token in it."""
+    named = (job for job, one in seen.items() if token in one.name and one.stage is not Stage.OVER)
+    return next((job.partition("_")[0] for job in named), None)
+
+
+def _accounted(submission: Submission, job_id: str | None) -> str:
+    """How a job ended, from the accounting, where there is one."""
+    scheduler: Scheduler = submission.scheduler
+    if not isinstance(scheduler, Slurm) or job_id is None:
+        return ""
+    return scheduler.ended([job_id]).get(job_id, "")
+
+
+def _words(run: RunDir, why: str, kind: str) -> dict[str, Any]:
+    hint = "kbench run starts it again" + ("" if kind in NOT_TO_BLAME else " with --retry")
+    return last_words(run, why, kind=kind, hint=hint, node=lost_node(run) if kind == "NodeFailure" else None)

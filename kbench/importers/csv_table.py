@@ -1,0 +1,128 @@
+"""A plain table: CSV whose columns are named as those of epochs.parquet, any of them left out.
+
+Needed are ``epoch`` and one column that says something of it.  ``pair``, ``strategy`` and ``seed``
+tell several runs of a file apart.  ``experiment``, ``run_id``, ``match_key`` and ``attempt`` are read over, as an
+imported run gets its own.  An empty field is unknown.
+"""
+
+import csv
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from kbench.config.parse import did_you_mean
+from kbench.importers.log import Log, checked, fraction, number, read_lines, refuse, whole, with_elapsed
+from kbench.importers.metrics import ACCURACIES
+from kbench.records.imported import Cell
+from kbench.records.schema import EpochRecord, Identity, columns
+
+TYPES = {column.name: column.type for column in columns(Identity, EpochRecord)}
+WHO = ("pair", "model", "dataset", "strategy", "seed", "ranks")
+OURS = ("experiment", "run_id", "match_key", "attempt")  # an imported run's own are made anew
+
+
+def read(paths: Sequence[Path]) -> list[Log]:
+    """Read the runs of each file; raises ResultsError, with file and line, for what is no such table."""
+    return [log for path in paths for log in _runs(path)]
+
+
+def _runs(path: Path) -> list[Log]:
+    lines = list(csv.reader(read_lines(path)))
+    head = [name.strip() for name in lines[0]]
+    _check_head(path, head)
+    if len(lines) == 1:
+        raise refuse(str(path), "has a header and no line of values", do="leave it out")
+    found: dict[tuple[Cell, ...], list[dict[str, Cell]]] = {}
+    for n, fields in enumerate(lines[1:], start=2):
+        if len(fields) != len(head):
+            raise refuse(
+                f"{path}:{n}",
+                f"must have {len(head)} fields as the header has, got {len(fields)}",
+                do="the line is torn; remove it",
+            )
+        row = {name: _cell(text.strip(), name, f"{path}:{n}") for name, text in zip(head, fields, strict=True)}
+        if row["epoch"] is None:
+            raise refuse(f"{path}:{n}", "epoch: must be a whole number from 0, got nothing", do="mend the line")
+        row.setdefault("phase", "train")
+        found.setdefault(tuple(row.get(name) for name in WHO), []).append(row | {"line": n})
+    return [_log(path, dict(zip(WHO, who, strict=True)), rows) for who, rows in found.items()]
+
+
+def _log(path: Path, who: dict[str, Cell], rows: list[dict[str, Cell]]) -> Log:
+    for key in (*WHO, *OURS):
+        for row in rows:
+            row.pop(key, None)
+    _check_epochs(path, rows)
+    epochs = tuple(checked(row, f"{path}:{row.pop('line')}") for row in with_elapsed(rows))
+    seed, ranks = who["seed"], who["ranks"]
+    pair, model, dataset, strategy = (_text(who[key]) for key in ("pair", "model", "dataset", "strategy"))
+    named = [text for text in (pair, strategy, None if seed is None else f"s{seed}") if text]
+    return Log(
+        run=".".join(named) or path.stem,
+        files=(path,),
+        epochs=epochs,
+        pair=pair,
+        model=model,
+        dataset=dataset,
+        strategy=strategy,
+        seed=seed if isinstance(seed, int) else None,
+        ranks=ranks if isinstance(ranks, int) else None,
+    )
+
+
+def _text(cell: Cell) -> str | None:
+    return None if cell is None else str(cell)
+
+
+def _cell(text: str, name: str, place: str) -> Cell:
+    if not text:
+        return None
+    kind = TYPES[name]
+    if name in ACCURACIES:
+        return fraction(text, place, column=name)
+    if kind is int:
+        return whole(text, place, column=name)
+    if kind is float:
+        return number(text, place, column=name)
+    if kind is datetime:
+        _check_time(text, name, place)
+    return text
+
+
+def _check_time(text: str, name: str, place: str) -> None:
+    try:
+        aware = datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        aware = False
+    if not aware:
+        raise refuse(
+            place, f"{name}: must be a time with its zone (2025-01-31T12:00:00+00:00), got {text!r}", do="mend the line"
+        )
+
+
+def _check_head(path: Path, head: list[str]) -> None:
+    for name in head:
+        if name not in TYPES:
+            raise refuse(f"{path}:1", f"unknown column {name!r}{did_you_mean(name, TYPES)}", do="rename or remove it")
+        if head.count(name) > 1:
+            raise refuse(f"{path}:1", f"two columns are named {name!r}", do="remove one of them")
+    if "epoch" not in head:
+        raise refuse(f"{path}:1", f"has no column epoch, got {', '.join(head)}", do="add it: 0, 1, 2, ...")
+    if not set(head) - {"epoch", "phase", *WHO, *OURS}:
+        raise refuse(f"{path}:1", "no column says anything of an epoch", do="add val_acc1, train_s or another one")
+
+
+def _check_epochs(path: Path, rows: list[dict[str, Cell]]) -> None:
+    """Within a phase epochs increase, and a phase is not taken up again."""
+    seen: dict[Cell, int] = {}
+    last: Cell = None
+    for row in rows:
+        phase, epoch, place = row["phase"], int(str(row["epoch"])), f"{path}:{row['line']}"
+        if phase in seen and (phase != last or epoch <= seen[phase]):
+            raise refuse(
+                place,
+                f"epoch: {epoch} of phase {phase} comes after {seen[phase]}"
+                + (f" and phase {last}" if phase != last else ""),
+                do="sort the lines by run, phase and epoch; runs are told apart by pair, strategy and seed",
+            )
+        seen[phase], last = epoch, phase

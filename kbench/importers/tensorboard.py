@@ -1,0 +1,159 @@
+"""TensorBoard event files: scalars whose tag is known and whose steps are epochs; a folder of them is a run."""
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kbench.errors import ConfigError
+from kbench.importers.log import Log, checked, refuse
+from kbench.importers.metrics import ACCURACIES, column_of, in_percent
+from kbench.records.imported import Cell
+
+if TYPE_CHECKING:
+    from tensorboardX.proto.event_pb2 import Event
+
+HEAD = struct.Struct("<QI")  # length of a record, and the checksum of that length
+SUM = struct.Struct("<I")
+TORN = "its last record is torn"
+LARGEST = 2**16  # bytes of a record that can be a scalar; images and graphs are larger
+
+
+@dataclass
+class Scalars:
+    """What the event files of one folder tell: per tag, value and time [s since 1970] of each step."""
+
+    files: list[Path] = field(default_factory=list)
+    values: dict[str, dict[int, tuple[float, float]]] = field(default_factory=dict)
+    torn: bool = False
+
+
+def read(paths: Sequence[Path]) -> list[Log]:
+    """Read the runs below ``paths``; raises ResultsError for files that hold no such scalars."""
+    found: dict[Path, Scalars] = {}
+    for path in paths:
+        files = sorted(path.rglob("*tfevents*")) if path.is_dir() else [path]
+        if not files:
+            raise refuse(str(path), "holds no event file (*tfevents*)", do="name the folder that TensorBoard is given")
+        for file in files:
+            _collect(file, found.setdefault(file.absolute().parent, Scalars()))
+    seen: dict[str, list[float]] = {}
+    for scalars in found.values():
+        for tag, values in scalars.values.items():
+            seen.setdefault(tag, []).extend(value for value, _ in values.values())
+    percent = {tag for tag, values in seen.items() if in_percent(values)}
+    return [_log(folder, scalars, percent) for folder, scalars in found.items()]
+
+
+def _log(folder: Path, scalars: Scalars, percent: set[str]) -> Log:
+    rows: dict[int, dict[str, Cell]] = {}
+    remarks = []
+    for tag, values in sorted(scalars.values.items()):
+        ours = column_of(tag)
+        if ours is None:
+            remarks.append(f"{tag} was left out: kbench has no column for it")
+            continue
+        _check_epochs(folder, tag, sorted(values))
+        scale = 100 if ours in ACCURACIES and tag in percent else 1
+        for step, (value, at) in values.items():
+            row = rows.setdefault(step, {"phase": "train", "epoch": step})
+            row[ours] = round(value / scale, 15)
+            if ours == "val_acc1":
+                row["ended_at"] = datetime.fromtimestamp(at, UTC).isoformat()
+    if not rows:
+        raise refuse(
+            str(folder),
+            f"no scalar that kbench has a column for, got {', '.join(sorted(scalars.values)) or 'none at all'}",
+            do="tags like val_acc1, Accuracy/test, val_loss, train_loss or lr are read",
+        )
+    epochs = tuple(checked(rows[epoch], f"{folder}: step {epoch}") for epoch in sorted(rows))
+    return Log(
+        run=folder.name,
+        files=tuple(scalars.files),
+        epochs=epochs,
+        state="interrupted" if scalars.torn else "done",
+        error=TORN if scalars.torn else None,
+        remarks=tuple(remarks),
+    )
+
+
+def _check_epochs(folder: Path, tag: str, steps: list[int]) -> None:
+    for before, step in zip(steps, steps[1:], strict=False):
+        if step != before + 1:
+            raise refuse(
+                str(folder),
+                f"{tag}: goes from step {before} to {step}, so that steps are no epochs",
+                do="write the scalar with the epoch as its step, or export it as csv",
+            )
+
+
+def _collect(path: Path, scalars: Scalars) -> None:
+    scalars.files.append(path)
+    event = _event_type()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise refuse(str(path), f"cannot be read: {error.strerror}", do="name a file that is there") from error
+    if len(data) < HEAD.size:
+        raise refuse(str(path), "is no event file" if data else "is empty", do="leave it out")
+    for record in _records(data, path, scalars):
+        made = event()
+        made.ParseFromString(record)
+        for value in made.summary.value:
+            number = _scalar(value)
+            if number is not None:  # a later value of the same step is of a resumed run
+                scalars.values.setdefault(value.tag, {})[made.step] = (number, made.wall_time)
+
+
+def _records(data: bytes, path: Path, scalars: Scalars) -> Iterator[bytes]:
+    """The records of a file; the last one may be torn, as a writer that was killed leaves it."""
+    from tensorboardX.crc32c import crc32c
+
+    at = 0
+    while at < len(data):
+        if at + HEAD.size > len(data):
+            scalars.torn = True
+            return
+        length, checksum = HEAD.unpack_from(data, at)
+        if checksum != _masked(crc32c(data[at : at + 8])):
+            raise refuse(str(path), f"is no event file: no record at byte {at}", do="name the format that it is in")
+        end = at + HEAD.size + length
+        if end + SUM.size > len(data):
+            scalars.torn = True
+            return
+        record = data[at + HEAD.size : end] if length <= LARGEST else b""
+        if record and SUM.unpack_from(data, end)[0] != _masked(crc32c(record)):
+            raise refuse(str(path), f"is damaged: wrong checksum at byte {at}", do="fetch the file again")
+        yield record
+        at = end + SUM.size
+
+
+def _masked(checksum: int) -> int:
+    """As TFRecord stores it: rotated by 15 bits, and a constant added."""
+    return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _scalar(value: Any) -> float | None:
+    """The number of a summary, written by either generation of TensorBoard; None where it is none."""
+    if value.HasField("simple_value"):
+        return float(value.simple_value)
+    tensor = value.tensor
+    if len(tensor.float_val) == 1:
+        return float(tensor.float_val[0])
+    if tensor.dtype == 1 and len(tensor.tensor_content) == 4:  # DT_FLOAT
+        return float(struct.unpack("<f", tensor.tensor_content)[0])
+    return None
+
+
+def _event_type() -> "Callable[[], Event]":
+    try:
+        from tensorboardX.proto.event_pb2 import Event
+    except ImportError as error:
+        raise ConfigError(
+            "format tensorboard: needs the library tensorboardX, which is not installed",
+            hint="pip install 'kbench[tensorboard]'",
+        ) from error
+    made: Callable[[], Event] = Event
+    return made

@@ -1,0 +1,144 @@
+"""A chart of Weights & Biases exported as CSV: epochs down, a column per run, named "RUN - METRIC"."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kbench.importers.log import Log, checked, number, read_lines, refuse, whole
+from kbench.importers.metrics import ACCURACIES, column_of, in_percent
+from kbench.records.imported import Cell
+
+MARK = " - "
+SPREAD = ("__MIN", "__MAX")  # what the site adds to each column of a chart
+
+
+@dataclass(frozen=True)
+class Column:
+    """One run's values of one metric, with the line and the epoch of each."""
+
+    run: str
+    metric: str
+    values: tuple[tuple[int, int, float], ...]  # line, epoch, value
+
+
+def read(paths: Sequence[Path]) -> list[Log]:
+    """Read the runs of each file; a run that is in several files is one run.
+
+    The first column counts epochs: ``epoch``, or ``Step`` if its steps follow one another.  A
+    column's empty tail means that the run had ended.  Accuracies above 1 are percent, for all
+    runs of that metric in that file.  Raises ResultsError, with file and line, for anything else.
+    """
+    runs: dict[str, dict[int, dict[str, Cell]]] = {}
+    files: dict[str, list[Path]] = {}
+    remarks: dict[str, list[str]] = {}
+    for path in paths:
+        for column in _usable(list(_columns(path)), path, remarks):
+            rows = runs.setdefault(column.run, {})
+            _merge(rows, column, path)
+            if path not in files.setdefault(column.run, []):
+                files[column.run].append(path)
+    return [_log(run, rows, files[run], remarks.get(run, [])) for run, rows in runs.items()]
+
+
+def _log(run: str, rows: dict[int, dict[str, Cell]], files: list[Path], remarks: list[str]) -> Log:
+    place = f"{files[0]}: {run}"
+    epochs = [checked({"phase": "train", "epoch": epoch, **rows[epoch]}, place) for epoch in sorted(rows)]
+    return Log(run=run, files=tuple(files), epochs=tuple(epochs), remarks=tuple(remarks))
+
+
+def _merge(rows: dict[int, dict[str, Cell]], column: Column, path: Path) -> None:
+    ours = str(column_of(column.metric))
+    for line, epoch, value in column.values:
+        row = rows.setdefault(epoch, {})
+        if row.setdefault(ours, value) != value:
+            raise refuse(
+                f"{path}:{line}",
+                f"{column.run}: epoch {epoch} has two values of {ours}, {row[ours]} and {value}",
+                do="import one of them",
+            )
+
+
+def _usable(columns: list[Column], path: Path, remarks: dict[str, list[str]]) -> Iterator[Column]:
+    """The columns that are ours, accuracies as fractions; what others hold is said, not guessed."""
+    percent: dict[str, bool] = {}
+    for column in columns:
+        own = in_percent(value for _, _, value in column.values)
+        percent[column.metric] = percent.get(column.metric, False) or own
+    metrics = {column.metric for column in columns}
+    if not any(column_of(metric) for metric in metrics):
+        raise refuse(
+            str(path),
+            f"no metric that kbench has a column for, got {', '.join(sorted(metrics))}",
+            do="rename the columns to RUN - val_acc1, val_acc5, val_loss, train_loss, train_acc or lr",
+        )
+    for column in columns:
+        ours = column_of(column.metric)
+        if ours is None:
+            remarks.setdefault(column.run, []).append(f"{column.metric} was left out: kbench has no column for it")
+        elif ours in ACCURACIES and percent[column.metric]:
+            # rounded where a double of the percent ends, so that 95.86 % is 0.9586
+            values = tuple((line, epoch, round(value / 100, 15)) for line, epoch, value in column.values)
+            yield Column(column.run, column.metric, values)
+        else:
+            yield column
+
+
+def _columns(path: Path) -> Iterator[Column]:
+    lines = list(csv.reader(read_lines(path)))
+    head = lines[0]
+    counts = head[0].strip().lower() if head else ""
+    if counts not in ("epoch", "step"):
+        raise refuse(
+            f"{path}:1",
+            f"the first column must be epoch or Step, got {head[0]!r}" if head else "has no header",
+            do="export the chart with epochs on the x axis; other tables go in with the format csv",
+        )
+    _check_shape(path, lines)
+    epochs = [whole(row[0], f"{path}:{n}", column=head[0]) for n, row in enumerate(lines[1:], start=2)]
+    for place in range(1, len(head)):
+        if head[place].endswith(SPREAD):
+            continue
+        run, mark, metric = head[place].rpartition(MARK)
+        if not mark or not run.strip():
+            raise refuse(
+                f"{path}:1", f"column {place + 1} must be named RUN - METRIC, got {head[place]!r}", do="rename it"
+            )
+        told = [
+            (n, epoch, number(row[place], f"{path}:{n}", column=head[place]))
+            for n, (epoch, row) in enumerate(zip(epochs, lines[1:], strict=True), start=2)
+            if row[place].strip()
+        ]
+        if told:
+            _check_epochs(path, told, counts=head[0])
+            yield Column(run.strip(), metric.strip(), tuple(told))
+
+
+def _check_shape(path: Path, lines: list[list[str]]) -> None:
+    width = len(lines[0])
+    twice = sorted({name for name in lines[0] if lines[0].count(name) > 1})
+    if twice:
+        raise refuse(f"{path}:1", f"two columns are named {twice[0]!r}", do="rename one of them")
+    if width < 2:
+        raise refuse(f"{path}:1", "has no column of a run", do="export the chart with its runs")
+    for n, row in enumerate(lines[1:], start=2):
+        if len(row) != width:
+            raise refuse(
+                f"{path}:{n}",
+                f"must have {width} fields as the header has, got {len(row)}",
+                do="the line is torn; remove it",
+            )
+    if len(lines) == 1:
+        raise refuse(str(path), "has a header and no line of values", do="export the chart again")
+
+
+def _check_epochs(path: Path, told: list[tuple[int, int, float]], *, counts: str) -> None:
+    for (_, before, _), (line, epoch, _) in zip(told, told[1:], strict=False):
+        if epoch <= before:
+            raise refuse(f"{path}:{line}", f"{counts}: must increase, got {epoch} after {before}", do="sort the lines")
+        if counts.lower() == "step" and epoch != before + 1:
+            raise refuse(
+                f"{path}:{line}",
+                f"Step: goes from {before} to {epoch}, so that it counts something else than epochs",
+                do="export the chart with epoch on the x axis",
+            )

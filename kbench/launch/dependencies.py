@@ -1,0 +1,49 @@
+"""Runs that wait for their turn: in their order, but nobody before the run that it follows."""
+
+import socket
+from collections.abc import Sequence
+
+from kbench.launch.words import last_words
+from kbench.records.folders import RunDir
+from kbench.records.run_state import State, state_of
+
+
+class Waiting:
+    """A queue of runs, some of which follow another."""
+
+    def __init__(self, runs: Sequence[RunDir]) -> None:
+        self._runs = list(runs)
+        self._leaders = {run.run_id: leader_of(run) for run in runs}
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def next(self, busy: Sequence[str]) -> RunDir | None:
+        """Take the first run that may start; None while all wait for one that is ``busy`` or waits.
+
+        A run whose leader ended badly, or was never asked for, is marked as failed and left out.
+        """
+        for run in list(self._runs):
+            leader = self._leaders[run.run_id]
+            state = state_of(leader) if leader else State.DONE
+            if leader is None or state is State.DONE:
+                self._runs.remove(run)
+                return run
+            if state is State.RUNNING:  # elsewhere, if not here
+                continue
+            if leader.run_id not in busy and leader.run_id not in [one.run_id for one in self._runs]:
+                self._runs.remove(run)
+                _give_up(run, leader)
+        return None
+
+
+def leader_of(run: RunDir) -> RunDir | None:
+    """The folder of the run that this one follows, if it follows one."""
+    leader = run.spec.leader
+    return run.sibling(leader.run_id) if leader else None
+
+
+def _give_up(run: RunDir, leader: RunDir) -> None:
+    run.begin({"attempt": run.attempt + 1, "host": socket.gethostname(), "id": None})
+    why = f"it follows {leader.run_id}, which is {state_of(leader)}"
+    run.fail(last_words(run, why, kind="RunError", hint="mend that one, then kbench run --retry"))

@@ -1,0 +1,78 @@
+"""The last words of a run whose ranks could not say any: ``python -m kbench.launch.failure RUN_DIR STATUS``.
+
+A job script calls it when its ranks have ended badly and left neither done.json nor failed.json:
+killed by the system, or dead before Python was up.
+"""
+
+import re
+import signal
+import sys
+from pathlib import Path
+
+from kbench.launch.words import last_words
+from kbench.records.folders import RunDir
+
+TAIL_BYTES = 20_000
+NODE_LOST = re.compile(r"DUE TO NODE (\S+) FAILURE|Node failure on (\S+)")
+KILLED = re.compile(r"srun: error: .*task[s ].*: Killed")  # srun itself then ends otherwise
+BY_ITSELF = re.compile(r"srun: error: .*task[s ].*: (?!Terminated)")
+OUT_OF_MEMORY = re.compile(r"oom[-_]kill|Out Of Memory|out-of-memory", re.IGNORECASE)
+
+
+def main() -> None:
+    """Write failed.json for a run whose ranks ended with a status."""
+    write(RunDir(Path(sys.argv[1])), int(sys.argv[2]))
+
+
+def write(folder: RunDir, status: int, *, since: int = 0) -> None:
+    """Write failed.json from the exit status of the ranks and the end of stderr.log, from the byte ``since`` on."""
+    said = _tail(folder.stderr, since)
+    lines = ("".join(filter(str.isprintable, line)).strip() for line in reversed(said.splitlines()))
+    last = next(filter(None, lines), "")
+    node = lost_node(folder, since=since)
+    why, kind = cause(137 if KILLED.search(said) else status), "Died"
+    if node:
+        why, kind = f"node {node} failed", "NodeFailure"
+    elif OUT_OF_MEMORY.search(said):
+        why, kind = "a rank was killed because memory ran out", "OutOfMemory"
+    elif ended_from_outside(folder, status, since=since):
+        why, kind = "its ranks were ended by the scheduler, the job was not", "Preempted"
+    hint = f"{folder.stderr} ends: {last}" if last else f"{folder.stderr} is empty"
+    folder.fail(last_words(folder, why, kind=kind, hint=hint, node=node))
+
+
+def lost_node(folder: RunDir, *, since: int = 0) -> str | None:
+    """The node that srun lost, by what it said."""
+    found = NODE_LOST.search(_tail(folder.stderr, since))
+    return found[1] or found[2] if found else None
+
+
+def ended_from_outside(folder: RunDir, status: int, *, since: int) -> bool:
+    """Whether srun's ranks all ended by SIGTERM, and none by itself; so preemption begins."""
+    said = _tail(folder.stderr, since)
+    return status in (143, -15) and "srun: " in said and not BY_ITSELF.search(said)
+
+
+def _tail(path: Path, since: int) -> str:
+    if not path.exists():
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(since, path.stat().st_size - TAIL_BYTES))
+        return file.read().decode(errors="replace")
+
+
+def cause(status: int) -> str:
+    """What a shell's exit status, or that of a process, says of what ended."""
+    if status > 128 or status < 0:
+        number = status - 128 if status > 0 else -status
+        try:
+            name = signal.Signals(number).name
+        except ValueError:
+            return f"a rank ended with status {status}"
+        memory = ", as the system does when memory runs out" if name == "SIGKILL" else ""
+        return f"a rank was killed by {name}{memory}"
+    return f"a rank ended with status {status} and said nothing" if status else "its ranks left without a word"
+
+
+if __name__ == "__main__":
+    main()

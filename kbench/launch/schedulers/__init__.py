@@ -1,0 +1,1 @@
+"""Schedulers: a file each, with what it can do."""

@@ -1,0 +1,1 @@
+"""Networks: our own, a file a family, and timm's and torchvision's by name."""

@@ -1,0 +1,84 @@
+"""Which models there are.  A library is only asked about names that it is named in."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kbench.config.parse import did_you_mean
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What is known of a model before it is built."""
+
+    target: (
+        str  # "module:Class", called with (shape, n_classes), and with dropout or drop_path where a recipe sets them
+    )
+    about: str
+    task: Literal["classification", "segmentation"] = "classification"  # what it answers
+
+
+MODELS = {
+    "digits-cnn": ModelCard(
+        target="kbench.models.digits:DigitsCNN",
+        about="three 3x3 convolutions with batch normalisation for images of about 8x8",
+    ),
+    "wrn-28-10": ModelCard(
+        target="kbench.models.wide_resnet:wrn_28_10",
+        about="WideResNet-28-10 for images of about 32x32, 36.5 M parameters; takes dropout",
+    ),
+    "wrn-16-8": ModelCard(
+        target="kbench.models.wide_resnet:wrn_16_8",
+        about="WideResNet-16-8 for images of about 32x32, 11.0 M parameters; takes dropout",
+    ),
+    "resnet18-cifar": ModelCard(
+        target="kbench.models.small_images:resnet18_cifar",
+        about="ResNet-18 with a 3x3 stem for images of about 32x32, 11.2 M parameters",
+    ),
+    "resnet18-mnist": ModelCard(
+        target="kbench.models.small_images:resnet18_mnist",
+        about="ResNet-18 with a 7x7 stem of stride 1 for images of 28x28, 11.2 M parameters",
+    ),
+    "densenet121-cifar": ModelCard(
+        target="kbench.models.small_images:densenet121_cifar",
+        about="DenseNet-121 with a 3x3 stem for images of about 32x32, 7.0 M parameters",
+    ),
+    "mobilenetv2-cifar": ModelCard(
+        target="kbench.models.mobilenet:MobileNetV2",
+        about="MobileNetV2 with strides for images of about 32x32, 2.3 M parameters",
+    ),
+    "deepcam": ModelCard(
+        target="kbench.models.deepcam:DeepLabXception",
+        about="DeepLabv3+ on Xception-65 with MLPerf HPC's decoder, 56.6 M parameters; a class for each pixel",
+        task="segmentation",
+    ),
+}
+
+TIMM = "timm:"  # prefix of any model that timm can build, untrained
+TORCHVISION = "torchvision:"  # prefix of any classifier that torchvision can build, untrained
+
+
+def problem(name: str) -> str:
+    """What is wrong with a model's name; empty where it can be built."""
+    if name.startswith(TIMM):
+        return _unknown(name, TIMM, _timm())
+    if name.startswith(TORCHVISION):
+        return _unknown(name, TORCHVISION, _torchvision())
+    doors = [f"{prefix}NAME" for prefix in (TIMM, TORCHVISION)]
+    return "" if name in MODELS else f"unknown model {name!r}{did_you_mean(name, [*MODELS, *doors])}"
+
+
+def _unknown(name: str, prefix: str, there: list[str]) -> str:
+    short = name.removeprefix(prefix).split(".")[0]  # what stands behind a dot names weights
+    return "" if short in there else f"unknown model {name!r}{did_you_mean(short, there, strict=True)}"
+
+
+def _timm() -> list[str]:
+    import timm
+
+    return list(timm.list_models())
+
+
+def _torchvision() -> list[str]:
+    from torchvision import models
+
+    return list(models.list_models(module=models))

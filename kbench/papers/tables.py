@@ -1,0 +1,126 @@
+"""Published numbers as tables: beside measured ones, and held against imported logs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from kbench.analysis.tables.model import NONE, Cell, Line, Number, Table
+from kbench.papers.caveats import place
+from kbench.papers.log_evidence import Judged
+from kbench.papers.published_vs_measured import Beside
+
+NAMES: Mapping[str, str] = {
+    "best_acc": "best accuracy",
+    "final_acc": "final accuracy",
+    "acc": "accuracy",
+    "acc_change": "change of accuracy",
+    "acc_diff": "accuracy, difference from the baseline",
+    "error": "final error",
+    "loss": "training loss",
+    "time": "training time",
+    "time_change": "change of training time",
+    "speedup": "speed-up",
+    "epochs": "epochs to a target",
+    "saved": "cost saved",
+    "hidden": "mean share hidden",
+}
+BESIDE_NOTES = (
+    "within, outside: the published value lies inside or outside the 95 % interval of ours (Student's t over seeds). "
+    "Published values are of single runs unless said otherwise, and have a spread of their own that nobody printed: "
+    "outside does not mean wrong.",
+    "Differences from the baseline are compared where epochs and parameters agree, accuracies themselves where the "
+    "batch agrees as well; times depend on the machine and are not compared. Published differences are computed "
+    "from the printed values.",
+)
+HELD_NOTES = (
+    "supported: the log of that run, taken by its name, rounds to what is printed; of times: its epochs take up at "
+    "least 95 % of it. contradicted: a whole log gives another number. undecided: no log, or part of one.",
+)
+
+
+def beside_tables(found: Sequence[Beside]) -> list[Table]:
+    """A table for each place in a publication and quantity, our numbers beside the printed ones."""
+    groups: dict[tuple[str, ...], list[Beside]] = {}
+    for one in found:
+        groups.setdefault((one.pair, one.publication, one.where, one.quantity, one.unit), []).append(one)
+    header = ("strategy", "published", "here", "", "difference", "verdict")
+    return [
+        Table(
+            "published",
+            f"{pair}: beside {publication}, {where}: {NAMES[quantity]} [{unit}]",
+            header,
+            tuple(Line(pair, one.strategy, tuple(_beside_cells(one))) for one in group),
+            BESIDE_NOTES,
+        )
+        for (pair, publication, where, quantity, unit), group in groups.items()
+    ]
+
+
+def _beside_cells(one: Beside) -> Iterator[Cell]:
+    key = f"published_{one.publication}_{one.where}_{one.quantity}_{one.at}".replace(" ", "_")
+    form = f".{len(one.printed.partition('.')[2])}f"
+    at = f" ({one.at})" if one.at else ""
+    yield Cell(f"{one.printed}{at}", (Number(key, one.published, one.printed),))
+    yield _number(f"{key}_here", one.here, form if one.quantity != "acc_diff" else f"+{form}")
+    low, high = one.here_ci or (None, None)
+    ends = _number(f"{key}_low", low, form), _number(f"{key}_high", high, form)
+    yield Cell(f"[{ends[0].text}, {ends[1].text}]" if one.here_ci else "", (*ends[0].numbers, *ends[1].numbers))
+    yield _number(f"{key}_difference", one.difference, f"+{form}")
+    yield Cell(f"{one.verdict}: {'; '.join(one.why)}" if one.why else one.verdict)
+
+
+def held_tables(judged: Sequence[Judged]) -> list[Table]:
+    """A table for each published one that imported logs are about."""
+    groups: dict[int, list[Judged]] = {}
+    for one in judged:
+        groups.setdefault(id(one.table), []).append(one)
+    header = ("strategy", "printed", "its log", "verdict", "because")
+    return [
+        Table(
+            "audit",
+            f"{place(group[0].publication, group[0].table)}: {NAMES[group[0].table.quantity]} "
+            f"[{group[0].table.unit}], held against imported logs",
+            header,
+            tuple(Line(one.table.pair, one.cell.strategy, tuple(_held_cells(one))) for one in group),
+            HELD_NOTES,
+        )
+        for group in groups.values()
+    ]
+
+
+def _held_cells(one: Judged) -> Iterator[Cell]:
+    yield Cell(one.cell.value)
+    told = [f"{log.last:.{max(1, one.cell.digits)}f}" for log in one.logs if log.last is not None and not log.short]
+    yield Cell(", ".join(told) or NONE)
+    yield Cell(one.verdict)
+    yield Cell(one.why)
+
+
+def _number(key: str, value: float | None, form: str) -> Cell:
+    text = NONE if value is None else format(value, form)
+    return Cell(text, (Number(key, value, text),))
+
+
+def as_json(found: Sequence[Beside], judged: Sequence[Judged]) -> dict[str, Any]:
+    """Both for a program: ``published`` and ``audit``."""
+    return {
+        "published": [asdict(one) for one in found],
+        "audit": [
+            {
+                "publication": one.publication.id,
+                "where": one.table.where,
+                "pair": one.table.pair,
+                "strategy": one.cell.strategy,
+                "quantity": one.table.quantity,
+                "unit": one.table.unit,
+                "at": one.cell.at,
+                "printed": one.cell.value,
+                "printed_diff": one.cell.diff,
+                "logs": [asdict(log) for log in one.logs],
+                "verdict": one.verdict,
+                "why": one.why,
+                "equals": one.equal or None,
+            }
+            for one in judged
+        ],
+    }

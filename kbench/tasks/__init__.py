@@ -1,0 +1,1 @@
+"""Tasks: what the loss, the correctness and the score of a sample are."""

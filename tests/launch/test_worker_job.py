@@ -1,0 +1,171 @@
+"""What a job does with its runs, whatever its scheduler: real processes in place of ranks."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kbench.config.run_spec import RunSpec
+from kbench.records.folders import RunDir
+from kbench.records.run_state import State, said
+
+Start = Callable[..., "subprocess.Popen[str]"]
+# In place of the ranks: writes down that it came, then does as its first argument says.
+RANKS = """\
+import json, os, signal, sys, time
+from pathlib import Path
+how, run = sys.argv[1], Path(sys.argv[2])
+start = json.loads((run / "start.json").read_text())
+(run / "came").write_text(str(start["attempt"]))
+if how == "done":
+    (run / "done.json").write_text(json.dumps({"attempt": start["attempt"]}))
+elif how == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+elif how == "node":
+    print("srun: error: Node failure on n7", file=sys.stderr)
+elif how == "epoch":  # ends by itself when it is told to
+    while not (run / "stop").exists():
+        time.sleep(0.02)
+elif how == "deaf":
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path, run_spec: RunSpec) -> RunDir:
+    folder = RunDir(tmp_path / run_spec.run_id)
+    folder.prepare(run_spec)
+    folder.begin({"launcher": "slurm", "token": "kb00000000", "task": 0, "attempt": 1})
+    return folder
+
+
+@pytest.fixture
+def start(tmp_path: Path, run: RunDir, clean_env: dict[str, str]) -> Start:
+    """``start("deaf", "--grace", "1")``: a job on the run; no scheduler is around it."""
+    (tmp_path / "ranks.py").write_text(RANKS)
+
+    def job(how: str, *words: str) -> "subprocess.Popen[str]":
+        command = [
+            sys.executable,
+            "-m",
+            "kbench.launch.worker_job",
+            "--folder",
+            str(tmp_path),
+            *words,
+            run.run_id,
+            "--",
+        ]
+        ranks = [sys.executable, str(tmp_path / "ranks.py"), how]
+        return subprocess.Popen([*command, *ranks], env=clean_env, stderr=subprocess.PIPE, text=True)
+
+    return job
+
+
+def ended(job: "subprocess.Popen[str]") -> int:
+    try:
+        job.communicate(timeout=60)
+    finally:
+        job.kill()
+    return job.returncode
+
+
+def come(run: RunDir) -> None:
+    """Wait until the ranks are there."""
+    deadline = time.monotonic() + 60
+    while not (run.path / "came").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_run_that_ends_well_is_done_and_is_not_trained_again(run: RunDir, start: Start) -> None:
+    assert ended(start("done")) == 0
+    assert run.done and run.start["attempt"] == 1
+    (run.path / "came").unlink()
+    assert ended(start("done")) == 0
+    assert not (run.path / "came").exists() and run.start["attempt"] == 1
+
+
+def test_each_start_of_a_job_is_another_attempt_and_the_earlier_ones_are_on_record(run: RunDir, start: Start) -> None:
+    assert ended(start("node")) == 1
+    assert (run.failed["kind"], run.failed["node"], said(run.failed)) == ("NodeFailure", "n7", State.INTERRUPTED)
+    assert ended(start("done")) == 0
+    assert (run.attempt, [one["attempt"] for one in run.start["earlier"]]) == (2, [1])
+    assert run.done["attempt"] == 2 and not run.failed
+
+
+def test_ranks_that_are_killed_fail_the_run_and_it_is_not_begun_again_unasked(run: RunDir, start: Start) -> None:
+    assert ended(start("killed")) == 1
+    assert said(run.failed) is State.FAILED and "SIGKILL" in run.failed["error"]
+    (run.path / "came").unlink()
+    assert ended(start("done")) == 1
+    assert not (run.path / "came").exists()
+
+
+def test_a_warning_lets_the_epoch_end(run: RunDir, start: Start) -> None:
+    job = start("epoch", "--grace", "60")
+    come(run)
+    job.send_signal(signal.SIGUSR1)
+    assert ended(job) == 1
+    assert (run.failed["kind"], said(run.failed)) == ("TimeLimit", State.INTERRUPTED)
+
+
+@pytest.mark.parametrize("words", [("--limit", "0.5", "--grace", "0.5"), ("--limit", "0.5")])
+def test_an_epoch_that_takes_too_long_is_given_up(run: RunDir, start: Start, words: tuple[str, ...]) -> None:
+    assert ended(start("deaf", *words)) == 1
+    assert run.failed["kind"] == "TimeLimit"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
+def test_a_job_that_is_ended_ends_its_ranks_and_says_so(run: RunDir, start: Start, number: signal.Signals) -> None:
+    job = start("deaf")
+    come(run)
+    job.send_signal(number)
+    assert ended(job) == 1
+    assert (run.failed["kind"], said(run.failed)) == ("Ended", State.CANCELLED)
+
+
+def test_ranks_do_not_outlive_a_job_that_is_killed(run: RunDir, start: Start) -> None:
+    job = start("deaf")
+    come(run)
+    (ranks,) = [int(word) for word in Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()]
+    job.kill()
+    job.communicate()
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{ranks}").exists() and "Z" not in Path(f"/proc/{ranks}/stat").read_text().split(")")[1][:3]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_command_that_is_not_there_is_a_sentence(run: RunDir, tmp_path: Path, clean_env: dict[str, str]) -> None:
+    words = ["-m", "kbench.launch.worker_job", "--folder", str(tmp_path), run.run_id, "--", "no-such-srun"]
+    done = subprocess.run([sys.executable, *words], env=clean_env, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert run.failed["error"] == "no-such-srun cannot be started: No such file or directory"
+
+
+def test_a_follower_whose_leader_is_not_done_does_not_begin(
+    tmp_path: Path, run_spec: RunSpec, clean_env: dict[str, str]
+) -> None:
+    choice = run_spec.strategy.model_copy(update={"label": "like", "name": "random", "params": {"like": "baseline"}})
+    spec = run_spec.model_copy(update={"strategy": choice, "follows": run_spec.strategy})
+    follower = RunDir(tmp_path / spec.run_id)
+    follower.prepare(spec)
+    follower.begin({"launcher": "slurm", "token": "kb00000000", "task": 0, "attempt": 1})
+    words = [
+        "-m",
+        "kbench.launch.worker_job",
+        "--folder",
+        str(tmp_path),
+        spec.run_id,
+        "--",
+        sys.executable,
+        "-c",
+        "1/0",
+    ]
+    done = subprocess.run([sys.executable, *words], env=clean_env, capture_output=True, timeout=60)
+    assert done.returncode == 1
+    assert (follower.failed["kind"], said(follower.failed)) == ("LeaderMissing", State.INTERRUPTED)
