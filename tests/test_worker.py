@@ -39,7 +39,7 @@ class Crashes(Strategy):
 
     def plan(self, epoch, stats):
         if epoch.index == 1:
-            return EpochPlan(epoch.everyone[[1, 2], 3])
+            return EpochPlan(epoch.all_ids[[1, 2], 3])
         return super().plan(epoch, stats)
 '''
 EXPERIMENT = """\
@@ -103,7 +103,7 @@ def test_a_bug_is_told_by_its_kind_with_where_to_look(runs: dict[str, RunDir]) -
 def test_a_bug_is_told_with_its_traceback(runs: dict[str, RunDir]) -> None:
     trace = runs["crashes"].failed["traceback"]
     assert trace.startswith("Traceback (most recent call last):")
-    assert "return EpochPlan(epoch.everyone[[1, 2], 3])" in trace
+    assert "return EpochPlan(epoch.all_ids[[1, 2], 3])" in trace
     assert "IndexError" in runs["crashes"].stderr.read_text()
 
 
@@ -173,7 +173,7 @@ def test_a_folder_without_a_spec_is_said_to_be_none(tmp_path: Path, clean_env: d
 # a run in this process
 
 ALONE = RankEnv(starter="none", rank=0, size=1, local_rank=0, master=None)
-TIMINGS = {*PARTS, "train_s", "eval_s", "elapsed_s", "cpu_s", "beside_s", "peak_mem_bytes", "ended_at", "attempt"}
+TIMINGS = {*PARTS, "train_s", "eval_s", "elapsed_s", "cpu_s", "background_s", "peak_mem_bytes", "ended_at", "attempt"}
 Folder = Callable[..., RunDir]
 
 

@@ -8,7 +8,7 @@ from kbench.analysis.frame import Frames, last_phase
 
 PARTS = ("plan", "data", "forward", "backward", "update", "select", "refresh", "sync")  # of train_s
 COUNTS = ("n_trained", "n_scored", "n_refreshed")
-OF_EPOCHS = tuple(f"{part}_s" for part in (*PARTS, "beside", "eval"))
+OF_EPOCHS = tuple(f"{part}_s" for part in (*PARTS, "background", "eval"))
 WORDS = ("run_id", "seed", "upstream", "metric")
 NUMBERS = ("best_acc1", "final_acc1", "total_train_s", "stage_s", "total_s", "hidden_mean", *COUNTS)
 KEYS = ["pair", "match_key"]

@@ -221,7 +221,7 @@ def _parts(runs: pd.DataFrame) -> dict[str, Part]:
         spent = runs[f"{part}_s"]
         share = float(spent.sum(skipna=False)) / total if total > 0 else math.nan
         found[part] = Part(mean_of(spent.tolist()), None if math.isnan(share) else share)
-    for part in ("beside", "eval", "stage", "total"):
+    for part in ("background", "eval", "stage", "total"):
         found[part] = Part(mean_of(runs[f"{part}_s"].tolist()))
     return found
 

@@ -27,7 +27,7 @@ from kbench.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kbench.cli.request import Asked
+    from kbench.cli.request import Request
     from kbench.config.site import Site
     from kbench.records.run_state import State
 
@@ -58,10 +58,10 @@ def check(
 
 
 def examined(
-    asked: "Asked", *, launcher: str, max_parallel: int | None, pairing: str, max_hours: float | None
+    asked: "Request", *, launcher: str, max_parallel: int | None, pairing: str, max_hours: float | None
 ) -> "Site":
     """The site as it stands here, when nothing is wrong with what is asked; raises the first KBenchError else."""
-    from kbench.cli.request import check_leaders
+    from kbench.cli.request import check_prerequisites
     from kbench.config.parse import did_you_mean
     from kbench.errors import ConfigError
     from kbench.experiment.resolve import resolved
@@ -78,7 +78,7 @@ def examined(
     if there.launcher in SCHEDULED and max_parallel and not (there.launcher == "slurm" and there.arrays):
         raise ConfigError("--max-parallel: only Slurm's job arrays can limit how many run at a time")
     register.check(asked.folder, asked.runs)
-    check_leaders(asked)
+    check_prerequisites(asked)
     _script(asked, there)  # a template that cannot be filled is found before anything starts
     _test(asked, there)
     if max_hours is not None:
@@ -86,7 +86,7 @@ def examined(
     return there
 
 
-def _script(asked: "Asked", site: "Site") -> str:
+def _script(asked: "Request", site: "Site") -> str:
     """The job script of the first run."""
     from kbench.experiment import local
     from kbench.experiment.status import SCHEDULED
@@ -98,7 +98,7 @@ def _script(asked: "Asked", site: "Site") -> str:
     return local.script(runs[0], site)
 
 
-def _test(asked: "Asked", site: "Site") -> str:
+def _test(asked: "Request", site: "Site") -> str:
     """What Slurm says to the script of the first run; raises LaunchError where it would never run it."""
     import tempfile
     from pathlib import Path
@@ -120,11 +120,11 @@ def _test(asked: "Asked", site: "Site") -> str:
         return Slurm().test(path)
 
 
-def _check_hours(asked: "Asked", site: "Site", at_most: float, *, paired: bool) -> None:
+def _check_hours(asked: "Request", site: "Site", at_most: float, *, paired: bool) -> None:
     from kbench.errors import ConfigError
-    from kbench.experiment.status import Outlook
+    from kbench.experiment.status import StatusMonitor
 
-    told, hours = _hours(asked, site, Outlook(asked.folder).states(asked.run_dirs), paired=paired)
+    told, hours = _hours(asked, site, StatusMonitor(asked.folder).states(asked.run_dirs), paired=paired)
     if hours is None:
         raise ConfigError(
             f"--max-node-hours {at_most:g}: {told}", hint="set time_limit in the site file, or run one seed first"
@@ -135,7 +135,7 @@ def _check_hours(asked: "Asked", site: "Site", at_most: float, *, paired: bool) 
         )
 
 
-def _hours(asked: "Asked", site: "Site", found: "Sequence[State]", *, paired: bool) -> tuple[str, float | None]:
+def _hours(asked: "Request", site: "Site", found: "Sequence[State]", *, paired: bool) -> tuple[str, float | None]:
     """What is left to do costs: a sentence and node-hours, None where nothing is known."""
     from kbench.experiment.cost import bound, node_hours
 
@@ -150,12 +150,12 @@ def _hours(asked: "Asked", site: "Site", found: "Sequence[State]", *, paired: bo
     return "node-hours: unknown before an epoch of each pair has been run", None
 
 
-def show(asked: "Asked", site: "Site", *, as_json: bool, paired: bool, quiet: bool) -> None:
+def show(asked: "Request", site: "Site", *, as_json: bool, paired: bool, quiet: bool) -> None:
     """Print the runs with their states, what they cost, and the script of the first."""
-    from kbench.experiment.status import Outlook
+    from kbench.experiment.status import StatusMonitor
 
     runs = asked.run_dirs
-    found = Outlook(asked.folder).states(runs)
+    found = StatusMonitor(asked.folder).states(runs)
     text, (told, hours), tested = _script(asked, site), _hours(asked, site, found, paired=paired), _test(asked, site)
     missing = asked.data_problems()
     if as_json:

@@ -17,7 +17,7 @@ data = typer.Typer(
 )
 
 if TYPE_CHECKING:
-    from kbench.data.store.manifest import Stamp
+    from kbench.data.store.manifest import Manifest
 
 Root = Annotated[str, typer.Option("--root", help="Where data sets lie, before the site's and $KBENCH_DATA.")]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes.", show_default="all cores")]
@@ -70,7 +70,7 @@ def prepare(
     ready = None if again or given else _ready(dataset, where)
     if ready:
         say(f"{dataset} is ready; kbench data check reads it in full, --again makes it anew", quiet=quiet)
-    folder, stamp = ready or prepare.prepare(
+    folder, manifest = ready or prepare.prepare(
         dataset,
         root=where,
         given=given,
@@ -78,12 +78,12 @@ def prepare(
         workers=workers,
         tell=lambda text: say(text, quiet=quiet),
     )
-    note = stamp.note(prepare.known(dataset))
+    note = manifest.note(prepare.known(dataset))
     if as_json:
-        put_json({"schema": SCHEMA, "folder": str(folder), "note": note, **stamp.model_dump()})
+        put_json({"schema": SCHEMA, "folder": str(folder), "note": note, **manifest.model_dump()})
         return
-    put(f"{dataset}: {stamp.n_train:,} training and {stamp.n_val:,} validation samples in {folder}")
-    put(f"checked: {', '.join(stamp.checked) or 'nothing'}")
+    put(f"{dataset}: {manifest.n_train:,} training and {manifest.n_val:,} validation samples in {folder}")
+    put(f"checked: {', '.join(manifest.checked) or 'nothing'}")
     if note:
         say(f"warning: {note}")
 
@@ -119,14 +119,14 @@ def check(
             say(f"warning: {note}")
 
 
-def _ready(dataset: str, root: str) -> "tuple[Path, Stamp] | None":
+def _ready(dataset: str, root: str) -> "tuple[Path, Manifest] | None":
     """Where a data set lies that needs no more preparing, and what it holds."""
     from kbench.data.store import locate
     from kbench.data.store.manifest import read
 
     place = None if locate.problems(dataset, root) else locate.find(dataset, root)
-    stamp = read(place) if place else None
-    return (place, stamp) if place and stamp else None
+    manifest = read(place) if place else None
+    return (place, manifest) if place and manifest else None
 
 
 def _root(root: str, site: str) -> str:
@@ -144,10 +144,10 @@ def _root(root: str, site: str) -> str:
 
 def _state(name: str, root: str) -> dict[str, Any]:
     """Whether a data set is ready; the line is for people."""
-    from kbench.data import card_of
+    from kbench.data import dataset_info
     from kbench.data.store import locate
 
-    card = card_of(name)
+    card = dataset_info(name)
     assert card is not None, "it is in the list"
     if not card.folder:
         return {"state": "ready", "line": "needs no files", "folder": None, "note": None, "get": ""}

@@ -17,11 +17,11 @@ def gather(
 ) -> None:
     """Make epochs.parquet and runs.parquet from the journals."""
     from kbench.cli.request import folder_of
-    from kbench.experiment.status import Outlook
+    from kbench.experiment.status import StatusMonitor
     from kbench.records.store import gather as make
 
     folder = folder_of(experiment, results)
-    n_epochs, n_runs = make(folder, Outlook(folder).state_of)
+    n_epochs, n_runs = make(folder, StatusMonitor(folder).state_of)
     if as_json:
         files = {"epochs": str(folder.epochs), "runs": str(folder.runs)}
         put_json({"schema": 1, "n_epochs": n_epochs, "n_runs": n_runs, **files})
@@ -33,11 +33,11 @@ def gather(
 def gathered(experiment: str, results: "Results") -> "ExperimentDir":
     """The folder of an experiment, its Parquet made anew when journals are newer."""
     from kbench.cli.request import folder_of
-    from kbench.experiment.status import Outlook
+    from kbench.experiment.status import StatusMonitor
     from kbench.records.store import gather as make
     from kbench.records.store import stale
 
     folder = folder_of(experiment, results)
     if stale(folder):
-        make(folder, Outlook(folder).state_of)
+        make(folder, StatusMonitor(folder).state_of)
     return folder

@@ -8,7 +8,7 @@ import typer
 from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, put, put_json, say
 
 if TYPE_CHECKING:
-    from kbench.importers.store import Taken
+    from kbench.importers.store import StoredImport
     from kbench.records.folders import ExperimentDir
 
 FORMATS = "csv, kakurenbo-log, mllog, tensorboard or wandb-csv"
@@ -78,7 +78,7 @@ def _check_there(paths: list[Path]) -> None:
         raise ResultsError(f"{missing[0]}: no such file or folder", hint="name files or folders that are there")
 
 
-def _show(folder: "ExperimentDir", taken: "list[Taken]", *, as_json: bool, quiet: bool) -> None:
+def _show(folder: "ExperimentDir", taken: "list[StoredImport]", *, as_json: bool, quiet: bool) -> None:
     told = [_facts(each) for each in taken]
     if as_json:
         put_json({"schema": 1, "experiment": folder.path.name, "runs": told})
@@ -97,7 +97,7 @@ def _show(folder: "ExperimentDir", taken: "list[Taken]", *, as_json: bool, quiet
     )
 
 
-def _facts(taken: "Taken") -> dict[str, Any]:
+def _facts(taken: "StoredImport") -> dict[str, Any]:
     """A run for a program; null is what its log does not tell."""
     from kbench.records.imported import EMPTY, summary_of
 

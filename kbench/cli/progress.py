@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kbench.cli.options import say
-from kbench.experiment.status import Outlook, Standing
+from kbench.experiment.status import RunStatus, StatusMonitor
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.journal import Progress
 from kbench.records.run_state import State
@@ -22,7 +22,7 @@ class Lines:
     """Says on stderr how each run ended, once; for pipes and log files."""
 
     def __init__(self, folder: ExperimentDir, runs: Sequence[RunDir], *, quiet: bool) -> None:
-        self._outlook, self._quiet, self._n, self._looked = Outlook(folder), quiet, len(runs), 0.0
+        self._outlook, self._quiet, self._n, self._looked = StatusMonitor(folder), quiet, len(runs), 0.0
         found = self._outlook.states(runs)
         self._open = [run for run, state in zip(runs, found, strict=True) if state not in OVER]
 
@@ -41,10 +41,10 @@ class Lines:
     def _look(self) -> None:
         self._outlook.refresh()
         for run in list(self._open):
-            standing = self._outlook.standing(run)
-            if standing.state in OVER:
+            status = self._outlook.status_of(run)
+            if status.state in OVER:
                 self._open.remove(run)
-                say(f"[{self._n - len(self._open)}/{self._n}] {line(run, standing)}", quiet=self._quiet)
+                say(f"[{self._n - len(self._open)}/{self._n}] {line(run, status)}", quiet=self._quiet)
 
 
 class Live:
@@ -55,7 +55,7 @@ class Live:
         from rich.live import Live as RichLive
 
         self._folder, self._runs, self._drawn, self._began = folder, list(runs), 0.0, time.monotonic()
-        self._outlook = Outlook(folder)
+        self._outlook = StatusMonitor(folder)
         self._specs = {run.run_id: run.spec for run in runs}
         self._over: dict[str, str] = {}  # what stands in the cells of runs that have ended
         self._live = RichLive(console=Console(stderr=True), auto_refresh=False)
@@ -116,21 +116,21 @@ def cell(run: RunDir, state: State) -> str:
     return {State.WAITING: "-", State.MISSING: "-"}.get(state, state.value)
 
 
-def line(run: RunDir, standing: Standing) -> str:
+def line(run: RunDir, status: RunStatus) -> str:
     """A run in one line."""
-    words = [run.run_id, standing.state.value]
+    words = [run.run_id, status.state.value]
     seen = run.progress()
     if seen:
         words.append(f"epoch {seen.n_epochs}/{run.n_epochs or '?'}")
         words.append(f"{printed(run.provenance.get('metric'))} {100 * seen.last.val_acc1:.2f} %")
         words.append(f"{seen.last.elapsed_s:.2f} s")
-    if standing.state is State.RUNNING and seen and run.n_epochs:
+    if status.state is State.RUNNING and seen and run.n_epochs:
         words.append(f"about {_left_s(run, seen):.0f} s of training left")
-    if standing.state is not State.DONE:
-        words += [standing.why] * bool(standing.why)
-    if standing.state is State.WAITING:
-        words += [f"job {standing.job}"] * bool(standing.job)
-        words += [f"expected to start {standing.starts_at}"] * bool(standing.starts_at)
+    if status.state is not State.DONE:
+        words += [status.why] * bool(status.why)
+    if status.state is State.WAITING:
+        words += [f"job {status.job}"] * bool(status.job)
+        words += [f"expected to start {status.starts_at}"] * bool(status.starts_at)
     return "  ".join(words)
 
 
@@ -138,21 +138,21 @@ def _left_s(run: RunDir, seen: Progress) -> float:
     return seen.last.elapsed_s / seen.n_epochs * ((run.n_epochs or 0) - seen.n_epochs)
 
 
-def row(run: RunDir, standing: Standing) -> dict[str, Any]:
+def row(run: RunDir, status: RunStatus) -> dict[str, Any]:
     """A run for a program."""
     seen = run.progress()
     return {
         "run_id": run.run_id,
-        "state": standing.state,
-        "why": standing.why or None,
-        "job_id": standing.job,
-        "starts_at": standing.starts_at or None,
+        "state": status.state,
+        "why": status.why or None,
+        "job_id": status.job,
+        "starts_at": status.starts_at or None,
         "attempt": run.attempt,
         "epochs_done": seen.n_epochs if seen else 0,
         "epochs": run.n_epochs,
         "final_acc1": seen.last.val_acc1 if seen else None,
         "elapsed_s": seen.last.elapsed_s if seen else None,
-        "left_s": _left_s(run, seen) if standing.state is State.RUNNING and seen and run.n_epochs else None,
+        "left_s": _left_s(run, seen) if status.state is State.RUNNING and seen and run.n_epochs else None,
         "error": run.failed.get("error"),
         "folder": str(run.path),
     }

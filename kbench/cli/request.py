@@ -19,12 +19,12 @@ from kbench.config.site import Site
 from kbench.config.yaml_source import Source, read_source
 from kbench.data.store import locate
 from kbench.errors import ConfigError, ResultsError, WorkloadError
-from kbench.experiment.registries import Known
+from kbench.experiment.registries import Registries
 from kbench.records.folders import ExperimentDir, RunDir
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """An experiment, the site it goes to, and the runs that are meant."""
 
     spec: ExperimentSpec
@@ -63,7 +63,7 @@ class Asked:
 def read(
     name: str, *, results: Path, settings: Sequence[str] = (), site: str = "", only: Sequence[str] = (),
     scheduler_options: Sequence[str] | None = None,
-) -> Asked:  # fmt: skip
+) -> Request:  # fmt: skip
     """Read and check an experiment and a site; raises ConfigError with all that is wrong."""
     options = list(scheduler_options or ())
     if name.startswith("-"):  # kbench run -- --option
@@ -84,7 +84,7 @@ def read(
         site_spec = Site.model_validate(merged)
     runs = expand(spec, ranks=site_spec.ranks)
     text = path.read_text() if not ours else yaml.safe_dump(source.tree, sort_keys=False)
-    asked = Asked(spec, source, site_spec, tuple(runs), text, ExperimentDir(results / spec.name))
+    asked = Request(spec, source, site_spec, tuple(runs), text, ExperimentDir(results / spec.name))
     return replace(asked, runs=tuple(kept(runs, only)))
 
 
@@ -108,7 +108,7 @@ def _site_of_this_machine() -> Path:
     return next(iter(fits.values()), None) or find("laptop", "configs/sites", ".yaml", "site")
 
 
-def check_leaders(asked: Asked) -> None:
+def check_prerequisites(asked: Request) -> None:
     """Raise ConfigError unless every run that a run follows is meant as well, or done."""
     meant = {run.run_id for run in asked.runs}
     lost = [
@@ -128,7 +128,7 @@ def _both(experiment: Source, site: Source) -> tuple[ExperimentSpec, Site]:
     except ConfigError as error:
         problems += error.sentences
     try:
-        spec = parse(ExperimentSpec, experiment, context=Known())
+        spec = parse(ExperimentSpec, experiment, context=Registries())
     except ConfigError as error:
         problems += error.sentences
     if problems:

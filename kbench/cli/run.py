@@ -32,7 +32,7 @@ from kbench.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from kbench.cli.request import Asked
+    from kbench.cli.request import Request
     from kbench.config.site import Site
     from kbench.records.folders import RunDir
 
@@ -68,7 +68,7 @@ def run(
     from kbench.cli import submit
     from kbench.cli.check import examined, show
     from kbench.cli.request import read
-    from kbench.experiment.driver import check_free
+    from kbench.experiment.driver import check_no_driver
     from kbench.experiment.status import SCHEDULED
     from kbench.records import register
 
@@ -82,7 +82,7 @@ def run(
     asked.check_data()
     for text in asked.data_notes():
         say(f"warning: {text}", quiet=quiet)
-    check_free(asked.folder)
+    check_no_driver(asked.folder)
     register.make(asked.folder)
     runs = asked.run_dirs
     if there.launcher in SCHEDULED:
@@ -101,21 +101,21 @@ def run(
 
 
 def start(
-    asked: "Asked", site: "Site", runs: "Sequence[RunDir]", *, retry: bool, max_parallel: int, quiet: bool
+    asked: "Request", site: "Site", runs: "Sequence[RunDir]", *, retry: bool, max_parallel: int, quiet: bool
 ) -> None:
     """Start what is missing and stay until it has ended; Ctrl-C ends the children."""
     from kbench.cli.progress import Lines, Live
-    from kbench.experiment.driver import only_front, shuffled
+    from kbench.experiment.driver import driver_lock, shuffled
     from kbench.experiment.local import Children
-    from kbench.experiment.status import SCHEDULED, Outlook
+    from kbench.experiment.status import SCHEDULED, StatusMonitor
     from kbench.records import register
     from kbench.records.run_state import State, is_here, state_of
 
     folder = asked.folder
-    with only_front(folder):
+    with driver_lock(folder):
         again = {State.MISSING, State.INTERRUPTED} | ({State.FAILED, State.CANCELLED} if retry else set())
         register.take(folder, asked.runs, asked.as_written)
-        outlook = Outlook(folder)
+        outlook = StatusMonitor(folder)
         queued = [run for run in folder.all_runs() if run.job.get("launcher") in SCHEDULED and not run.done]
         queued = [run for run in queued if outlook.state_of(run) in (State.WAITING, State.RUNNING)]
         ours = [run for run in folder.all_runs() if run not in queued]
@@ -142,36 +142,36 @@ def start(
             raise typer.Exit(130) from None
 
 
-def report(asked: "Asked", runs: "Sequence[RunDir]", *, as_json: bool, quiet: bool) -> None:
+def report(asked: "Request", runs: "Sequence[RunDir]", *, as_json: bool, quiet: bool) -> None:
     """Gather, print a line per run, and fail when a run has failed."""
     from kbench.cli.progress import line, row
     from kbench.errors import RunError
-    from kbench.experiment.status import Outlook
+    from kbench.experiment.status import StatusMonitor
     from kbench.records.run_state import State
     from kbench.records.store import gather
 
-    outlook = Outlook(asked.folder)
+    outlook = StatusMonitor(asked.folder)
     gather(asked.folder, outlook.state_of)
-    found = [(run, outlook.standing(run)) for run in runs]
-    states = [standing.state for _, standing in found]
+    found = [(run, outlook.status_of(run)) for run in runs]
+    states = [status.state for _, status in found]
     if as_json:
         put_json({"schema": 1, "experiment": asked.spec.name, "runs": [row(*one) for one in found]})
     else:
         for one in found:
             put(line(*one))
-    failed = [one for one, standing in found if standing.state in (State.FAILED, State.CANCELLED)]
+    failed = [one for one, status in found if status.state in (State.FAILED, State.CANCELLED)]
     if failed:
         first = failed[0]
         raise RunError(
             f"{len(failed)} of {len(runs)} runs failed; {first.run_id}: {first.failed.get('error')}",
             hint=f"kbench logs {first.run_id} shows what it printed; kbench run --retry starts failed runs again",
         )
-    gone = [(one, standing) for one, standing in found if standing.state in (State.INTERRUPTED, State.MISSING)]
+    gone = [(one, status) for one, status in found if status.state in (State.INTERRUPTED, State.MISSING)]
     if gone:
-        (first, standing), why = gone[0], "its job script was killed or left early"
+        (first, status), why = gone[0], "its job script was killed or left early"
         raise RunError(
-            f"{len(gone)} of {len(runs)} runs ended without a word; {first.run_id} is {standing.state}",
-            hint=f"{standing.why or why}; kbench logs {first.run_id} shows what it printed, kbench run starts it again",
+            f"{len(gone)} of {len(runs)} runs ended without a word; {first.run_id} is {status.state}",
+            hint=f"{status.why or why}; kbench logs {first.run_id} shows what it printed, kbench run starts it again",
         )
     if not all(state is State.DONE for state in states):
         left = sum(state is not State.DONE for state in states)
@@ -180,7 +180,7 @@ def report(asked: "Asked", runs: "Sequence[RunDir]", *, as_json: bool, quiet: bo
     say(f"all {len(runs)} runs done; see kbench compare {asked.spec.name}, kbench plot {asked.spec.name}", quiet=quiet)
 
 
-def detach(asked: "Asked", *, as_json: bool, quiet: bool) -> None:
+def detach(asked: "Request", *, as_json: bool, quiet: bool) -> None:
     """Let another process do the same and stay; this one is done."""
     words = [word for word in sys.argv[1:] if word not in ("--no-wait", "--json")]
     log = asked.folder.path / "front.log"

@@ -39,13 +39,13 @@ def status(
     """Tell where each run stands: state, epoch, accuracy, time used and left."""
     from kbench.cli.progress import line, row
     from kbench.cli.request import folder_of
-    from kbench.experiment.status import Outlook
+    from kbench.experiment.status import StatusMonitor
     from kbench.records.run_state import State
 
     folder = folder_of(experiment, results)
-    outlook = Outlook(folder)
+    outlook = StatusMonitor(folder)
     while True:
-        found = [(run, outlook.standing(run)) for run in folder.all_runs()]
+        found = [(run, outlook.status_of(run)) for run in folder.all_runs()]
         if as_json:
             put_json({"schema": 1, "experiment": folder.path.name, "runs": [row(*one) for one in found]})
         else:
@@ -54,7 +54,7 @@ def status(
             put("\n".join([*(line(*one) for one in found), *_imported(folder)]))
         if outlook.deaf:
             say(f"note: {outlook.deaf}; states are as the runs wrote them", quiet=quiet)
-        if not watch or not {State.RUNNING, State.WAITING} & {standing.state for _, standing in found}:
+        if not watch or not {State.RUNNING, State.WAITING} & {status.state for _, status in found}:
             return
         time.sleep(EVERY_S)
         outlook.refresh()
@@ -74,16 +74,16 @@ def logs(
     debug: Debug = False,
 ) -> None:
     """Show what a run printed."""
-    from kbench.experiment.status import Outlook
+    from kbench.experiment.status import StatusMonitor
     from kbench.records.folders import ExperimentDir
     from kbench.records.run_state import State
 
     folder = _one_run(run, results)
-    outlook = Outlook(ExperimentDir(folder.path.parent.parent))
+    outlook = StatusMonitor(ExperimentDir(folder.path.parent.parent))
     shown = {folder.stdout: 0, folder.stderr: 0}
     if not folder.stdout.exists():
-        standing = outlook.standing(folder)
-        say(f"{folder.run_id} has printed nothing: it is {standing.state}  {standing.why}".strip(), quiet=quiet)
+        status = outlook.status_of(folder)
+        say(f"{folder.run_id} has printed nothing: it is {status.state}  {status.why}".strip(), quiet=quiet)
     while True:
         over = outlook.state_of(folder) not in (State.RUNNING, State.WAITING)
         for path, start in shown.items():
@@ -105,11 +105,11 @@ def cancel(
     """End the runs of an experiment that are alive or queued, and what would start more."""
     from kbench.cli.request import folder_of
     from kbench.experiment.cancel import cancel_queued
-    from kbench.experiment.driver import front_of
+    from kbench.experiment.driver import driver_of
 
     folder = folder_of(experiment, results)
     alive = _running(folder)
-    front = front_of(folder)
+    front = driver_of(folder)
     if front:
         _signal(int(front["id"]), front["host"], folder)
     for run in _running(folder):

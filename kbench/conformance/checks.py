@@ -9,10 +9,10 @@ from kbench.conformance.contract_rules import Finding
 from kbench.conformance.parameters import (
     BEYOND_FLOAT32,
     MANY,
-    breach_of_ids,
-    breach_of_one_plan,
-    breach_of_parameters,
-    breach_of_phases,
+    id_precision_violation,
+    parameter_violation,
+    phase_violation,
+    plan_agreement_violation,
 )
 from kbench.conformance.ranks import Ended
 from kbench.conformance.short_training import Case, as_rank_0
@@ -61,7 +61,7 @@ def examine(case: Case) -> Iterator[Verdict]:
 
 def parameters(case: Case) -> Answer:
     """Look whether nonsense is refused."""
-    return breach_of_parameters(case.name, case.params)
+    return parameter_violation(case.name, case.params)
 
 
 def phases(case: Case) -> Answer:
@@ -69,7 +69,7 @@ def phases(case: Case) -> Answer:
     if "phases" in case.seen.findings:
         return case.seen.findings["phases"]
     with as_rank_0():
-        return breach_of_phases(case.make())
+        return phase_violation(case.make())
 
 
 def lived(name: str) -> Callable[[Case], Answer]:
@@ -85,26 +85,31 @@ def lived(name: str) -> Callable[[Case], Answer]:
     return look
 
 
-def inert(case: Case) -> Answer:
-    """Look whether it trains like the baseline with its inert parameters."""
-    if case.inert is None:
-        return "it declares no inert parameters"
+def baseline_params(case: Case) -> Answer:
+    """Look whether it trains like the baseline with its baseline_params."""
+    if case.baseline_params is None:
+        return "it declares no baseline_params"
     if case.seen.ended:
         return ENDED
-    told = ", ".join(f"{key}={value!r}" for key, value in case.inert.items())
+    told = ", ".join(f"{key}={value!r}" for key, value in case.baseline_params.items())
     try:
-        ours, theirs = case.inert_life, case.baseline_life
+        ours, theirs = case.baseline_params_training, case.baseline_training
     except Exception as error:
         words = error.message if isinstance(error, KBenchError) else f"{type(error).__name__}: {error}"
-        return Finding(check="inert", what=f"it does not train: {words}", where=told, do="mend it, or inert = None")
+        return Finding(
+            check="baseline-params",
+            what=f"it does not train: {words}",
+            where=told,
+            do="mend it, or baseline_params = None",
+        )
     do = "make it do nothing with these parameters, or declare others"
     if len(ours) != len(theirs):
         what = f"it trains {len(ours)} epochs where the baseline trains {len(theirs)}"
-        return Finding(check="inert", what=what, where=told, do=do)
+        return Finding(check="baseline-params", what=what, where=told, do=do)
     for ours_then, theirs_then in zip(ours, theirs, strict=True):
         what = _difference(ours_then, theirs_then)
         if what:
-            return Finding(check="inert", what=what, where=f"{told}, epoch {ours_then.epoch}", do=do)
+            return Finding(check="baseline-params", what=what, where=f"{told}, epoch {ours_then.epoch}", do=do)
     return None
 
 
@@ -126,12 +131,12 @@ def ids(case: Case) -> Answer:
     """Look at plans of many samples."""
     if case.seen.ended:
         return ENDED
-    return _of_ids(lambda: next(filter(None, (breach_of_ids(case.make, n) for n in MANY)), None))
+    return _of_ids(lambda: next(filter(None, (id_precision_violation(case.make, n) for n in MANY)), None))
 
 
 def ids_beyond_float32(case: Case) -> Answer:
     """Look at one plan of more samples than float32 can count."""
-    return _of_ids(lambda: breach_of_one_plan(case.make, BEYOND_FLOAT32))
+    return _of_ids(lambda: plan_agreement_violation(case.make, BEYOND_FLOAT32))
 
 
 def _of_ids(look: Callable[[], Finding | None]) -> Finding | None:
@@ -173,13 +178,13 @@ CHECKS = (
     Check("phases", "has well-formed phases, the last of which counts", phases),
     Check("life", "lives through a short training", lived("life")),
     Check("plans", "plans ids of the data set, finite weights and at least one full batch", lived("plans")),
-    Check("choices", "selects with one weight per candidate, a Draw or None", lived("choices")),
+    Check("choices", "selects with one weight per candidate, a Resample or None", lived("choices")),
     Check("statistics", "leaves statistics and batches as they were shown", lived("statistics")),
     Check("streams", "leaves the random streams of others alone", lived("streams")),
     Check("model", "leaves weights and BatchNorm untouched", lived("model")),
     Check("instances", "decides the same in a second instance", lived("instances")),
     Check("memory", "decides the same from what a checkpoint holds", lived("memory")),
-    Check("inert", "trains like the baseline when told to do nothing", inert),
+    Check("baseline-params", "trains like the baseline when told to do nothing", baseline_params),
     Check("ids", "keeps sample ids whole", ids),
     Check("ids-beyond-2^24", "keeps sample ids whole beyond what float32 counts", ids_beyond_float32, last=True),
     Check("same-plan", "makes the same plan on every rank", same_plan, last=True),

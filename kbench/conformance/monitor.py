@@ -8,23 +8,23 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from kbench.conformance.contract_rules import Breach, Finding, breaches_of_choice, breaches_of_plan
+from kbench.conformance.contract_rules import Finding, Violation, plan_violations, selection_violations
 from kbench.conformance.equality import changed, copied, lost, same, through_a_file
 from kbench.conformance.replay import Echo, Instance, Recorder
 from kbench.engine.learner import Learner
 from kbench.engine.probe import ModelProbe
 from kbench.strategies.api import (
     Batch,
-    Draw,
     Epoch,
     EpochPlan,
     Measured,
     Phase,
     Probe,
+    Resample,
     SampleStats,
     Strategy,
-    remembered,
-    remind,
+    load_state_dict,
+    state_dict,
 )
 
 
@@ -72,11 +72,11 @@ OTHERS = {
 }
 
 
-class Unfit(Exception):
+class ContractViolation(Exception):
     """The method cannot go on; what it did is noted."""
 
 
-class Witness(Strategy):
+class Monitor(Strategy):
     """Decides as the method does, and notes what it breaks.
 
     One instance decides.  A second one lives the same life from its beginning, and a third is made
@@ -101,7 +101,7 @@ class Witness(Strategy):
             return self._first.strategy.phases(epochs)
         except Exception as error:
             self._tell("phases", f"phases raised {self._told(error)}", "phases", "mend it")
-            raise Unfit from error
+            raise ContractViolation from error
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
         self._place = f"epoch {epoch.index} of phase {epoch.phase}"
@@ -111,17 +111,17 @@ class Witness(Strategy):
         rng, shown = epoch.rng.get_state(), copied(stats)
         plan = self._watched("plan", lambda: self._first.plan(epoch, shown), (stats, shown))
         again = self._again("plan", lambda other: other.plan_again(epoch, stats, rng))
-        if self._sound("plans", "plan", list(breaches_of_plan(plan, epoch, global_batch=self._global_batch))):
+        if self._sound("plans", "plan", list(plan_violations(plan, epoch, global_batch=self._global_batch))):
             self._compare("plan", plan, again)
             return plan
-        return EpochPlan(epoch.everyone)
+        return EpochPlan(epoch.all_ids)
 
-    def select(self, batch: Batch, probe: Probe) -> Tensor | Draw | None:
+    def select(self, batch: Batch, probe: Probe) -> Tensor | Resample | None:
         self._model.meet(probe)
         recorder, shown = Recorder(probe), copied(batch)
         kept = self._watched("select", lambda: self._first.select(shown, recorder), (batch, shown))
         again = self._again("select", lambda other: other.select_again(batch, recorder))
-        if self._sound("choices", "select", list(breaches_of_choice(kept, batch))):
+        if self._sound("choices", "select", list(selection_violations(kept, batch))):
             self._compare("select", kept, again)
             return kept
         return None
@@ -139,7 +139,7 @@ class Witness(Strategy):
             answer = call()
         except Exception as error:
             self._tell("life", f"{hook} raised {self._told(error)}", hook, "mend it")
-            raise Unfit from error
+            raise ContractViolation from error
         for thing, copy in shown:
             for field in changed(thing, copy):
                 what = f"changed {type(thing).__name__}.{field}, which it was only shown"
@@ -180,7 +180,7 @@ class Witness(Strategy):
     def _remind(self) -> None:
         """Make the third instance anew from what the first remembers."""
         self._others.pop("memory", None)
-        past = remembered(self._first.strategy)
+        past = state_dict(self._first.strategy)
         gone = lost(past) if self._remindable else []
         if gone:
             self._remindable = False
@@ -189,10 +189,10 @@ class Witness(Strategy):
         if self._remindable:
             fresh = self._make()
             fresh.phases(self._epochs)
-            remind(fresh, through_a_file(past))
+            load_state_dict(fresh, through_a_file(past))
             self._others["memory"] = Echo(fresh)
 
-    def _sound(self, check: str, hook: str, breaches: list[Breach]) -> bool:
+    def _sound(self, check: str, hook: str, breaches: list[Violation]) -> bool:
         for breach in breaches:
             self._tell(check, breach.what, hook, breach.do)
         return not breaches

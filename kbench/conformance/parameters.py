@@ -8,7 +8,7 @@ import torch
 from pydantic_core import to_jsonable_python
 from torch import Tensor
 
-from kbench.conformance.contract_rules import Finding, breaches_of_ids
+from kbench.conformance.contract_rules import Finding, id_violations
 from kbench.errors import ConfigError
 from kbench.strategies import load, strategy_class
 from kbench.strategies.api import Epoch, EpochPlan, Phase, SampleStats, Strategy
@@ -19,7 +19,7 @@ LIMITS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
 RANGES = "type it with a range of kbench.config.value_types, as fraction: Fraction = 0.3"
 
 
-def breach_of_parameters(name: str, params: dict[str, Any]) -> Finding | None:
+def parameter_violation(name: str, params: dict[str, Any]) -> Finding | None:
     """The first parameter that takes what makes no sense, or that a run's name cannot hold."""
     cls = strategy_class(name)
     for parameter, facts in schema(cls).model_json_schema().get("properties", {}).items():
@@ -39,7 +39,7 @@ def breach_of_parameters(name: str, params: dict[str, Any]) -> Finding | None:
     return None
 
 
-def breach_of_phases(strategy: Strategy) -> Finding | None:
+def phase_violation(strategy: Strategy) -> Finding | None:
     """What is wrong with the phases of recipes of different lengths."""
     for epochs in (1, 2, 10, 300):
         phases = strategy.phases(epochs)
@@ -89,15 +89,15 @@ MANY = (60_013, 100_003)  # below and above what half precision holds
 BEYOND_FLOAT32 = 2**24 + 5_003
 FLOATS = {2**8: "bfloat16", 2**11: "half precision", 2**24: "float32"}  # the last odd number is below
 EVIDENCE = 64  # ids, all even: by chance in one of 2^64 cases
-DO = "keep ids int64 from end to end; take them from epoch.everyone or nonzero()"
+DO = "keep ids int64 from end to end; take them from epoch.all_ids or nonzero()"
 
 
-def breach_of_ids(make: Callable[[], Strategy], n: int) -> Finding | None:
+def id_precision_violation(make: Callable[[], Strategy], n: int) -> Finding | None:
     """What becomes of sample ids in the first two plans of each phase, with ``n`` samples."""
     return next(filter(None, (_breach(plan, epoch) for plan, epoch in _plans(make(), n, (0, 1)))), None)
 
 
-def breach_of_one_plan(make: Callable[[], Strategy], n: int) -> Finding | None:
+def plan_agreement_violation(make: Callable[[], Strategy], n: int) -> Finding | None:
     """The same of one plan of each phase, as more would take long; the second says more than the first.
 
     A method that cannot plan the second epoch without the first is asked for the first.
@@ -122,7 +122,7 @@ def _breach(plan: EpochPlan, epoch: Epoch) -> Finding | None:
         width = _lost(ids)
         if width:
             return Finding(check="ids", what=f"{name} holds no odd id where {width} has none", where=where, do=DO)
-        breach = next(breaches_of_ids(ids, name, epoch), None) if ids is not None else None
+        breach = next(id_violations(ids, name, epoch), None) if ids is not None else None
         if breach:
             return Finding(check="ids", what=breach.what, where=where, do=breach.do)
     return None
@@ -159,6 +159,6 @@ def _stats(n: int) -> SampleStats:
         loss=loss,
         correct=loss < 0.8,
         confidence=torch.exp(-loss),
-        residual=1 - torch.exp(-loss),
+        error_norm=1 - torch.exp(-loss),
         age=torch.zeros(n, dtype=torch.int16),
     )

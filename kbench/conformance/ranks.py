@@ -14,12 +14,12 @@ from torch import Tensor
 
 from kbench.config.run_spec import RunSpec
 from kbench.conformance.contract_rules import Finding
-from kbench.conformance.monitor import Witness
+from kbench.conformance.monitor import Monitor
 from kbench.engine.probe import ModelProbe
 from kbench.errors import RankError, RunError
 from kbench.records.folders import RunDir
 from kbench.strategies import load
-from kbench.strategies.api import Batch, Draw, Epoch, EpochPlan, Measured, Phase, Probe, SampleStats, Strategy
+from kbench.strategies.api import Batch, Epoch, EpochPlan, Measured, Phase, Probe, Resample, SampleStats, Strategy
 
 PATIENCE_S = 300.0  # ranks that still wait for one another by then never stop
 
@@ -102,14 +102,14 @@ ONE_OR_ALL = "whether select returned None"
 
 
 @dataclass
-class OnTrial(Strategy):
+class AbortCheck(Strategy):
     """The method ``method`` with ``params``, watched on every rank."""
 
     method: str
     params: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._witness = Witness(lambda: load(self.method, self.params), _end, global_batch=1)
+        self._witness = Monitor(lambda: load(self.method, self.params), _end, global_batch=1)
 
     def phases(self, epochs: int) -> tuple[Phase, ...]:
         return self._witness.phases(epochs)
@@ -117,7 +117,7 @@ class OnTrial(Strategy):
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
         return self._witness.plan(epoch, stats)
 
-    def select(self, batch: Batch, probe: Probe) -> Tensor | Draw | None:
+    def select(self, batch: Batch, probe: Probe) -> Tensor | Resample | None:
         kept = self._witness.select(batch, probe)
         if isinstance(probe, ModelProbe):
             try:

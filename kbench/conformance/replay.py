@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kbench.conformance.equality import copied
 from kbench.engine.runtime.guard import Guarded
-from kbench.strategies.api import Batch, Draw, Epoch, EpochPlan, Measured, Probe, SampleStats, Strategy
+from kbench.strategies.api import Batch, Epoch, EpochPlan, Measured, Probe, Resample, SampleStats, Strategy
 
 
 class Diverged(Exception):
@@ -39,8 +39,8 @@ class Recorder(Probe):
         self.told.append(("mean", number.detach().clone().flatten(), mean))
         return mean
 
-    def beside(self, work: Callable[[], Any], then: Callable[[Any], None], *, lag: int) -> None:
-        self.probe.beside(work, then, lag=lag)
+    def in_background(self, work: Callable[[], Any], then: Callable[[Any], None], *, lag: int) -> None:
+        self.probe.in_background(work, then, lag=lag)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.probe, name)  # a method may reach for more than the contract offers
@@ -49,7 +49,7 @@ class Recorder(Probe):
 class Replayer(Probe):
     """A probe that gives the same answers once more, as long as the same is asked."""
 
-    def __init__(self, recorder: Recorder, epoch: Epoch, aside: "Aside") -> None:
+    def __init__(self, recorder: Recorder, epoch: Epoch, aside: "BackgroundReplay") -> None:
         self._recorder, self.epoch, self._aside = recorder, epoch, aside
         self._left = deque(recorder.told)
 
@@ -64,7 +64,7 @@ class Replayer(Probe):
     def mean(self, number: Tensor) -> float:
         return float(self._next("mean", number.flatten()))
 
-    def beside(self, work: Callable[[], Any], then: Callable[[Any], None], *, lag: int) -> None:
+    def in_background(self, work: Callable[[], Any], then: Callable[[Any], None], *, lag: int) -> None:
         self._aside.give(work, then, lag=lag)
 
     def _next(self, request: str, asked: Tensor) -> Any:
@@ -76,7 +76,7 @@ class Replayer(Probe):
         return getattr(self._recorder, name)
 
 
-class Aside:
+class BackgroundReplay:
     """Work beside the training, done at once and handed over when it is due."""
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ class Instance:
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
         return self._guard.plan(epoch, stats)
 
-    def select(self, batch: Batch, probe: Probe) -> Tensor | Draw | None:
+    def select(self, batch: Batch, probe: Probe) -> Tensor | Resample | None:
         try:
             return self._guard.select(batch, probe)
         finally:
@@ -126,14 +126,14 @@ class Echo(Instance):
 
     def __init__(self, strategy: Strategy) -> None:
         super().__init__(strategy)
-        self.aside = Aside()
+        self.aside = BackgroundReplay()
 
     def plan_again(self, epoch: Epoch, stats: SampleStats, rng: Tensor) -> EpochPlan:
         """Plan with the epoch's generator in the state ``rng``."""
         self._epoch = replace(epoch, rng=torch.Generator().set_state(rng))
         return self.plan(self._epoch, copied(stats))
 
-    def select_again(self, batch: Batch, recorder: Recorder) -> Tensor | Draw | None:
+    def select_again(self, batch: Batch, recorder: Recorder) -> Tensor | Resample | None:
         """Select with the answers that were recorded."""
         return self.select(copied(batch), Replayer(recorder, self._epoch, self.aside))
 

@@ -15,7 +15,7 @@ from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.config.strategy_choice import Choice
 from kbench.conformance.contract_rules import Finding
-from kbench.conformance.monitor import Unfit, Witness
+from kbench.conformance.monitor import ContractViolation, Monitor
 from kbench.conformance.ranks import Ended, start
 from kbench.data.arrays import Arrays
 from kbench.engine.clock import PhaseTimer
@@ -90,7 +90,7 @@ def as_rank_0() -> Iterator[None]:
             del os.environ[name]
 
 
-ON_TRIAL = "kbench.conformance.ranks:OnTrial"
+ON_TRIAL = "kbench.conformance.ranks:AbortCheck"
 ASKED = "answer what kbench/strategies/api.py asks for"
 TRIAL_BATCH = 144  # ten batches of the digits
 
@@ -115,7 +115,7 @@ class Case:
     def __init__(self, name: str, params: dict[str, Any] | None = None, *, ranks: tuple[int, ...] = (1, 2, 3)) -> None:
         self.name, self.params, self.ranks = name, params or {}, ranks
         try:
-            self.inert = self.make().inert
+            self.baseline_params = self.make().baseline_params
         except KBenchError:
             raise
         except Exception as error:
@@ -131,8 +131,8 @@ class Case:
         """What was seen in a short training."""
         seen = Seen()
         try:
-            live(Witness(self.make, seen.note, global_batch=GLOBAL_BATCH))
-        except Unfit:
+            live(Monitor(self.make, seen.note, global_batch=GLOBAL_BATCH))
+        except ContractViolation:
             seen.ended = True
         except Exception as error:  # whatever a method made the loop stumble over
             told = (
@@ -143,12 +143,12 @@ class Case:
         return seen
 
     @cached_property
-    def inert_life(self) -> list[EpochRecord]:
-        """The last phase of a training with the inert parameters."""
-        return _last_phase(live(load(self.name, self.params | dict(self.inert or {}))))
+    def baseline_params_training(self) -> list[EpochRecord]:
+        """The last phase of a training with the baseline_params."""
+        return _last_phase(live(load(self.name, self.params | dict(self.baseline_params or {}))))
 
     @cached_property
-    def baseline_life(self) -> list[EpochRecord]:
+    def baseline_training(self) -> list[EpochRecord]:
         """The baseline's training."""
         return _last_phase(live(load("baseline")))
 

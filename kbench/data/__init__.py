@@ -3,12 +3,12 @@
 import re
 from dataclasses import replace
 
-from kbench.data.registry import DATASETS, OWN, DatasetCard, fractal_card
+from kbench.data.registry import DATASETS, OWN, DatasetInfo, fractal_card
 
-__all__ = ["DATASETS", "OWN", "DatasetCard", "card_of"]
+__all__ = ["DATASETS", "OWN", "DatasetInfo", "dataset_info"]
 
 
-def card_of(name: str) -> DatasetCard | None:
+def dataset_info(name: str) -> DatasetInfo | None:
     """The card of a data set; ``folder:NAME``, ``shards:NAME`` and ``fractal-N`` (N classes) have one as well."""
     for prefix, own in OWN.items():
         if re.fullmatch(re.escape(prefix) + r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):

@@ -17,7 +17,7 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".webp")
 AGAIN = "get it again, or take it away, and run kbench data prepare"
 
 
-class Pictures:
+class ImageReader:
     """The images of one part of a data set in the folder ``place``."""
 
     def __init__(self, place: Path, index: Index, *, size: int) -> None:

@@ -90,7 +90,7 @@ class Waiting(Sampler[Wanted]):
 
 
 @dataclass
-class Items:
+class SampleReader:
     """The samples of a reader as a Source.  Its workers live as long as it does.
 
     ``workers`` are processes, None: as many as torch has threads here; 0 reads in this process.
@@ -118,9 +118,9 @@ class Items:
     def __len__(self) -> int:
         return len(self.reader)
 
-    def to(self, device: torch.device) -> "Items":
+    def to(self, device: torch.device) -> "SampleReader":
         """The same samples, brought to ``device``."""
-        return Items(self.reader, device, self.workers)
+        return SampleReader(self.reader, device, self.workers)
 
     def batches(self, ids: Iterable[Tensor], view: View) -> Iterator[Looked]:
         """Look at the samples of each of ``ids``, in that order.

@@ -6,7 +6,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatasetCard:
+class DatasetInfo:
     """A data set by its name.  Counts are the official ones; 0 is one that is not known before."""
 
     target: str  # "module:function" that loads it: called with its folder or None, returns (training, validation)
@@ -21,15 +21,15 @@ class DatasetCard:
     std: tuple[float, ...] = ()
     folder: str = ""  # its name below a data root; empty: needs none
     look_in: tuple[str, ...] = ()  # other folders below a root where files for it may lie
-    prepare: str = ""  # "module:function" that makes it ready: called with a Work, returns its Stamp
-    verify: str = ""  # "module:function": (folder, stamp, workers, tell) to sentences that say what is wrong
+    prepare: str = ""  # "module:function" that makes it ready: called with a PrepareJob, returns its Manifest
+    verify: str = ""  # "module:function": (folder, manifest, workers, tell) to sentences that say what is wrong
     get: str = ""  # how to come by it, in words
 
 
 IN_MEMORY = ("none", "flip", "crop", "crop-flip", "resized-crop")  # crop: a piece after padding by 4
 FROM_FILES = ("none", "resized-crop", "trivial", "randaugment", "randaugment-flips")
-Kept = partial(DatasetCard, target="kbench.data.store.memmap:load", verify="kbench.data.store.arrays:verify")
-Indexed = partial(DatasetCard, target="kbench.data.store.indexed:load", verify="kbench.data.store.indexed:verify")
+Kept = partial(DatasetInfo, target="kbench.data.store.memmap:load", verify="kbench.data.store.arrays:verify")
+Indexed = partial(DatasetInfo, target="kbench.data.store.indexed:load", verify="kbench.data.store.indexed:verify")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 FETCHES = "kbench data prepare fetches"
 
@@ -38,7 +38,7 @@ def _of_255(*values: float) -> tuple[float, ...]:
     return tuple(value / 255 for value in values)
 
 
-def fractal_card(name: str, n_classes: int) -> DatasetCard:
+def fractal_card(name: str, n_classes: int) -> DatasetInfo:
     """FractalDB.  It has no validation part; ours are 25 images a class that nobody trains on."""
     return Indexed(
         prepare="kbench.data.sources.fractal_shards:prepare",
@@ -56,7 +56,7 @@ def fractal_card(name: str, n_classes: int) -> DatasetCard:
 
 
 DATASETS = {
-    "digits": DatasetCard(
+    "digits": DatasetInfo(
         target="kbench.data.sources.digits:load",
         n_train=1442,
         n_val=355,
@@ -161,7 +161,7 @@ DATASETS = {
     "fractal-60": fractal_card("fractal-60", 60),
     "fractal-1k": fractal_card("fractal-1k", 1000),
     "fractal-3k": fractal_card("fractal-3k", 3000),
-    "deepcam": DatasetCard(
+    "deepcam": DatasetInfo(
         target="kbench.data.sources.deepcam_prepared:load",
         prepare="kbench.data.sources.deepcam_prepared:prepare",
         verify="kbench.data.sources.deepcam_prepared:verify",
@@ -177,7 +177,7 @@ DATASETS = {
         get="folder All-Hist, with Globus: "
         "https://app.globus.org/file-manager?origin_id=0b226e2c-4de0-11ea-971a-021304b0cca7",
     ),
-    "deepcam-synthetic": DatasetCard(
+    "deepcam-synthetic": DatasetInfo(
         target="kbench.data.sources.deepcam_prepared:load",
         prepare="kbench.data.sources.deepcam_synthetic:prepare",
         verify="kbench.data.sources.deepcam_prepared:verify",

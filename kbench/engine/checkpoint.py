@@ -16,7 +16,7 @@ from kbench.engine.samples import SampleStore
 from kbench.engine.seeds import digest
 from kbench.errors import RunError
 from kbench.records.folders import RunDir
-from kbench.strategies.api import Strategy, remembered, remind
+from kbench.strategies.api import Strategy, load_state_dict, state_dict
 
 PLACE = ("phase", "epoch", "elapsed_s", "disturbed", "state")
 
@@ -41,7 +41,7 @@ class Start:
             own: list[dict[str, Any]] = self.state["memory_of_rank"]
             device = store.values.device
             past = self.state["memory"] | own[rank]
-            remind(strategy, {name: _moved(value, device) for name, value in past.items()})
+            load_state_dict(strategy, {name: _moved(value, device) for name, value in past.items()})
 
 
 def save(
@@ -124,7 +124,7 @@ def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], str]:
 
 def _memories(strategy: Strategy, comm: Comm) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What all ranks remember alike, and what each remembers by itself (a list by rank)."""
-    own = remembered(strategy)
+    own = state_dict(strategy)
     marks = [mark.split(" ") for mark in comm.gather_text(" ".join(map(_mark, own.values())))]
     alike = [len(set(column)) == 1 for column in zip(*marks, strict=True)] if own else []
     shared = {name: value for (name, value), same in zip(own.items(), alike, strict=True) if same}

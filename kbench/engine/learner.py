@@ -12,7 +12,7 @@ from kbench.engine.clock import PhaseTimer
 from kbench.engine.optimizer import MovingAverage, build_optimizer
 from kbench.engine.runtime.comm import Comm, lost_contact
 from kbench.engine.seeds import digest, stream
-from kbench.strategies.api import Batch, Habits, Measured
+from kbench.strategies.api import AsCoded, Batch, Measured
 from kbench.tasks.workload import Workload
 
 _NEW_NAME = "forward_sync_buffers"  # of DDP's broadcast_buffers, from torch 2.14 or so on
@@ -25,7 +25,7 @@ class Learner:
     def __init__(self, workload: Workload, seed: int, comm: Comm) -> None:
         self.workload, self.recipe, self.device = workload, workload.recipe, workload.device
         self._rank = comm.rank
-        self.habits = Habits()  # of the plan that is being carried out
+        self.as_coded = AsCoded()  # of the plan that is being carried out
         self.warming_up = False  # whether the learning rate still ramps up in this epoch
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(stream(seed, "weights"))
@@ -70,12 +70,12 @@ class Learner:
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> Measured:
-        """Loss, correctness, confidence and residual of a batch as the model stands."""
+        """Loss, correctness, confidence and error_norm of a batch as the model stands."""
         return self._measured(self.output(batch.x), batch.y)
 
     def refresh(self, batch: Batch) -> Measured:
         """Measure again, in the mode that the plan's habits ask for."""
-        if self.habits.refresh_in == "eval":
+        if self.as_coded.refresh_in == "eval":
             return self.measure(batch)
         self.module.train()
         with torch.no_grad(), self._autocast():
@@ -83,7 +83,7 @@ class Learner:
         return self._measured(output, batch.y)
 
     def _measured(self, output: Tensor, y: Tensor) -> Measured:
-        return Measured(*self.workload.measure(output, y, over=self.habits.confidence_over))
+        return Measured(*self.workload.measure(output, y, over=self.as_coded.confidence_over))
 
     def warm_up(self, batch: Batch) -> None:
         """One untimed step, and looks at batches of several sizes, so that no method pays for compilation.

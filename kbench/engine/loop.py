@@ -18,7 +18,7 @@ from kbench.engine.runtime.guard import Guarded
 from kbench.engine.samples import SampleStore
 from kbench.engine.schedule import learning_rate, warming_up
 from kbench.engine.seeds import fingerprint
-from kbench.engine.stream import Placed, chosen, deal
+from kbench.engine.stream import Placed, chosen, shard
 from kbench.errors import RunError
 from kbench.records.schema import EpochRecord
 from kbench.strategies.api import Batch, Epoch, EpochPlan, Phase, Strategy
@@ -80,7 +80,7 @@ def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closi
     plan = run.watched.plan(epoch, run.store.view())
     if comm.size > 1:
         comm.agree(plan.digest(), f"the plan of epoch {epoch.index} ({epoch.phase})")
-    learner.habits, learner.warming_up, began = plan.habits, epoch.warmup, learner.n_updates
+    learner.as_coded, learner.warming_up, began = plan.as_coded, epoch.warmup, learner.n_updates
     timer.lap("plan_s")
 
     probe = ModelProbe(learner, run.store, epoch, comm, _local_rng(run, epoch))
@@ -104,7 +104,7 @@ def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closi
             run.store.write(batch.index, learner.refresh(batch))
             tally.n_refreshed += len(batch)
         timer.lap("refresh_s")
-        if plan.habits.refresh_in == "train":  # every rank moved its own
+        if plan.as_coded.refresh_in == "train":  # every rank moved its own
             comm.average_buffers(learner.module)
     run.store.merge(comm)
     timer.lap("sync_s")
@@ -119,7 +119,7 @@ def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closi
 
 def _passed(run: Run, epoch: Epoch, plan: EpochPlan, position: float, *, n_updates: float) -> float:
     """Epochs passed on the clock that the learning rate follows."""
-    if plan.habits.lr_clock == "epochs":
+    if plan.as_coded.lr_clock == "epochs":
         return epoch.index + position
     return n_updates / (run.workload.n_samples // run.workload.recipe.global_batch)
 
@@ -147,7 +147,13 @@ def _local_rng(run: Run, epoch: Epoch) -> torch.Generator:
 def _candidates(run: Run, epoch: Epoch, plan: EpochPlan) -> Iterator[Placed]:
     """This rank's batches of the planned samples, each at the middle of its place in the epoch."""
     rng = seeds.generator(run.seed, "order", epoch.phase, epoch.index)
-    steps = deal(plan.indices, rng, global_batch=run.workload.recipe.global_batch, pool=plan.pool, comm=run.comm)
+    steps = shard(
+        plan.indices,
+        rng,
+        global_batch=run.workload.recipe.global_batch,
+        candidate_batches=plan.candidate_batches,
+        comm=run.comm,
+    )
     if not steps:
         raise RunError(
             f"{run.strategy} left {len(plan.indices)} samples for epoch {epoch.index} ({epoch.phase}), "

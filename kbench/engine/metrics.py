@@ -50,7 +50,7 @@ class Tally:
 
         Raises RunError when nothing was trained on or the training loss is not finite, on every rank.
         """
-        own = [self._memory(), probe.beside_s]
+        own = [self._memory(), probe.background_s]
         own += [self.n_trained, probe.n_scored, self.n_refreshed, probe.n_dropped, self._cpu_s, *self._sums.tolist()]
         ranks = self._comm.gather(own + [self._parts[part] for part in PARTS])
         columns = list(zip(*ranks, strict=True))
@@ -76,7 +76,7 @@ class Tally:
             "train_acc": correct / trained,
             "train_s": self.train_s,
             **dict(zip(PARTS, slowest, strict=True)),
-            "beside_s": max(columns[1]),
+            "background_s": max(columns[1]),
             "cpu_s": cpu_s,
             "peak_mem_bytes": int(max(columns[0])),
         }

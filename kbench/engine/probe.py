@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kbench.engine.learner import Learner
-from kbench.engine.runtime.background import Beside
+from kbench.engine.runtime.background import Background
 from kbench.engine.runtime.comm import Comm
 from kbench.engine.samples import SampleStore
 from kbench.strategies.api import Batch, Epoch, Measured
@@ -18,9 +18,9 @@ class ModelProbe:
 
     def __init__(self, learner: Learner, store: SampleStore, epoch: Epoch, comm: Comm, rng: torch.Generator) -> None:
         self.learner, self.store, self.epoch, self.comm = learner, store, epoch, comm
-        self._rng, self._beside = rng, Beside(rng.device)
+        self._rng, self._background = rng, Background(rng.device)
         self.n_scored = self.n_dropped = 0
-        self.beside_s = 0.0
+        self.background_s = 0.0
 
     def measure(self, batch: Batch) -> Measured:
         """Look at a batch in evaluation mode; what is seen is remembered."""
@@ -37,10 +37,10 @@ class ModelProbe:
         """The mean of ``number`` over the ranks; every rank must ask at the same step."""
         return sum(row[0] for row in self.comm.gather([float(number)])) / self.comm.size
 
-    def beside(self, work: Callable[[], Any], then: Callable[[Any], None], *, lag: int) -> None:
+    def in_background(self, work: Callable[[], Any], then: Callable[[Any], None], *, lag: int) -> None:
         """Do ``work`` beside the training; ``then`` gets the result when it is ``lag`` works old."""
-        self._beside.give(work, then, lag=lag)
+        self._background.give(work, then, lag=lag)
 
     def settle(self) -> None:
         """Wait for the work beside the training, and note how long it took."""
-        self.beside_s = self._beside.settle()
+        self.background_s = self._background.settle()

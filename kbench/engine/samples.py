@@ -17,13 +17,13 @@ class SampleStore:
 
     def __init__(self, n_samples: int, n_classes: int, device: torch.device) -> None:
         guess = torch.tensor([math.log(n_classes), 0.0, 1 / n_classes, math.sqrt(1 - 1 / n_classes)])
-        self.values = guess[:, None].repeat(1, n_samples).to(device)  # loss, correct, confidence, residual
+        self.values = guess[:, None].repeat(1, n_samples).to(device)  # loss, correct, confidence, error_norm
         self.written = torch.zeros(n_samples, dtype=torch.bool, device=device)  # since the merge
         self.age = torch.full((n_samples,), -1, dtype=torch.int16, device=device)
 
     def write(self, index: Tensor, m: Measured) -> None:
         """Remember what was measured of the samples ``index``; the latest measurement stands."""
-        self.values[:, index] = torch.stack([m.loss, m.correct.float(), m.confidence, m.residual])
+        self.values[:, index] = torch.stack([m.loss, m.correct.float(), m.confidence, m.error_norm])
         self.written[index] = True
 
     def merge(self, comm: Comm) -> None:
@@ -42,5 +42,5 @@ class SampleStore:
 
     def view(self) -> SampleStats:
         """A copy, so that a strategy cannot change what it is shown."""
-        loss, correct, confidence, residual = (row.clone() for row in self.values)  # so that one can be kept alone
-        return SampleStats(loss, correct > 0.5, confidence, residual, self.age.clone())
+        loss, correct, confidence, error_norm = (row.clone() for row in self.values)  # so that one can be kept alone
+        return SampleStats(loss, correct > 0.5, confidence, error_norm, self.age.clone())

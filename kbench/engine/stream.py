@@ -1,4 +1,4 @@
-"""From a plan to the batches of a rank: order, deal, look, keep."""
+"""From a plan to the batches of a rank: order, shard, look, keep."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from torch import Tensor
 from kbench.engine.clock import PhaseTimer
 from kbench.engine.probe import ModelProbe
 from kbench.engine.runtime.comm import Comm
-from kbench.strategies.api import Batch, Draw, Strategy
+from kbench.strategies.api import Batch, Resample, Strategy
 
 QUEUE_BATCHES = 8  # kept samples that may wait, in batches (two pools, if that is more); beyond, the oldest are dropped
 
@@ -26,17 +26,19 @@ class Placed(NamedTuple):
         return self.start + (part + 0.5) / parts * (self.end - self.start)
 
 
-def deal(indices: Tensor, rng: torch.Generator, *, global_batch: int, pool: int, comm: Comm) -> tuple[Tensor, ...]:
+def shard(
+    indices: Tensor, rng: torch.Generator, *, global_batch: int, candidate_batches: int, comm: Comm
+) -> tuple[Tensor, ...]:
     """Shuffle, cut into full global batches, and take this rank's slice of each.
 
     The global batches are the same for any number of ranks.  Nothing is padded: the tail, less
     than one global batch, is left out, for the baseline and the methods alike.
-    Returns (pool * global_batch / ranks,) int64 tensors of sample ids, the last perhaps of fewer batches.
+    Returns (candidate_batches * global_batch / ranks,) int64 tensors of sample ids, the last perhaps of fewer batches.
     """
     order = indices[torch.randperm(len(indices), generator=rng).to(indices.device)]
     full = order[: len(order) // global_batch * global_batch]
     mine = full.view(-1, comm.size, global_batch // comm.size)[:, comm.rank]
-    return tuple(batches.flatten() for batches in torch.split(mine, pool)) if len(mine) else ()
+    return tuple(batches.flatten() for batches in torch.split(mine, candidate_batches)) if len(mine) else ()
 
 
 def chosen(
@@ -78,12 +80,12 @@ class Queue:
     def __len__(self) -> int:
         return 0 if self._waiting is None else len(self._waiting)
 
-    def push(self, batch: Batch, kept: Tensor | Draw | None) -> None:
+    def push(self, batch: Batch, kept: Tensor | Resample | None) -> None:
         """Queue what a strategy keeps of a batch; None is all of it, with weight 1."""
-        if not isinstance(kept, Draw):
+        if not isinstance(kept, Resample):
             weight = torch.ones(len(batch), device=batch.x.device) if kept is None else kept
             rows = (weight > 0).nonzero().squeeze(1)
-            kept = Draw(rows, weight[rows])
+            kept = Resample(rows, weight[rows])
         new = _rows(batch, kept.rows)
         weight = kept.weight if new.weight is None else kept.weight * new.weight
         new = Batch(new.index, new.x, new.y, weight)

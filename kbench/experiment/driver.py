@@ -11,17 +11,17 @@ from datetime import UTC, datetime
 
 from kbench import files
 from kbench.errors import LaunchError
-from kbench.launch.dependencies import leader_of
+from kbench.launch.dependencies import prerequisite_of
 from kbench.records.folders import ExperimentDir, RunDir, read_json, write_json
 from kbench.records.run_state import is_alive
 
 
 @contextmanager
-def only_front(experiment: ExperimentDir) -> Iterator[None]:
+def driver_lock(experiment: ExperimentDir) -> Iterator[None]:
     """Hold the experiment's folder; raises LaunchError while another living process does."""
     facts = {"id": os.getpid(), "host": socket.gethostname(), "started_at": datetime.now(UTC).isoformat()}
     with _alone(experiment):
-        check_free(experiment)
+        check_no_driver(experiment)
         write_json(experiment.front, facts)
     try:
         yield
@@ -29,9 +29,9 @@ def only_front(experiment: ExperimentDir) -> Iterator[None]:
         experiment.front.unlink(missing_ok=True)
 
 
-def check_free(experiment: ExperimentDir) -> None:
+def check_no_driver(experiment: ExperimentDir) -> None:
     """Raise LaunchError while a living process starts runs here."""
-    other = front_of(experiment)
+    other = driver_of(experiment)
     if other:
         raise LaunchError(
             f"{experiment.path}: kbench run is at work here already "
@@ -49,7 +49,7 @@ def _alone(experiment: ExperimentDir) -> Iterator[None]:
         yield
 
 
-def front_of(experiment: ExperimentDir) -> dict[str, str]:
+def driver_of(experiment: ExperimentDir) -> dict[str, str]:
     """The living process that starts runs here; empty when there is none."""
     facts = read_json(experiment.front)
     return facts if facts and is_alive(facts, mark="kbench") else {}
@@ -70,7 +70,7 @@ def shuffled(runs: Sequence[RunDir], experiment: ExperimentDir, *, max_parallel:
     rng.shuffle(order)
     for block in order:
         rng.shuffle(block)
-        _leaders_first(block)
+        _prerequisites_first(block)
     flat = [run for block in order for run in block]
     files.append(
         experiment.ledger,
@@ -85,10 +85,10 @@ def shuffled(runs: Sequence[RunDir], experiment: ExperimentDir, *, max_parallel:
     return flat
 
 
-def _leaders_first(block: list[RunDir]) -> None:
+def _prerequisites_first(block: list[RunDir]) -> None:
     """Let every run that follows another change places with it, if it stands before it."""
     for run in list(block):
-        leader = leader_of(run)
+        leader = prerequisite_of(run)
         ids = [one.run_id for one in block]
         if leader and leader.run_id in ids and ids.index(leader.run_id) > ids.index(run.run_id):
             here, there = ids.index(run.run_id), ids.index(leader.run_id)

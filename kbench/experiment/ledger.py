@@ -69,6 +69,6 @@ def submitting(experiment: ExperimentDir) -> Iterator[Sequence[int]]:
     next then knows that what is not in the queue was never taken.
     """
     with (experiment.path / ".submitting").open("ab") as lock:
-        with suppress(OSError):  # a file system that cannot lock: only_front is left
+        with suppress(OSError):  # a file system that cannot lock: driver_lock is left
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield (lock.fileno(),)

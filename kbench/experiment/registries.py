@@ -4,12 +4,12 @@ import math
 from typing import Any
 
 from kbench.config.parse import did_you_mean
-from kbench.data import DATASETS, OWN, DatasetCard, card_of
+from kbench.data import DATASETS, OWN, DatasetInfo, dataset_info
 from kbench.errors import ConfigError
 from kbench.models.registry import MODELS, problem
 
 
-class Known:
+class Registries:
     """Looks names up where they are registered.  Strategies cost an import of torch."""
 
     def strategy_problems(self, name: str, params: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
@@ -39,7 +39,7 @@ class Known:
             found.append(("model", unknown))
         if not isinstance(dataset, str):
             return found
-        card = card_of(dataset)
+        card = dataset_info(dataset)
         if card is None:
             names = [*DATASETS, *(f"{prefix}NAME" for prefix in OWN)]
             return [*found, ("dataset", f"unknown data set {dataset!r}{did_you_mean(dataset, names)}")]
@@ -58,7 +58,7 @@ class Known:
 
     def clashes(self, params: dict[str, Any], dataset: str, global_batch: int) -> list[tuple[str, str]]:
         """What a strategy's parameters, in full, make impossible on a data set: (parameter, sentence)."""
-        card, share = card_of(dataset), params.get("fraction", 0.0)
+        card, share = dataset_info(dataset), params.get("fraction", 0.0)
         if card is not None and card.task == "segmentation" and params.get("confidence_over") == "batch":
             return [("confidence_over", f"a softmax over the batch is not defined for the pixels of {dataset}")]
         if card is None or not card.n_train or not isinstance(share, float):
@@ -73,7 +73,7 @@ def _task(model: str) -> str:
     return MODELS[model].task if model in MODELS else "classification"
 
 
-def _unseen(recipe: dict[str, Any], card: DatasetCard, dataset: str) -> list[tuple[str, str]]:
+def _unseen(recipe: dict[str, Any], card: DatasetInfo, dataset: str) -> list[tuple[str, str]]:
     """Keys of how images look that mean nothing for a data set: (key, sentence)."""
     found = []
     for key in ("mean", "std"):

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from kbench.errors import LaunchError
-from kbench.experiment.driver import front_of, queued_by
+from kbench.experiment.driver import driver_of, queued_by
 from kbench.experiment.ledger import Submission, submissions
-from kbench.launch.dependencies import leader_of
+from kbench.launch.dependencies import prerequisite_of
 from kbench.launch.failure import lost_node
 from kbench.launch.schedulers.base import Scheduler, Seen, Stage
 from kbench.launch.schedulers.slurm import Slurm
-from kbench.launch.words import last_words
+from kbench.launch.words import failure_record
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.run_state import NOT_TO_BLAME, State, said, state_of
 
@@ -29,7 +29,7 @@ KINDS = {  # how a scheduler says that a job ended, and what that means for its 
 }
 
 
-class Standing(NamedTuple):
+class RunStatus(NamedTuple):
     """Where a run stands, and what explains it."""
 
     state: State
@@ -38,7 +38,7 @@ class Standing(NamedTuple):
     job: str | None = None  # the scheduler's id
 
 
-class Outlook:
+class StatusMonitor:
     """Where the runs of an experiment stand at one moment.
 
     ``alone`` says that this process holds the experiment, and has not begun to start runs.
@@ -54,67 +54,67 @@ class Outlook:
     def refresh(self) -> None:
         """Look at the ledger again, and ask the scheduler again when it has had its rest."""
         self._submissions = submissions(self._experiment)
-        self._front = {} if self._alone else front_of(self._experiment)
+        self._front = {} if self._alone else driver_of(self._experiment)
         self._queued = queued_by(self._experiment) if self._front else frozenset()
         if time.monotonic() - self._asked > REST_S:
             self._seen, self._asked = {}, time.monotonic()
 
     def state_of(self, run: RunDir) -> State:
         """Where a run stands."""
-        return self.standing(run).state
+        return self.status_of(run).state
 
     def states(self, runs: Sequence[RunDir]) -> list[State]:
         """Where runs stand."""
         return [self.state_of(run) for run in runs]
 
-    def standing(self, run: RunDir) -> Standing:
+    def status_of(self, run: RunDir) -> RunStatus:
         """Where a run stands, and why."""
         if run.done:
-            return Standing(State.DONE)
+            return RunStatus(State.DONE)
         job = run.job
         if job.get("launcher") in SCHEDULED:
             return self._scheduled(run, job)
         state = state_of(run)
         if state in (State.MISSING, State.INTERRUPTED) and run.run_id in self._queued:
-            return Standing(State.WAITING)
-        return Standing(state, str(run.failed.get("error", "")))
+            return RunStatus(State.WAITING)
+        return RunStatus(state, str(run.failed.get("error", "")))
 
-    def _scheduled(self, run: RunDir, job: dict[str, Any]) -> Standing:
+    def _scheduled(self, run: RunDir, job: dict[str, Any]) -> RunStatus:
         submission, words = self._submissions.get(str(job.get("token"))), run.failed
         if submission is None or submission.over:
-            return Standing(said(words), words["error"]) if words else Standing(State.MISSING)
+            return RunStatus(said(words), words["error"]) if words else RunStatus(State.MISSING)
         seen = self._jobs(submission)
         job_id = submission.job(job.get("task", 0), self._id_by_name(submission, seen))
         started = run.start.get("attempt", 0) == run.attempt
         told = str(words.get("error", ""))
         if seen is None:
             state = said(words) if words else State.RUNNING if started else State.WAITING
-            return Standing(state, told or (_silence(run) if started else ""), job=job_id)
+            return RunStatus(state, told or (_silence(run) if started else ""), job=job_id)
         found = seen.get(job_id or "")
         if found is None or found.stage is Stage.OVER:
             return self._gone(run, submission, job_id, found, words, started)
         requeued = found.stage is Stage.WAITING and not submission.queue
         if words and not (requeued and words["kind"] == "Ended") and said(words) is not State.INTERRUPTED:
-            return Standing(said(words), told, job=job_id)
+            return RunStatus(said(words), told, job=job_id)
         if started and not words and not requeued:
-            return Standing(State.RUNNING, _silence(run), job=job_id)
-        return Standing(State.WAITING, told or found.reason, found.starts_at, job_id)
+            return RunStatus(State.RUNNING, _silence(run), job=job_id)
+        return RunStatus(State.WAITING, told or found.reason, found.starts_at, job_id)
 
     def _gone(
         self, run: RunDir, submission: Submission, job_id: str | None, found: Seen | None,
         words: dict[str, Any], started: bool,
-    ) -> Standing:  # fmt: skip
+    ) -> RunStatus:  # fmt: skip
         """A run whose job is no longer in the queue."""
         ended = found.reason if found else ""
         if words and not (words["kind"] == "Ended" and ended in KINDS):
-            return Standing(said(words), words["error"], job=job_id)
+            return RunStatus(said(words), words["error"], job=job_id)
         if submission.id is None and found is None and not started:
             alive = bool(self._front)  # it may be about to be taken
-            return Standing(State.WAITING if alive else State.MISSING)
+            return RunStatus(State.WAITING if alive else State.MISSING)
         ended = ended or _accounted(submission, job_id)
-        leader = leader_of(run)
+        leader = prerequisite_of(run)
         if leader and not started and not leader.done:
-            words = _words(run, f"it follows {leader.run_id}, which is not done", "LeaderMissing")
+            words = _words(run, f"it follows {leader.run_id}, which is not done", "PrerequisiteMissing")
         elif ended in KINDS:
             words = _words(run, f"its job {job_id} ended as {ended}", KINDS[ended])
         elif started:
@@ -122,9 +122,9 @@ class Outlook:
         else:
             words = _words(run, f"its job {job_id} left the queue before it started", "Vanished")
         if run.done:  # in this very moment
-            return Standing(State.DONE, job=job_id)
+            return RunStatus(State.DONE, job=job_id)
         run.correct(words)
-        return Standing(said(words), words["error"], job=job_id)
+        return RunStatus(said(words), words["error"], job=job_id)
 
     def _jobs(self, submission: Submission) -> dict[str, Seen] | None:
         key = repr(submission.queue)
@@ -167,4 +167,4 @@ def _accounted(submission: Submission, job_id: str | None) -> str:
 
 def _words(run: RunDir, why: str, kind: str) -> dict[str, Any]:
     hint = "kbench run starts it again" + ("" if kind in NOT_TO_BLAME else " with --retry")
-    return last_words(run, why, kind=kind, hint=hint, node=lost_node(run) if kind == "NodeFailure" else None)
+    return failure_record(run, why, kind=kind, hint=hint, node=lost_node(run) if kind == "NodeFailure" else None)

@@ -13,7 +13,7 @@ from kbench.errors import LaunchError
 from kbench.experiment import ledger
 from kbench.experiment.ledger import Submission
 from kbench.experiment.status import SCHEDULED, job_named
-from kbench.launch.dependencies import leader_of
+from kbench.launch.dependencies import prerequisite_of
 from kbench.launch.job_script import Task, script
 from kbench.launch.schedulers.base import NoAnswer, Scheduler
 from kbench.launch.schedulers.slurm import Slurm, failed_nodes
@@ -61,7 +61,7 @@ def orphans(runs: Sequence[RunDir], found: Mapping[str, State]) -> list[tuple[Ru
     }
     lost: list[tuple[RunDir, RunDir]] = []
     for _ in runs:  # who follows an orphan is one as well
-        more = [(run, leader) for run in runs if (leader := leader_of(run)) and leader.run_id not in coming]
+        more = [(run, leader) for run in runs if (leader := prerequisite_of(run)) and leader.run_id not in coming]
         if more == lost:
             break
         lost, coming = more, coming - {run.run_id for run, _ in more}
@@ -121,11 +121,11 @@ def _room_for(
 def _leaders(task: Task) -> list[str]:
     """The runs outside a task that must be done before it, and are not."""
     own = {run.run_id for run in task}
-    leaders = [leader for run in task if (leader := leader_of(run))]
+    leaders = [leader for run in task if (leader := prerequisite_of(run))]
     return list(dict.fromkeys(one.run_id for one in leaders if one.run_id not in own and not one.done))
 
 
-def hand_in(
+def submit_batches(
     experiment: ExperimentDir, runs: Sequence[RunDir], site: Site, *, paired: bool, max_parallel: int | None,
     keep: Sequence[int],
 ) -> Iterator[tuple[Submission, list[RunDir]]]:  # fmt: skip
@@ -151,7 +151,7 @@ def _one(
     """Hand in one script."""
     arrays = site.launcher == "slurm" and site.arrays
     runs = [run for task in batch.tasks.values() for run in task]
-    avoid = shunned(runs) if site.launcher == "slurm" else []
+    avoid = excluded_nodes(runs) if site.launcher == "slurm" else []
     after = [str(there[batch.corresponding].id)] if batch.corresponding else []
     after += [job for place in batch.behind if (job := there[place.token].job(place.task))]
     path = experiment.job_script(batch.token)
@@ -192,7 +192,7 @@ def _prepare(run: RunDir, site: Site, token: str, task: int, experiment: Experim
             "attempt": run.attempt + 1 if begun else run.attempt,
             "host": socket.gethostname(),
             "threads_per_rank": site.threads_per_rank,
-            "promised": {key: getattr(site, key) for key in ("nodes", "ranks_per_node", "gpus_per_node")},
+            "allocation": {key: getattr(site, key) for key in ("nodes", "ranks_per_node", "gpus_per_node")},
             "data_root": site.data_root,
             "scratch": site.scratch,
             "network_interface": site.network_interface,
@@ -203,7 +203,7 @@ def _prepare(run: RunDir, site: Site, token: str, task: int, experiment: Experim
     run.script.symlink_to(os.path.relpath(experiment.job_script(token), run.path))
 
 
-def shunned(runs: Sequence[RunDir]) -> list[str]:
+def excluded_nodes(runs: Sequence[RunDir]) -> list[str]:
     """Nodes on which an earlier attempt of these runs was lost."""
     found: set[str] = set()
     for run in runs:

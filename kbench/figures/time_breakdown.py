@@ -44,7 +44,7 @@ ON_CLOCK = {
 OFF_CLOCK = {
     "eval_s": Part("evaluation (off the clock)", "none", "////", GREY),
     "stage_s": Part("staging (off the clock)", "none", "xxxx", GREY),
-    "beside_s": Part("beside training (off the clock)", "none", "....", GREY),
+    "background_s": Part("beside training (off the clock)", "none", "....", GREY),
 }
 VISIBLE = 0.002  # of the longest part: who is shorter everywhere needs no entry in the key
 ROUNDING = 0.02  # of the training time, by which its parts may miss it

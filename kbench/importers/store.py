@@ -16,7 +16,7 @@ from kbench.records.imported import File, Imported
 
 
 @dataclass(frozen=True)
-class Taken:
+class StoredImport:
     """A run in the store, and whether it came just now."""
 
     facts: Imported
@@ -34,7 +34,7 @@ def digests(log: Log, seen: dict[Path, str]) -> tuple[str, ...]:
 
 def take(
     folder: ExperimentDir, form: str, logs: Sequence[Log], names: Sequence[Name], sums: Sequence[Sequence[str]]
-) -> list[Taken]:
+) -> list[StoredImport]:
     """Write the runs that are not there yet; all of them or, where one is refused, none.
 
     Raises ResultsError where another log or a measured run has the name, or the log has another.
@@ -42,7 +42,9 @@ def take(
     there = [imported.read(run) for run in imported.runs(folder)]
     measured = {(run.spec.pair.name, run.spec.strategy.label) for run in folder.all_runs()}
     made = [_facts(folder, form, *each) for each in zip(logs, names, sums, strict=True)]
-    taken = [Taken(facts, log, _is_new(folder, facts, there, measured)) for facts, log in zip(made, logs, strict=True)]
+    taken = [
+        StoredImport(facts, log, _is_new(folder, facts, there, measured)) for facts, log in zip(made, logs, strict=True)
+    ]
     try:
         for each in taken:
             if each.is_new:

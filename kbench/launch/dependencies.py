@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Sequence
 
-from kbench.launch.words import last_words
+from kbench.launch.words import failure_record
 from kbench.records.folders import RunDir
 from kbench.records.run_state import State, state_of
 
@@ -13,7 +13,7 @@ class Waiting:
 
     def __init__(self, runs: Sequence[RunDir]) -> None:
         self._runs = list(runs)
-        self._leaders = {run.run_id: leader_of(run) for run in runs}
+        self._leaders = {run.run_id: prerequisite_of(run) for run in runs}
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -37,7 +37,7 @@ class Waiting:
         return None
 
 
-def leader_of(run: RunDir) -> RunDir | None:
+def prerequisite_of(run: RunDir) -> RunDir | None:
     """The folder of the run that this one follows, if it follows one."""
     leader = run.spec.leader
     return run.sibling(leader.run_id) if leader else None
@@ -46,4 +46,4 @@ def leader_of(run: RunDir) -> RunDir | None:
 def _give_up(run: RunDir, leader: RunDir) -> None:
     run.begin({"attempt": run.attempt + 1, "host": socket.gethostname(), "id": None})
     why = f"it follows {leader.run_id}, which is {state_of(leader)}"
-    run.fail(last_words(run, why, kind="RunError", hint="mend that one, then kbench run --retry"))
+    run.fail(failure_record(run, why, kind="RunError", hint="mend that one, then kbench run --retry"))

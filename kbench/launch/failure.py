@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from kbench.launch.words import last_words
+from kbench.launch.words import failure_record
 from kbench.records.folders import RunDir
 
 TAIL_BYTES = 20_000
@@ -38,7 +38,7 @@ def write(folder: RunDir, status: int, *, since: int = 0) -> None:
     elif ended_from_outside(folder, status, since=since):
         why, kind = "its ranks were ended by the scheduler, the job was not", "Preempted"
     hint = f"{folder.stderr} ends: {last}" if last else f"{folder.stderr} is empty"
-    folder.fail(last_words(folder, why, kind=kind, hint=hint, node=node))
+    folder.fail(failure_record(folder, why, kind=kind, hint=hint, node=node))
 
 
 def lost_node(folder: RunDir, *, since: int = 0) -> str | None:

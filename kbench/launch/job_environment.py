@@ -34,7 +34,7 @@ KINDS = {  # in this order: Slurm's torque wrappers set PBS variables as well
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inside:
+class JobEnvironment:
     """The job that this process is part of."""
 
     scheduler: str  # "none" outside of any job that we know
@@ -63,7 +63,7 @@ class Inside:
         return FAILED if done.returncode else done.stdout
 
 
-def inside(environ: Mapping[str, str] = os.environ) -> Inside:
+def inside(environ: Mapping[str, str] = os.environ) -> JobEnvironment:
     """Read which job this process is part of."""
     for name, kind in KINDS.items():
         if kind.id in environ and kind.nodes in environ:
@@ -71,8 +71,8 @@ def inside(environ: Mapping[str, str] = os.environ) -> Inside:
             if name == "slurm" and "SLURM_ARRAY_JOB_ID" in environ:
                 job = f"{environ['SLURM_ARRAY_JOB_ID']}_{environ['SLURM_ARRAY_TASK_ID']}"
             restarts = int(environ.get("SLURM_RESTART_COUNT", environ.get("RESTARTED", "0")) or 0)
-            return Inside(scheduler=name, id=job, nodes=_nodes(name, environ[kind.nodes]), restarts=restarts)
-    return Inside(scheduler="none", id="", nodes=(), restarts=0)
+            return JobEnvironment(scheduler=name, id=job, nodes=_nodes(name, environ[kind.nodes]), restarts=restarts)
+    return JobEnvironment(scheduler="none", id="", nodes=(), restarts=0)
 
 
 def _nodes(scheduler: str, told: str) -> tuple[str, ...]:

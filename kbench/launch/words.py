@@ -7,7 +7,7 @@ from kbench.errors import RunError
 from kbench.records.folders import RunDir
 
 
-def last_words(run: RunDir, why: str, *, kind: str, hint: str, node: str | None = None) -> dict[str, Any]:
+def failure_record(run: RunDir, why: str, *, kind: str, hint: str, node: str | None = None) -> dict[str, Any]:
     """What failed.json is to hold: how the run's last attempt ended, in whose words, and what to do.
 
     ``node`` is one that failed, so that it can be avoided.

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from kbench.launch import failure
-from kbench.launch.dependencies import leader_of
-from kbench.launch.job_environment import Inside, inside
-from kbench.launch.words import last_words
+from kbench.launch.dependencies import prerequisite_of
+from kbench.launch.job_environment import JobEnvironment, inside
+from kbench.launch.words import failure_record
 from kbench.records.folders import RunDir
 from kbench.records.run_state import State, said
 
@@ -53,7 +53,7 @@ def main() -> None:
 class Job:
     """One allocation and what is trained in it."""
 
-    def __init__(self, here: Inside, command: Sequence[str], *, grace_s: float, requeue: bool) -> None:
+    def __init__(self, here: JobEnvironment, command: Sequence[str], *, grace_s: float, requeue: bool) -> None:
         self._here, self._command, self._grace_s, self._requeue = here, list(command), grace_s, requeue
         self._told = ""  # why no more may be begun
         self._run: RunDir | None = None
@@ -154,7 +154,7 @@ def _end_with_us() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def begin(run: RunDir, here: Inside) -> bool:
+def begin(run: RunDir, here: JobEnvironment) -> bool:
     """Note the start of an attempt; False when there is nothing to start.
 
     A job that its scheduler put back into the queue begins another attempt; nobody else could count it.
@@ -174,9 +174,9 @@ def begin(run: RunDir, here: Inside) -> bool:
     }
     run.note_start(start)
     run.forget_end()
-    leader = leader_of(run)
+    leader = prerequisite_of(run)
     if leader and not leader.done:
-        _say(run, f"it follows {leader.run_id}, which is not done", kind="LeaderMissing")
+        _say(run, f"it follows {leader.run_id}, which is not done", kind="PrerequisiteMissing")
         return False
     return True
 
@@ -184,7 +184,7 @@ def begin(run: RunDir, here: Inside) -> bool:
 def _say(run: RunDir, why: str, *, kind: str) -> None:
     """Write how an attempt ended that could not say so itself."""
     hint = "kbench run starts it again" + (", with --retry" if kind == "Ended" else "")
-    run.fail(last_words(run, why, kind=kind, hint=hint))
+    run.fail(failure_record(run, why, kind=kind, hint=hint))
 
 
 if __name__ == "__main__":

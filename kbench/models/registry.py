@@ -7,7 +7,7 @@ from kbench.config.parse import did_you_mean
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelCard:
+class ModelInfo:
     """What is known of a model before it is built."""
 
     target: (
@@ -18,35 +18,35 @@ class ModelCard:
 
 
 MODELS = {
-    "digits-cnn": ModelCard(
+    "digits-cnn": ModelInfo(
         target="kbench.models.digits:DigitsCNN",
         about="three 3x3 convolutions with batch normalisation for images of about 8x8",
     ),
-    "wrn-28-10": ModelCard(
+    "wrn-28-10": ModelInfo(
         target="kbench.models.wide_resnet:wrn_28_10",
         about="WideResNet-28-10 for images of about 32x32, 36.5 M parameters; takes dropout",
     ),
-    "wrn-16-8": ModelCard(
+    "wrn-16-8": ModelInfo(
         target="kbench.models.wide_resnet:wrn_16_8",
         about="WideResNet-16-8 for images of about 32x32, 11.0 M parameters; takes dropout",
     ),
-    "resnet18-cifar": ModelCard(
+    "resnet18-cifar": ModelInfo(
         target="kbench.models.small_images:resnet18_cifar",
         about="ResNet-18 with a 3x3 stem for images of about 32x32, 11.2 M parameters",
     ),
-    "resnet18-mnist": ModelCard(
+    "resnet18-mnist": ModelInfo(
         target="kbench.models.small_images:resnet18_mnist",
         about="ResNet-18 with a 7x7 stem of stride 1 for images of 28x28, 11.2 M parameters",
     ),
-    "densenet121-cifar": ModelCard(
+    "densenet121-cifar": ModelInfo(
         target="kbench.models.small_images:densenet121_cifar",
         about="DenseNet-121 with a 3x3 stem for images of about 32x32, 7.0 M parameters",
     ),
-    "mobilenetv2-cifar": ModelCard(
+    "mobilenetv2-cifar": ModelInfo(
         target="kbench.models.mobilenet:MobileNetV2",
         about="MobileNetV2 with strides for images of about 32x32, 2.3 M parameters",
     ),
-    "deepcam": ModelCard(
+    "deepcam": ModelInfo(
         target="kbench.models.deepcam:DeepLabXception",
         about="DeepLabv3+ on Xception-65 with MLPerf HPC's decoder, 56.6 M parameters; a class for each pixel",
         task="segmentation",

@@ -23,7 +23,7 @@ class State(StrEnum):
 
 ON_REQUEST = ("Cancelled", "Ended")  # by kbench cancel; by somebody who told the job only
 # Ends that say nothing against the run: it may be started again unasked.
-NOT_TO_BLAME = ("TimeLimit", "NodeFailure", "Preempted", "LeaderMissing", "Vanished")
+NOT_TO_BLAME = ("TimeLimit", "NodeFailure", "Preempted", "PrerequisiteMissing", "Vanished")
 
 
 def state_of(run: RunDir) -> State:

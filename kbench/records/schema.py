@@ -62,7 +62,7 @@ class EpochRecord(BaseModel):
     select_s: Annotated[float, Unit("s", "choosing within batches, scoring included, and remembering samples")]
     refresh_s: Annotated[float, Unit("s", "forward passes after training")]
     sync_s: Annotated[float, Unit("s", "merging statistics over ranks")]
-    beside_s: Annotated[
+    background_s: Annotated[
         float, Unit("s", "work of the strategy beside training, on its own thread or stream; not in train_s")
     ] = 0.0
     eval_s: Annotated[float, Unit("s", "evaluation; not in train_s")]

@@ -46,7 +46,7 @@ class Epoch:
     rng: torch.Generator  # on the CPU; the same stream on every rank
 
     @property
-    def everyone(self) -> Tensor:
+    def all_ids(self) -> Tensor:
         """(n_samples,) int64: all sample ids."""
         return torch.arange(self.n_samples, device=self.device)
 
@@ -64,13 +64,13 @@ class SampleStats:
     """What is known of each training sample: (n_samples,) tensors, the same on every rank.
 
     A sample that was never measured counts as a uniform guess: loss ln C, wrong, confidence 1/C,
-    residual sqrt(1 - 1/C).
+    error_norm sqrt(1 - 1/C).
     """
 
     loss: Tensor  # float32 [nat], plain cross-entropy
     correct: Tensor  # bool
     confidence: Tensor  # float32 in [0, 1]: probability given to the true class
-    residual: Tensor  # float32 in [0, sqrt(2)]: Euclidean norm of softmax minus one-hot
+    error_norm: Tensor  # float32 in [0, sqrt(2)]: Euclidean norm of softmax minus one-hot
     age: Tensor  # int16 [epochs] since it was measured; -1: never
 
     @property
@@ -80,7 +80,7 @@ class SampleStats:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Habits:
+class AsCoded:
     """Where published code departs from the plain reading; the defaults are the plain reading.
 
     ``confidence_over`` batch: the softmax runs over the samples of a batch, and a confidence is
@@ -102,9 +102,9 @@ class EpochPlan:
     weights: Tensor | None = None  # (n_samples,) float32 loss weight by sample id
     lr_scale: float = 1.0  # multiplies the scheduled learning rate
     refresh: Tensor | None = None  # (r,) int64 sample ids to measure again after training
-    pool: int = 1  # [global batch] that ``select`` sees at once
+    candidate_batches: int = 1  # [global batch] that ``select`` sees at once
     ceiling: float | None = None  # the largest share that may be hidden, where there is one
-    habits: Habits = Habits()
+    as_coded: AsCoded = AsCoded()
 
     def digest(self) -> int:
         """A number that differs, in all likelihood, when the plan does."""
@@ -116,7 +116,7 @@ class EpochPlan:
         if self.weights is not None:
             place = torch.arange(len(self.weights), device=self.weights.device) % 8191 + 1
             total += int((self.weights.double() * place).sum() * 1024)
-        return (total * 31 + self.pool + int(self.lr_scale * 2**20)) % 2**62
+        return (total * 31 + self.candidate_batches + int(self.lr_scale * 2**20)) % 2**62
 
     @classmethod
     def hide(cls, hidden: Tensor, **rest: Any) -> "EpochPlan":
@@ -131,7 +131,7 @@ class Measured:
     loss: Tensor  # float32 [nat]
     correct: Tensor  # bool
     confidence: Tensor  # float32 in [0, 1]
-    residual: Tensor  # float32 in [0, sqrt(2)]
+    error_norm: Tensor  # float32 in [0, sqrt(2)]
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Draw:
+class Resample:
     """Candidates that were drawn, perhaps repeatedly."""
 
     rows: Tensor  # (k,) int64 places in the batch that select was shown
@@ -175,7 +175,7 @@ class Probe(Protocol):
         It waits for the device and, with several ranks, for the others.
         """
 
-    def beside(self, work: Callable[[], T], then: Callable[[T], None], *, lag: int) -> None:
+    def in_background(self, work: Callable[[], T], then: Callable[[T], None], *, lag: int) -> None:
         """Do ``work`` on a thread (on a GPU: a stream) of its own while training goes on.
 
         ``then`` gets what it returned, in order, when ``lag`` later works have been given or the
@@ -184,7 +184,7 @@ class Probe(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spent:
+class EpochCost:
     """What another run did and paid in one epoch; counts over all ranks."""
 
     phase: str
@@ -208,16 +208,16 @@ class Spent:
 class Strategy:
     """Decides which samples an epoch, and a batch, train on.
 
-    Parameters are the fields of the dataclass; fields made with ``memory`` are not parameters.
+    Parameters are the fields of the dataclass; fields made with ``state`` are not parameters.
     ``plan`` must be a function of its arguments and of synchronised memory only, so that every
     rank makes the same plan.  ``select`` sees this rank's batch; at a given step it returns None
-    on every rank or on none.  ``inert`` holds parameters with which the method does nothing and
+    on every rank or on none.  ``baseline_params`` holds parameters with which the method does nothing and
     trains exactly like the baseline; None where there are none.
     """
 
-    inert: ClassVar[Mapping[str, Any] | None] = None
+    baseline_params: ClassVar[Mapping[str, Any] | None] = None
 
-    def follow(self, past: Sequence[Spent]) -> None:
+    def follow(self, past: Sequence[EpochCost]) -> None:
         """Learn what the run did that a parameter named ``like`` names; called before ``phases``."""
         raise ValueError("this strategy follows no other")
 
@@ -227,9 +227,9 @@ class Strategy:
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
         """Choose what this epoch trains on."""
-        return EpochPlan(epoch.everyone)
+        return EpochPlan(epoch.all_ids)
 
-    def select(self, batch: Batch, probe: Probe) -> Tensor | Draw | None:
+    def select(self, batch: Batch, probe: Probe) -> Tensor | Resample | None:
         """Weigh candidates: (b,) float32, 0 drops a sample; or draw some; None keeps all as they are."""
         return None
 
@@ -237,7 +237,7 @@ class Strategy:
         """Learn from a batch that was just trained on."""
 
 
-def memory(value: Any = None) -> Any:
+def state(value: Any = None) -> Any:
     """A field that the strategy remembers by: no parameter, and not part of a run's name.
 
     It holds tensors, numbers, text or None, and goes into checkpoints.
@@ -245,14 +245,14 @@ def memory(value: Any = None) -> Any:
     return field(default=value, init=False, repr=False, compare=False)
 
 
-def remembered(strategy: Strategy) -> dict[str, Any]:
+def state_dict(strategy: Strategy) -> dict[str, Any]:
     """What a strategy remembers, by the names of its fields."""
     own: Any = strategy  # a dataclass, as every strategy is
     return {f.name: getattr(strategy, f.name) for f in fields(own) if not f.init}
 
 
-def remind(strategy: Strategy, past: Mapping[str, Any]) -> None:
-    """Give a strategy back what ``remembered`` told of it."""
+def load_state_dict(strategy: Strategy, past: Mapping[str, Any]) -> None:
+    """Give a strategy back what ``state_dict`` told of it."""
     for name, value in past.items():
         setattr(strategy, name, value)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kbench.config.value_types import NonNegative, Positive, Probability
-from kbench.strategies.api import Batch, Epoch, EpochPlan, Measured, Probe, SampleStats, Strategy, memory
+from kbench.strategies.api import Batch, Epoch, EpochPlan, Measured, Probe, SampleStats, Strategy, state
 
 LAG_BATCHES = 5  # that wait for the assistant in the authors' code before it trains
 FORGETTING = 0.75  # of the running mean, in the authors' code
@@ -49,7 +49,7 @@ class AutoAssist(Strategy):
     each sample of class y.  Losses are not weighted.  Epoch 0 asks the untrained assistant (p = 1/2),
     as their code for images does; their code for translation accepts all in the first epoch.
     The assistant learns beside the training, on a thread of its own (on a GPU: a stream).  Its time
-    is ``beside_s``; ``train_s`` holds it only as far as it slows the training or is waited for at the
+    is ``background_s``; ``train_s`` holds it only as far as it slows the training or is waited for at the
     end of an epoch.  Its processor time is part of ``cpu_s``.  What it learnt of a batch is asked
     from the moment when 5 later ones were handed to it; their assistant learns when at least 5
     batches queue for the model, which depends on timing, so that no run repeats.
@@ -61,16 +61,16 @@ class AutoAssist(Strategy):
     which learns from this rank's part of the batches.
     """
 
-    inert = {"base_prob": 1.0}
+    baseline_params = {"base_prob": 1.0}
 
     base_prob: Probability = 0.3
     lr: Positive = 0.01
     l2: NonNegative = 1e-3
     target: Literal["loss", "wrong"] = "loss"
 
-    pixels: Tensor | None = memory()  # these three: the assistant that select asks
-    labels: Tensor | None = memory()
-    sums: Tensor | None = memory()
+    pixels: Tensor | None = state()  # these three: the assistant that select asks
+    labels: Tensor | None = state()
+    sums: Tensor | None = state()
 
     def __post_init__(self) -> None:
         self._learning: Assistant | None = None  # only works touch it while an epoch runs
@@ -78,11 +78,11 @@ class AutoAssist(Strategy):
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
         self._learning, self._trained = self._asked(), []
-        return EpochPlan(epoch.everyone)
+        return EpochPlan(epoch.all_ids)
 
     def select(self, batch: Batch, probe: Probe) -> Tensor:
         for trained in self._trained:
-            probe.beside(partial(self._learn, *trained), self._publish, lag=LAG_BATCHES)
+            probe.in_background(partial(self._learn, *trained), self._publish, lag=LAG_BATCHES)
         self._trained = []
         assistant = self._asked()
         if assistant is None:

@@ -9,4 +9,4 @@ from kbench.strategies.api import Strategy
 class Baseline(Strategy):
     """Keeps every default: one phase, the full set, no selection."""
 
-    inert = {}
+    baseline_params = {}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kbench.config.value_types import Name, Share
-from kbench.strategies.api import Phase, Spent, Strategy, memory
+from kbench.strategies.api import EpochCost, Phase, Strategy, state
 
 FORWARD_SHARE = 1 / 3  # of a training step, if a backward pass costs two forward passes
 
@@ -23,15 +23,15 @@ class Budget(Strategy):
     must beat a baseline that simply stops earlier and decays its learning rate in time.
     """
 
-    inert = {"share": 1.0}
+    baseline_params = {"share": 1.0}
 
     share: Share = 0.75
     like: Name | None = None
     forward: Literal["third", "measured"] = "third"
 
-    epochs: int | None = memory()  # that were paid for
+    epochs: int | None = state()  # that were paid for
 
-    def follow(self, past: Sequence[Spent]) -> None:
+    def follow(self, past: Sequence[EpochCost]) -> None:
         price = FORWARD_SHARE
         if self.forward == "measured":
             price = sum(spent.forward_s for spent in past) / sum(spent.step_s for spent in past)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from kbench.config.value_types import Count
-from kbench.strategies.api import Epoch, EpochPlan, Phase, SampleStats, memory
+from kbench.strategies.api import Epoch, EpochPlan, Phase, SampleStats, state
 from kbench.strategies.forgetting import CountsForgetting
 
 
@@ -22,11 +22,11 @@ class Forget(CountsForgetting):
     is drawn anew in each scoring epoch (theirs repeats the first, for want of ``set_epoch``).
     """
 
-    inert = {"fraction": 0.0}  # the scoring phase remains; what follows is the baseline's training
+    baseline_params = {"fraction": 0.0}  # the scoring phase remains; what follows is the baseline's training
 
     score_epochs: Count = 20
 
-    pruned: Tensor | None = memory()  # (n,) bool, once decided
+    pruned: Tensor | None = state()  # (n,) bool, once decided
 
     def phases(self, epochs: int) -> tuple[Phase, ...]:
         horizon = max(epochs, self.score_epochs)
@@ -38,5 +38,5 @@ class Forget(CountsForgetting):
             if epoch.phase == "train":
                 self.pruned = self.least_forgotten(stats)
         if self.pruned is None:
-            return EpochPlan(epoch.everyone)
+            return EpochPlan(epoch.all_ids)
         return EpochPlan((~self.pruned).nonzero().squeeze(1))

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 
 from kbench.config.value_types import Natural
-from kbench.strategies.api import Epoch, EpochPlan, Habits, SampleStats
+from kbench.strategies.api import AsCoded, Epoch, EpochPlan, SampleStats
 from kbench.strategies.forgetting import CountsForgetting
 
 
@@ -30,7 +30,7 @@ class ForgetOnline(CountsForgetting):
     and the DeiT run was started without a fraction, so that it hid nobody.
     """
 
-    inert = {"fraction": 0.0}
+    baseline_params = {"fraction": 0.0}
 
     start_epoch: Natural = 2
     refresh_in: Literal["eval", "train"] = "eval"
@@ -40,4 +40,4 @@ class ForgetOnline(CountsForgetting):
         self.count(stats.correct)
         begun = epoch.index >= self.start_epoch
         hidden = self.least_forgotten(stats) if begun else torch.zeros_like(stats.correct)
-        return EpochPlan.hide(hidden, habits=Habits(refresh_in=self.refresh_in, lr_clock=self.lr_clock))
+        return EpochPlan.hide(hidden, as_coded=AsCoded(refresh_in=self.refresh_in, lr_clock=self.lr_clock))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kbench.config.value_types import Flag, Fraction
-from kbench.strategies.api import SampleStats, Strategy, memory, share_of
+from kbench.strategies.api import SampleStats, Strategy, share_of, state
 from kbench.strategies.ranking import lowest
 
 
@@ -17,9 +17,9 @@ class CountsForgetting(Strategy):
     fraction: Fraction = 0.3
     keep_unlearnt: Flag = True
 
-    events: Tensor | None = memory()  # (n,) int16: times forgotten
-    right: Tensor | None = memory()  # (n,) bool: right when last seen
-    learnt: Tensor | None = memory()  # (n,) bool: right at least once
+    events: Tensor | None = state()  # (n,) int16: times forgotten
+    right: Tensor | None = state()  # (n,) bool: right when last seen
+    learnt: Tensor | None = state()  # (n,) bool: right at least once
 
     def count(self, correct: Tensor) -> None:
         """Take in the latest look: ``correct`` is (n,) bool."""

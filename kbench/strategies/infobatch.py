@@ -27,20 +27,20 @@ class InfoBatch(Strategy):
     where theirs seeds numpy's anew in every epoch.
     """
 
-    inert = {"ratio": 0.0}
+    baseline_params = {"ratio": 0.0}
 
     ratio: Fraction = 0.5
     delta: Probability = 0.875
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
         if epoch.index >= share_of(epoch.epochs, self.delta):
-            return EpochPlan(epoch.everyone)
+            return EpochPlan(epoch.all_ids)
         exact = stats.loss.double().cpu()  # a GPU adds up in no fixed order, and all ranks must choose alike
         known = stats.known.cpu()
         low = (known & (exact < exact[known].mean())).nonzero().squeeze(1).to(epoch.device)
         count = share_of(len(low), 1 - self.ratio)
         if count == len(low):
-            return EpochPlan(epoch.everyone)
+            return EpochPlan(epoch.all_ids)
         kept = torch.ones(epoch.n_samples, dtype=torch.bool, device=epoch.device)
         kept[low] = lowest(epoch.uniform(len(low)), count)
         weights = torch.ones(epoch.n_samples, device=epoch.device)

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 
 from kbench.config.value_types import Flag
-from kbench.strategies.api import Epoch, EpochPlan, Habits, SampleStats, Strategy
+from kbench.strategies.api import AsCoded, Epoch, EpochPlan, SampleStats, Strategy
 from kbench.strategies.ranking import draw
 
 
@@ -33,5 +33,5 @@ class ISWR(Strategy):
         p = loss / loss.sum() if loss.sum() > 0 else torch.full_like(loss, 1 / n)
         drawn = draw(p, epoch.uniform(n).cpu().sort().values).to(epoch.device)
         weights = (1 / (n * p.clamp_min(1e-12))).float().to(epoch.device) if self.unbiased else None
-        habits = Habits(refresh_in=self.refresh_in)
-        return EpochPlan(drawn, weights=weights, refresh=epoch.everyone, habits=habits)
+        as_coded = AsCoded(refresh_in=self.refresh_in)
+        return EpochPlan(drawn, weights=weights, refresh=epoch.all_ids, as_coded=as_coded)

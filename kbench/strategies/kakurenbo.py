@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kbench.config.value_types import Count, Fraction, Probability
-from kbench.strategies.api import Epoch, EpochPlan, Habits, SampleStats, Strategy, share_of
+from kbench.strategies.api import AsCoded, Epoch, EpochPlan, SampleStats, Strategy, share_of
 from kbench.strategies.ranking import lowest
 
 
@@ -27,7 +27,7 @@ class Kakurenbo(Strategy):
     sample id; losses are plain cross-entropy, where the DeiT scripts rank by label-smoothed ones.
     """
 
-    inert = {"fraction": 0.0}
+    baseline_params = {"fraction": 0.0}
 
     fraction: Fraction = 0.3
     confidence: Probability = 0.7
@@ -56,5 +56,5 @@ class Kakurenbo(Strategy):
         hidden = easy & stats.correct & (stats.confidence >= self.confidence)
         share = float(hidden.float().mean()) if self.lr_from == "hidden" else ceiling
         lr_scale = 1.0 if epoch.warmup else 1 / (1 - share)
-        habits = Habits(confidence_over=self.confidence_over, refresh_in=self.refresh_in, lr_clock=self.lr_clock)
-        return EpochPlan.hide(hidden, lr_scale=lr_scale, ceiling=ceiling, habits=habits)
+        as_coded = AsCoded(confidence_over=self.confidence_over, refresh_in=self.refresh_in, lr_clock=self.lr_clock)
+        return EpochPlan.hide(hidden, lr_scale=lr_scale, ceiling=ceiling, as_coded=as_coded)

@@ -6,16 +6,16 @@ import torch
 from torch import Tensor
 
 from kbench.config.value_types import Count, Flag, Fraction, NonNegative
-from kbench.strategies.api import Batch, Draw, Epoch, EpochPlan, Measured, Probe, SampleStats, Strategy, memory
+from kbench.strategies.api import Batch, Epoch, EpochPlan, Measured, Probe, Resample, SampleStats, Strategy, state
 from kbench.strategies.ranking import draw
 
 
 @dataclass
 class KF18(Strategy):
-    """Trains on b of B candidates, drawn with replacement by residual and weighted back, while tau is high.
+    """Trains on b of B candidates, drawn with replacement by error_norm and weighted back, while tau is high.
 
     Source: Katharopoulos and Fleuret 2018 (arXiv:1803.00942, Algorithm 1) and their library.
-    ``presample`` is B / b.  g is the residual, the norm of the loss's gradient at the logits, over
+    ``presample`` is B / b.  g is the error_norm, the norm of the loss's gradient at the logits, over
     its sum; each draw weighs 1 / (B g), so that the gradient stays unbiased.  tau says how many times
     larger a uniform batch would have to be for as little variance: tau <- ``momentum`` tau +
     (1 - ``momentum``) x from 0, with x = (1 - |g - u|^2 / sum g^2)^(-1/2), which is the root of
@@ -33,33 +33,33 @@ class KF18(Strategy):
     pool of an epoch may be smaller and still gives one batch; one of a single batch is trained as it is.
     """
 
-    inert = {"threshold": 1e9}  # tau is never above the root of a batch's length, or the length
+    baseline_params = {"threshold": 1e9}  # tau is never above the root of a batch's length, or the length
 
     presample: Count = 3
     threshold: NonNegative | None = None
     momentum: Fraction = 0.9
     root: Flag = True
 
-    tau: Tensor | None = memory()  # () float64, this rank's part of the mean; None: nothing was seen
-    size: int = memory(0)  # [sample] of this rank's batches
-    drawing: bool = memory(False)  # the pool at hand is drawn from
+    tau: Tensor | None = state()  # () float64, this rank's part of the mean; None: nothing was seen
+    size: int = state(0)  # [sample] of this rank's batches
+    drawing: bool = state(False)  # the pool at hand is drawn from
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
-        return EpochPlan(epoch.everyone, pool=self.presample)
+        return EpochPlan(epoch.all_ids, candidate_batches=self.presample)
 
-    def select(self, batch: Batch, probe: Probe) -> Draw | None:
+    def select(self, batch: Batch, probe: Probe) -> Resample | None:
         self.drawing = self._worthwhile(probe) and len(batch) > self.size
         if not self.drawing:
             return None
-        g = shares(probe.measure(batch).residual)
+        g = shares(probe.measure(batch).error_norm)
         self._follow(g)
         rows = draw(g, probe.uniform(self.size).double())
-        return Draw(rows, (1 / (len(batch) * g[rows])).float())
+        return Resample(rows, (1 / (len(batch) * g[rows])).float())
 
     def observe(self, batch: Batch, measured: Measured) -> None:
         self.size = len(batch)  # always full, and seen before the first draw
         if not self.drawing:
-            self._follow(shares(measured.residual))
+            self._follow(shares(measured.error_norm))
 
     def _worthwhile(self, probe: Probe) -> bool:
         threshold = (self.presample + 3) / 3 if self.threshold is None else self.threshold
@@ -71,8 +71,8 @@ class KF18(Strategy):
         self.tau = self.momentum * past + (1 - self.momentum) * (gain.sqrt() if self.root else gain)
 
 
-def shares(residual: Tensor) -> Tensor:
-    """(n,) float64 that add up to 1: ``residual`` over its sum; equal shares where that is zero."""
-    exact = residual.double()
+def shares(error_norm: Tensor) -> Tensor:
+    """(n,) float64 that add up to 1: ``error_norm`` over its sum; equal shares where that is zero."""
+    exact = error_norm.double()
     total = exact.sum()
     return torch.where(total > 0, exact / total, 1 / len(exact))

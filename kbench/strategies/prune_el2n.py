@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from kbench.config.value_types import Count, Fraction
-from kbench.strategies.api import Epoch, EpochPlan, Phase, SampleStats, Strategy, memory, share_of
+from kbench.strategies.api import Epoch, EpochPlan, Phase, SampleStats, Strategy, share_of, state
 from kbench.strategies.ranking import lowest
 
 
@@ -24,12 +24,12 @@ class PruneEL2N(Strategy):
     subset to the caller, and the abstract speaks of a few epochs and of half of CIFAR-10.
     """
 
-    inert = {"fraction": 0.0}  # the scoring phase remains; what follows is the baseline's training
+    baseline_params = {"fraction": 0.0}  # the scoring phase remains; what follows is the baseline's training
 
     fraction: Fraction = 0.3
     score_epochs: Count = 20
 
-    pruned: Tensor | None = memory()  # (n,) bool, once decided
+    pruned: Tensor | None = state()  # (n,) bool, once decided
 
     def phases(self, epochs: int) -> tuple[Phase, ...]:
         horizon = max(epochs, self.score_epochs)
@@ -37,7 +37,7 @@ class PruneEL2N(Strategy):
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
         if epoch.phase == "score":
-            return EpochPlan(epoch.everyone, refresh=epoch.everyone if epoch.last else None)
+            return EpochPlan(epoch.all_ids, refresh=epoch.all_ids if epoch.last else None)
         if self.pruned is None:
-            self.pruned = lowest(stats.residual, share_of(epoch.n_samples, self.fraction)) & stats.known
+            self.pruned = lowest(stats.error_norm, share_of(epoch.n_samples, self.fraction)) & stats.known
         return EpochPlan((~self.pruned).nonzero().squeeze(1))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from kbench.config.value_types import Fraction, Name
-from kbench.strategies.api import Epoch, EpochPlan, Phase, SampleStats, Spent, Strategy, memory, share_of
+from kbench.strategies.api import Epoch, EpochCost, EpochPlan, Phase, SampleStats, Strategy, share_of, state
 
 
 @dataclass
@@ -21,14 +21,14 @@ class RandomHiding(Strategy):
     Dynamic random pruning as in Raju et al. 2021 (arXiv:2111.12621).
     """
 
-    inert = {"fraction": 0.0}
+    baseline_params = {"fraction": 0.0}
 
     fraction: Fraction = 0.3
     like: Name | None = None
 
-    counts: list[int] | None = memory()  # samples to leave out, by epoch
+    counts: list[int] | None = state()  # samples to leave out, by epoch
 
-    def follow(self, past: Sequence[Spent]) -> None:
+    def follow(self, past: Sequence[EpochCost]) -> None:
         self.counts = [spent.n_left_out for spent in past if spent.phase == past[-1].phase]
 
     def phases(self, epochs: int) -> tuple[Phase, ...]:

@@ -15,8 +15,8 @@ from kbench.strategies.api import (
     Probe,
     SampleStats,
     Strategy,
-    memory,
     share_of,
+    state,
 )
 from kbench.strategies.ranking import lowest
 
@@ -41,18 +41,18 @@ class RhoLoss(Strategy):
     is all of it.
     """
 
-    inert = {"keep": 1.0, "holdout": 0.0}
+    baseline_params = {"keep": 1.0, "holdout": 0.0}
 
     keep: Share = 0.1
     holdout: Fraction = 0.5
     holdout_epochs: Count | None = None
 
-    held: Tensor | None = memory()  # (n,) bool: seen by the holdout model only
-    floor: Tensor | None = memory()  # (n,) float32 irreducible loss [nat]; None: zero
-    size: int = memory(0)  # [sample] of this rank's batches; 0: not known yet
+    held: Tensor | None = state()  # (n,) bool: seen by the holdout model only
+    floor: Tensor | None = state()  # (n,) float32 irreducible loss [nat]; None: zero
+    size: int = state(0)  # [sample] of this rank's batches; 0: not known yet
 
     @property
-    def pool(self) -> int:
+    def candidate_batches(self) -> int:
         """[batch] to choose one from."""
         return round(1 / self.keep)
 
@@ -69,12 +69,14 @@ class RhoLoss(Strategy):
             return EpochPlan(self.held.nonzero().squeeze(1), refresh=others if epoch.last else None)
         if self.holdout and epoch.index == 0:
             self.floor = stats.loss
-        return EpochPlan(others, pool=self.pool)
+        return EpochPlan(others, candidate_batches=self.candidate_batches)
 
     def select(self, batch: Batch, probe: Probe) -> Tensor | None:
-        if probe.epoch.phase == "holdout" or self.pool == 1:
+        if probe.epoch.phase == "holdout" or self.candidate_batches == 1:
             return None
-        self.size = self.size or len(batch) // self.pool  # without a holdout phase, a whole pool comes first
+        self.size = (
+            self.size or len(batch) // self.candidate_batches
+        )  # without a holdout phase, a whole pool comes first
         if len(batch) == self.size:
             return None
         loss = probe.measure(batch).loss

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kbench.config.value_types import Count, Natural, NonNegative
-from kbench.strategies.api import Batch, Probe, Strategy, memory
+from kbench.strategies.api import Batch, Probe, Strategy, state
 from kbench.strategies.ranking import percentile
 
 
@@ -24,13 +24,13 @@ class SelectiveBackprop(Strategy):
     rate follows the epochs, as in the paper (the code never steps its scheduler).
     """
 
-    inert = {"beta": 0.0}
+    baseline_params = {"beta": 0.0}
 
     beta: NonNegative = 1.0
     window: Count = 1024
     prime_epochs: Natural = 1
 
-    recent: Tensor | None = memory()  # (<= window,) float32 losses, this rank's own
+    recent: Tensor | None = state()  # (<= window,) float32 losses, this rank's own
 
     def select(self, batch: Batch, probe: Probe) -> Tensor | None:
         if probe.epoch.index < self.prime_epochs:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kbench.config.value_types import NonNegative
-from kbench.strategies.api import Epoch, EpochPlan, Habits, SampleStats, Strategy
+from kbench.strategies.api import AsCoded, Epoch, EpochPlan, SampleStats, Strategy
 
 N_BINS = 1000
 
@@ -32,7 +32,7 @@ class EpochSB(Strategy):
     DeiT script ranks by label-smoothed ones.
     """
 
-    inert = {"beta": 0.0}
+    baseline_params = {"beta": 0.0}
 
     beta: NonNegative = 1.0
     percentile: Literal["rank", "histogram"] = "rank"
@@ -42,7 +42,7 @@ class EpochSB(Strategy):
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
         share = {"rank": by_rank, "histogram": by_histogram}[self.percentile](stats.loss)
         kept = (epoch.uniform(epoch.n_samples) < share**self.beta) | ~stats.known
-        return EpochPlan.hide(~kept, habits=Habits(refresh_in=self.refresh_in, lr_clock=self.lr_clock))
+        return EpochPlan.hide(~kept, as_coded=AsCoded(refresh_in=self.refresh_in, lr_clock=self.lr_clock))
 
 
 def by_rank(loss: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Results = tuple[Tensor, Tensor, Tensor, Tensor]  # (b,) loss, correct, confidence, residual
+Results = tuple[Tensor, Tensor, Tensor, Tensor]  # (b,) loss, correct, confidence, error_norm
 Over = Literal["classes", "batch"]
 
 
@@ -25,7 +25,7 @@ class Task(Protocol):
     n_counts: int  # how many numbers ``counts`` adds up
 
     def measure(self, output: Tensor, y: Tensor, *, over: Over = "classes") -> Results:
-        """Per sample: loss [nat], right or wrong, confidence in [0, 1], residual; without graph."""
+        """Per sample: loss [nat], right or wrong, confidence in [0, 1], error_norm; without graph."""
 
     def criterion(self, output: Tensor, y: Tensor, *, label_smoothing: float) -> Tensor:
         """The loss to train with: (b,) [nat]."""
@@ -47,11 +47,11 @@ class Classification:
         self.n_classes = n_classes
 
     def measure(self, output: Tensor, y: Tensor, *, over: Over = "classes") -> Results:
-        """Per sample: plain cross-entropy [nat], right or wrong, confidence, residual.
+        """Per sample: plain cross-entropy [nat], right or wrong, confidence, error_norm.
 
         Always from float32 logits without label smoothing, whatever the recipe trains with.  The
         confidence is the probability of the true class; ``over`` the batch it is what published code
-        takes for one, the largest of a sample's row in a softmax over the samples.  The residual is
+        takes for one, the largest of a sample's row in a softmax over the samples.  The error_norm is
         the Euclidean norm of softmax minus one-hot: the gradient with respect to the logits
         (Katharopoulos and Fleuret, arXiv:1803.00942), and EL2N (Paul et al., arXiv:2107.07075).
         """

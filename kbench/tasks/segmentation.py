@@ -26,7 +26,7 @@ class Segmentation:
     * confidence, in [0, 1]: the probability given to the true class, averaged over the pixels of
       each class and then over the classes that the sample holds, so that a cyclone that was missed
       is not outvoted by its background.  A uniform guess has 1 / C.
-    * residual, in [0, sqrt(2)]: the norm of the loss's gradient with respect to all logits of the
+    * error_norm, in [0, sqrt(2)]: the norm of the loss's gradient with respect to all logits of the
       sample, times sqrt(pixels) / max(class_weight): two constants, as all samples have one size.
 
     There is no published reading of a softmax over the batch axis for segmentation, so that it is refused.
@@ -39,7 +39,7 @@ class Segmentation:
         self.class_weight, self.good_iou = class_weight, good_iou
 
     def measure(self, output: Tensor, y: Tensor, *, over: Over = "classes") -> Results:
-        """Per sample, (b,): weighted cross-entropy, whether it is good, confidence, residual.
+        """Per sample, (b,): weighted cross-entropy, whether it is good, confidence, error_norm.
 
         ``output``: (b, C, h, w) logits; ``y``: (b, h, w) int64.  Raises WorkloadError for ``over`` the batch.
         """

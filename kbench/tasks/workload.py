@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from kbench.config.experiment import Pair
-from kbench.data.registry import DatasetCard
+from kbench.data.registry import DatasetInfo
 from kbench.data.store.prepare import opened
 from kbench.data.views.spec import Looked, View
 from kbench.errors import WorkloadError
@@ -73,7 +73,7 @@ class Workload:
         return self.val.batches(ids, self._val_look)
 
     def measure(self, output: Tensor, y: Tensor, *, over: Over = "classes") -> Results:
-        """Per sample: loss [nat], right or wrong, confidence, residual, as the task defines them."""
+        """Per sample: loss [nat], right or wrong, confidence, error_norm, as the task defines them."""
         return self.task.measure(output, y, over=over)
 
     def criterion(self, output: Tensor, y: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ class Workload:
         return self.task.criterion(output, y, label_smoothing=self.recipe.label_smoothing)
 
 
-def task_of(card: DatasetCard) -> Task:
+def task_of(card: DatasetInfo) -> Task:
     """What models are asked about a data set."""
     if card.task == "segmentation":
         from kbench.tasks.segmentation import CLASS_WEIGHT, Segmentation

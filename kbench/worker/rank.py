@@ -11,7 +11,7 @@ import torch
 
 from kbench.engine import checkpoint
 from kbench.engine.loop import Run, train
-from kbench.engine.runtime.allocation_check import check_promise
+from kbench.engine.runtime.allocation_check import check_allocation
 from kbench.engine.runtime.ranks import RankEnv, rank_env
 from kbench.engine.runtime.rendezvous import device_of, leave, together
 from kbench.errors import KBenchError, LaunchError
@@ -56,8 +56,8 @@ def work(folder: RunDir, env: RankEnv) -> None:
     device = device_of(env)
     began_at = now()
     with together(env, device, folder=folder.path, interface=job.get("network_interface", "")) as comm:
-        if job.get("promised"):
-            check_promise(job["promised"], env, comm)
+        if job.get("allocation"):
+            check_allocation(job["allocation"], env, comm)
         root = staged(folder, comm)
         run = made(folder, comm, device, root)
         made_by = note_provenance(folder, run, device, env.node, began_at)

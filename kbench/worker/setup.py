@@ -16,7 +16,7 @@ from kbench.engine.samples import SampleStore
 from kbench.errors import RunError
 from kbench.records.folders import RunDir, write_json
 from kbench.strategies import load
-from kbench.strategies.api import Spent
+from kbench.strategies.api import EpochCost
 from kbench.tasks.workload import Workload
 from kbench.worker.reporting import now
 
@@ -62,7 +62,7 @@ def made(folder: RunDir, comm: Comm, device: torch.device, root: str) -> Run:
     )
 
 
-def past_of(leader: RunDir, workload: Workload) -> list[Spent]:
+def past_of(leader: RunDir, workload: Workload) -> list[EpochCost]:
     """What the run did that this one follows; raises RunError unless it is done."""
     if not leader.done:
         raise RunError(
@@ -70,8 +70,8 @@ def past_of(leader: RunDir, workload: Workload) -> list[Spent]:
         )
     n_full = workload.n_samples - workload.n_samples % workload.recipe.global_batch
     return [
-        Spent(
-            **{f.name: getattr(record, f.name) for f in fields(Spent) if hasattr(record, f.name)},
+        EpochCost(
+            **{f.name: getattr(record, f.name) for f in fields(EpochCost) if hasattr(record, f.name)},
             n_full=n_full,
             global_batch=workload.recipe.global_batch,
             step_s=record.forward_s + record.backward_s + record.update_s,

@@ -273,10 +273,10 @@ class TestJson:
 
     def test_the_parts_of_the_time_are_seconds_of_a_run_and_shares_of_its_time(self, book: Any) -> None:
         for seed in range(2):
-            book.run("baseline", seed, [0.8, 0.9], [5.0, 5.0], score=[(0.1, 6.0)], forward_s=2.0, beside_s=0.25)
+            book.run("baseline", seed, [0.8, 0.9], [5.0, 5.0], score=[(0.1, 6.0)], forward_s=2.0, background_s=0.25)
         (found,) = compared(book).as_json()["rows"]
         assert found["time_parts"]["forward"] == {"seconds": 6.0, "share": pytest.approx(6 / 16)}
-        assert found["time_parts"]["beside"] == {"seconds": 0.75, "share": None}
+        assert found["time_parts"]["background"] == {"seconds": 0.75, "share": None}
         assert found["time_parts"]["eval"] == {"seconds": 1.5, "share": None}
         assert found["time_parts"]["stage"] == {"seconds": None, "share": None}
 

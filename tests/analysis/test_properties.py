@@ -102,7 +102,7 @@ def test_a_method_that_stops_earlier_reaches_targets_no_faster_for_it(made: Made
 
 COLUMNS = {
     "epochs": ["elapsed_s", "train_s", "forward_s", "select_s", "val_acc1", "train_loss", "n_hidden", "n_samples",
-               "lr_scale", "ceiling", "beside_s", "eval_s"],
+               "lr_scale", "ceiling", "background_s", "eval_s"],
     "runs": ["best_acc1", "final_acc1", "total_train_s", "n_trained", "n_scored", "n_refreshed", "hidden_mean",
              "stage_s", "dirty", "max_parallel", "hosts", "device_name"],
 }  # fmt: skip

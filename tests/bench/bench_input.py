@@ -19,7 +19,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from kbench.data.arrays import Arrays
-from kbench.data.loader import Items
+from kbench.data.loader import SampleReader
 from kbench.data.store import prepare
 from kbench.data.views.spec import View
 
@@ -86,8 +86,8 @@ def files(folder: Path, device: torch.device, workers: int) -> tuple[Turn, Turn]
         coarse.resize((500, 375)).save(path, quality=90)
     prepare.prepare("folder:photos", root=str(folder), given=None, download=False, workers=1, tell=lambda _: None)
     train = prepare.opened("folder:photos", str(folder)).train
-    assert isinstance(train, Items)
-    ours = Items(train.reader, device, workers)
+    assert isinstance(train, SampleReader)
+    ours = SampleReader(train.reader, device, workers)
     view = View(how="resized-crop", key=1, size=224, mean=MEAN, std=STD)
     order = torch.randperm(len(ours))
     plain = v2.Compose(

@@ -43,7 +43,7 @@ def measured_of(n: int) -> Measured:
 def stats_of(m: Measured, turn: int) -> SampleStats:
     """What is known at one epoch; others are right at the next, so that something is forgotten."""
     correct = m.correct ^ (torch.arange(len(m.loss)) % 7 == turn % 7)
-    return SampleStats(m.loss.clone(), correct, m.confidence, m.residual, torch.zeros(len(m.loss), dtype=torch.int16))
+    return SampleStats(m.loss.clone(), correct, m.confidence, m.error_norm, torch.zeros(len(m.loss), dtype=torch.int16))
 
 
 def plans(name: str, m: Measured) -> list[float]:
@@ -65,7 +65,7 @@ def epoch_of(phase: Phase, index: int, n: int) -> Epoch:
 def batches(m: Measured, order: Tensor, size: int) -> list[tuple[Tensor, Measured]]:
     """An epoch of measurements as they come: in random order, batch by batch."""
     return [
-        (ids, Measured(m.loss[ids], m.correct[ids], m.confidence[ids], m.residual[ids])) for ids in order.split(size)
+        (ids, Measured(m.loss[ids], m.correct[ids], m.confidence[ids], m.error_norm[ids])) for ids in order.split(size)
     ]
 
 

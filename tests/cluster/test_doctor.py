@@ -11,10 +11,10 @@ import pytest
 from grid_engine import GridEngine
 from slurm_cluster import SlurmCluster
 
-Items = dict[str, dict[str, Any]]
+SampleReader = dict[str, dict[str, Any]]
 
 
-def doctor(folder: Path, site: str, env: Mapping[str, str]) -> tuple[int, Items, str]:
+def doctor(folder: Path, site: str, env: Mapping[str, str]) -> tuple[int, SampleReader, str]:
     """Exit status, findings by name, and what was said on stderr."""
     (folder / "mine.yaml").write_text(site)
     command = [sys.executable, "-m", "kbench", "doctor", "--site", "mine.yaml", "--json"]

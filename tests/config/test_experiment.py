@@ -11,7 +11,7 @@ from kbench.config.recipe import Recipe
 from kbench.config.strategy_choice import Choice
 from kbench.config.yaml_source import Source
 from kbench.errors import ConfigError
-from kbench.experiment.registries import Known
+from kbench.experiment.registries import Registries
 
 RECIPE = {"epochs": 10, "global_batch": 48, "lr": 0.1}
 PAIR = {"model": "digits-cnn", "dataset": "digits", "recipe": RECIPE}
@@ -19,7 +19,7 @@ PLAIN = {"name": "x", "pairs": [PAIR], "strategies": ["baseline"]}
 
 
 def experiment(**changes: Any) -> ExperimentSpec:
-    return parse(ExperimentSpec, Source("x", {**PLAIN, **changes}), context=Known())
+    return parse(ExperimentSpec, Source("x", {**PLAIN, **changes}), context=Registries())
 
 
 def refusal(**changes: Any) -> str:

@@ -8,7 +8,7 @@ from kbench.config.experiment import ExperimentSpec, Pair
 from kbench.config.parse import did_you_mean, known_keys, parse
 from kbench.config.yaml_source import read_source
 from kbench.errors import ConfigError
-from kbench.experiment.registries import Known
+from kbench.experiment.registries import Registries
 
 BAD = """\
 name: bad name
@@ -61,7 +61,7 @@ bad.yaml:21: basline: unknown key 'basline'; did you mean 'baseline'?
 def sentences(folder: Path, text: str) -> list[str]:
     (folder / "bad.yaml").write_text(text)
     with pytest.raises(ConfigError) as caught:
-        parse(ExperimentSpec, read_source(folder / "bad.yaml"), context=Known())
+        parse(ExperimentSpec, read_source(folder / "bad.yaml"), context=Registries())
     return [sentence.replace(f"{folder}/", "") for sentence in caught.value.sentences]
 
 

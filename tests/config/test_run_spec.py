@@ -8,7 +8,7 @@ from kbench.config.experiment import ExperimentSpec
 from kbench.config.parse import parse
 from kbench.config.run_spec import RunSpec, expand
 from kbench.config.yaml_source import Source
-from kbench.experiment.registries import Known
+from kbench.experiment.registries import Registries
 
 RECIPE = {"epochs": 3, "global_batch": 48, "lr": 0.05, "schedule": "cosine", "augment": "shift"}
 PAIR = {"model": "digits-cnn", "dataset": "digits", "recipe": RECIPE}
@@ -17,7 +17,7 @@ CHOICE = {"kakurenbo": {"fraction": 0.3, "milestones": [2], "shares": [1.0, 0.5]
 
 def runs(*, ranks: int = 1, strategies: Any = (CHOICE,), pairs: Any = (PAIR,), **changes: Any) -> list[RunSpec]:
     tree = {"name": "small", "pairs": [*pairs], "strategies": ["baseline", *strategies], "seeds": [0, 1], **changes}
-    return expand(parse(ExperimentSpec, Source("x", tree), context=Known()), ranks=ranks)
+    return expand(parse(ExperimentSpec, Source("x", tree), context=Registries()), ranks=ranks)
 
 
 def with_recipe(**changes: Any) -> list[RunSpec]:

@@ -18,7 +18,7 @@ from kbench.engine.clock import PhaseTimer
 from kbench.engine.loop import Run
 from kbench.engine.runtime.comm import Comm
 from kbench.engine.samples import SampleStore
-from kbench.experiment.registries import Known
+from kbench.experiment.registries import Registries
 from kbench.strategies import load
 from kbench.tasks.workload import Workload
 
@@ -62,7 +62,7 @@ def short_pair() -> Callable[..., Pair]:
     """``short_pair("imagenet-resnet50", "resnet50-imagenet", image_size=32)``: the pair, cut to an epoch."""
 
     def cut_short(experiment: str, name: str, **recipe: Any) -> Pair:
-        spec = parse(ExperimentSpec, read_source(FOLDER / f"{experiment}.yaml"), context=Known())
+        spec = parse(ExperimentSpec, read_source(FOLDER / f"{experiment}.yaml"), context=Registries())
         pair = next(pair for pair in spec.pairs if pair.name == name)
         dataset = "fractal-2" if pair.dataset.startswith("fractal-") else pair.dataset
         batch = 40 if dataset == "fractal-2" else 4  # of 200 images, or about ten

@@ -11,9 +11,9 @@ from kbench.config.experiment import ExperimentSpec, Pair
 from kbench.config.parse import parse
 from kbench.config.run_spec import expand
 from kbench.config.yaml_source import read_source
-from kbench.data import card_of
+from kbench.data import dataset_info
 from kbench.engine.schedule import learning_rate
-from kbench.experiment.registries import Known
+from kbench.experiment.registries import Registries
 from kbench.models.build import build_model
 
 FOLDER = Path(__file__).parents[2] / "configs"
@@ -24,7 +24,7 @@ FIVE = {"baseline", "iswr", "forget", "sb", "kakurenbo"}
 
 @cache
 def spec_of(name: str) -> ExperimentSpec:
-    return parse(ExperimentSpec, read_source(FOLDER / f"{name}.yaml"), context=Known())
+    return parse(ExperimentSpec, read_source(FOLDER / f"{name}.yaml"), context=Registries())
 
 
 def pair_of(experiment: str, name: str) -> Pair:
@@ -80,7 +80,7 @@ def test_a_step_of_kakurenbos_ceiling_lies_within_the_epochs(experiment: str, na
 @pytest.mark.parametrize("experiment, name", PAIRS)
 def test_the_model_can_be_built_as_the_recipe_asks(experiment: str, name: str) -> None:
     pair, recipe = pair_of(experiment, name), pair_of(experiment, name).recipe
-    card = card_of(pair.dataset)
+    card = dataset_info(pair.dataset)
     assert card is not None
     shape = (card.shape[0], *([recipe.image_size] * 2 if recipe.image_size else card.shape[1:]))
     with torch.device("meta"):

@@ -12,16 +12,16 @@ from torch import Tensor
 from kbench.config.value_types import Fraction
 from kbench.strategies.api import (
     Batch,
-    Draw,
     Epoch,
     EpochPlan,
     Measured,
     Phase,
     Probe,
+    Resample,
     SampleStats,
     Strategy,
-    memory,
     share_of,
+    state,
 )
 from kbench.strategies.ranking import lowest
 
@@ -30,11 +30,11 @@ from kbench.strategies.ranking import lowest
 class Sound(Strategy):
     """Keeps every promise: two phases, memory of both kinds, chance in both hooks, weights, work beside."""
 
-    inert = {"share": 0.0}
+    baseline_params = {"share": 0.0}
     share: Fraction = 0.25
 
-    seen: Tensor | None = memory()  # (n,) int16 times trained on
-    mean: float | None = memory()  # of the losses, this rank's own
+    seen: Tensor | None = state()  # (n,) int16 times trained on
+    mean: float | None = state()  # of the losses, this rank's own
 
     def phases(self, epochs: int) -> tuple[Phase, ...]:
         return Phase(name="look", epochs=2, horizon=epochs + 2), Phase.train(epochs)
@@ -50,7 +50,7 @@ class Sound(Strategy):
         if self.share == 0 or probe.epoch.index == 0:
             return None
         loss = probe.measure(batch).loss
-        probe.beside(lambda: float(loss.mean()), self._learn, lag=2)
+        probe.in_background(lambda: float(loss.mean()), self._learn, lag=2)
         floor = 0.0 if self.mean is None else self.mean / 2
         return ((loss > floor) | (probe.uniform(len(batch)) < 0.5)).float()
 
@@ -81,7 +81,7 @@ class ChangesItsBatch(Strategy):
 @dataclass
 class PlansByRank(Strategy):
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
-        return EpochPlan(epoch.everyone[int(os.environ["RANK"]) :])
+        return EpochPlan(epoch.all_ids[int(os.environ["RANK"]) :])
 
 
 @dataclass
@@ -96,13 +96,13 @@ class MovesBatchNorm(Strategy):
 @dataclass
 class HalfPrecisionIds(Strategy):
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
-        return EpochPlan(epoch.everyone.half().clamp_max(epoch.n_samples - 1).long())
+        return EpochPlan(epoch.all_ids.half().clamp_max(epoch.n_samples - 1).long())
 
 
 @dataclass
 class Float32Ids(Strategy):
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
-        return EpochPlan(epoch.everyone.float().clamp_max(epoch.n_samples - 1).long().clamp_max(epoch.n_samples - 1))
+        return EpochPlan(epoch.all_ids.float().clamp_max(epoch.n_samples - 1).long().clamp_max(epoch.n_samples - 1))
 
 
 @dataclass
@@ -119,7 +119,7 @@ class DrawsFromRandom(Strategy):
 
 @dataclass
 class RemembersAGenerator(Strategy):
-    drawing: np.random.Generator | None = memory()
+    drawing: np.random.Generator | None = state()
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
         self.drawing = self.drawing or np.random.default_rng(0)
@@ -133,7 +133,7 @@ class RemembersInPrivate(Strategy):
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
         self.epochs_lived += 1
-        return EpochPlan(epoch.everyone[: epoch.n_samples - 60 * self.epochs_lived])
+        return EpochPlan(epoch.all_ids[: epoch.n_samples - 60 * self.epochs_lived])
 
 
 @dataclass
@@ -142,28 +142,28 @@ class DecidesByAccident(Strategy):
         self.own = random.Random()
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
-        return EpochPlan(epoch.everyone[self.own.randrange(200) :])
+        return EpochPlan(epoch.all_ids[self.own.randrange(200) :])
 
 
 @dataclass
 class NotInert(Strategy):
-    inert = {"share": 0.0}
+    baseline_params = {"share": 0.0}
     share: Fraction = 0.5
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
-        return EpochPlan(epoch.everyone, lr_scale=1.01)
+        return EpochPlan(epoch.all_ids, lr_scale=1.01)
 
 
 @dataclass
 class HidesNearlyAll(Strategy):
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
-        return EpochPlan(epoch.everyone[:10])
+        return EpochPlan(epoch.all_ids[:10])
 
 
 @dataclass
 class WeighsByNothing(Strategy):
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
-        return EpochPlan(epoch.everyone, weights=torch.zeros(epoch.n_samples) / 0)
+        return EpochPlan(epoch.all_ids, weights=torch.zeros(epoch.n_samples) / 0)
 
 
 @dataclass
@@ -174,8 +174,8 @@ class MasksInsteadOfWeighing(Strategy):
 
 @dataclass
 class DrawsIds(Strategy):
-    def select(self, batch: Batch, probe: Probe) -> Draw:
-        return Draw(batch.index + 1000, torch.ones(len(batch)))
+    def select(self, batch: Batch, probe: Probe) -> Resample:
+        return Resample(batch.index + 1000, torch.ones(len(batch)))
 
 
 @dataclass
@@ -205,10 +205,10 @@ class SelectsOnSomeRanks(Strategy):
 
 @dataclass
 class PlansFromItsOwnBatches(Strategy):
-    mean: float = memory(0.0)
+    mean: float = state(0.0)
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
-        return EpochPlan(epoch.everyone[int(100 * self.mean) % 100 :])
+        return EpochPlan(epoch.all_ids[int(100 * self.mean) % 100 :])
 
     def observe(self, batch: Batch, measured: Measured) -> None:
         self.mean = float(measured.loss.mean())

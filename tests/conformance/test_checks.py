@@ -16,14 +16,14 @@ IN_THIS_PROCESS = {
     "RemembersAGenerator": ("memory", "a checkpoint cannot hold the memory drawing (of type Generator) (remembered"),
     "RemembersInPrivate": ("memory", "an instance that was given back what is remembered decides otherwise (plan, ep"),
     "DecidesByAccident": ("instances", "a second instance, asked and told the same, decides otherwise (plan, epoch"),
-    "NotInert": ("inert", "the learning rate is 0.02525 where the baseline's is 0.025 (share=0.0, epoch 0)"),
+    "NotInert": ("baseline-params", "the learning rate is 0.02525 where the baseline's is 0.025 (share=0.0, epoch 0)"),
     "HidesNearlyAll": ("plans", "10 samples were planned, fewer than one global batch of 48 (plan, epoch 0 of"),
     "WeighsByNothing": (
         "plans",
         "weights holds weights that are negative or not finite (plan, epoch 0 of phase train)",
     ),
     "MasksInsteadOfWeighing": ("choices", "what select returned is a tensor of bool of shape (48,) (select, epoch 0"),
-    "DrawsIds": ("choices", "the Draw holds rows from "),
+    "DrawsIds": ("choices", "the Resample holds rows from "),
     "AnyNumber": ("parameters", "it takes any number, without a limit (share); type it with a range"),
     "Crashes": ("life", "plan raised KeyError: 'threshold', "),
 }
@@ -88,7 +88,7 @@ def test_slow_checks_wait_until_the_others_hold() -> None:
 def test_a_check_that_could_not_be_made_says_why() -> None:
     verdicts = {verdict.check.name: verdict for verdict in fast("Crashes")}
     assert verdicts["memory"].reason == verdicts["ids"].reason == "its training ended early"
-    assert verdicts["inert"].reason == "it declares no inert parameters"
+    assert verdicts["baseline-params"].reason == "it declares no baseline_params"
     verdicts = {verdict.check.name: verdict for verdict in fast("DecidesByAccident")}
     assert verdicts["memory"].reason == "it decides otherwise every time"
 

@@ -49,7 +49,7 @@ def test_json_says_the_same_to_programs(check_method: Called) -> None:
     assert (code, told["schema"], told["method"], told["ok"]) == (2, 1, "broken_methods:NotInert", False)
     assert told["parameters"] == {"share": 0.25}
     (broken,) = [check for check in told["checks"] if check["state"] == "broken"]
-    assert broken["check"] == "inert" and broken["where"] == "share=0.0, epoch 0" and broken["reason"] is None
+    assert broken["check"] == "baseline-params" and broken["where"] == "share=0.0, epoch 0" and broken["reason"] is None
     assert {check["state"] for check in told["checks"]} == {"ok", "broken", "not checked"}
 
 

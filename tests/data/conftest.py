@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 from kbench.data.store import prepare
-from kbench.data.store.manifest import Stamp
+from kbench.data.store.manifest import Manifest
 
 MAKERS = {
     "cifar10": "cifar10",
@@ -20,7 +20,7 @@ MAKERS = {
 }
 
 
-def ready(dataset: str, root: Path) -> Stamp:
+def ready(dataset: str, root: Path) -> Manifest:
     """Prepare what lies below a root."""
     return prepare.prepare(dataset, root=str(root), given=None, download=False, workers=1, tell=lambda _: None)[1]
 
@@ -53,6 +53,6 @@ def root_of(put: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="session", name="ready")
-def _ready() -> Callable[[str, Path], Stamp]:
+def _ready() -> Callable[[str, Path], Manifest]:
     """``ready("cifar10", root)``: prepare the files below a root, without network."""
     return ready

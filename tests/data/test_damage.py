@@ -15,11 +15,11 @@ from scipy.io import savemat
 from kbench.data import registry
 from kbench.data.sources import mnist
 from kbench.data.store import locate, prepare
-from kbench.data.store.manifest import NAME, Stamp
+from kbench.data.store.manifest import NAME, Manifest
 from kbench.errors import WorkloadError
 
 Put = Callable[..., Path]
-Ready = Callable[[str, Path], Stamp]
+Ready = Callable[[str, Path], Manifest]
 Spoil = Callable[[Path, ModuleType], None]
 
 

@@ -14,7 +14,7 @@ from kbench.data.sources.deepcam_prepared import PARTS, load, prepare, verify
 from kbench.data.sources.deepcam_synthetic import make, weather
 from kbench.data.store import manifest
 from kbench.data.store.prepare import opened
-from kbench.data.store.prepare_job import Work
+from kbench.data.store.prepare_job import PrepareJob
 from kbench.data.views.spec import View
 from kbench.errors import WorkloadError
 
@@ -36,9 +36,9 @@ def first(folder: Path) -> Path:
     return folder / names(folder)[0]
 
 
-def work(folder: Path, *, workers: int = 1) -> Work:
+def work(folder: Path, *, workers: int = 1) -> PrepareJob:
     card = DATASETS["deepcam"]
-    return Work(dataset="deepcam", card=card, folder=folder, look_in=(folder,), download=False, workers=workers)
+    return PrepareJob(dataset="deepcam", card=card, folder=folder, look_in=(folder,), download=False, workers=workers)
 
 
 def test_a_prepared_set_holds_every_sample_once_in_an_order_that_is_not_that_of_the_names(tmp_path: Path) -> None:

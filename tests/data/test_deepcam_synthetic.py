@@ -10,7 +10,7 @@ from kbench.data import DATASETS
 from kbench.data.sources.deepcam import read_file
 from kbench.data.sources.deepcam_prepared import PARTS
 from kbench.data.sources.deepcam_synthetic import CYCLONE, N_TRAIN, N_VAL, NOISE, RIVER, make, prepare, weather
-from kbench.data.store.prepare_job import Work
+from kbench.data.store.prepare_job import PrepareJob
 
 SHAPE = (32, 48, 16)
 
@@ -57,7 +57,7 @@ def test_synthetic_samples_differ_between_numbers_parts_and_seeds(folder: Path, 
 
 def test_the_synthetic_set_is_what_its_card_says(tmp_path: Path) -> None:
     card = DATASETS["deepcam-synthetic"]
-    made = prepare(Work(dataset="deepcam-synthetic", card=card, folder=tmp_path, look_in=()))
+    made = prepare(PrepareJob(dataset="deepcam-synthetic", card=card, folder=tmp_path, look_in=()))
     assert (made.n_train, made.n_val) == (card.n_train, card.n_val) == (N_TRAIN, N_VAL)
     assert made.shape == card.shape and made.note(card) is None
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kbench.data.arrays import Arrays
-from kbench.data.loader import Items
+from kbench.data.loader import SampleReader
 from kbench.data.store import prepare
 from kbench.data.views.spec import View
 
@@ -28,9 +28,9 @@ def test_arrays_look_the_same_on_the_gpu(how: str) -> None:
 @pytest.mark.parametrize("how", ["none", "resized-crop", "trivial", "randaugment-flips"])
 def test_files_look_the_same_on_the_gpu(how: str, root_of: Callable[[str], Path]) -> None:
     train = prepare.opened("folder:pets", str(root_of("folder:pets"))).train
-    assert isinstance(train, Items)
+    assert isinstance(train, SampleReader)
     view, chunks = View(how=how, **HOW), torch.randperm(24).split(10)
-    plain, pinned = Items(train.reader, workers=0), Items(train.reader, torch.device("cuda"), workers=2)
+    plain, pinned = SampleReader(train.reader, workers=0), SampleReader(train.reader, torch.device("cuda"), workers=2)
     for (ids, here, y), (at, there, label) in zip(
         plain.batches(chunks, view), pinned.batches(chunks, view), strict=True
     ):

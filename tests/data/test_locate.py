@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from kbench.data import DATASETS, card_of
+from kbench.data import DATASETS, dataset_info
 from kbench.data.store import locate, manifest, prepare
-from kbench.data.store.manifest import Stamp
+from kbench.data.store.manifest import Manifest
 from kbench.data.store.stage import stage
 from kbench.errors import ConfigError, WorkloadError
 
 Put = Callable[..., Path]
-Ready = Callable[[str, Path], Stamp]
+Ready = Callable[[str, Path], Manifest]
 
 
 @pytest.fixture(autouse=True)
@@ -64,14 +64,14 @@ def test_what_is_missing_is_said_with_the_remedy(put: Put, ready: Ready, tmp_pat
 
 @pytest.mark.parametrize("name", ["folder:", "folder:../x", "folder:a/b", "folder:.hidden", "shards:a b", "fractal-0"])
 def test_a_name_that_would_leave_its_root_is_no_data_set(name: str) -> None:
-    assert card_of(name) is None
+    assert dataset_info(name) is None
 
 
 def test_names_of_ones_own_have_cards() -> None:
     for name, folder in (("folder:my-pets_2", "my-pets_2"), ("shards:x.y", "x.y"), ("fractal-8", "fractal-8")):
-        card = card_of(name)
+        card = dataset_info(name)
         assert card is not None and card.folder == folder
-    fractal = card_of("fractal-8")
+    fractal = dataset_info("fractal-8")
     assert fractal is not None and (fractal.n_train, fractal.n_classes) == (8000, 8)
 
 

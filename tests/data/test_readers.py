@@ -13,15 +13,15 @@ import torch
 from torchvision.datasets import ImageFolder
 
 from kbench.data.arrays import Arrays
-from kbench.data.image_reader import Pictures
-from kbench.data.loader import Items
+from kbench.data.image_reader import ImageReader
+from kbench.data.loader import SampleReader
 from kbench.data.store import index, manifest, prepare
-from kbench.data.store.manifest import Stamp
+from kbench.data.store.manifest import Manifest
 from kbench.data.views.spec import Source
 from kbench.errors import WorkloadError
 
 Put = Callable[..., Path]
-Ready = Callable[[str, Path], Stamp]
+Ready = Callable[[str, Path], Manifest]
 
 
 def parts(dataset: str, root: Path) -> tuple[Source, Source]:
@@ -110,9 +110,9 @@ def test_autoassists_sets_turn_each_training_image_once_and_no_test_image(
     assert again.digests == manifest.read(tmp_path / turned).digests  # type: ignore[union-attr]
 
 
-def pictures(dataset: str, root: Path, part: str) -> Pictures:
+def pictures(dataset: str, root: Path, part: str) -> ImageReader:
     source = parts(dataset, root)[part == "val"]
-    assert isinstance(source, Items) and isinstance(source.reader, Pictures)
+    assert isinstance(source, SampleReader) and isinstance(source.reader, ImageReader)
     return source.reader
 
 

@@ -21,7 +21,7 @@ from kbench.engine.runtime.comm import Comm
 from kbench.engine.samples import SampleStore
 from kbench.records.schema import EpochRecord
 from kbench.strategies import load
-from kbench.strategies.api import Batch, Draw, Epoch, EpochPlan, Measured, SampleStats
+from kbench.strategies.api import Batch, Epoch, EpochPlan, Measured, Resample, SampleStats
 from kbench.tasks.workload import Workload
 
 T = TypeVar("T")
@@ -104,9 +104,9 @@ def live(run: Run) -> Life:
         life.kept.append(0)
         return life.plans[-1]
 
-    def listening_select(batch: Batch, probe: Any) -> Tensor | Draw | None:
+    def listening_select(batch: Batch, probe: Any) -> Tensor | Resample | None:
         kept = select(batch, probe)
-        weight = kept.weight if isinstance(kept, Draw) else kept
+        weight = kept.weight if isinstance(kept, Resample) else kept
         life.kept[-1] += len(batch) if weight is None else int((weight > 0).sum())
         return kept
 

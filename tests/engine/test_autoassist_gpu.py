@@ -8,7 +8,7 @@ import torch
 
 from kbench.engine.clock import PARTS, PhaseTimer
 from kbench.engine.loop import Run, train
-from kbench.engine.runtime.background import Beside
+from kbench.engine.runtime.background import Background
 from kbench.engine.runtime.comm import Comm
 from kbench.engine.samples import SampleStore
 from kbench.strategies.api import Batch, Measured
@@ -51,7 +51,7 @@ def test_the_assistant_learns_on_a_stream_of_its_own(gpu_run: Callable[[AutoAssi
     records = list(train(gpu_run(strategy)))
     assert strategy.streams and torch.cuda.current_stream().cuda_stream not in strategy.streams
     for record in records:
-        assert record.beside_s > 0
+        assert record.background_s > 0
         assert sum(getattr(record, part) for part in PARTS) == pytest.approx(record.train_s, rel=0.02)
 
 
@@ -76,16 +76,16 @@ def test_the_assistant_learns_the_same_again_and_what_it_learns_on_a_cpu() -> No
 
 def test_giving_work_and_taking_its_result_never_waits_for_the_device() -> None:
     gpu = torch.device("cuda", 0)
-    beside, a = Beside(gpu), torch.randn(1024, 1024, device=gpu)
+    background, a = Background(gpu), torch.randn(1024, 1024, device=gpu)
     got: list[torch.Tensor] = []
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
         for _ in range(20):
-            beside.give(lambda: a @ a, got.append, lag=3)
+            background.give(lambda: a @ a, got.append, lag=3)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    seconds = beside.settle()
+    seconds = background.settle()
     assert len(got) == 20 and seconds > 0
 
 
@@ -96,9 +96,9 @@ def slow(number: torch.Tensor) -> torch.Tensor:
 
 def test_what_is_handed_over_is_ready_for_the_training() -> None:
     gpu = torch.device("cuda", 0)
-    beside = Beside(gpu)
+    background = Background(gpu)
     sums: list[torch.Tensor] = []
     for number in range(10):
-        beside.give(partial(slow, torch.tensor(number, device=gpu)), lambda made: sums.append(made.sum()), lag=2)
-    beside.settle()
+        background.give(partial(slow, torch.tensor(number, device=gpu)), lambda made: sums.append(made.sum()), lag=2)
+    background.settle()
     assert [float(total) for total in sums] == [1000.0 * number for number in range(10)]

@@ -11,7 +11,7 @@ import torch
 
 from kbench.engine.checkpoint import load, save
 from kbench.engine.loop import Run, train
-from kbench.strategies.api import Batch, Measured, remembered
+from kbench.strategies.api import Batch, Measured, state_dict
 from kbench.strategies.autoassist import Assistant, AutoAssist
 
 Lives = Callable[..., Any]
@@ -46,7 +46,7 @@ def test_the_assistant_learns_on_another_thread_from_all_but_the_last_batches(ru
     assert not any(grad for _, grad, _, _ in WORKS) and {n for _, _, n, _ in WORKS} == {1}
     n_updates = sum(r.n_trained for r in records) // BATCH
     assert n_updates - 3 * 2 <= len(WORKS) < n_updates and all(len(ids) == BATCH for *_, ids in WORKS)
-    assert all(r.beside_s > 0 for r in records)
+    assert all(r.background_s > 0 for r in records)
 
 
 def test_two_runs_are_equal_bit_by_bit(live_again: Lives) -> None:
@@ -81,5 +81,5 @@ def test_goes_on_from_a_checkpoint_as_if_nothing_had_happened(run_of: Lives, tmp
     losses = [r.train_loss for r in train(whole, keep=lambda **place: left_behind(whole, **place))]
     start = load(tmp_path / "now", comm=again.comm, device=again.workload.device, made_by={})
     assert [r.train_loss for r in train(again, start)] == losses[1:]
-    for ours, theirs in zip(remembered(again.strategy).values(), remembered(whole.strategy).values(), strict=True):
+    for ours, theirs in zip(state_dict(again.strategy).values(), state_dict(whole.strategy).values(), strict=True):
         assert torch.equal(ours, theirs)

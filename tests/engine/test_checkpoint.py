@@ -16,10 +16,10 @@ from kbench.engine.loop import Run, train
 from kbench.engine.runtime.comm import Comm
 from kbench.records.schema import EpochRecord
 from kbench.strategies import STRATEGIES
-from kbench.strategies.api import Batch, Measured, Strategy, memory, remembered
+from kbench.strategies.api import Batch, Measured, Strategy, state, state_dict
 
 CPU = torch.device("cpu")
-TIMINGS = {*PARTS, "train_s", "eval_s", "elapsed_s", "cpu_s", "beside_s", "peak_mem_bytes", "ended_at"}
+TIMINGS = {*PARTS, "train_s", "eval_s", "elapsed_s", "cpu_s", "background_s", "peak_mem_bytes", "ended_at"}
 MADE_BY = {"run_id": "pair.method.s0.0", "commit": "c0ffee", "dirty": False, "threads_per_rank": 1}
 # With these every strategy chooses, remembers and changes phase within three epochs.
 PARAMS: dict[str, dict[str, Any]] = {
@@ -209,10 +209,10 @@ def test_ranks_begin_anew_together_when_one_cannot_read(checkpoint: Path, on_thr
 class Remembers(Strategy):
     """Remembers something that all ranks have, and something of its own."""
 
-    table: Tensor | None = memory()
-    recent: Tensor | None = memory()
-    name: str = memory("")
-    nothing: Tensor | None = memory()
+    table: Tensor | None = state()
+    recent: Tensor | None = state()
+    name: str = state("")
+    nothing: Tensor | None = state()
 
 
 def of_rank(rank: int) -> Remembers:
@@ -241,7 +241,7 @@ def test_what_all_ranks_remember_is_written_once_and_the_rest_for_each(
         strategy = Remembers()
         start = load(path, comm=comm, device=CPU, made_by=MADE_BY)
         start.restore(Learner(run.workload, 0, run.comm), run.store, strategy, rank=comm.rank)
-        return remembered(strategy)
+        return state_dict(strategy)
 
     for rank, found in enumerate(on_threads(3, back)):
         assert found["recent"].tolist() == [rank] * 3

@@ -145,7 +145,7 @@ def test_plans_do_not_depend_on_the_device(gpu: torch.device, gpu_run: Callable[
     rng, n = torch.Generator().manual_seed(0), 1000
     loss = torch.rand(n, generator=rng).mul(20).round() / 20  # many ties
     here = SampleStats(loss, loss < 0.7, torch.exp(-loss), loss / 3, torch.zeros(n, dtype=torch.int16))
-    there = SampleStats(*(t.to(gpu) for t in (here.loss, here.correct, here.confidence, here.residual, here.age)))
+    there = SampleStats(*(t.to(gpu) for t in (here.loss, here.correct, here.confidence, here.error_norm, here.age)))
     epoch = Epoch(
         phase="train",
         index=1,

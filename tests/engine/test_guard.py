@@ -93,7 +93,7 @@ def test_a_stream_is_told_once_however_often_it_is_moved(epoch: Epoch) -> None:
 def test_a_method_that_keeps_to_its_own_streams_is_not_told(epoch: Epoch) -> None:
     class Modest(Strategy):
         def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
-            return EpochPlan(epoch.everyone[epoch.uniform(4) < 2])
+            return EpochPlan(epoch.all_ids[epoch.uniform(4) < 2])
 
     watched = Guarded(Modest(), CPU)
     an_epoch(watched, epoch)
@@ -110,7 +110,7 @@ def test_what_the_run_itself_draws_between_epochs_is_not_blamed_on_the_method(ep
 
 
 def test_answers_pass_the_guard_unchanged(epoch: Epoch) -> None:
-    plan = EpochPlan(epoch.everyone, lr_scale=2.0)
+    plan = EpochPlan(epoch.all_ids, lr_scale=2.0)
     weights = torch.ones(4)
 
     class Answers(Strategy):

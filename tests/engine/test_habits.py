@@ -1,4 +1,4 @@
-"""Habits of published code, as the real loop carries them out."""
+"""AsCoded of published code, as the real loop carries them out."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -122,7 +122,7 @@ def test_refreshing_in_training_mode_measures_with_the_statistics_of_the_batch(
     learner = Learner(run.workload, 0, run.comm)
     index, x, y = next(run.workload.batches([torch.arange(40)], key=0))
     plain = learner.refresh(Batch(index, x, y))
-    learner.habits = type(learner.habits)(refresh_in="train")
+    learner.as_coded = type(learner.as_coded)(refresh_in="train")
     coded = learner.refresh(Batch(index, x, y))
     learner.module.train()
     with torch.no_grad():

@@ -11,9 +11,9 @@ from kbench.engine.learner import Learner
 from kbench.engine.loop import Run
 from kbench.engine.probe import ModelProbe
 from kbench.engine.runtime.comm import Comm
-from kbench.engine.stream import Placed, chosen, deal
+from kbench.engine.stream import Placed, chosen, shard
 from kbench.strategies import load
-from kbench.strategies.api import Batch, Draw, Epoch, Probe
+from kbench.strategies.api import Batch, Epoch, Probe, Resample
 from kbench.strategies.kf18 import KF18
 
 Lives = Callable[..., Any]
@@ -69,7 +69,7 @@ class Watched(KF18):
         super().__init__(**params)
         self.notes: list[tuple[float, bool]] = []
 
-    def select(self, batch: Batch, probe: Probe) -> Draw | None:
+    def select(self, batch: Batch, probe: Probe) -> Resample | None:
         own = 0.0 if self.tau is None else float(self.tau)
         answer = super().select(batch, probe)
         self.notes.append((own, answer is not None))
@@ -94,7 +94,7 @@ def watched_epochs(
             rng=rng,
         )
         plan = strategy.plan(epoch, run.store.view())
-        steps = deal(plan.indices, rng, global_batch=GLOBAL_BATCH, pool=plan.pool, comm=comm)
+        steps = shard(plan.indices, rng, global_batch=GLOBAL_BATCH, candidate_batches=plan.candidate_batches, comm=comm)
 
         def candidates(steps: tuple[torch.Tensor, ...] = steps) -> Iterator[Placed]:
             for ids, x, y in workload.batches(steps, key=0):

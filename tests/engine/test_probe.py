@@ -50,7 +50,7 @@ def test_what_is_seen_is_remembered(probe_at: MakeProbe) -> None:
     probe.store.merge(Comm())
     stats = probe.store.view()
     assert stats.known.nonzero().squeeze(1).tolist() == [2, 7, 1400]
-    for name in ("loss", "correct", "confidence", "residual"):
+    for name in ("loss", "correct", "confidence", "error_norm"):
         assert torch.equal(getattr(stats, name)[[7, 1400, 2]], getattr(seen, name))
 
 
@@ -103,13 +103,13 @@ def test_every_rank_is_told_the_same_mean(size: int, probe_at: MakeProbe, on_thr
 def test_work_beside_is_handed_over_when_it_is_old_enough_and_all_of_it_in_the_end(probe_at: MakeProbe) -> None:
     probe, handed = probe_at(), []
     for number in range(5):
-        probe.beside(lambda number=number: number, handed.append, lag=2)
+        probe.in_background(lambda number=number: number, handed.append, lag=2)
         assert handed == list(range(number - 1))
     probe.settle()
-    assert handed == [0, 1, 2, 3, 4] and probe.beside_s > 0
+    assert handed == [0, 1, 2, 3, 4] and probe.background_s > 0
 
 
 def test_an_epoch_without_work_beside_notes_no_time(probe_at: MakeProbe) -> None:
     probe = probe_at()
     probe.settle()
-    assert probe.beside_s == 0.0
+    assert probe.background_s == 0.0

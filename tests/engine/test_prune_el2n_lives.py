@@ -30,7 +30,7 @@ def test_trains_without_the_lowest_error_norms_of_the_scoring_model(life_of: Liv
     life = life_of("prune-el2n", {"score_epochs": 2, "fraction": 0.4})
     shown, plans = life.shown[2], life.plans[2:]
     assert (shown.age == 0).all()
-    ranked = torch.tensor(sorted(range(N), key=lambda i: (float(shown.residual[i]), i)))
+    ranked = torch.tensor(sorted(range(N), key=lambda i: (float(shown.error_norm[i]), i)))
     kept = ranked[int(0.4 * N) :].sort().values
     for plan, record in zip(plans, life.records[2:], strict=True):
         assert torch.equal(plan.indices, kept)

@@ -27,7 +27,7 @@ from kbench.strategies.api import EpochPlan, Strategy
 @dataclass
 class Rebel(Strategy):
     def plan(self, epoch, stats):
-        return EpochPlan(epoch.everyone[int(os.environ["RANK"]) :])
+        return EpochPlan(epoch.all_ids[int(os.environ["RANK"]) :])
 """
 
 

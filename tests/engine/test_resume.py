@@ -22,7 +22,7 @@ from kbench.records.folders import RunDir
 
 pytestmark = pytest.mark.dist
 RECIPE = {"epochs": 4, "global_batch": 48, "lr": 0.05, "schedule": "cosine", "augment": "shift"}
-TIMINGS = {*PARTS, "train_s", "eval_s", "elapsed_s", "cpu_s", "beside_s", "peak_mem_bytes", "ended_at", "attempt"}
+TIMINGS = {*PARTS, "train_s", "eval_s", "elapsed_s", "cpu_s", "background_s", "peak_mem_bytes", "ended_at", "attempt"}
 Ranks = list[subprocess.Popen[bytes]]
 
 

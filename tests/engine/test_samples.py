@@ -88,7 +88,7 @@ def test_a_strategy_cannot_change_what_it_is_shown(store: SampleStore) -> None:
 
 def test_a_strategy_that_keeps_one_thing_it_is_shown_keeps_no_other_alive(store: SampleStore) -> None:
     stats = store.view()
-    for kept in (stats.loss, stats.confidence, stats.residual):
+    for kept in (stats.loss, stats.confidence, stats.error_norm):
         assert kept.untyped_storage().nbytes() == kept.nbytes
 
 

@@ -16,8 +16,8 @@ from kbench.engine.loop import Run
 from kbench.engine.probe import ModelProbe
 from kbench.engine.runtime.comm import Comm
 from kbench.engine.samples import SampleStore
-from kbench.engine.stream import QUEUE_BATCHES, Placed, Queue, chosen, deal
-from kbench.strategies.api import Batch, Draw, Epoch, Probe, Strategy
+from kbench.engine.stream import QUEUE_BATCHES, Placed, Queue, chosen, shard
+from kbench.strategies.api import Batch, Epoch, Probe, Resample, Strategy
 
 CPU = torch.device("cpu")
 OnThreads = Callable[[int, Callable[[Comm], Any]], list[Any]]
@@ -29,12 +29,17 @@ def rank_of(rank: int, size: int) -> Comm:
     return comm
 
 
-def dealt(indices: Tensor, size: int, *, seed: int = 3, global_batch: int = 12, pool: int = 1) -> list[list[list[int]]]:
+def dealt(
+    indices: Tensor, size: int, *, seed: int = 3, global_batch: int = 12, candidate_batches: int = 1
+) -> list[list[list[int]]]:
     """What each of ``size`` ranks gets: its batches of ids."""
 
     def of(comm: Comm) -> list[list[int]]:
         rng = torch.Generator().manual_seed(seed)
-        return [ids.tolist() for ids in deal(indices, rng, global_batch=global_batch, pool=pool, comm=comm)]
+        return [
+            ids.tolist()
+            for ids in shard(indices, rng, global_batch=global_batch, candidate_batches=candidate_batches, comm=comm)
+        ]
 
     return [of(rank_of(rank, size)) for rank in range(size)]
 
@@ -71,7 +76,9 @@ def test_fewer_than_a_global_batch_make_no_step() -> None:
 @pytest.mark.parametrize("size", [1, 2, 3])
 @pytest.mark.parametrize("n", [11, 12, 59, 60, 61, 100])
 def test_a_pool_is_a_row_of_the_batches_that_would_have_come_one_by_one(n: int, size: int) -> None:
-    for singles, pools in zip(dealt(torch.arange(n), size), dealt(torch.arange(n), size, pool=3), strict=True):
+    for singles, pools in zip(
+        dealt(torch.arange(n), size), dealt(torch.arange(n), size, candidate_batches=3), strict=True
+    ):
         assert [i for ids in pools for i in ids] == [i for ids in singles for i in ids]
         assert [len(ids) for ids in pools] == [
             sum(map(len, singles[first : first + 3])) for first in range(0, len(singles), 3)
@@ -139,10 +146,10 @@ def test_a_queue_without_anyone_is_empty() -> None:
 class Scripted(Strategy):
     """Answers what is written down, batch after batch."""
 
-    answers: Sequence[Tensor | Draw | None] = ()
+    answers: Sequence[Tensor | Resample | None] = ()
     at: int = -1
 
-    def select(self, batch: Batch, probe: Probe) -> Tensor | Draw | None:
+    def select(self, batch: Batch, probe: Probe) -> Tensor | Resample | None:
         self.at += 1
         return self.answers[self.at]
 
@@ -153,7 +160,7 @@ def epoch_1(n: int = 100) -> Epoch:
 
 
 def choose(
-    answers: Sequence[Tensor | Draw | None], *, size: int, pool: int = 1, comm: Comm | None = None
+    answers: Sequence[Tensor | Resample | None], *, size: int, candidate_batches: int = 1, comm: Comm | None = None
 ) -> tuple[list[tuple[float, Batch]], ModelProbe]:
     """Let pools 0, 1, ... of so many batches of ``size`` ids pass by the answers."""
     store = SampleStore(100, 10, CPU)
@@ -163,7 +170,7 @@ def choose(
 
     def candidates() -> Iterator[Placed]:
         for i in range(len(answers)):
-            ids = list(range(i * size * pool, (i + 1) * size * pool))
+            ids = list(range(i * size * candidate_batches, (i + 1) * size * candidate_batches))
             yield Placed(i / len(answers), (i + 1) / len(answers), batch_of(ids))
 
     return list(chosen(candidates(), Scripted(answers), probe, timer, size=size)), probe
@@ -208,14 +215,14 @@ def test_keeping_nobody_trains_on_nobody() -> None:
 
 
 def test_a_pool_that_nobody_weighs_is_cut_into_its_batches() -> None:
-    out, _ = choose([None, None], size=2, pool=3)
+    out, _ = choose([None, None], size=2, candidate_batches=3)
     assert [batch.index.tolist() for _, batch in out] == [[i, i + 1] for i in range(0, 12, 2)]
     assert [position for position, _ in out] == pytest.approx([(i + 0.5) / 6 for i in range(6)])
 
 
 def test_what_is_drawn_from_a_pool_is_trained_as_often_as_it_was_drawn() -> None:
-    draw = Draw(torch.tensor([5, 0, 5]), torch.tensor([0.5, 2.0, 0.5]))
-    out, probe = choose([draw, draw], size=3, pool=3)
+    draw = Resample(torch.tensor([5, 0, 5]), torch.tensor([0.5, 2.0, 0.5]))
+    out, probe = choose([draw, draw], size=3, candidate_batches=3)
     assert [batch.index.tolist() for _, batch in out] == [[5, 0, 5], [14, 9, 14]]
     assert [batch.weight.tolist() for _, batch in out if batch.weight is not None] == [[0.5, 2.0, 0.5]] * 2
     assert [position for position, _ in out] == [0.25, 0.75] and probe.n_dropped == 0
@@ -223,8 +230,8 @@ def test_what_is_drawn_from_a_pool_is_trained_as_often_as_it_was_drawn() -> None
 
 def test_pools_longer_than_the_queue_lose_nobody_when_all_of_them_are_kept() -> None:
     length = QUEUE_BATCHES + 2
-    one = Draw(torch.tensor([0]), torch.tensor([1.0]))
-    out, probe = choose([one, None, None], size=2, pool=length)
+    one = Resample(torch.tensor([0]), torch.tensor([1.0]))
+    out, probe = choose([one, None, None], size=2, candidate_batches=length)
     assert [i for _, batch in out for i in batch.index.tolist()] == [0, *range(2 * length, 6 * length - 1)]
     assert probe.n_dropped == 1
 

@@ -14,8 +14,8 @@ from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.config.strategy_choice import Choice
 from kbench.errors import LaunchError
-from kbench.experiment.driver import front_of, only_front, shuffled
-from kbench.experiment.status import Outlook
+from kbench.experiment.driver import driver_lock, driver_of, shuffled
+from kbench.experiment.status import StatusMonitor
 from kbench.records.folders import ExperimentDir, RunDir, write_json
 from kbench.records.run_state import State
 
@@ -25,7 +25,7 @@ CONTENDER = """
 import os, sys
 from pathlib import Path
 from kbench.errors import LaunchError
-from kbench.launch.front import only_front
+from kbench.launch.front import driver_lock
 from kbench.records.folders import ExperimentDir
 
 folder = ExperimentDir(Path(sys.argv[1]))
@@ -34,7 +34,7 @@ print("ready", flush=True)
 sys.stdin.readline()
 while held < 300:
     try:
-        with only_front(folder):
+        with driver_lock(folder):
             os.close(os.open(inside, os.O_CREAT | os.O_EXCL))
             inside.unlink()
             held += 1
@@ -87,14 +87,14 @@ def dead_pid() -> int:
 
 
 def test_while_it_is_there_its_folder_names_it_and_afterwards_nobody(experiment: ExperimentDir) -> None:
-    with only_front(experiment):
+    with driver_lock(experiment):
         facts = json.loads(experiment.front.read_text())
     assert facts["host"] == HERE
     assert not experiment.front.exists()
 
 
 def test_it_leaves_the_folder_free_when_it_ends_badly(experiment: ExperimentDir) -> None:
-    with pytest.raises(KeyboardInterrupt), only_front(experiment):
+    with pytest.raises(KeyboardInterrupt), driver_lock(experiment):
         raise KeyboardInterrupt
     assert not experiment.front.exists()
 
@@ -102,20 +102,20 @@ def test_it_leaves_the_folder_free_when_it_ends_badly(experiment: ExperimentDir)
 def test_a_second_one_is_sent_away_while_the_first_lives(experiment: ExperimentDir, living: int) -> None:
     note_front(experiment, living)
     sentence = f"kbench run is at work here already .process {living} on {HERE}, since 2026-01-02T03:04:05"
-    with pytest.raises(LaunchError, match=sentence), only_front(experiment):
+    with pytest.raises(LaunchError, match=sentence), driver_lock(experiment):
         pass
 
 
 def test_one_that_is_sent_away_leaves_the_first_its_place(experiment: ExperimentDir, living: int) -> None:
     note_front(experiment, living)
-    with pytest.raises(LaunchError), only_front(experiment):
+    with pytest.raises(LaunchError), driver_lock(experiment):
         pass
-    assert front_of(experiment)["id"] == living
+    assert driver_of(experiment)["id"] == living
 
 
 def test_one_on_another_host_is_believed_to_live(experiment: ExperimentDir) -> None:
     note_front(experiment, dead_pid(), host="elsewhere")
-    with pytest.raises(LaunchError, match="on elsewhere") as caught, only_front(experiment):
+    with pytest.raises(LaunchError, match="on elsewhere") as caught, driver_lock(experiment):
         pass
     assert str(experiment.front) in caught.value.hint
 
@@ -123,7 +123,7 @@ def test_one_on_another_host_is_believed_to_live(experiment: ExperimentDir) -> N
 def test_what_a_dead_one_left_behind_is_replaced(experiment: ExperimentDir) -> None:
     old = dead_pid()
     note_front(experiment, old)
-    with only_front(experiment):
+    with driver_lock(experiment):
         assert json.loads(experiment.front.read_text())["id"] != old
 
 
@@ -131,7 +131,7 @@ def test_a_recycled_process_id_does_not_keep_the_folder(experiment: ExperimentDi
     process = subprocess.Popen(["sleep", "600"])
     note_front(experiment, process.pid)
     try:
-        with only_front(experiment):
+        with driver_lock(experiment):
             assert json.loads(experiment.front.read_text())["id"] != process.pid
     finally:
         process.kill()
@@ -140,7 +140,7 @@ def test_a_recycled_process_id_does_not_keep_the_folder(experiment: ExperimentDi
 
 def test_a_torn_front_file_does_not_keep_the_folder(experiment: ExperimentDir) -> None:
     experiment.front.write_text('{"id": 1')
-    with only_front(experiment):
+    with driver_lock(experiment):
         assert json.loads(experiment.front.read_text())["host"] == HERE
 
 
@@ -190,13 +190,13 @@ def test_the_order_is_recorded_in_the_ledger(experiment: ExperimentDir, runs: li
 def test_a_run_in_the_queue_of_a_living_one_waits(experiment: ExperimentDir, runs: list[RunDir], living: int) -> None:
     note_front(experiment, living)
     shuffled(runs[:2], experiment, max_parallel=1)
-    assert Outlook(experiment).states(runs[:3]) == [State.WAITING, State.WAITING, State.MISSING]
+    assert StatusMonitor(experiment).states(runs[:3]) == [State.WAITING, State.WAITING, State.MISSING]
 
 
 def test_nothing_waits_when_who_would_start_it_is_dead(experiment: ExperimentDir, runs: list[RunDir]) -> None:
     note_front(experiment, dead_pid())
     shuffled(runs[:1], experiment, max_parallel=1)
-    assert Outlook(experiment).states(runs[:1]) == [State.MISSING]
+    assert StatusMonitor(experiment).states(runs[:1]) == [State.MISSING]
 
 
 def test_what_has_ended_does_not_wait(experiment: ExperimentDir, runs: list[RunDir], living: int) -> None:
@@ -204,7 +204,7 @@ def test_what_has_ended_does_not_wait(experiment: ExperimentDir, runs: list[RunD
     shuffled(runs[:2], experiment, max_parallel=1)
     runs[0].finish({"attempt": 1})
     runs[1].fail({"error": "no more"})
-    assert Outlook(experiment).states(runs[:2]) == [State.DONE, State.FAILED]
+    assert StatusMonitor(experiment).states(runs[:2]) == [State.DONE, State.FAILED]
 
 
 def test_a_second_kbench_run_is_refused_with_exit_code_3(

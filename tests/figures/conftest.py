@@ -66,7 +66,7 @@ def _run(pair: str, strategy: str, place: int, seed: int, epochs: int, rng: np.r
         "n_trained": (N_SAMPLES - hides) * kept, "n_scored": 0, "n_refreshed": hides, "n_dropped": 0,
         "ceiling": ceiling if family == "kakurenbo" else np.nan,
         "val_acc1": 0.97 - 0.6 * np.exp(-epoch / 4) - 0.004 * place + rng.normal(0, 0.002, epochs),
-        "train_s": train_s, "eval_s": 0.1, "cpu_s": train_s, "beside_s": 0.0,
+        "train_s": train_s, "eval_s": 0.1, "cpu_s": train_s, "background_s": 0.0,
         "select_s": 0.0, "refresh_s": 0.0, **looks_at,
         "ended_at": datetime(2026, 1, 2, tzinfo=UTC),
     }  # fmt: skip

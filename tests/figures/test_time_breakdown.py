@@ -93,7 +93,7 @@ def test_bars_are_named_and_end_in_the_training_time(invent: Any, draw: Any) -> 
 
 
 def test_staging_and_work_beside_training_are_shown_where_there_was_some(invent: Any, draw: Any) -> None:
-    frames = invent(("baseline", "sb"), epochs=4, beside_s=0.2)
+    frames = invent(("baseline", "sb"), epochs=4, background_s=0.2)
     assert "staging (off the clock)" not in draw("time", frames).named
     frames.runs["stage_s"] = 0.5
     assert draw("time", frames).named[-3:] == [part.label for part in OFF_CLOCK.values()]

@@ -9,7 +9,7 @@ from kbench.config.run_spec import RunSpec
 from kbench.errors import ResultsError
 from kbench.importers.log import Log
 from kbench.importers.naming import Name
-from kbench.importers.store import Taken, take
+from kbench.importers.store import StoredImport, take
 from kbench.records import imported
 from kbench.records.folders import ExperimentDir
 
@@ -23,7 +23,9 @@ def log(run: str = "a", accuracy: float = 0.5, file: str = "x.csv") -> Log:
     return Log(run=run, files=(Path(file),), epochs=({"phase": "train", "epoch": 0, "val_acc1": accuracy},))
 
 
-def put(folder: ExperimentDir, *logs: Log, strategies: str = "a", pair: str = "p", sums: str = "1") -> list[Taken]:
+def put(
+    folder: ExperimentDir, *logs: Log, strategies: str = "a", pair: str = "p", sums: str = "1"
+) -> list[StoredImport]:
     names = [Name(pair=pair, strategy=strategy, seed=0) for strategy in strategies.split()]
     return take(folder, "csv", logs, names, [[sums]] * len(logs))
 

@@ -117,4 +117,4 @@ def test_what_a_queue_job_says_itself_lies_in_its_log(tmp_path: Path, run_spec: 
     site = Site(launcher="queue", template=template, queue=QUEUE, threads_per_rank=3, python=str(tmp_path / "bin/py"))
     executed(rendered(site, run), tmp_path, starter="py")
     log = (tmp_path / "small" / "jobs" / f"{TOKEN}.log").read_text()
-    assert log.startswith("promised: 1 node(s) of 0 GPU(s), 3 core(s) per rank; given: localhost:1\n")
+    assert log.startswith("allocation: 1 node(s) of 0 GPU(s), 3 core(s) per rank; given: localhost:1\n")

@@ -51,7 +51,7 @@ class Differs(Strategy):
     """Rank 1 plans the same samples in another number."""
 
     def plan(self, epoch, stats):
-        return EpochPlan(epoch.everyone[dist.get_rank() :])
+        return EpochPlan(epoch.all_ids[dist.get_rank() :])
 
 
 @dataclass

@@ -129,9 +129,9 @@ def test_an_evil_run_folder_reaches_one_local_rank_as_it_is(tmp_path: Path, stat
     text = rendered("local", run_dir=run_dir, python=[python], host_python=python)
     returned, calls = execute(text, tmp_path, status=status)
     worker = ["-m", "kbench.worker", run_dir]
-    epitaph = ["-m", "kbench.launch.failure", run_dir, "3"]
+    failure = ["-m", "kbench.launch.failure", run_dir, "3"]
     assert returned == status
-    assert calls == ([worker] if status == 0 else [worker, epitaph])
+    assert calls == ([worker] if status == 0 else [worker, failure])
 
 
 def test_an_evil_run_folder_reaches_several_local_ranks_as_it_is(tmp_path: Path) -> None:

@@ -168,4 +168,4 @@ def test_a_follower_whose_leader_is_not_done_does_not_begin(
     ]
     done = subprocess.run([sys.executable, *words], env=clean_env, capture_output=True, timeout=60)
     assert done.returncode == 1
-    assert (follower.failed["kind"], said(follower.failed)) == ("LeaderMissing", State.INTERRUPTED)
+    assert (follower.failed["kind"], said(follower.failed)) == ("PrerequisiteMissing", State.INTERRUPTED)

@@ -28,7 +28,7 @@ RUNS = (
 
 # Columns that the contract lets stand between its own: null, or 0, where older journals have none.
 NEWER = (
-    "ceiling beside_s metric threads_per_rank max_parallel launcher weights_digest order_digest augment_digest "
+    "ceiling background_s metric threads_per_rank max_parallel launcher weights_digest order_digest augment_digest "
     "disturbs imported_from error total_s upstream dataset_note dataset_identity"
 ).split()
 
@@ -55,11 +55,11 @@ def test_a_journal_that_knows_nothing_of_newer_columns_is_read_all_the_same(
     experiment_dir: ExperimentDir, make_run, make_epoch
 ) -> None:
     run, entry = make_run(), make_epoch(0).model_dump(mode="json")
-    assert set(NEWER) & entry.keys() == {"ceiling", "beside_s"}
+    assert set(NEWER) & entry.keys() == {"ceiling", "background_s"}
     files.append(run.journal, {key: value for key, value in entry.items() if key not in NEWER})
     assert gather(experiment_dir, state_of) == (1, 1)
     epochs, runs = (pd.read_parquet(path) for path in (experiment_dir.epochs, experiment_dir.runs))
-    assert (epochs.ceiling.isna().all(), epochs.beside_s.tolist()) == (True, [0.0])
+    assert (epochs.ceiling.isna().all(), epochs.background_s.tolist()) == (True, [0.0])
     assert runs[[name for name in NEWER if name in runs and name != "total_s"]].isna().all().all()
     assert runs.total_s.tolist() == (runs.total_train_s + runs.total_eval_s).tolist()
 

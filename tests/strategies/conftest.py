@@ -45,7 +45,7 @@ def unmeasured() -> Callable[[int], SampleStats]:
             loss=torch.full((n,), float(np.log(10))),
             correct=torch.zeros(n, dtype=torch.bool),
             confidence=torch.full((n,), 0.1),
-            residual=torch.full((n,), float(np.sqrt(0.9))),
+            error_norm=torch.full((n,), float(np.sqrt(0.9))),
             age=torch.full((n,), -1, dtype=torch.int16),
         )
 
@@ -70,7 +70,7 @@ def stats_case() -> Callable[[int], SampleStats]:
             loss=torch.tensor(loss, dtype=torch.float32),
             correct=torch.tensor(right),
             confidence=torch.tensor(confidence, dtype=torch.float32),
-            residual=torch.tensor(rng.permutation(loss) / 3, dtype=torch.float32),
+            error_norm=torch.tensor(rng.permutation(loss) / 3, dtype=torch.float32),
             age=torch.zeros(n, dtype=torch.int16),
         )
 
@@ -96,7 +96,7 @@ class ScriptedProbe:
     def mean(self, number: Tensor) -> float:
         return float(number)
 
-    def beside(self, work: Callable[[], Any], then: Callable[[Any], None], *, lag: int) -> None:
+    def in_background(self, work: Callable[[], Any], then: Callable[[Any], None], *, lag: int) -> None:
         self.open.append((work(), then))
         while len(self.open) > lag:
             made, hand_over = self.open.pop(0)

@@ -10,7 +10,7 @@ import torch
 
 from kbench.errors import ConfigError
 from kbench.strategies import load
-from kbench.strategies.api import Batch, Epoch, Measured, SampleStats, remembered, remind
+from kbench.strategies.api import Batch, Epoch, Measured, SampleStats, load_state_dict, state_dict
 from kbench.strategies.autoassist import AutoAssist
 
 At = Callable[..., Epoch]
@@ -162,9 +162,9 @@ def epochs_of(
     strategies: list[AutoAssist], epoch_at: At, unmeasured: Unmeasured, probe_of: Any
 ) -> tuple[list[list[float]], dict[str, Any]]:
     """What was accepted in as many epochs as there are strategies, and the last one's memory; each inherits it."""
-    told, past = [], remembered(strategies[0])
+    told, past = [], state_dict(strategies[0])
     for index, strategy in enumerate(strategies):
-        remind(strategy, past)
+        load_state_dict(strategy, past)
         strategy.plan(epoch_at(N, index), unmeasured(N))
         probe = probe_of(epoch_at(N, index), [], rng=torch.Generator().manual_seed(index))
         rng = np.random.default_rng(index)
@@ -173,7 +173,7 @@ def epochs_of(
             told.append(accepted(strategy, batch, probe))
             strategy.observe(batch, measured)
         settle(probe)
-        past = remembered(strategy)
+        past = state_dict(strategy)
     return told, past
 
 

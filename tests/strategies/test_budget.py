@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kbench.strategies import load
-from kbench.strategies.api import Epoch, SampleStats, Spent
+from kbench.strategies.api import Epoch, EpochCost, SampleStats
 
 
 @pytest.mark.parametrize(
@@ -39,14 +39,14 @@ def test_plans_everyone(epoch_at: Callable[..., Epoch], unmeasured: Callable[[in
 # like another run
 
 
-def spent(n_trained: int, n_scored: int = 0, n_refreshed: int = 0, **more: Any) -> Spent:
+def spent(n_trained: int, n_scored: int = 0, n_refreshed: int = 0, **more: Any) -> EpochCost:
     """An epoch of a run on 1442 samples in batches of 48."""
     facts = {"phase": "train", "epoch": 0, "n_samples": 1442, "n_full": 1440, "global_batch": 48, "n_dropped": 2}
     own = {"n_trained": n_trained, "n_scored": n_scored, "n_refreshed": n_refreshed}
-    return Spent(**{**facts, "forward_s": 1.0, "step_s": 4.0, **own, **more})  # type: ignore[arg-type]
+    return EpochCost(**{**facts, "forward_s": 1.0, "step_s": 4.0, **own, **more})  # type: ignore[arg-type]
 
 
-def epochs_of(past: list[Spent], **params: Any) -> int:
+def epochs_of(past: list[EpochCost], **params: Any) -> int:
     strategy = load("budget", {"like": "k", "share": 0.1, **params})
     strategy.follow(past)
     (phase,) = strategy.phases(1000)
@@ -67,7 +67,7 @@ def epochs_of(past: list[Spent], **params: Any) -> int:
         ([spent(48)], 1),
     ],
 )
-def test_trains_as_many_epochs_as_pay_for_the_run_that_it_is_like(past: list[Spent], expected: int) -> None:
+def test_trains_as_many_epochs_as_pay_for_the_run_that_it_is_like(past: list[EpochCost], expected: int) -> None:
     assert epochs_of(past) == expected
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kbench.strategies import load
-from kbench.strategies.api import Epoch, Habits, SampleStats, remembered
+from kbench.strategies.api import AsCoded, Epoch, SampleStats, state_dict
 
 At = Callable[..., Epoch]
 
@@ -98,14 +98,14 @@ def test_remembers_four_bytes_of_a_sample(epoch_at: At) -> None:
     strategy, n = load("forget-online"), 1000
     for index in range(4):
         strategy.plan(epoch_at(n, index), shown_after([[True] * n]))
-    kept = [value for value in remembered(strategy).values() if value is not None]
+    kept = [value for value in state_dict(strategy).values() if value is not None]
     assert sum(value.untyped_storage().nbytes() for value in kept) == 4 * n
 
 
 def test_neither_weighs_nor_scales_and_asks_for_the_habits_of_the_code(epoch_at: At) -> None:
     plan = load("forget-online").plan(epoch_at(20), shown_after([[True] * 20]))
-    assert plan.weights is None and plan.lr_scale == 1.0 and plan.habits == Habits()
+    assert plan.weights is None and plan.lr_scale == 1.0 and plan.as_coded == AsCoded()
     theirs = load("forget-online", {"refresh_in": "train", "lr_clock": "updates"})
-    assert theirs.plan(epoch_at(20), shown_after([[True] * 20])).habits == Habits(
+    assert theirs.plan(epoch_at(20), shown_after([[True] * 20])).as_coded == AsCoded(
         refresh_in="train", lr_clock="updates"
     )

@@ -138,7 +138,7 @@ def test_with_delta_1_every_epoch_prunes(epoch_at: At) -> None:
 
 def test_neither_refreshes_nor_scales_nor_hides_up_to_a_ceiling(epoch_at: At) -> None:
     plan = load("infobatch").plan(epoch_at(100, 1), spread(100))
-    assert plan.refresh is None and plan.lr_scale == 1.0 and plan.ceiling is None and plan.pool == 1
+    assert plan.refresh is None and plan.lr_scale == 1.0 and plan.ceiling is None and plan.candidate_batches == 1
 
 
 def test_beyond_2_to_the_24_samples_are_still_told_apart(epoch_at: At) -> None:

@@ -48,7 +48,7 @@ def random_residuals(rng: np.random.Generator, n: int) -> list[float]:
     """Between even and very uneven; sometimes with zeros, sometimes nothing but zeros."""
     drawn = rng.random(n) ** rng.choice([0.1, 1, 8, 30]) * 0.9
     drawn[rng.random(n) < rng.choice([0.0, 0.0, 0.5, 1.0], p=[0.4, 0.3, 0.2, 0.1])] = 0
-    return measured_of(drawn.tolist()).residual.tolist()
+    return measured_of(drawn.tolist()).error_norm.tolist()
 
 
 class Algorithm1:
@@ -220,5 +220,5 @@ def test_plans_everything_in_pools_at_the_scheduled_learning_rate(
     epoch_at: At, unmeasured: Callable[[int], Any]
 ) -> None:
     plan = load("kf18", {"presample": 5}).plan(epoch_at(9), unmeasured(9))
-    assert plan.indices.tolist() == list(range(9)) and plan.pool == 5
+    assert plan.indices.tolist() == list(range(9)) and plan.candidate_batches == 5
     assert plan.weights is None and plan.lr_scale == 1.0 and plan.refresh is None

@@ -27,7 +27,7 @@ def lived(name: str, n: int, epoch_at: Callable[..., Epoch], probe_of: Any) -> t
             epoch = epoch_at(n, index, epochs=phase.epochs, phase=phase.name)
             plan = strategy.plan(epoch, store.view())
             probe = probe_of(epoch, list(torch.rand(2 * n // BATCH, 1, generator=rng)))
-            for ids in plan.indices[: len(plan.indices) // BATCH * BATCH].split(BATCH * plan.pool):
+            for ids in plan.indices[: len(plan.indices) // BATCH * BATCH].split(BATCH * plan.candidate_batches):
                 probe.losses[probe.asked : probe.asked + 1] = [torch.rand(len(ids), generator=rng) * 4]
                 strategy.select(batch(ids), probe)
                 measured = measurement(torch.rand(BATCH, generator=rng) * 4)

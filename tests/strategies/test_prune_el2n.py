@@ -20,10 +20,10 @@ def pruning(**params: Any) -> Strategy:
     return PruneEL2N(**params)
 
 
-def survivors_slowly(residual: list[float], fraction: float) -> list[int]:
+def survivors_slowly(error_norm: list[float], fraction: float) -> list[int]:
     """Walk up the error norms, ties by id, and strike out the first ``int(fraction * n)``."""
-    climbing = sorted(range(len(residual)), key=lambda i: (residual[i], i))
-    return sorted(climbing[int(fraction * len(residual)) :])
+    climbing = sorted(range(len(error_norm)), key=lambda i: (error_norm[i], i))
+    return sorted(climbing[int(fraction * len(error_norm)) :])
 
 
 def test_prunes_the_lowest_error_norms(epoch_at: At, stats_case: Case) -> None:
@@ -31,12 +31,12 @@ def test_prunes_the_lowest_error_norms(epoch_at: At, stats_case: Case) -> None:
         stats = stats_case(k)
         n, fraction = len(stats.loss), float(np.random.default_rng(k).choice([0.0, 0.01, 0.3, 0.5, 0.7, 0.99]))
         plan = pruning(fraction=fraction).plan(epoch_at(n, 0), stats)
-        assert plan.indices.tolist() == survivors_slowly(stats.residual.tolist(), fraction), k
+        assert plan.indices.tolist() == survivors_slowly(stats.error_norm.tolist(), fraction), k
 
 
 def test_ties_go_to_the_lower_id(epoch_at: At, stats_case: Case) -> None:
     stats = stats_case(6)
-    stats.residual[:] = 0.5
+    stats.error_norm[:] = 0.5
     n = len(stats.loss)
     kept = load("prune-el2n", {"fraction": 0.4}).plan(epoch_at(n, 0), stats).indices
     assert kept.tolist() == list(range(int(0.4 * n), n))
@@ -47,7 +47,7 @@ def test_decides_once(epoch_at: At, stats_case: Case) -> None:
     n, strategy = len(stats.loss), load("prune-el2n", {"fraction": 0.5})
     first = strategy.plan(epoch_at(n, 0), stats).indices.tolist()
     for index in range(1, 6):
-        later = SampleStats(stats.loss, stats.correct, stats.confidence, stats.residual.flip(0), stats.age)
+        later = SampleStats(stats.loss, stats.correct, stats.confidence, stats.error_norm.flip(0), stats.age)
         assert strategy.plan(epoch_at(n, index), later).indices.tolist() == first
 
 
@@ -66,7 +66,7 @@ def test_what_scoring_saw_on_its_way_does_not_count(epoch_at: At, stats_case: Ca
         for index in range(3):
             strategy.plan(epoch_at(n, index, epochs=3, phase="score"), stats_case(k))
         assert strategy.plan(epoch_at(n, 0), stats).indices.tolist() == survivors_slowly(
-            stats.residual.tolist(), 0.5
+            stats.error_norm.tolist(), 0.5
         ), k
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kbench.strategies import load
-from kbench.strategies.api import Epoch, SampleStats, Spent
+from kbench.strategies.api import Epoch, EpochCost, SampleStats
 
 At = Callable[..., Epoch]
 Unmeasured = Callable[[int], SampleStats]
@@ -55,11 +55,11 @@ def test_nothing_is_measured_scaled_or_weighted(epoch_at: At, unmeasured: Unmeas
 # like another run
 
 
-def spent(epoch: int, n_trained: int, *, n_dropped: int = 0, phase: str = "train", **more: Any) -> Spent:
+def spent(epoch: int, n_trained: int, *, n_dropped: int = 0, phase: str = "train", **more: Any) -> EpochCost:
     """An epoch of a run on 100 samples in batches of 10."""
     facts = {"n_scored": 0, "n_refreshed": 0, "forward_s": 1.0, "step_s": 3.0, "n_full": 100, "global_batch": 10}
     own = {"phase": phase, "epoch": epoch, "n_samples": 100, "n_trained": n_trained, "n_dropped": n_dropped}
-    return Spent(**{**facts, **own, **more})  # type: ignore[arg-type]
+    return EpochCost(**{**facts, **own, **more})  # type: ignore[arg-type]
 
 
 def test_leaves_out_as_many_in_each_epoch_as_the_run_that_it_is_like(epoch_at: At, unmeasured: Unmeasured) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kbench.errors import ConfigError
 from kbench.strategies import load
-from kbench.strategies.api import Batch, Epoch, EpochPlan, Measured, Phase, Probe, SampleStats, remembered
+from kbench.strategies.api import Batch, Epoch, EpochPlan, Measured, Phase, Probe, SampleStats, state_dict
 from kbench.strategies.rho_loss import RhoLoss
 
 At = Callable[..., Epoch]
@@ -66,7 +66,7 @@ def test_takes_the_greatest_reducible_losses_of_each_pool(epoch_at: At, probe_of
         seen(strategy, size)
         ids = plan.indices[torch.tensor(rng.permutation(len(plan.indices))[: n_batches * size])]
         expected = best_slowly(loss.tolist(), floor[ids].tolist(), size)
-        assert plan.pool == pool
+        assert plan.candidate_batches == pool
         assert picked(strategy, ids, probe_of(epoch_at(n), [loss])) == expected, k
 
 
@@ -102,7 +102,7 @@ def test_holds_out_an_exact_share_that_training_never_sees(epoch_at: At, stats_c
             assert plan.indices.tolist() == [i for i in range(n) if i not in held]
         assert first.refresh is None and all(plan.refresh is None for plan in later)
         assert second.refresh is not None and second.refresh.tolist() == later[0].indices.tolist()
-        assert first.pool == 1 and first.weights is None and first.lr_scale == 1.0
+        assert first.candidate_batches == 1 and first.weights is None and first.lr_scale == 1.0
 
 
 def test_every_sample_is_held_out_as_often_as_any_other(epoch_at: At, unmeasured: Case) -> None:
@@ -174,7 +174,7 @@ def test_remembers_five_bytes_a_sample(epoch_at: At, unmeasured: Case) -> None:
     strategy = RhoLoss()
     strategy.plan(epoch_at(1000, 0, epochs=1, phase="holdout"), unmeasured(1000))
     strategy.plan(epoch_at(1000, 0), unmeasured(1000))
-    kept = [value for value in remembered(strategy).values() if isinstance(value, Tensor)]
+    kept = [value for value in state_dict(strategy).values() if isinstance(value, Tensor)]
     assert sum(tensor.numel() * tensor.element_size() for tensor in kept) == 5000
 
 

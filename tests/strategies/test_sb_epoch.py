@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from kbench.strategies import load
-from kbench.strategies.api import Epoch, EpochPlan, Habits, SampleStats, Strategy
+from kbench.strategies.api import AsCoded, Epoch, EpochPlan, SampleStats, Strategy
 from kbench.strategies.sb_epoch import by_histogram, by_rank
 
 At = Callable[..., Epoch]
@@ -158,6 +158,6 @@ def test_shares_are_exact_beyond_2_to_the_24_samples(shares: Callable[[torch.Ten
 def test_neither_weighs_nor_scales_and_asks_for_the_habits_of_the_code(epoch_at: At) -> None:
     stats = stats_of(np.arange(20.0))
     plan = load("sb-epoch").plan(epoch_at(20), stats)
-    assert plan.weights is None and plan.lr_scale == 1.0 and plan.habits == Habits()
+    assert plan.weights is None and plan.lr_scale == 1.0 and plan.as_coded == AsCoded()
     theirs = load("sb-epoch", {"refresh_in": "train", "lr_clock": "updates"}).plan(epoch_at(20), stats)
-    assert theirs.habits == Habits(refresh_in="train", lr_clock="updates")
+    assert theirs.as_coded == AsCoded(refresh_in="train", lr_clock="updates")

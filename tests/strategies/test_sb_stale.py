@@ -128,4 +128,4 @@ def test_cached_losses_are_let_go_of_where_it_looks(epoch_at: At) -> None:
 def test_plans_everything_at_the_scheduled_learning_rate(epoch_at: At) -> None:
     plan = load("sb-stale").plan(epoch_at(9, 2), stats_of(np.ones(9)))
     assert plan.indices.tolist() == list(range(9))
-    assert plan.weights is None and plan.lr_scale == 1.0 and plan.refresh is None and plan.pool == 1
+    assert plan.weights is None and plan.lr_scale == 1.0 and plan.refresh is None and plan.candidate_batches == 1

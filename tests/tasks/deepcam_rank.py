@@ -31,7 +31,7 @@ def life(workload: Workload, comm: Comm, name: str) -> dict[str, Any]:
     return json.loads(last.model_dump_json()) | {
         "known": stats.known.tolist(),
         "confidence": stats.confidence.tolist(),
-        "residual": stats.residual.tolist(),
+        "error_norm": stats.error_norm.tolist(),
     }
 
 

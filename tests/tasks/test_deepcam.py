@@ -12,7 +12,7 @@ from kbench.config.yaml_source import read_source
 from kbench.data import DATASETS
 from kbench.engine.schedule import learning_rate
 from kbench.errors import WorkloadError
-from kbench.experiment.registries import Known
+from kbench.experiment.registries import Registries
 from kbench.models.build import build_model
 from kbench.models.deepcam import DeepLabXception
 
@@ -80,20 +80,20 @@ def test_the_card_names_this_network(network: DeepLabXception) -> None:
     "model, dataset", [("wrn-28-10", "deepcam"), ("deepcam", "cifar10"), ("timm:resnet18", "deepcam")]
 )
 def test_a_model_of_another_task_is_refused_before_anything_starts(model: str, dataset: str) -> None:
-    ((key, sentence),) = Known().pair_problems(model, dataset, {"epochs": 1})
+    ((key, sentence),) = Registries().pair_problems(model, dataset, {"epochs": 1})
     assert key == "model" and sentence.startswith(f"{model} is made for ")
 
 
 def test_a_confidence_over_the_batch_is_refused_before_anything_starts() -> None:
     params = {"fraction": 0.3, "confidence_over": "batch"}
-    assert [param for param, _ in Known().clashes(params, "deepcam", 2048)] == ["confidence_over"]
-    assert Known().clashes(params | {"confidence_over": "classes"}, "deepcam", 2048) == []
-    assert Known().clashes(params, "cifar10", 128) == []
+    assert [param for param, _ in Registries().clashes(params, "deepcam", 2048)] == ["confidence_over"]
+    assert Registries().clashes(params | {"confidence_over": "classes"}, "deepcam", 2048) == []
+    assert Registries().clashes(params, "cifar10", 128) == []
 
 
 @pytest.mark.parametrize("name", ["deepcam", "deepcam-cosine"])
 def test_the_experiments_are_without_a_mistake_and_spell_out_what_mlperf_fixes(name: str) -> None:
-    spec = parse(ExperimentSpec, read_source(CONFIGS / f"{name}.yaml"), context=Known())
+    spec = parse(ExperimentSpec, read_source(CONFIGS / f"{name}.yaml"), context=Registries())
     for pair in spec.pairs:
         recipe = pair.recipe
         assert (pair.model, pair.dataset) == ("deepcam", "deepcam")
@@ -104,7 +104,7 @@ def test_the_experiments_are_without_a_mistake_and_spell_out_what_mlperf_fixes(n
 
 def test_the_learning_rate_of_2048_is_that_of_a_public_log() -> None:
     """CSCS, MLPerf HPC v1.0, 1,024 ranks: result_1.txt says so at these steps, of 59 to an epoch, from 1."""
-    spec = parse(ExperimentSpec, read_source(CONFIGS / "deepcam.yaml"), context=Known())
+    spec = parse(ExperimentSpec, read_source(CONFIGS / "deepcam.yaml"), context=Registries())
     recipe = next(pair.recipe for pair in spec.pairs if pair.recipe.global_batch == 2048)
     steps = DATASETS["deepcam"].n_train // 2048
     assert steps == 59
@@ -116,7 +116,7 @@ def test_the_learning_rate_of_2048_is_that_of_a_public_log() -> None:
 
 @pytest.mark.parametrize("batch, drops", [(2048, [1201]), (128, [8192, 16384])])
 def test_the_learning_rate_drops_at_the_published_steps(batch: int, drops: list[int]) -> None:
-    spec = parse(ExperimentSpec, read_source(CONFIGS / "deepcam.yaml"), context=Known())
+    spec = parse(ExperimentSpec, read_source(CONFIGS / "deepcam.yaml"), context=Registries())
     steps = DATASETS["deepcam"].n_train // batch
     for recipe in (pair.recipe for pair in spec.pairs if pair.recipe.global_batch == batch):
         rates = [learning_rate(recipe, (step + 0.5) / steps / recipe.epochs) for step in range(recipe.epochs * steps)]

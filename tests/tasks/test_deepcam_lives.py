@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from kbench.data import DATASETS
-from kbench.data.loader import Items
+from kbench.data.loader import SampleReader
 from kbench.data.sources.deepcam_prepared import load as open_files
 from kbench.data.sources.deepcam_prepared import prepare
 from kbench.data.sources.deepcam_synthetic import make
-from kbench.data.store.prepare_job import Work
+from kbench.data.store.prepare_job import PrepareJob
 from kbench.data.views.spec import View
 from kbench.strategies import load
 from kbench.strategies.api import Epoch, SampleStats
@@ -32,7 +32,7 @@ def told(tmp_path_factory: pytest.TempPathFactory, clean_env: dict[str, str]) ->
     """What two gloo ranks saw of 32 x 48 pixels, in the order of the ranks."""
     folder = tmp_path_factory.mktemp("data") / "deepcam"
     make(folder, n_train=N_TRAIN, n_val=N_VAL, shape=(32, 48, 16))
-    prepare(Work(dataset="deepcam", card=DATASETS["deepcam"], folder=folder, look_in=(folder,)))
+    prepare(PrepareJob(dataset="deepcam", card=DATASETS["deepcam"], folder=folder, look_in=(folder,)))
     program = Path(__file__).with_name("deepcam_rank.py")
     ranks = [
         subprocess.Popen(
@@ -53,13 +53,13 @@ def told(tmp_path_factory: pytest.TempPathFactory, clean_env: dict[str, str]) ->
 @pytest.mark.parametrize("name", ["baseline", "iswr", "forget", "sb", "kakurenbo"])
 def test_an_epoch_of_each_method_on_two_ranks(told: list[dict[str, Any]], name: str) -> None:
     one, two = (rank[name] for rank in told)
-    for key in ("n_trained", "n_scored", "train_loss", "val_acc1", "known", "confidence", "residual"):
+    for key in ("n_trained", "n_scored", "train_loss", "val_acc1", "known", "confidence", "error_norm"):
         assert one[key] == two[key], f"ranks disagree about {key}"
     assert one["n_samples"] == N_TRAIN and one["n_trained"] == 4
     assert (one["n_scored"] > 0) == (name == "sb")
     assert math.isfinite(one["train_loss"]) and 0 < one["val_acc1"] < 1 and one["val_acc5"] is None
     assert sum(one["known"]) >= 4 and all(0 < confidence < 1 for confidence in one["confidence"])
-    assert all(0 < residual < math.sqrt(2) for residual in one["residual"])
+    assert all(0 < error_norm < math.sqrt(2) for error_norm in one["error_norm"])
 
 
 @pytest.mark.dist
@@ -72,7 +72,7 @@ def test_two_ranks_find_the_score_that_one_finds(told: list[dict[str, Any]]) -> 
 def test_synthetic_weather_can_be_learnt_and_only_then_easy_samples_are_hidden(tmp_path: Path) -> None:
     """A small network in place of the real one, which needs minutes."""
     make(tmp_path, n_train=32, n_val=8, shape=(32, 48, 16))
-    prepare(Work(dataset="deepcam", card=DATASETS["deepcam"], folder=tmp_path, look_in=(tmp_path,)))
+    prepare(PrepareJob(dataset="deepcam", card=DATASETS["deepcam"], folder=tmp_path, look_in=(tmp_path,)))
     (x, y), (val_x, val_y) = (everything(part) for part in open_files(tmp_path))
     torch.manual_seed(0)
     network = nn.Sequential(
@@ -93,7 +93,7 @@ def test_synthetic_weather_can_be_learnt_and_only_then_easy_samples_are_hidden(t
     assert hidden(before) == 0 and hidden(after) == 16
 
 
-def everything(part: Items) -> tuple[Tensor, Tensor]:
+def everything(part: SampleReader) -> tuple[Tensor, Tensor]:
     """The fields and classes of all samples."""
     ((_, x, y),) = part.batches([torch.arange(len(part))], View())
     return x, y

@@ -1,4 +1,4 @@
-"""Loss, correctness, confidence, residual and score where every pixel has a class, held against slow arithmetic."""
+"""Loss, correctness, confidence, error_norm and score where every pixel has a class, held against slow arithmetic."""
 
 import math
 
@@ -111,8 +111,8 @@ def test_a_uniform_guess_has_a_third_of_confidence_and_is_not_good() -> None:
 
 def test_a_perfect_answer_is_good_and_sure_and_loses_nothing() -> None:
     y = case()[1]
-    loss, correct, confidence, residual = Segmentation(WEIGHT).measure(certain(y), y)
-    assert correct.all() and (confidence == 1).all() and (loss == 0).all() and (residual < 1e-30).all()
+    loss, correct, confidence, error_norm = Segmentation(WEIGHT).measure(certain(y), y)
+    assert correct.all() and (confidence == 1).all() and (loss == 0).all() and (error_norm < 1e-30).all()
 
 
 def test_a_missed_cyclone_among_much_background_is_neither_good_nor_sure() -> None:

@@ -80,9 +80,9 @@ def test_the_residual_is_the_norm_of_softmax_minus_one_hot(scale: float, workloa
         logits = rng.normal(0, 1, size=(64, 10)).astype(np.float32)
         y = rng.integers(0, 10, 64)
         logits[np.arange(48), y[:48]] += np.float32(scale)
-        residual = workload.measure(torch.tensor(logits), torch.tensor(y))[3]
+        error_norm = workload.measure(torch.tensor(logits), torch.tensor(y))[3]
         exact = [norm(row, label) for row, label in zip(logits, y, strict=True)]
-        assert np.allclose(residual, exact, rtol=2e-5, atol=1e-18)  # smaller squares than that underflow
+        assert np.allclose(error_norm, exact, rtol=2e-5, atol=1e-18)  # smaller squares than that underflow
 
 
 def norm(logits: np.ndarray, label: int) -> float:
@@ -126,8 +126,8 @@ def test_label_smoothing_is_trained_with_but_not_measured() -> None:
 def test_half_precision_logits_are_measured_in_single_precision(workload: Workload) -> None:
     logits = torch.randn(20, 10, generator=torch.Generator().manual_seed(3)).bfloat16()
     y = torch.arange(20) % 10
-    loss, _, confidence, residual = workload.measure(logits, y)
-    assert loss.dtype == confidence.dtype == residual.dtype == torch.float32
+    loss, _, confidence, error_norm = workload.measure(logits, y)
+    assert loss.dtype == confidence.dtype == error_norm.dtype == torch.float32
     assert torch.equal(loss, F.cross_entropy(logits.float(), y, reduction="none"))
 
 

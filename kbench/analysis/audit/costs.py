@@ -17,10 +17,10 @@ def costs(rows: Sequence[Row], both: pd.DataFrame) -> Iterator[Finding]:
     yield from _too_good(rows)
     yield from _slow_baseline(both)
     for row in rows:
-        beside = row.time_parts["beside"].seconds
+        beside = row.time_parts["background"].seconds
         if beside:
             yield warning(
-                "beside",
+                "background",
                 f"{row.pair} / {row.strategy} worked {beside:.3g} s a run beside training, on another thread or "
                 "stream; that is not in its training time",
                 on(row.pair, row.strategy),

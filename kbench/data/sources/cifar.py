@@ -11,8 +11,8 @@ import numpy as np
 
 from kbench.data.sources.archive import contents
 from kbench.data.store.arrays import Part, keep
-from kbench.data.store.manifest import Stamp
-from kbench.data.store.prepare_job import Official, Work, settle
+from kbench.data.store.manifest import Manifest
+from kbench.data.store.prepare_job import Official, PrepareJob, settle
 from kbench.errors import WorkloadError
 
 PIXELS = 3 * 32 * 32
@@ -62,24 +62,24 @@ CIFAR100 = Kind(
 )
 
 
-def prepare_cifar10(work: Work) -> Stamp:
+def prepare_cifar10(work: PrepareJob) -> Manifest:
     """Make arrays of CIFAR-10."""
     return _prepare(work, CIFAR10)
 
 
-def prepare_cifar100(work: Work) -> Stamp:
+def prepare_cifar100(work: PrepareJob) -> Manifest:
     """Make arrays of CIFAR-100, with its fine labels."""
     return _prepare(work, CIFAR100)
 
 
-def _prepare(work: Work, kind: Kind) -> Stamp:
+def _prepare(work: PrepareJob, kind: Kind) -> Manifest:
     train, val, sources, checked = read(work, kind)
     return keep(
         work.folder, work.dataset, train=train, val=val, n_classes=kind.n_classes, sources=sources, checked=checked
     )
 
 
-def read(work: Work, kind: Kind) -> tuple[Part, Part, dict[str, str | None], tuple[str, ...]]:
+def read(work: PrepareJob, kind: Kind) -> tuple[Part, Part, dict[str, str | None], tuple[str, ...]]:
     """Read and check the files: training part, validation part, sources, what was checked."""
     unpacked = work.find(kind.folder)
     if unpacked is not None:
@@ -97,7 +97,7 @@ def read(work: Work, kind: Kind) -> tuple[Part, Part, dict[str, str | None], tup
 Opened = Callable[[str], tuple[str, bytes]]
 
 
-def _told(work: Work, folder: Path, files: tuple[Official, ...]) -> list[tuple[Path, str, Official]]:
+def _told(work: PrepareJob, folder: Path, files: tuple[Official, ...]) -> list[tuple[Path, str, Official]]:
     paths = [folder / file.name for file in files]
     return [(path, work.md5_of(path), file) for path, file in zip(paths, files, strict=True) if path.exists()]
 

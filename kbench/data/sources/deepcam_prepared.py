@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import kbench
-from kbench.data.loader import Items
+from kbench.data.loader import SampleReader
 from kbench.data.sources.deepcam import AGAIN, N_CLASSES, Climate, misshapen, problem_of, ranges, shape_of
 from kbench.data.store import index, manifest
 from kbench.data.store.index import Found, Index
-from kbench.data.store.manifest import Stamp
-from kbench.data.store.prepare_job import Work, linked
+from kbench.data.store.manifest import Manifest
+from kbench.data.store.prepare_job import PrepareJob, linked
 from kbench.errors import WorkloadError
 
 PARTS = {"train": "train", "val": "validation"}  # folders; there is a test/ too, which nobody reads
@@ -24,8 +24,8 @@ SPOT_CHECKS = 64  # files of each part that are looked for before every run
 T = TypeVar("T")
 
 
-def prepare(work: Work) -> Stamp:
-    """Open every file of DeepCAM where it lies; the index and the stamp come last.
+def prepare(work: PrepareJob) -> Manifest:
+    """Open every file of DeepCAM where it lies; the index and the manifest come last.
 
     Raises WorkloadError with the names of files that don't fit.  ``verify`` reads all their numbers too.
     """
@@ -38,7 +38,7 @@ def prepare(work: Work) -> Stamp:
     return enlist(work)
 
 
-def enlist(work: Work) -> Stamp:
+def enlist(work: PrepareJob) -> Manifest:
     """Check and index the files in ``work.folder``."""
     folder = work.folder
     (folder / manifest.NAME).unlink(missing_ok=True)
@@ -50,7 +50,7 @@ def enlist(work: Work) -> Stamp:
     files = {STATS: (folder / STATS).stat().st_size}
     for part, found in paths.items():
         files |= _indexed(folder, part, found)
-    made = Stamp(
+    made = Manifest(
         dataset=work.dataset,
         n_train=len(paths["train"]),
         n_val=len(paths["val"]),
@@ -66,16 +66,16 @@ def enlist(work: Work) -> Stamp:
     return made
 
 
-def load(place: Path | None) -> tuple[Items, Items]:
+def load(place: Path | None) -> tuple[SampleReader, SampleReader]:
     """Open both parts: (training, validation)."""
     written = manifest.read(place) if place else None
     assert place is not None and written is not None, "nobody opens what was not prepared"
     scale = ranges(place / STATS)
-    train, val = (Items(Climate(place, _names(index.read(place, part)), scale, written.shape)) for part in PARTS)
+    train, val = (SampleReader(Climate(place, _names(index.read(place, part)), scale, written.shape)) for part in PARTS)
     return train, val
 
 
-def verify(place: Path, written: Stamp, workers: int, tell: Callable[[str], None]) -> list[str]:
+def verify(place: Path, written: Manifest, workers: int, tell: Callable[[str], None]) -> list[str]:
     """Sentences: files that changed since the set was prepared, and what is wrong in the others, each read in full."""
     wrong = manifest.changed(place, written)
     if wrong:

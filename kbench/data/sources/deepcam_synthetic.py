@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from kbench.data.sources.deepcam import FIELDS, HIGHEST, LABELS, LOWEST
 from kbench.data.sources.deepcam_prepared import PARTS, STATS, enlist
-from kbench.data.store.manifest import Stamp
-from kbench.data.store.prepare_job import Work
+from kbench.data.store.manifest import Manifest
+from kbench.data.store.prepare_job import PrepareJob
 
 SHAPE = (96, 144, 16)  # height, width, channels: an eighth of the published sides
 N_TRAIN, N_VAL = 128, 32
@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 Moments = tuple[Floats, Floats, Floats, Floats]  # sum, sum of squares, lowest, highest of each channel
 
 
-def prepare(work: Work) -> Stamp:
+def prepare(work: PrepareJob) -> Manifest:
     """Make the files in the set's folder, and list them."""
     work.tell(f"{work.dataset}: writing {N_TRAIN + N_VAL} files to {work.folder}")
     make(work.folder, processes=work.workers)

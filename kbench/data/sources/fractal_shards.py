@@ -2,11 +2,11 @@
 
 from kbench.data.sources import shards
 from kbench.data.sources.fractal import begun, make
-from kbench.data.store.manifest import Stamp
-from kbench.data.store.prepare_job import Work
+from kbench.data.store.manifest import Manifest
+from kbench.data.store.prepare_job import PrepareJob
 
 
-def prepare(work: Work) -> Stamp:
+def prepare(work: PrepareJob) -> Manifest:
     """Draw what is missing of the classes, and index the shards.
 
     A folder that somebody began with another look (``fractal.json``) goes on with that one.

@@ -8,12 +8,12 @@ from kbench.data.image_reader import ENDINGS
 from kbench.data.store import index
 from kbench.data.store.index import Found, Index
 from kbench.data.store.indexed import PARTS, keep
-from kbench.data.store.manifest import Stamp
-from kbench.data.store.prepare_job import Work, linked
+from kbench.data.store.manifest import Manifest
+from kbench.data.store.prepare_job import PrepareJob, linked
 from kbench.errors import WorkloadError
 
 
-def prepare(work: Work) -> Stamp:
+def prepare(work: PrepareJob) -> Manifest:
     """Index the images of both parts where they lie."""
     linked(work, *PARTS)
     classes = subfolders(work.folder / "train")

@@ -19,8 +19,8 @@ from kbench.data.sources.archive import contents
 from kbench.data.store import index
 from kbench.data.store.index import Found
 from kbench.data.store.indexed import keep
-from kbench.data.store.manifest import Stamp
-from kbench.data.store.prepare_job import Official, Work, linked, settle
+from kbench.data.store.manifest import Manifest
+from kbench.data.store.prepare_job import Official, PrepareJob, linked, settle
 from kbench.errors import WorkloadError
 
 PAGE = "https://image-net.org/download"
@@ -34,7 +34,7 @@ META, TRUTH = "data/meta.mat", "data/ILSVRC2012_validation_ground_truth.txt"
 VAL_NAME = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")
 
 
-def prepare(work: Work) -> Stamp:
+def prepare(work: PrepareJob) -> Manifest:
     """Index the images where they lie."""
     if work.find("train") is None and work.find(TRAIN.name) is not None:
         return _tars(work)
@@ -53,7 +53,7 @@ def prepare(work: Work) -> Stamp:
     return keep(work, parts, n_classes=len(wnids), trees=("train", "val"))
 
 
-def _tars(work: Work) -> Stamp:
+def _tars(work: PrepareJob) -> Manifest:
     train, val = (_linked_file(work, file) for file in (TRAIN, VAL))
     work.tell(f"{work.dataset}: reading the headers of {train.name} and {val.name}")
     wnids, found = _classes(train)
@@ -68,7 +68,7 @@ def _tars(work: Work) -> Stamp:
     return keep(work, parts, n_classes=len(wnids), checked=checked)
 
 
-def _linked_file(work: Work, file: Official) -> Path:
+def _linked_file(work: PrepareJob, file: Official) -> Path:
     found = work.find(file.name)
     if found is None:
         raise WorkloadError(
@@ -138,7 +138,7 @@ def _validation(name: str, size: int, offset: int, file: int) -> Found:
     return Found(file, offset, size, int(number[1]))
 
 
-def _labelled(work: Work, found: list[Found], wnids: list[str]) -> list[Found]:
+def _labelled(work: PrepareJob, found: list[Found], wnids: list[str]) -> list[Found]:
     """Put the labels of the development kit where the numbers of the validation images stand."""
     opened, where = _devkit(work)
     of_id = _wnids(opened(META), where)
@@ -155,7 +155,7 @@ def _labelled(work: Work, found: list[Found], wnids: list[str]) -> list[Found]:
     return [sample._replace(label=labels[of_id[truth[sample.label - 1]]]) for sample in found]
 
 
-def _devkit(work: Work) -> tuple[Callable[[str], bytes], Path]:
+def _devkit(work: PrepareJob) -> tuple[Callable[[str], bytes], Path]:
     """The development kit, packed or not: what reads a file of it, and where it lies."""
     folder, archive = work.find(UNPACKED), work.find(DEVKIT.name)
     if folder is not None:

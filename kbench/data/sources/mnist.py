@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from kbench.data.store.arrays import Part, keep
-from kbench.data.store.manifest import Stamp
-from kbench.data.store.prepare_job import Official, Work, settle
+from kbench.data.store.manifest import Manifest
+from kbench.data.store.prepare_job import Official, PrepareJob, settle
 from kbench.errors import WorkloadError
 
 MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"
@@ -23,13 +23,13 @@ FILES = tuple(  # checksums and mirror: torchvision 0.29, datasets/mnist.py
 )
 
 
-def prepare(work: Work) -> Stamp:
+def prepare(work: PrepareJob) -> Manifest:
     """Make arrays of MNIST."""
     train, val, sources, checked = read(work)
     return keep(work.folder, work.dataset, train=train, val=val, n_classes=10, sources=sources, checked=checked)
 
 
-def read(work: Work) -> tuple[Part, Part, dict[str, str | None], tuple[str, ...]]:
+def read(work: PrepareJob) -> tuple[Part, Part, dict[str, str | None], tuple[str, ...]]:
     """Read and check the files: training part, validation part, sources, what was checked."""
     paths = [work.obtain(file, file.name.removesuffix(".gz")) for file in FILES]
     images, labels, val_images, val_labels = map(_idx, paths)

@@ -11,23 +11,25 @@ from PIL import Image
 
 from kbench.data.sources import cifar, mnist
 from kbench.data.store.arrays import Part, Pixels, keep
-from kbench.data.store.manifest import Stamp
-from kbench.data.store.prepare_job import Work
+from kbench.data.store.manifest import Manifest
+from kbench.data.store.prepare_job import PrepareJob
 
 SEED, DEGREES = 0, 90
 
 
-def prepare_mnist(work: Work) -> Stamp:
+def prepare_mnist(work: PrepareJob) -> Manifest:
     """Make arrays of MNIST whose training images are turned."""
     return _prepare(work, *mnist.read(work))
 
 
-def prepare_cifar10(work: Work) -> Stamp:
+def prepare_cifar10(work: PrepareJob) -> Manifest:
     """Make arrays of CIFAR-10 whose training images are turned."""
     return _prepare(work, *cifar.read(work, cifar.CIFAR10))
 
 
-def _prepare(work: Work, train: Part, val: Part, sources: dict[str, str | None], checked: tuple[str, ...]) -> Stamp:
+def _prepare(
+    work: PrepareJob, train: Part, val: Part, sources: dict[str, str | None], checked: tuple[str, ...]
+) -> Manifest:
     turned = Part(rotated(train.x), train.y)
     return keep(work.folder, work.dataset, train=turned, val=val, n_classes=10, sources=sources, checked=checked)
 

@@ -12,8 +12,8 @@ from kbench.data.image_reader import ENDINGS
 from kbench.data.store import index
 from kbench.data.store.index import Found, Index
 from kbench.data.store.indexed import PARTS, keep
-from kbench.data.store.manifest import Stamp
-from kbench.data.store.prepare_job import Work
+from kbench.data.store.manifest import Manifest
+from kbench.data.store.prepare_job import PrepareJob
 from kbench.errors import WorkloadError
 
 END_BYTES = 1024  # of zeros, with which a whole tar ends
@@ -22,7 +22,7 @@ REMEDY = "get or make it again, uncompressed"
 Entry = tuple[int, int, int]  # offset, size, label
 
 
-def prepare(work: Work) -> Stamp:
+def prepare(work: PrepareJob) -> Manifest:
     """Index the shards of both parts."""
     parts = {part: _part(work, part) for part in PARTS}
     n_classes = 1 + max(int(part.label.max(initial=0)) for part in parts.values())
@@ -32,7 +32,7 @@ def prepare(work: Work) -> Stamp:
     return keep(work, parts, n_classes=n_classes)
 
 
-def _part(work: Work, part: str) -> Index:
+def _part(work: PrepareJob, part: str) -> Index:
     base = next((place for place in work.look_in if any(place.glob(f"{part}-*.tar"))), None)
     if base is None:
         looked = ", ".join(map(str, work.look_in))

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from kbench.data.store.arrays import Part, keep
-from kbench.data.store.manifest import Stamp
-from kbench.data.store.prepare_job import Official, Work, settle
+from kbench.data.store.manifest import Manifest
+from kbench.data.store.prepare_job import Official, PrepareJob, settle
 from kbench.errors import WorkloadError
 
 PAGE = "http://ufldl.stanford.edu/housenumbers/"
@@ -20,7 +20,7 @@ FILES = tuple(  # checksums: torchvision 0.29, datasets/svhn.py
 )
 
 
-def prepare(work: Work) -> Stamp:
+def prepare(work: PrepareJob) -> Manifest:
     """Make arrays of SVHN: 73,257 + 531,131 training samples, 26,032 for validation."""
     paths = [work.obtain(file) for file in FILES]
     train, extra, test = (_read(path) for path in paths)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import kbench
 from kbench.data.store import manifest
-from kbench.data.store.manifest import Stamp
+from kbench.data.store.manifest import Manifest
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -33,8 +33,8 @@ def keep(
     n_classes: int,
     sources: dict[str, str | None],
     checked: tuple[str, ...],
-) -> Stamp:
-    """Write both parts and their stamp; the stamp comes last."""
+) -> Manifest:
+    """Write both parts and their manifest; the manifest comes last."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / manifest.NAME).unlink(missing_ok=True)
     arrays = {"train-x.npy": train.x, "train-y.npy": train.y, "val-x.npy": val.x, "val-y.npy": val.y}
@@ -44,7 +44,7 @@ def keep(
             np.save(file, np.ascontiguousarray(array))
         draft.replace(folder / name)
     channels, height, width = train.x.shape[1:]
-    made = Stamp(
+    made = Manifest(
         dataset=dataset,
         n_train=len(train.y),
         n_val=len(val.y),
@@ -61,6 +61,6 @@ def keep(
     return made
 
 
-def verify(place: Path, written: Stamp, _workers: int, _tell: Callable[[str], None]) -> list[str]:
+def verify(place: Path, written: Manifest, _workers: int, _tell: Callable[[str], None]) -> list[str]:
     """Sentences: arrays that are not what they were when they were prepared."""
     return manifest.changed(place, written)

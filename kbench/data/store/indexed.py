@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import kbench
-from kbench.data.image_reader import Pictures
-from kbench.data.loader import Items
+from kbench.data.image_reader import ImageReader
+from kbench.data.loader import SampleReader
 from kbench.data.store import index, manifest
 from kbench.data.store.index import Index
-from kbench.data.store.manifest import Stamp
-from kbench.data.store.prepare_job import Work
+from kbench.data.store.manifest import Manifest
+from kbench.data.store.prepare_job import PrepareJob
 from kbench.data.store.verify_images import damaged
 from kbench.errors import WorkloadError
 
@@ -20,9 +20,14 @@ SPOT_CHECKS = 64  # files of each part that are looked for before every run
 
 
 def keep(
-    work: Work, parts: dict[str, Index], *, n_classes: int, trees: tuple[str, ...] = (), checked: tuple[str, ...] = ()
-) -> Stamp:
-    """Write the index of both parts, decode every image once, and write the stamp last.  Raises WorkloadError."""
+    work: PrepareJob,
+    parts: dict[str, Index],
+    *,
+    n_classes: int,
+    trees: tuple[str, ...] = (),
+    checked: tuple[str, ...] = (),
+) -> Manifest:
+    """Write the index of both parts, decode every image once, and write the manifest last.  Raises WorkloadError."""
     work.folder.mkdir(parents=True, exist_ok=True)
     (work.folder / manifest.NAME).unlink(missing_ok=True)
     files: dict[str, int] = {}
@@ -39,7 +44,7 @@ def keep(
         names = parts[part].names
         picked = names[:: max(1, len(names) // SPOT_CHECKS)] if trees else names
         files |= {name: (work.folder / name).stat().st_size for name in picked}
-    made = Stamp(
+    made = Manifest(
         dataset=work.dataset,
         n_train=len(parts["train"]),
         n_val=len(parts["val"]),
@@ -56,14 +61,14 @@ def keep(
     return made
 
 
-def load(place: Path | None) -> tuple[Items, Items]:
+def load(place: Path | None) -> tuple[SampleReader, SampleReader]:
     """Open both parts: (training, validation)."""
     assert place is not None, "its card names a folder"
-    train, val = (Items(Pictures(place, index.read(place, part), size=SIZE)) for part in PARTS)
+    train, val = (SampleReader(ImageReader(place, index.read(place, part), size=SIZE)) for part in PARTS)
     return train, val
 
 
-def verify(place: Path, written: Stamp, workers: int, tell: Callable[[str], None]) -> list[str]:
+def verify(place: Path, written: Manifest, workers: int, tell: Callable[[str], None]) -> list[str]:
     """Sentences: files that changed, images that cannot be decoded."""
     wrong = manifest.changed(place, written)
     return wrong or damaged(place, PARTS, workers=workers, tell=tell)

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from kbench.data import DATASETS, card_of
+from kbench.data import DATASETS, dataset_info
 from kbench.data.store import manifest
 from kbench.errors import WorkloadError
 
@@ -22,7 +22,7 @@ def find(dataset: str, root: str) -> Path | None:
 
     A data set that needs no folder has none.
     """
-    found = card_of(dataset)
+    found = dataset_info(dataset)
     if found is None or not found.folder:
         return None
     there = [path for path in (place / found.folder for place in roots(root)) if path.is_dir()]
@@ -38,14 +38,14 @@ def own(root: str) -> list[str]:
             written = manifest.read(path.parent)
         except WorkloadError:
             continue  # whoever asks for it will hear
-        if written and written.dataset not in DATASETS and card_of(written.dataset):
+        if written and written.dataset not in DATASETS and dataset_info(written.dataset):
             found.add(written.dataset)
     return sorted(found)
 
 
 def problems(dataset: str, root: str) -> list[str]:
     """Sentences: what stands between a data set and training, and what to do; empty where nothing does."""
-    found = card_of(dataset)
+    found = dataset_info(dataset)
     if found is None:
         return [f"{dataset}: no such data set"]
     if not found.folder:
@@ -70,6 +70,6 @@ def problems(dataset: str, root: str) -> list[str]:
 
 def note(dataset: str, root: str) -> str | None:
     """One sentence where a data set is usable but not the official one; it belongs into every run's provenance."""
-    found, place = card_of(dataset), find(dataset, root)
+    found, place = dataset_info(dataset), find(dataset, root)
     written = manifest.read(place) if place else None
     return written.note(found) if written and found else None

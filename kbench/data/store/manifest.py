@@ -7,14 +7,14 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from kbench.data.registry import DatasetCard
+from kbench.data.registry import DatasetInfo
 from kbench.errors import WorkloadError
 
 NAME = "kbench-data.json"
 
 
-class Stamp(BaseModel):
-    """A prepared data set.  Counts are of samples; sizes are in bytes, paths relative to the stamp's folder."""
+class Manifest(BaseModel):
+    """A prepared data set.  Counts are of samples; sizes are in bytes, paths relative to the manifest's folder."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,12 +38,12 @@ class Stamp(BaseModel):
         told = [self.dataset, str(self.n_train), str(self.n_val), *map(str, sorted(self.digests.items()))]
         return hashlib.blake2b("\n".join(told).encode(), digest_size=6).hexdigest()
 
-    def onto(self, card: DatasetCard) -> DatasetCard:
+    def onto(self, card: DatasetInfo) -> DatasetInfo:
         """The card with the counts of what is really there."""
         shape = self.shape if self.shape[1] else (self.shape[0], *card.shape[1:])
         return replace(card, n_train=self.n_train, n_val=self.n_val, n_classes=self.n_classes, shape=shape)
 
-    def note(self, card: DatasetCard) -> str | None:
+    def note(self, card: DatasetInfo) -> str | None:
         """One sentence where the data is not the official one in number; None where it is, or none is official."""
         ours, theirs = (self.n_train, self.n_val), (card.n_train, card.n_val)
         if not all(theirs) or ours == theirs:
@@ -54,11 +54,11 @@ class Stamp(BaseModel):
         )
 
 
-def read(folder: Path) -> Stamp | None:
-    """The stamp in a data set's folder; None where there is none.  Raises WorkloadError where it cannot be read."""
+def read(folder: Path) -> Manifest | None:
+    """The manifest in a data set's folder; None where there is none.  Raises WorkloadError where it cannot be read."""
     path = folder / NAME
     try:
-        return Stamp.model_validate_json(path.read_bytes())
+        return Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
@@ -66,40 +66,40 @@ def read(folder: Path) -> Stamp | None:
         raise WorkloadError(f"{path} cannot be read: {first}", hint="make it anew: kbench data prepare") from None
 
 
-def write(folder: Path, stamp: Stamp) -> None:
-    """Put the stamp beside the data, whole or not at all."""
+def write(folder: Path, manifest: Manifest) -> None:
+    """Put the manifest beside the data, whole or not at all."""
     draft = folder / f".{NAME}.{os.getpid()}"
-    draft.write_text(stamp.model_dump_json(indent=1) + "\n")
+    draft.write_text(manifest.model_dump_json(indent=1) + "\n")
     draft.replace(folder / NAME)
 
 
-def misfits(folder: Path, stamp: Stamp, *, at_most: int | None = None) -> list[str]:
-    """Sentences: files that are missing or not of the size that the stamp says.
+def misfits(folder: Path, manifest: Manifest, *, at_most: int | None = None) -> list[str]:
+    """Sentences: files that are missing or not of the size that the manifest says.
 
     Looks at ``at_most`` files, evenly spread; None: at all of them.
     """
-    found, names = [], list(stamp.files)
+    found, names = [], list(manifest.files)
     step = max(1, len(names) // at_most) if at_most else 1
     for name in names[::step]:
-        size = stamp.files[name]
+        size = manifest.files[name]
         path = folder / name
         try:
             there = path.stat().st_size
         except OSError:
-            found.append(f"{stamp.dataset}: {path} is missing")
+            found.append(f"{manifest.dataset}: {path} is missing")
             continue
         if there != size:
-            found.append(f"{stamp.dataset}: {path} has {there:,} bytes, {size:,} when it was prepared")
+            found.append(f"{manifest.dataset}: {path} has {there:,} bytes, {size:,} when it was prepared")
     return found
 
 
-def changed(folder: Path, stamp: Stamp) -> list[str]:
-    """Sentences: files that are not what they were when the stamp was made; reads all that have a digest."""
-    wrong = misfits(folder, stamp)
-    for name, was in stamp.digests.items():
+def changed(folder: Path, manifest: Manifest) -> list[str]:
+    """Sentences: files that are not what they were when the manifest was made; reads all that have a digest."""
+    wrong = misfits(folder, manifest)
+    for name, was in manifest.digests.items():
         path = folder / name
-        if path.exists() and stamp.files.get(name) == path.stat().st_size and digest(path) != was:
-            wrong.append(f"{stamp.dataset}: {path} has changed since it was prepared")
+        if path.exists() and manifest.files.get(name) == path.stat().st_size and digest(path) != was:
+            wrong.append(f"{manifest.dataset}: {path} has changed since it was prepared")
     return wrong
 
 

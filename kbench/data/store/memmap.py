@@ -7,7 +7,7 @@ import torch
 
 from kbench.data.arrays import Arrays
 from kbench.data.store import manifest
-from kbench.data.store.manifest import Stamp
+from kbench.data.store.manifest import Manifest
 from kbench.errors import WorkloadError
 
 
@@ -20,7 +20,7 @@ def load(place: Path | None) -> tuple[Arrays, Arrays]:
     return _part(place, "train", written.n_train, written), _part(place, "val", written.n_val, written)
 
 
-def _part(place: Path, name: str, n: int, written: Stamp) -> Arrays:
+def _part(place: Path, name: str, n: int, written: Manifest) -> Arrays:
     x = _mapped(place / f"{name}-x.npy", (n, *written.shape), np.dtype(np.uint8))
     y = _mapped(place / f"{name}-y.npy", (n,), np.dtype(np.int64))
     return Arrays(torch.from_numpy(x), torch.from_numpy(np.array(y)))
@@ -34,7 +34,7 @@ def _mapped(path: Path, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> 
         raise WorkloadError(f"{path} cannot be read: {error}", hint="make it anew: kbench data prepare") from None
     if array.shape != shape or array.dtype != dtype:
         raise WorkloadError(
-            f"{path} holds {array.dtype} {array.shape}, its stamp says {dtype} {shape}",
+            f"{path} holds {array.dtype} {array.shape}, its manifest says {dtype} {shape}",
             hint="make it anew: kbench data prepare",
         )
     return array

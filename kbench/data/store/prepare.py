@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kbench.config.parse import did_you_mean
-from kbench.data import DATASETS, OWN, DatasetCard, card_of
+from kbench.data import DATASETS, OWN, DatasetInfo, dataset_info
 from kbench.data.store import locate, manifest
-from kbench.data.store.manifest import Stamp
-from kbench.data.store.prepare_job import Work
+from kbench.data.store.manifest import Manifest
+from kbench.data.store.prepare_job import PrepareJob
 from kbench.errors import ConfigError, WorkloadError
 
 if TYPE_CHECKING:  # torch is not needed to know what is missing
@@ -20,8 +20,8 @@ Tell = Callable[[str], None]
 
 def prepare(
     dataset: str, *, root: str, given: Path | None, download: bool, workers: int, tell: Tell
-) -> tuple[Path, Stamp]:
-    """Make a data set ready below the first data root; returns its folder and stamp.
+) -> tuple[Path, Manifest]:
+    """Make a data set ready below the first data root; returns its folder and manifest.
 
     Files are looked for in ``given``, in the data set's folder of every root, and in the roots themselves.
     """
@@ -37,7 +37,7 @@ def prepare(
     folder = roots[0] / found.folder
     names = (found.folder, *found.look_in)
     look_in = (*([given] if given else []), *(place / name for place in roots for name in names), *roots)
-    work = Work(
+    work = PrepareJob(
         dataset=dataset,
         card=found,
         folder=folder,
@@ -46,7 +46,7 @@ def prepare(
         workers=workers,
         tell=tell,
     )
-    made: Stamp = _function(found.prepare)(work)
+    made: Manifest = _function(found.prepare)(work)
     return folder, made
 
 
@@ -68,7 +68,7 @@ class Opened(NamedTuple):
 
     train: "Source"
     val: "Source"
-    card: DatasetCard  # with the counts that were found
+    card: DatasetInfo  # with the counts that were found
     note: str | None  # one sentence where they are not the official ones
     identity: str | None  # of the files, in a few digits; None where there are none
 
@@ -96,9 +96,9 @@ def opened(dataset: str, root: str) -> Opened:
     return Opened(train, val, written.onto(found), written.note(found), written.identity)
 
 
-def known(dataset: str) -> DatasetCard:
+def known(dataset: str) -> DatasetInfo:
     """The card of a data set.  Raises ConfigError where there is none."""
-    found = card_of(dataset)
+    found = dataset_info(dataset)
     if found is None:
         names = [*DATASETS, *(f"{prefix}NAME" for prefix in OWN)]
         raise ConfigError(f"unknown data set {dataset!r}{did_you_mean(dataset, names)}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kbench.data.registry import DatasetCard
+from kbench.data.registry import DatasetInfo
 from kbench.errors import WorkloadError
 
 
@@ -20,11 +20,11 @@ class Official:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
+class PrepareJob:
     """What ``kbench data prepare`` was asked for."""
 
     dataset: str
-    card: DatasetCard
+    card: DatasetInfo
     folder: Path  # where the prepared data goes
     look_in: tuple[Path, ...]  # where files of others may lie
     download: bool = True
@@ -67,7 +67,7 @@ class Work:
 
 
 def settle(
-    work: Work, counts: tuple[int, int], found: Sequence[tuple[Path, str, Official]]
+    work: PrepareJob, counts: tuple[int, int], found: Sequence[tuple[Path, str, Official]]
 ) -> tuple[dict[str, str | None], tuple[str, ...]]:
     """Decide whether files of (path, MD5, as published) are the official ones; returns sources and what was checked.
 
@@ -85,7 +85,7 @@ def settle(
     return sources, () if changed else ("MD5 of the official files",)
 
 
-def linked(work: Work, *names: str) -> None:
+def linked(work: PrepareJob, *names: str) -> None:
     """Make folders that lie elsewhere part of the data set's own, by symbolic links; raises WorkloadError."""
     for name in names:
         found = work.find(name)

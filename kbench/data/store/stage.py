@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kbench.data import card_of
+from kbench.data import dataset_info
 from kbench.data.store import locate, manifest
-from kbench.data.store.manifest import Stamp
+from kbench.data.store.manifest import Manifest
 from kbench.errors import WorkloadError
 
 
@@ -19,7 +19,7 @@ def stage(dataset: str, root: str, to: Path) -> str:
     needs no folder is not copied, and ``root`` stays.  Raises WorkloadError where the data is not ready,
     or ``to`` has no room for it.
     """
-    found = card_of(dataset)
+    found = dataset_info(dataset)
     if found is None or not found.folder:
         return root
     wrong = locate.problems(dataset, root)
@@ -44,14 +44,14 @@ def _alone(lock: Path) -> Iterator[None]:
         yield
 
 
-def _is_whole(there: Path, written: Stamp) -> bool:
+def _is_whole(there: Path, written: Manifest) -> bool:
     try:
         return manifest.read(there) == written and not manifest.misfits(there, written)
     except WorkloadError:
         return False
 
 
-def _copy(source: Path, there: Path, written: Stamp) -> None:
+def _copy(source: Path, there: Path, written: Manifest) -> None:
     draft = there.with_name(f".{there.name}.part")
     for left in (draft, there):
         shutil.rmtree(left, ignore_errors=True)

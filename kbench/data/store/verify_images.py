@@ -6,7 +6,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from kbench.data.image_reader import Pictures
+from kbench.data.image_reader import ImageReader
 from kbench.data.store import index
 from kbench.errors import WorkloadError
 
@@ -37,7 +37,7 @@ def _damaged(place: Path, part: str, workers: int, tell: Callable[[str], None]) 
 
 
 def _chunk(place: Path, part: str, start: int) -> list[str]:
-    pictures = Pictures(place, index.read(place, part), size=0)
+    pictures = ImageReader(place, index.read(place, part), size=0)
     found = []
     for sample in range(start, min(start + CHUNK, len(pictures))):
         try:

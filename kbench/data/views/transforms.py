@@ -1,6 +1,7 @@
 """Views of single images, as worker processes make them: from an image of any size to (3, size, size) pixels.
 
-They draw from the global streams of torch, random and numpy, as their libraries do; Items seeds those for each sample.
+They draw from the global streams of torch, random and numpy, as their libraries do; SampleReader seeds
+those for each sample.
 """
 
 from collections.abc import Callable

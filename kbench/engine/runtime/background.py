@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 
 
-class Beside:
+class Background:
     """One helper hand for one epoch; its results come at fixed places, so that a run can be repeated.
 
     On a CPU the works run on one thread, one core's worth.  On a GPU they are queued on a stream of
@@ -48,7 +48,7 @@ class Beside:
         if self._stream:
             return _Queued(work, self._stream)
         if self._thread is None:  # an OpenMP team of its own would fight the training's for the cores
-            self._thread = ThreadPoolExecutor(1, "beside", initializer=torch.set_num_threads, initargs=(1,))
+            self._thread = ThreadPoolExecutor(1, "background", initializer=torch.set_num_threads, initargs=(1,))
         return _Threaded(work, self._thread)
 
 

@@ -8,7 +8,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kbench.strategies.api import Batch, Draw, Epoch, EpochPlan, Measured, Phase, Probe, SampleStats, Spent, Strategy
+from kbench.strategies.api import (
+    Batch,
+    Epoch,
+    EpochCost,
+    EpochPlan,
+    Measured,
+    Phase,
+    Probe,
+    Resample,
+    SampleStats,
+    Strategy,
+)
 
 
 class Guarded(Strategy):
@@ -28,7 +39,7 @@ class Guarded(Strategy):
     def __repr__(self) -> str:
         return repr(self.strategy)
 
-    def follow(self, past: Sequence[Spent]) -> None:
+    def follow(self, past: Sequence[EpochCost]) -> None:
         self.strategy.follow(past)
 
     def phases(self, epochs: int) -> tuple[Phase, ...]:
@@ -42,7 +53,7 @@ class Guarded(Strategy):
         self._before_epoch = before
         return plan
 
-    def select(self, batch: Batch, probe: Probe) -> Tensor | Draw | None:
+    def select(self, batch: Batch, probe: Probe) -> Tensor | Resample | None:
         fast = self._fast()
         kept = self.strategy.select(batch, probe)
         self._compare_fast(fast, "select")

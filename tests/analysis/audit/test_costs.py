@@ -70,8 +70,8 @@ def test_steps_that_are_alike_by_chance_or_too_few_are_not_remarked_on(
 
 def test_work_beside_training_is_named_as_not_in_the_time(three: Any, findings) -> None:
     three.run("baseline", 3, [0.9], [1.0])
-    three.run("mine", 3, [0.9, 0.9], [1.0, 1.0], beside_s=2.0)
-    (found,) = findings(three, "beside")
+    three.run("mine", 3, [0.9, 0.9], [1.0, 1.0], background_s=2.0)
+    (found,) = findings(three, "background")
     assert found.severity == "warning"
     assert found.text == (
         f"{PAIR} / mine worked 1 s a run beside training, on another thread or stream; that is not in its training time"

@@ -42,7 +42,7 @@ def test_the_default_experiment_s_tables_fit_a_terminal_of_120_columns(book: Any
         for seed in range(3):
             times = [60.0 + seed**2, 60.0]
             parts = {f"{part}_s": 12.34 for part in ("plan", "data", "forward", "backward", "update", "select", "sync")}
-            book.run(strategy, seed, [0.9, 0.9 + 0.01 * seed], times, **parts, refresh_s=5.0, beside_s=10.0)
+            book.run(strategy, seed, [0.9, 0.9 + 0.01 * seed], times, **parts, refresh_s=5.0, background_s=10.0)
     found = text(tables(compare(book.frames(), baseline="baseline", targets=[0.97, 0.98])))
     assert max(map(len, found.splitlines())) <= 120
 

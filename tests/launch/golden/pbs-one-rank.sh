@@ -17,7 +17,7 @@ module load openmpi
 # Without another MPI, the one beside kbench's Python is taken.
 PATH="$PATH":/opt/kbench/bin
 hosts=$(awk -v ranks=1 '!seen[$1]++ { printf "%s%s:%d", sep, $1, ranks; sep = "," }' "${PBS_NODEFILE:-/dev/null}")
-echo "promised: 1 node(s) of 0 GPU(s), 8 core(s) per rank; given: ${hosts:=localhost:1}"
+echo "allocation: 1 node(s) of 0 GPU(s), 8 core(s) per rank; given: ${hosts:=localhost:1}"
 # mpirun does not carry the environment to other hosts, env does.
 rank=(env OMP_NUM_THREADS=8 PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}"
     /opt/kbench/bin/python -m kbench.worker)

@@ -19,7 +19,7 @@ module load openmpi
 # Without another MPI, the one beside kbench's Python is taken.
 PATH="$PATH":/opt/kbench/bin
 hosts=$(awk -v ranks=4 '!seen[$1]++ { printf "%s%s:%d", sep, $1, ranks; sep = "," }' "${PBS_NODEFILE:-/dev/null}")
-echo "promised: 2 node(s) of 4 GPU(s), 8 core(s) per rank; given: ${hosts:=localhost:4}"
+echo "allocation: 2 node(s) of 4 GPU(s), 8 core(s) per rank; given: ${hosts:=localhost:4}"
 # mpirun does not carry the environment to other hosts, env does.
 rank=(env OMP_NUM_THREADS=8 PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}"
     /opt/kbench/bin/python -m kbench.worker)

@@ -18,7 +18,7 @@ exec >>/data/results/small/jobs/kb0123abcd.log 2>&1
 # Without another MPI, the one beside kbench's Python is taken.
 PATH="$PATH":/opt/kbench/bin
 hosts=$(awk -v ranks=4 '!seen[$1]++ { printf "%s%s:%d", sep, $1, ranks; sep = "," }' "${PE_HOSTFILE:-/dev/null}")
-echo "promised: 8 node(s) of 4 GPU(s), 10 core(s) per rank; given: ${hosts:=localhost:4}"
+echo "allocation: 8 node(s) of 4 GPU(s), 10 core(s) per rank; given: ${hosts:=localhost:4}"
 # mpirun does not carry the environment to other hosts, env does.
 rank=(env OMP_NUM_THREADS=10 PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}"
     /opt/kbench/bin/python -m kbench.worker)
