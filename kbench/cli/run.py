@@ -69,7 +69,7 @@ def run(
     from kbench.cli.check import examined, show
     from kbench.cli.request import read
     from kbench.experiment.driver import check_no_driver
-    from kbench.experiment.status import SCHEDULED
+    from kbench.launch.schedulers.registry import is_scheduler
     from kbench.records import register
 
     asked = read(
@@ -85,7 +85,7 @@ def run(
     check_no_driver(asked.folder)
     register.make(asked.folder)
     runs = asked.run_dirs
-    if there.launcher in SCHEDULED:
+    if is_scheduler(there.launcher):
         paired = pairing == "node"
         submit.submit(asked, there, runs, retry=retry, paired=paired, max_parallel=max_parallel, quiet=quiet)
         if not wait:
@@ -107,7 +107,8 @@ def start(
     from kbench.cli.progress import Lines, Live
     from kbench.experiment.driver import driver_lock, shuffled
     from kbench.experiment.local import Children
-    from kbench.experiment.status import SCHEDULED, StatusMonitor
+    from kbench.experiment.status import StatusMonitor
+    from kbench.launch.schedulers.registry import is_scheduler
     from kbench.records import register
     from kbench.records.run_state import State, is_here, state_of
 
@@ -116,7 +117,7 @@ def start(
         again = {State.MISSING, State.INTERRUPTED} | ({State.FAILED, State.CANCELLED} if retry else set())
         register.take(folder, asked.runs, asked.as_written)
         outlook = StatusMonitor(folder)
-        queued = [run for run in folder.all_runs() if run.job.get("launcher") in SCHEDULED and not run.done]
+        queued = [run for run in folder.all_runs() if is_scheduler(run.job.get("launcher")) and not run.done]
         queued = [run for run in queued if outlook.state_of(run) in (State.WAITING, State.RUNNING)]
         ours = [run for run in folder.all_runs() if run not in queued]
         alive = [run for run in ours if state_of(run) is State.RUNNING]

@@ -123,10 +123,10 @@ def cancel(
 
 
 def _running(folder: "ExperimentDir") -> "list[RunDir]":
-    from kbench.experiment.status import SCHEDULED
+    from kbench.launch.schedulers.registry import is_scheduler
     from kbench.records.run_state import State, state_of
 
-    ours = [run for run in folder.all_runs() if run.job.get("launcher") not in SCHEDULED]
+    ours = [run for run in folder.all_runs() if not is_scheduler(run.job.get("launcher"))]
     return [run for run in ours if state_of(run) is State.RUNNING]
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from kbench.config.site import Site
 from kbench.errors import KBenchError
 from kbench.experiment.resolve import resolved
+from kbench.launch.schedulers.registry import is_scheduler
 
 
 class State(StrEnum):
@@ -86,7 +87,7 @@ class Need:
     @property
     def on_others(self) -> bool:
         """Whether ranks run on other machines than this, which must see the same files."""
-        return self.launcher in ("slurm", "queue") or self.site.nodes > 1 or bool(self.site.hosts or self.site.hostfile)
+        return is_scheduler(self.launcher) or self.site.nodes > 1 or bool(self.site.hosts or self.site.hostfile)
 
     @property
     def python(self) -> list[str]:

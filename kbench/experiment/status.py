@@ -9,24 +9,14 @@ from kbench.experiment.driver import driver_of, queued_by
 from kbench.experiment.ledger import Submission, submissions
 from kbench.launch.dependencies import prerequisite_of
 from kbench.launch.failure import lost_node
-from kbench.launch.schedulers.base import Scheduler, Seen, Stage
-from kbench.launch.schedulers.slurm import Slurm
+from kbench.launch.schedulers.base import JobInfo, Scheduler, Stage
+from kbench.launch.schedulers.registry import is_scheduler
 from kbench.launch.words import failure_record
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.run_state import NOT_TO_BLAME, State, said, state_of
 
-SCHEDULED = ("slurm", "queue")
 SILENT_S = 300.0
 REST_S = 20.0  # between two questions of one process to a scheduler, which has others to serve
-KINDS = {  # how a scheduler says that a job ended, and what that means for its run
-    "CANCELLED": "Cancelled",
-    "TIMEOUT": "TimeLimit",
-    "DEADLINE": "TimeLimit",
-    "PREEMPTED": "Preempted",
-    "NODE_FAIL": "NodeFailure",
-    "BOOT_FAIL": "NodeFailure",
-    "OUT_OF_MEMORY": "OutOfMemory",
-}
 
 
 class RunStatus(NamedTuple):
@@ -46,7 +36,7 @@ class StatusMonitor:
 
     def __init__(self, experiment: ExperimentDir, *, alone: bool = False) -> None:
         self._experiment, self._alone = experiment, alone
-        self._seen: dict[str, dict[str, Seen] | None] = {}  # by scheduler; None where it does not answer
+        self._seen: dict[str, dict[str, JobInfo] | None] = {}  # by scheduler; None where it does not answer
         self._asked = 0.0  # when, on the monotonic clock [s]
         self.deaf = ""  # why a scheduler did not answer
         self.refresh()
@@ -72,7 +62,7 @@ class StatusMonitor:
         if run.done:
             return RunStatus(State.DONE)
         job = run.job
-        if job.get("launcher") in SCHEDULED:
+        if is_scheduler(job.get("launcher")):
             return self._scheduled(run, job)
         state = state_of(run)
         if state in (State.MISSING, State.INTERRUPTED) and run.run_id in self._queued:
@@ -93,7 +83,7 @@ class StatusMonitor:
         found = seen.get(job_id or "")
         if found is None or found.stage is Stage.OVER:
             return self._gone(run, submission, job_id, found, words, started)
-        requeued = found.stage is Stage.WAITING and not submission.queue
+        requeued = found.stage is Stage.WAITING and submission.scheduler.can.job_states
         if words and not (requeued and words["kind"] == "Ended") and said(words) is not State.INTERRUPTED:
             return RunStatus(said(words), told, job=job_id)
         if started and not words and not requeued:
@@ -101,12 +91,12 @@ class StatusMonitor:
         return RunStatus(State.WAITING, told or found.reason, found.starts_at, job_id)
 
     def _gone(
-        self, run: RunDir, submission: Submission, job_id: str | None, found: Seen | None,
+        self, run: RunDir, submission: Submission, job_id: str | None, found: JobInfo | None,
         words: dict[str, Any], started: bool,
     ) -> RunStatus:  # fmt: skip
         """A run whose job is no longer in the queue."""
-        ended = found.reason if found else ""
-        if words and not (words["kind"] == "Ended" and ended in KINDS):
+        ended, kinds = found.reason if found else "", submission.scheduler.end_kinds
+        if words and not (words["kind"] == "Ended" and ended in kinds):
             return RunStatus(said(words), words["error"], job=job_id)
         if submission.id is None and found is None and not started:
             alive = bool(self._front)  # it may be about to be taken
@@ -115,8 +105,8 @@ class StatusMonitor:
         leader = prerequisite_of(run)
         if leader and not started and not leader.done:
             words = _words(run, f"it follows {leader.run_id}, which is not done", "PrerequisiteMissing")
-        elif ended in KINDS:
-            words = _words(run, f"its job {job_id} ended as {ended}", KINDS[ended])
+        elif ended in kinds:
+            words = _words(run, f"its job {job_id} ended as {ended}", kinds[ended])
         elif started:
             words = _words(run, f"its job {job_id} ended without a word", "Vanished")
         else:
@@ -126,8 +116,8 @@ class StatusMonitor:
         run.correct(words)
         return RunStatus(said(words), words["error"], job=job_id)
 
-    def _jobs(self, submission: Submission) -> dict[str, Seen] | None:
-        key = repr(submission.queue)
+    def _jobs(self, submission: Submission) -> dict[str, JobInfo] | None:
+        key = f"{submission.launcher} {submission.queue}"
         if key not in self._seen:
             try:
                 self._seen[key] = submission.scheduler.jobs()
@@ -135,11 +125,11 @@ class StatusMonitor:
                 self._seen[key], self.deaf = None, error.message
         return self._seen[key]
 
-    def _id_by_name(self, submission: Submission, seen: dict[str, Seen] | None) -> str | None:
+    def _id_by_name(self, submission: Submission, seen: dict[str, JobInfo] | None) -> str | None:
         """The id of a submission whose front did not live to note it."""
         if submission.id or not seen:
             return None
-        return job_named(submission.token, seen)
+        return job_named(submission.token, seen, submission.scheduler)
 
 
 def _silence(run: RunDir) -> str:
@@ -151,18 +141,17 @@ def _silence(run: RunDir) -> str:
     return f"no sign of life for {quiet_s / 60:.0f} min" if quiet_s > SILENT_S else ""
 
 
-def job_named(token: str, seen: dict[str, Seen]) -> str | None:
+def job_named(token: str, seen: dict[str, JobInfo], scheduler: Scheduler) -> str | None:
     """The id, without an array's task, of the job whose name has a token in it."""
     named = (job for job, one in seen.items() if token in one.name and one.stage is not Stage.OVER)
-    return next((job.partition("_")[0] for job in named), None)
+    return next((scheduler.array_id(job) for job in named), None)
 
 
 def _accounted(submission: Submission, job_id: str | None) -> str:
     """How a job ended, from the accounting, where there is one."""
-    scheduler: Scheduler = submission.scheduler
-    if not isinstance(scheduler, Slurm) or job_id is None:
+    if job_id is None or not submission.scheduler.can.accounting:
         return ""
-    return scheduler.ended([job_id]).get(job_id, "")
+    return submission.scheduler.ended([job_id]).get(job_id, "")
 
 
 def _words(run: RunDir, why: str, kind: str) -> dict[str, Any]:
