@@ -48,7 +48,8 @@ def render_text(text: str, values: Mapping[str, object], *, given: Mapping[str, 
         used = _variables(environment, text)
         script = environment.from_string(text).render({**values, **given})
     except TemplateSyntaxError as error:
-        raise ConfigError(f"{error.filename or place}:{error.lineno}: is no valid template: {error.message}") from error
+        where = error.filename if error.name else place  # in a part, or in the template itself
+        raise ConfigError(f"{where}:{error.lineno}: is no valid template: {error.message}") from error
     except UndefinedError as error:
         raise ConfigError(f"{place}: no value: {error}", hint="give it in the site file, or with --set") from error
     except TemplateNotFound as error:
