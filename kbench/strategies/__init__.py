@@ -46,7 +46,7 @@ def strategy_class(name: str) -> "type[Strategy]":
     """Load the class of a strategy.
 
     Args:
-        name: a known name (``kakurenbo``), or ``package.module:Class``; modules are looked for in the working folder too.
+        name: a known name (``kakurenbo``), or ``package.module:Class``; the working folder is searched as well.
 
     Raises:
         ConfigError: there is none, it cannot be loaded, or it is no Strategy.

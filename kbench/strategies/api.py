@@ -9,7 +9,7 @@ each hook in its place.  Every hook has a default, and the defaults together are
     for phase in strategy.phases(recipe.epochs):    # each begins with fresh weights
         for index in range(phase.epochs):
             plan = strategy.plan(epoch, stats)      # the same on every rank
-            for batch in batches(plan.indices):     # shuffled; this rank's part of plan.candidate_batches global batches
+            for batch in batches(plan.indices):     # shuffled; this rank's of plan.candidate_batches global batches
                 kept = strategy.select(batch, probe)     # loss weights, a Resample, or None: all as they are
                 for full in full_batches(kept):     # what is kept waits until every rank has a full batch
                     measured = step(full)           # forward, backward, update
@@ -45,7 +45,7 @@ class TrainingSetup:
     global_batch: int  # [sample] per step, over all ranks
 
     def too_few_left(self, share: float) -> str:
-        """Say that leaving out a ``share`` in [0, 1) of the samples leaves no full global batch; empty where it does."""
+        """Say that without a ``share`` in [0, 1) of the samples no global batch is left; empty where one is."""
         if self.n_train is None:
             return ""
         left = self.n_train - share_of(self.n_train, share)
@@ -223,8 +223,8 @@ class Probe(Protocol):
 
         Args:
             work: what to run, without a graph; its time is the epoch's ``background_s``, not part of ``train_s``.
-            then: gets what ``work`` returned, in the order of the calls, when ``lag`` later works have been given or the
-                epoch ends: never sooner and never later, so that a run can be repeated.
+            then: gets what ``work`` returned, in the order of the calls, when ``lag`` later works have been given or
+                the epoch ends: never sooner and never later, so that a run can be repeated.
             lag: [work] how many may be open, at least 0.
         """
 
@@ -260,7 +260,8 @@ class Strategy:
     Attributes:
         role: what it is there for: a ``method`` is to be judged, a ``control`` is what a method must beat (it needs no
             knowledge of the samples), the ``baseline`` is what both are compared with.
-        baseline_params: parameters with which it does nothing and trains exactly like the baseline; None: there are none.
+        baseline_params: parameters with which it does nothing and trains exactly like the baseline; None where there
+            are none.
     """
 
     role: ClassVar[Role] = "method"

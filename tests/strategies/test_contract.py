@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from kbench.conformance.checks import CHECKS, Check
-from kbench.conformance.contract_rules import Finding
-from kbench.conformance.short_training import Case
+from kbench.conformance.checks import CHECKS, Case, Check
+from kbench.conformance.monitor import Finding
 from kbench.errors import ConfigError
 from kbench.strategies import STRATEGIES, load, role_of, strategy_class
 from kbench.strategies.api import Epoch, SampleStats, TrainingSetup
@@ -39,7 +38,7 @@ def case_of(name: str) -> Case:
 
 
 def keeps(name: str, check: Check) -> None:
-    answer = check.look(case_of(name))
+    answer = check.run(case_of(name))
     assert not isinstance(answer, Finding), answer.sentence
     assert answer is None or (check.name == "baseline-params" and strategy_class(name).baseline_params is None), answer
 
