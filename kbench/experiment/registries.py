@@ -66,7 +66,7 @@ class Registries:
     def training_problems(
         self, name: str, params: dict[str, Any], dataset: str, recipe: Recipe
     ) -> list[tuple[tuple[str, ...], str]]:
-        """What a strategy itself says that it cannot do with a data set and a recipe: (path below its name, sentence)."""
+        """What a strategy says that it cannot do with a data set and a recipe: (path below its name, sentence)."""
         from kbench.strategies import load
         from kbench.strategies.api import TrainingSetup
 

@@ -34,7 +34,7 @@ def specs(frames: Frames) -> dict[Who, RunSpec]:
 
 
 def parts(rows: Sequence[Who], known: Mapping[Who, RunSpec]) -> dict[Who, Part]:
-    """The part of each row: the role of its strategy, as the audit sees it, unless it began with another run's weights."""
+    """The part of each row: the role of its strategy, as in the audit, unless it began with another run's weights."""
     return {who: _part(who[1], known.get(who)) for who in rows}
 
 
