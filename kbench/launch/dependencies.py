@@ -1,11 +1,11 @@
 """Runs that wait for their turn: in their order, but nobody before the run that it follows."""
 
-import socket
 from collections.abc import Sequence
 
-from kbench.launch.words import failure_record
 from kbench.records.folders import RunDir
-from kbench.records.run_state import State, state_of
+from kbench.records.liveness import state_of
+from kbench.records.run_files import Failure, Job
+from kbench.records.run_state import FailureKind, State
 
 
 class Waiting:
@@ -25,7 +25,7 @@ class Waiting:
         """
         for run in list(self._runs):
             leader = self._leaders[run.run_id]
-            state = state_of(leader) if leader else State.DONE
+            state = state_of(leader.read()) if leader else State.DONE
             if leader is None or state is State.DONE:
                 self._runs.remove(run)
                 return run
@@ -39,11 +39,12 @@ class Waiting:
 
 def prerequisite_of(run: RunDir) -> RunDir | None:
     """The folder of the run that this one follows, if it follows one."""
-    leader = run.spec.leader
+    leader = run.read_spec().leader
     return run.sibling(leader.run_id) if leader else None
 
 
 def _give_up(run: RunDir, leader: RunDir) -> None:
-    run.begin({"attempt": run.attempt + 1, "host": socket.gethostname(), "id": None})
-    why = f"it follows {leader.run_id}, which is {state_of(leader)}"
-    run.fail(failure_record(run, why, kind="RunError", hint="mend that one, then kbench run --retry"))
+    attempt = run.read_attempt() + 1
+    run.begin(Job.of(attempt=attempt))
+    why = f"it follows {leader.run_id}, which is {state_of(leader.read())}"
+    run.fail(Failure.of(why, kind=FailureKind.PREREQUISITE_FAILED, attempt=attempt))
