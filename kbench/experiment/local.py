@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from kbench.config.lookup import find
 from kbench.config.site import Site
 from kbench.experiment.resolve import cores
-from kbench.launch.dependencies import Waiting
+from kbench.launch.dependencies import RunQueue
 from kbench.launch.job_script import render
 from kbench.records.folders import RunDir
 from kbench.records.liveness import state_of
@@ -63,7 +63,7 @@ class Children:
         machine until they end.  A run that follows another waits until that one is done, and fails
         with it.  ``tick`` is called a few times a second.
         """
-        waiting, others = Waiting(queue), list(adopted)
+        waiting, others = RunQueue(queue), list(adopted)
         while waiting or self._running or others:
             others = [run for run in others if state_of(run.read()) is State.RUNNING]
             self._running = {s: (r, p) for s, (r, p) in self._running.items() if p.poll() is None}

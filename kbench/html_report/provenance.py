@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from kbench.analysis.frame import Frames
+from kbench.html_report.settings import Setting
 from kbench.records.run_files import Provenance
-from kbench.report.settings import Setting
 
 GATHERED = {  # columns of runs.parquet
     "torch_version": "torch", "device_name": "device", "n_devices": "GPUs", "hosts": "hosts", "launcher": "launcher",
