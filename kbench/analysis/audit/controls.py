@@ -47,8 +47,8 @@ def controls(frames: Frames, baseline: str, rows: Sequence[Row], both: pd.DataFr
 def role_in(spec: RunSpec | None, label: str) -> Role:
     """The role of a run's strategy, as its spec recorded it when the run was submitted.
 
-    Where none was recorded (an older kbench) the class of that name has it; an imported run has no spec, and its label is
-    taken for its strategy's name.  A name that is not known here is a method's.
+    Where none was recorded (an older kbench) the class of that name has it; an imported run has no spec, and its
+    label is taken for its strategy's name.  A name that is not known here is a method's.
     """
     if spec is None:
         return role_of(label)
@@ -74,7 +74,7 @@ def _identities(frames: Frames, strategies: Sequence[str]) -> Mapping[str, _Iden
 def _spec(frames: Frames, run_id: str) -> RunSpec | None:
     """A run's spec; None where it has none that can be read, as imported runs."""
     try:
-        return None if frames.folder is None else frames.folder.run(run_id).spec
+        return None if frames.folder is None else frames.folder.run(run_id).read_spec()
     except ResultsError:
         return None
 
