@@ -12,7 +12,7 @@ import pytest
 from kbench.analysis.compare import compare
 from kbench.analysis.frame import Frames
 from kbench.analysis.tables.layout import tables
-from kbench.figures.registry import KINDS
+from kbench.figures.registry import FIGURES
 from kbench.records import imported
 from kbench.report.page import page
 

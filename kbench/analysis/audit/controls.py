@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from kbench.analysis.finding import Finding, note, on, warning
+from kbench.analysis.finding import Finding, about, note, warning
 from kbench.analysis.frame import Frames
 from kbench.analysis.interval import estimate, estimate_change
 from kbench.analysis.rows import Row
@@ -14,7 +14,7 @@ from kbench.records.schema import noun
 CONTROLS = ("random", "budget")  # hides as many, but anybody; trains on all, but stops earlier
 
 
-def controls(frames: Frames, baseline: str, rows: Sequence[Row], both: pd.DataFrame) -> Iterator[Finding]:
+def controls(frames: Frames, baseline: str, rows: Sequence[Row], matched: pd.DataFrame) -> Iterator[Finding]:
     """Compare every method with the controls of its pair, on the seeds that both have."""
     kinds = _kinds(frames, [row.strategy for row in rows])
     metrics = {row.pair: row.metric for row in rows}
@@ -26,17 +26,17 @@ def controls(frames: Frames, baseline: str, rows: Sequence[Row], both: pd.DataFr
             yield note(
                 "control",
                 f"{pair}: no run hides at random; whether {', '.join(methods)} do better is not known",
-                on(pair, *methods),
+                about(pair, *methods),
             )
-        own = {strategy: runs for strategy, runs in both[both["pair"] == pair].groupby("strategy")}
+        own = {strategy: runs for strategy, runs in matched[matched["pair"] == pair].groupby("strategy")}
         for control in (strategy for strategy in others if kinds[strategy] in CONTROLS):
-            beaten = {method: _beside(method, own[method], own[control]) for method in methods}
-            if told := {method: text for method, text in beaten.items() if text}:
+            unbeaten = {method: _if_not_better(method, own[method], own[control]) for method in methods}
+            if failed := {method: text for method, text in unbeaten.items() if text}:
                 yield warning(
                     "control",
                     f"{pair}: did not beat {control} ({noun(metrics[pair])} not better, time not less): "
-                    f"{', '.join(told.values())}",
-                    on(pair, *told),
+                    f"{', '.join(failed.values())}",
+                    about(pair, *failed),
                 )
 
 
@@ -64,7 +64,7 @@ def _name(frames: Frames, run_id: str) -> str:
         return ""
 
 
-def _beside(method: str, own: pd.DataFrame, control: pd.DataFrame) -> str:
+def _if_not_better(method: str, own: pd.DataFrame, control: pd.DataFrame) -> str:
     """The method's differences from the control if it has nothing for itself, else nothing."""
     columns = ["match_key", "best_acc1", "total_train_s"]
     pairs = own[columns].merge(control[columns], on="match_key", suffixes=("", "_control"))
