@@ -91,4 +91,4 @@ def _times_to_targets(
     is_baseline: bool,
 ) -> tuple[TimeToTarget, ...]:
     pairs = [(curve_of[a], curve_of[b]) for a, b in zip(runs["run_id"], runs["run_id_base"], strict=True)]
-    return tuple(time_to_target(pairs, t.text, t.on(finals), is_baseline=is_baseline) for t in targets)
+    return tuple(time_to_target(pairs, t.text, t.resolve(finals), is_baseline=is_baseline) for t in targets)

@@ -29,7 +29,7 @@ class Target:
     accuracy: float | None = None
     factor: float | None = None
 
-    def on(self, finals: Sequence[float]) -> float | None:
+    def resolve(self, finals: Sequence[float]) -> float | None:
         """The accuracy to reach [fraction], where the baseline's runs ended at ``finals``; None if not known."""
         if self.factor is None:
             return self.accuracy

@@ -135,7 +135,7 @@ def set_title(axes: Axes, text: str, panel_in: float) -> None:
 
 def legend_line(label: str, look: Look, *, ls: str | None = None) -> Line2D:
     """The entry of a strategy in a legend, with its dash or with ``ls``."""
-    return Line2D([], [], color=look.color, ls=look.dash if ls is None else ls, label=label, **look.mark)
+    return Line2D([], [], color=look.color, ls=look.dash if ls is None else ls, label=label, **look.marker_keywords)
 
 
 def add_strategy_legend(figure: Figure, strategies: Collection[str], options: Options) -> None:

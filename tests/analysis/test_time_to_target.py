@@ -148,7 +148,7 @@ def least(of: dict[str, float]) -> float:
 def test_a_fraction_is_an_accuracy(asked: str | float) -> None:
     found = parse_target(asked)
     assert (found.accuracy, found.factor) == (float(asked), None)
-    assert found.on([]) == float(asked)
+    assert found.resolve([]) == float(asked)
 
 
 @pytest.mark.parametrize("asked", ["final*1.1", "final * 1.1", " final*1.10"])
@@ -165,9 +165,9 @@ def test_anything_else_is_refused(asked: str | float) -> None:
 
 
 def test_a_multiple_is_of_the_mean_final_error() -> None:
-    assert parse_target("final*1.5").on([0.9, 0.8]) == pytest.approx(1 - 1.5 * 0.15)
+    assert parse_target("final*1.5").resolve([0.9, 0.8]) == pytest.approx(1 - 1.5 * 0.15)
 
 
 @pytest.mark.parametrize("finals", [[], [0.9, math.nan]])
 def test_a_multiple_of_what_is_not_known_is_not_known(finals: list[float]) -> None:
-    assert parse_target("final*1.5").on(finals) is None
+    assert parse_target("final*1.5").resolve(finals) is None
