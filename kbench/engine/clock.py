@@ -5,7 +5,6 @@ import time
 from multiprocessing.process import BaseProcess
 from typing import Protocol
 
-import psutil
 import torch
 
 PARTS = ("plan_s", "data_s", "forward_s", "backward_s", "update_s", "select_s", "refresh_s", "sync_s")
@@ -90,6 +89,8 @@ def cpu_time_s() -> float:
 
 def _cpu_time_s(child: BaseProcess) -> float:
     """What a process has used [s]; 0 where the system does not tell."""
+    import psutil
+
     try:
         times = psutil.Process(child.pid).cpu_times()
     except psutil.Error:

@@ -109,7 +109,7 @@ class AutoAssist(Strategy):
     def _publish(self, assistant: Assistant) -> None:
         self.pixels, self.labels, self.sums = assistant
 
-    def _asked(self) -> Assistant | None:
+    def _current(self) -> Assistant | None:
         if self.pixels is None or self.labels is None or self.sums is None:
             return None
         return Assistant(self.pixels, self.labels, self.sums)

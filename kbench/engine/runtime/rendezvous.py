@@ -10,7 +10,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
-import psutil
 import torch
 import torch.distributed as dist
 
@@ -117,6 +116,8 @@ def _read_meeting(path: Path, env: RankEnv) -> dict[str, Any]:
 
 def address_of(interface: str) -> str:
     """The IPv4 address of a network interface of this machine; raises LaunchError when it has none."""
+    import psutil
+
     interfaces = psutil.net_if_addrs()
     for address in interfaces.get(interface, ()):
         if address.family == socket.AF_INET:
