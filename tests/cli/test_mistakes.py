@@ -55,9 +55,9 @@ def setting(text: str) -> list[str]:
             "share that begins there (pair digits-cnn-digits)",
         ),
         (
-            setting("strategies.0={name: nope, label: baseline}"),
+            setting("strategies.0={name: randm, label: baseline}"),
             2,
-            "--set strategies.0: strategies[0].name: unknown strategy; known: autoassist, baseline, ",
+            "--set strategies.0: strategies[0].name: unknown strategy; did you mean 'random'?",
         ),
         (setting("pairs.3.model=x"), 2, "--set pairs.3.model: leads nowhere in small.yaml"),
         (setting("epochs"), 2, "--set epochs: must be KEY=VALUE, got 'epochs'"),
