@@ -7,7 +7,9 @@ from typing import Protocol
 
 import torch
 
-PARTS = ("plan_s", "data_s", "forward_s", "backward_s", "update_s", "select_s", "refresh_s", "sync_s")
+from kbench.records.schema import ON_CLOCK
+
+PARTS = tuple(part.column for part in ON_CLOCK)
 
 
 class _Clock(Protocol):

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from kbench.analysis.frame import Frames
-from kbench.analysis.pairing import paired, sums
-from kbench.analysis.rows import time_ceiling
+from kbench.analysis.pairing import pair_runs, sums
+from kbench.analysis.rows import ideal_time_change
 
 
 def ceiling(frames: Frames) -> float | None:
-    both = paired(frames, "baseline")
+    both = pair_runs(frames, "baseline")
     own = both[both["strategy"] == "mine"]
-    return time_ceiling(sums(own), sums(own, "_base"))
+    return ideal_time_change(sums(own), sums(own, "_base"))
 
 
 # The baseline: 1,000 samples in 10 s, 4 s of which are forward passes: 10 ms a training, 4 ms a look.
@@ -75,13 +75,13 @@ def test_without_the_parts_of_the_baseline_s_time_it_is_not_known(book: Any, bas
 def test_where_a_log_does_not_tell_what_was_done_it_is_not_known(name: str) -> None:
     base = {"train_s": 10.0, "n_trained": 1000.0, "forward_s": 4.0}
     own = {"n_trained": 700.0, "n_scored": 10.0, "select_s": 1.0, "n_refreshed": 10.0, "refresh_s": 1.0}
-    known = time_ceiling(own, base)
+    known = ideal_time_change(own, base)
     place = base if name == "train_s" else own
     place[name] = math.nan
-    assert (known is not None, time_ceiling(own, base)) == (True, None)
+    assert (known is not None, ideal_time_change(own, base)) == (True, None)
 
 
 def test_looks_that_did_not_happen_need_no_price() -> None:
     base = {"train_s": 10.0, "n_trained": 1000.0, "forward_s": 4.0}
     own = {"n_trained": 700.0, "n_scored": 0.0, "select_s": math.nan, "n_refreshed": 0.0, "refresh_s": math.nan}
-    assert time_ceiling(own, base) == pytest.approx(-0.3)
+    assert ideal_time_change(own, base) == pytest.approx(-0.3)

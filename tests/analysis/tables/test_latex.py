@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kbench.analysis.rows import Comparison
-from kbench.analysis.tables.as_latex import escaped, latex, macro_texts
+from kbench.analysis.tables.latex import escaped, latex, macro_texts
 from kbench.analysis.tables.layout import tables
 from kbench.analysis.tables.model import Cell, Line, Number, Table
 

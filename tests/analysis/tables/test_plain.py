@@ -8,9 +8,9 @@ import pytest
 from kbench.analysis.compare import compare
 from kbench.analysis.finding import warning
 from kbench.analysis.rows import Comparison
-from kbench.analysis.tables.as_text import WIDTH, aligned, text
 from kbench.analysis.tables.layout import tables
-from kbench.analysis.time_to_target import target_of
+from kbench.analysis.tables.plain import WIDTH, aligned, text
+from kbench.analysis.time_to_target import parse_target
 
 
 def test_columns_stand_under_one_another() -> None:
@@ -32,7 +32,7 @@ def test_each_pair_has_its_tables_under_titles(full: Comparison) -> None:
 
 def test_targets_are_headed_in_percent_and_errors_by_what_they_mean(book: Any) -> None:
     book.run("baseline", 0, [0.9], [1.0])
-    found = compare(book.frames(), baseline="baseline", targets=[0.8, 0.905, target_of("final*1.1")])
+    found = compare(book.frames(), baseline="baseline", targets=[0.8, 0.905, parse_target("final*1.1")])
     header = r"^time to +80 % +speed-up +90.5 % +speed-up +final\*1.1 \(89 %\) +speed-up$"
     assert re.search(header, text(tables(found)), re.MULTILINE)
 

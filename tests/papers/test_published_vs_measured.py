@@ -6,12 +6,17 @@ from typing import Any
 import pytest
 
 from kbench.analysis.compare import compare
-from kbench.analysis.tables.as_text import text
-from kbench.papers.comparable import Case, of_recipe
-from kbench.papers.model import Publication
+from kbench.analysis.tables.plain import text
 from kbench.papers.papers import papers
-from kbench.papers.published_vs_measured import Beside, beside, unpublished
-from kbench.papers.tables import beside_tables
+from kbench.papers.publications import Publication
+from kbench.papers.published_vs_measured import (
+    Case,
+    PublishedVsMeasured,
+    published_vs_measured,
+    unpublished_pairs,
+    why_recipe_differs,
+)
+from kbench.papers.tables import measured_tables
 
 Shelf = Callable[..., list[Publication]]
 
@@ -45,9 +50,9 @@ def three_seeds(
         book.run("sb", seed, [0.1, 0.2, own], [8, 8, 8])
 
 
-def judged(book: Any, shelf: list[Publication]) -> dict[tuple[str, str], Beside]:
+def judged(book: Any, shelf: list[Publication]) -> dict[tuple[str, str], PublishedVsMeasured]:
     frames = book.frames()
-    found = beside(frames, compare(frames, baseline="baseline", targets=()), shelf)
+    found = published_vs_measured(frames, compare(frames, baseline="baseline", targets=()), shelf)
     return {(one.strategy, one.quantity): one for one in found}
 
 
@@ -133,10 +138,10 @@ def test_another_model_or_data_set_is_beside_nothing_and_that_is_said(book: Any,
     other = shelf(work={"datasets": ["svhn"]})
     assert judged(book, other) == {}
     frames = book.frames()
-    assert list(unpublished(frames, other)) == [
+    assert list(unpublished_pairs(frames, other)) == [
         "digits-cnn-digits: no published number in kbench is about digits-cnn on digits"
     ]
-    assert list(unpublished(frames, shelf())) == []
+    assert list(unpublished_pairs(frames, shelf())) == []
 
 
 def test_a_misprinted_difference_and_caveats_are_told(book: Any, shelf: Shelf) -> None:
@@ -152,7 +157,9 @@ def test_a_misprinted_difference_and_caveats_are_told(book: Any, shelf: Shelf) -
 def test_the_table_states_its_rule(book: Any, shelf: Shelf) -> None:
     three_seeds(book)
     frames = book.frames()
-    shown = text(beside_tables(beside(frames, compare(frames, baseline="baseline", targets=()), shelf())))
+    shown = text(
+        measured_tables(published_vs_measured(frames, compare(frames, baseline="baseline", targets=()), shelf()))
+    )
     line = next(line for line in shown.splitlines() if line.startswith("sb") and "-1.0" in line)
     assert line.split()[1:3] == ["-1.0", "-1.0"]
     assert line.endswith("within")
@@ -167,7 +174,7 @@ def test_all_of_it_without_any_imported_run(book: Any) -> None:
     assert [finding.text for finding in made.findings] == [
         "digits-cnn-digits: no published number in kbench is about digits-cnn on digits"
     ]
-    assert (made.entries["published"], made.entries["audit"]) == ([], [])
+    assert (made.as_json()["published"], made.as_json()["audit"]) == ([], [])
 
 
 def test_other_parameters_of_the_strategy_are_no_comparison(book: Any, shelf: Shelf) -> None:
@@ -180,4 +187,4 @@ def test_other_parameters_of_the_strategy_are_no_comparison(book: Any, shelf: Sh
         choice = spec.strategy.model_copy(update={"params": {"beta": beta}})
         own = spec.model_copy(update={"strategy": choice})
         case = Case(publication, publication.tables[0], publication.tables[0].cells[1], row, frames.runs, own)
-        assert list(of_recipe(case)) == why
+        assert list(why_recipe_differs(case)) == why

@@ -1,17 +1,24 @@
-"""A publication's numbers as they were printed: every digit, every source, every doubt."""
+"""Publications: their numbers as printed, with source, unit and caveats, read from the YAML files beside this one."""
 
+from collections.abc import Iterator
 from decimal import Decimal
+from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from kbench.config.parse import Spec
+from kbench.config.parse import Spec, parse
 from kbench.config.value_types import Count, Flag, Name
+from kbench.config.yaml_source import read_source
+from kbench.errors import ConfigError
+
+FOLDER = Path(__file__).parent
 
 Quantity = Literal[
     "best_acc",  # highest test accuracy over the epochs
     "final_acc",  # test accuracy after the last epoch
-    "acc",  # test accuracy; which epoch's is not said
+    "acc",  # test accuracy of an epoch that is not named
     "acc_change",  # of the accuracy, against training in full
     "error",  # test error after the last epoch
     "loss",  # training loss at the end
@@ -38,7 +45,7 @@ UNITS: dict[str, tuple[Unit, ...]] = {
     "hidden": ("%",),
 }
 Text = Annotated[str, Field(strict=True)]
-Said = Annotated[Text, Field(min_length=1)]
+NonEmpty = Annotated[Text, Field(min_length=1)]
 Printed = Annotated[str, Field(strict=True, pattern=r"^[-+]?\d+(\.\d+)?$")]  # in quotes: the digits count
 
 
@@ -50,14 +57,14 @@ def _ulp(digits: int) -> float:
 class Workload(Spec):
     """What was trained, and on what.  ``models`` and ``datasets`` are kbench's names for the same."""
 
-    model: Said
-    dataset: Said
-    models: tuple[Said, ...] = ()
-    datasets: tuple[Said, ...] = ()
+    model: NonEmpty
+    dataset: NonEmpty
+    models: tuple[NonEmpty, ...] = ()
+    datasets: tuple[NonEmpty, ...] = ()
     epochs: Count | None = None
     global_batch: Count | None = None
     hardware: Text = ""
-    caveats: tuple[Said, ...] = ()
+    caveats: tuple[NonEmpty, ...] = ()
 
     @property
     def title(self) -> str:
@@ -72,7 +79,7 @@ class Cell(Spec):
     value: Printed
     diff: Printed | None = None
     at: Text = ""  # the target, the share or the system that it is for
-    params: dict[str, float] = {}  # of the strategy, as far as they are said, by kbench's names
+    params: dict[str, float] = {}  # of the strategy, as far as they are printed, by kbench's names
     caveat: Text = ""
 
     @property
@@ -92,16 +99,16 @@ class Cell(Spec):
 class Table(Spec):
     """Numbers of one quantity on one workload, as they stand together."""
 
-    where: Said  # in the publication
+    where: NonEmpty  # in the publication
     pair: Name  # a key of ``workloads``
     quantity: Quantity
     unit: Unit
     diff_unit: Literal["points", "%"] = "points"
-    source: Said  # where the numbers were read
+    source: NonEmpty  # where the numbers were read
     log: Text = ""  # the log that the numbers were computed from, where nobody printed them
-    runs: Count | None = None  # seeds behind each number; null: not said
+    runs: Count | None = None  # seeds behind each number; null: not printed
     metric_undefined: Flag = False  # whether nothing says what was measured
-    caveats: tuple[Said, ...] = ()
+    caveats: tuple[NonEmpty, ...] = ()
     cells: Annotated[tuple[Cell, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -142,7 +149,7 @@ class KnownLog(Spec):
 
     run: Text = ""  # regular expression for the whole name of the run
     sha256: Annotated[str, Field(strict=True, pattern="^([0-9a-f]{64})?$")] = ""
-    pair: Said  # may hold groups of ``run``, as \1
+    pair: NonEmpty  # may hold groups of ``run``, as \1
     strategy: Name
     stands_for: Name | None = None  # the strategy of the tables, where that is another word
     about: Text = ""
@@ -158,9 +165,9 @@ class Publication(Spec):
     """A paper, or results published without one."""
 
     id: Name
-    title: Said
-    cite: Said
-    read: Said  # how much of it was at hand
+    title: NonEmpty
+    cite: NonEmpty
+    read: NonEmpty  # how much of it was at hand
     workloads: dict[str, Workload]
     tables: tuple[Table, ...] = ()
     logs: tuple[KnownLog, ...] = ()
@@ -174,6 +181,53 @@ class Publication(Spec):
             raise ValueError(f"no workload named {', '.join(missing)}")
         return tables
 
-    def meant_by(self, strategy: str) -> str:
-        """The word of the tables for the strategy of a log: its own unless the log says otherwise."""
+    def name_in_tables(self, strategy: str) -> str:
+        """The name in the tables of the strategy of a log: its own unless the log's entry has another."""
         return next((log.stands_for for log in self.logs if log.strategy == strategy and log.stands_for), strategy)
+
+
+@cache
+def load_publications(folder: Path = FOLDER) -> tuple[Publication, ...]:
+    """Read all publications of a folder, in the order of their files' names.
+
+    Raises:
+        ConfigError: A file is no publication, with file and line, or its id is not the file's name.
+    """
+    publications = []
+    for path in sorted(folder.glob("*.yaml")):
+        source = read_source(path)
+        publication = parse(Publication, source)
+        if publication.id != path.stem:
+            raise ConfigError(
+                f"{source.place(('id',))}: id: must be the file's name {path.stem!r}, got {publication.id!r}"
+            )
+        publications.append(publication)
+    return tuple(publications)
+
+
+def table_title(publication: Publication, table: Table) -> str:
+    """Publication, place in it and pair of a table."""
+    return f"{publication.id}, {table.where}, {table.pair}"
+
+
+def caveats(publication: Publication, table: Table) -> Iterator[str]:
+    """Misprinted differences of a table, and the caveats noted beside it, its cells and its workload."""
+    for cell in table.cells:
+        if table.misprinted(cell):
+            yield _misprint(publication, table, cell)
+    for caveat in table.caveats:
+        yield f"{table_title(publication, table)}: {caveat}"
+    for cell in table.cells:
+        if cell.caveat:
+            yield f"{table_title(publication, table)}, {cell.strategy}: {cell.caveat}"
+    for caveat in publication.workloads[table.pair].caveats:
+        yield f"{publication.id}, {table.pair}: {caveat}"
+
+
+def _misprint(publication: Publication, table: Table, cell: Cell) -> str:
+    base, change = table.baseline(cell.at), table.difference(cell)
+    assert base is not None and change is not None
+    return (
+        f"{table_title(publication, table)}: prints a difference of {cell.diff} for {cell.strategy}; "
+        f"{cell.value} and {base.value} differ by {change:+.{cell.digits}f}"
+    )

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 
 from kbench.analysis.finding import Finding
 from kbench.analysis.tables.model import NONE, Table
+from kbench.analysis.tables.registry import TableFormat
 
 SPECIAL = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$",
     **{sign: rf"\{sign}" for sign in "&%$#_{}"}, "<": "$<$", ">": "$>$", "*": r"$\times$",
 }  # fmt: skip
-WORDS = {
+SPELLED = {
     **dict(zip("0123456789", "Zero One Two Three Four Five Six Seven Eight Nine".split(), strict=True)),
     ".": "Point", "*": "Times", "+": "Plus",
 }  # fmt: skip
@@ -18,8 +19,8 @@ WORDS = {
 
 def latex(tables: Sequence[Table], experiment: str, findings: Sequence[Finding] = ()) -> str:
     r"""A fragment to \input: macros, then tables; it needs the package booktabs."""
-    told = [f"% {found.severity}: {found.text}" for found in findings]
-    head = [f"% kbench compare {experiment}; needs \\usepackage{{booktabs}}", *told]
+    comments = [f"% {found.severity}: {found.text}" for found in findings]
+    head = [f"% kbench compare {experiment}; needs \\usepackage{{booktabs}}", *comments]
     macros = [rf"\newcommand{{\{name}}}{{{escaped(text)}}}" for name, text in macro_texts(tables, experiment).items()]
     return "\n".join([*head, *macros, *(_table(table) for table in tables)])
 
@@ -48,8 +49,8 @@ def escaped(text: str) -> str:
 
 
 def _letters(first: str, *names: str) -> str:
-    words = [word for name in names for word in re.findall(r"[A-Za-z]+|[0-9.*+]", name)]
-    return first + "".join(WORDS.get(word, word[:1].upper() + word[1:]) for word in words)
+    parts = [part for name in names for part in re.findall(r"[A-Za-z]+|[0-9.*+]", name)]
+    return first + "".join(SPELLED.get(part, part[:1].upper() + part[1:]) for part in parts)
 
 
 def _table(table: Table) -> str:
@@ -75,3 +76,9 @@ def _table(table: Table) -> str:
 def _rows(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     for row in rows:
         yield f"    {' & '.join(map(escaped, row))} \\\\"
+
+
+LATEX = TableFormat(
+    "booktabs tables, and a macro for each number",
+    lambda document: latex(document.tables, document.comparison.experiment, document.findings),
+)

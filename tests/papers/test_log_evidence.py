@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from kbench.analysis.frame import Frames, load
-from kbench.papers.findings import doubts
-from kbench.papers.log_evidence import Judged, held
-from kbench.papers.model import Publication
+from kbench.papers.log_evidence import JudgedCell, evidence_findings, judge_cells
+from kbench.papers.publications import Publication
 from kbench.records import imported
 from kbench.records.folders import ExperimentDir
 from kbench.records.imported import File, Imported
@@ -57,8 +56,8 @@ def frames_of(folder: ExperimentDir) -> Frames:
     return load(folder)
 
 
-def verdicts(folder: ExperimentDir, publication: Publication) -> dict[str, Judged]:
-    return {one.cell.strategy: one for one in held(frames_of(folder), [publication])}
+def verdicts(folder: ExperimentDir, publication: Publication) -> dict[str, JudgedCell]:
+    return {one.cell.strategy: one for one in judge_cells(frames_of(folder), [publication])}
 
 
 CELLS = [{"strategy": "baseline", "value": "80.0"}, {"strategy": "sb", "value": "79.0", "diff": "-1.0"}]
@@ -93,7 +92,9 @@ def test_a_strategy_that_stands_for_another_is_its_log(folder: ExperimentDir, pu
     known = {"run": "x", "pair": "p", "strategy": "sb-2", "stands_for": "sb", "about": "named so"}
     publication = paper(CELLS, logs=[known])
     assert verdicts(folder, publication)["sb"].why == "equals sb-2's last epoch"
-    told = [finding.text for finding in doubts(frames_of(folder), held(frames_of(folder), [publication]))]
+    told = [
+        finding.text for finding in evidence_findings(frames_of(folder), judge_cells(frames_of(folder), [publication]))
+    ]
     assert "paper: the log of sb-2: named so" in told
 
 
@@ -143,7 +144,7 @@ def test_with_a_wrong_baseline_all_differences_are_set_right(folder: ExperimentD
     put("sb", val_acc1=0.7904)  # what is logged counts, not what was rounded for print
     cells = [*CELLS, {"strategy": "iswr", "value": "79.5", "diff": "-0.5"}]
     frames = frames_of(folder)
-    told = [finding.text for finding in doubts(frames, held(frames, [paper(cells)]))]
+    told = [finding.text for finding in evidence_findings(frames, judge_cells(frames, [paper(cells)]))]
     assert told == [
         "paper, Table 1, p: the printed baseline, 80.0, is not the last accuracy of baseline's run (81.0)",
         "paper, Table 1, p: with the baseline run's 81.0 the differences change: sb's is -1.9, not -1.0; iswr's is "
@@ -155,7 +156,7 @@ def test_a_method_whose_log_hides_nobody_is_said_to_be_a_baseline(folder: Experi
     for strategy, hidden in (("forget", 0), ("kakurenbo", 30), ("baseline", 0)):
         put(strategy, n_hidden=hidden, n_samples=100, train_s=40)
     frames = frames_of(folder)
-    told = [finding.text for finding in doubts(frames, [])]
+    told = [finding.text for finding in evidence_findings(frames, [])]
     assert told == [
         "p / forget: by its log it hid nothing (3 of 3 epochs tell), and trained as a baseline does; it took 2 minutes"
     ]
