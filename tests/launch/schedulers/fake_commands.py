@@ -41,7 +41,9 @@ def sbatch(cluster: PlayedCluster, *arguments: str) -> None:
     ids = {task: f"{number}_{task}" for task in tasks.split(",")} if tasks else {"": number}
     kind, _, prerequisites = option(text, "#SBATCH --dependency").partition(":")
     named = [one for one in prerequisites.split(":") if one]
-    after = {task: [f"{one}_{task}" if kind == "aftercorr" and "_" not in one else one for one in named] for task in ids}
+    after = {
+        task: [f"{one}_{task}" if kind == "aftercorr" and "_" not in one else one for one in named] for task in ids
+    }
     cluster.add(arguments[-1], option(text, "#SBATCH --job-name"), ids=ids, after=after)
     print(number)
 

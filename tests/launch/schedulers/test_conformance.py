@@ -83,9 +83,7 @@ class Case:
 
 
 CASES = {
-    "slurm": Case(
-        kind=Slurm, site="launcher: slurm\n", commands=SLURM, variables=slurm_variables, start_name="slurm"
-    ),
+    "slurm": Case(kind=Slurm, site="launcher: slurm\n", commands=SLURM, variables=slurm_variables, start_name="slurm"),
     "slurm-without-arrays": Case(
         kind=Slurm,
         site="launcher: slurm\narrays: false\n",
