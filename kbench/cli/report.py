@@ -39,7 +39,7 @@ def report(
 
     from kbench.analysis.compare import compare
     from kbench.analysis.frame import load
-    from kbench.report.page import page
+    from kbench.html_report.page import page
 
     asked_baseline, asked_targets = asked_of(folder)
     frames = load(folder)

@@ -7,7 +7,7 @@ from kbench.analysis.audit.controls import CONTROLS, kind_of
 from kbench.analysis.frame import Frames
 from kbench.config.run_spec import RunSpec
 from kbench.errors import ResultsError
-from kbench.report.effects import Who
+from kbench.html_report.effects import Who
 
 
 class Part(StrEnum):

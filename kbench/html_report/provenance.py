@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from kbench.analysis.frame import Frames
-from kbench.report.settings import Setting
+from kbench.html_report.settings import Setting
 
 GATHERED = {  # columns of runs.parquet
     "torch_version": "torch", "device_name": "device", "n_devices": "GPUs", "hosts": "hosts", "launcher": "launcher",

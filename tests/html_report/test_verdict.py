@@ -8,9 +8,9 @@ import pytest
 from kbench.analysis.compare import compare
 from kbench.analysis.finding import warning
 from kbench.analysis.frame import Frames
-from kbench.report.roles import Part, parts, specs
-from kbench.report.summary import summaries
-from kbench.report.verdict import Verdict, verdicts
+from kbench.html_report.roles import Part, parts, specs
+from kbench.html_report.summary import summaries
+from kbench.html_report.verdict import Verdict, verdicts
 
 PAIR = "digits-cnn-digits"
 
