@@ -19,9 +19,9 @@ from kbench.cli.options import (
     SchedulerOptions,
     Settings,
     SiteName,
-    put,
-    put_json,
-    say,
+    print_result,
+    print_json,
+    log,
 )
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def show(asked: "Request", site: "Site", *, as_json: bool, paired: bool, quiet: 
     missing = asked.data_problems()
     if as_json:
         listed = [{"run_id": run.run_id, "state": state} for run, state in zip(runs, found, strict=True)]
-        put_json(
+        print_json(
             {
                 "schema": 1,
                 "experiment": asked.spec.name,
@@ -174,12 +174,12 @@ def show(asked: "Request", site: "Site", *, as_json: bool, paired: bool, quiet: 
         )
         return
     for run, state in zip(runs, found, strict=True):
-        put(f"{run.run_id}  {state}")
+        print_result(f"{run.run_id}  {state}")
     counts = ", ".join(f"{n} {state}" for state, n in Counter(found).items())
-    put(f"\n{len(runs)} runs ({counts}), {site.ranks} rank(s) of {site.threads_per_rank} thread(s), {site.launcher}")
-    put(told)
+    print_result(f"\n{len(runs)} runs ({counts}), {site.ranks} rank(s) of {site.threads_per_rank} thread(s), {site.launcher}")
+    print_result(told)
     if tested:
-        put(f"sbatch --test-only: {tested}")
+        print_result(f"sbatch --test-only: {tested}")
     for problem in missing:
-        say(f"warning: {problem}", quiet=quiet)
-    put(f"\n# job.sh of {runs[0].run_id}\n{text}")
+        log(f"warning: {problem}", quiet=quiet)
+    print_result(f"\n# job.sh of {runs[0].run_id}\n{text}")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kbench.cli.options import Debug, Json, Quiet, put, put_json
+from kbench.cli.options import Debug, Json, Quiet, print_result, print_json
 
 if TYPE_CHECKING:
     from kbench.conformance.checks import Verdict
@@ -35,9 +35,9 @@ def check_method(
     for verdict in examine(Case(method, params, ranks=sizes)):
         verdicts.append(verdict)
         if not as_json:
-            put(line(verdict))
+            print_result(line(verdict))
     if as_json:
-        put_json(
+        print_json(
             {
                 "schema": 1,
                 "method": method,
@@ -80,7 +80,7 @@ def _sum_up(method: str, verdicts: "list[Verdict]", *, quiet: bool) -> None:
             hint="the contract is kbench/strategies/api.py",
         )
     if not quiet:
-        put(f"{method}: {states.count('ok')} of {len(states)} checks ok{left}")
+        print_result(f"{method}: {states.count('ok')} of {len(states)} checks ok{left}")
 
 
 def _params(settings: list[str]) -> dict[str, Any]:

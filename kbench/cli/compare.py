@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, put, put_json, say
+from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, print_result, print_json, log
 
 if TYPE_CHECKING:
     from kbench.analysis.rows import Comparison
@@ -89,15 +89,15 @@ def _print(found: "Comparison", beside: "Papers | None", form: str, *, quiet: bo
     if beside:
         every, findings = [*every, *beside.tables], beside.among(findings)
     if form == "json":
-        put_json(found.as_json() | (beside.entries if beside else {}))
+        print_json(found.as_json() | (beside.entries if beside else {}))
     elif form == "csv":
-        put(sheet(every, found.experiment, metrics))
+        print_result(sheet(every, found.experiment, metrics))
         for finding in findings:
-            say(f"{finding.severity}: {finding.text}", quiet=quiet)
+            log(f"{finding.severity}: {finding.text}", quiet=quiet)
     elif form == "latex":
-        put(latex(every, found.experiment, findings))
+        print_result(latex(every, found.experiment, findings))
     else:
-        put((markdown if form == "markdown" else text)(every, findings))
+        print_result((markdown if form == "markdown" else text)(every, findings))
 
 
 def targets_of(asked: list[str]) -> "list[Target]":

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, SiteName, put, put_json
+from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, SiteName, print_result, print_json
 
 if TYPE_CHECKING:
     from kbench.doctor.need import Item
@@ -28,11 +28,11 @@ def doctor(
     for item in examine(need):
         items.append(item)
         if not as_json:
-            put(_line(item))
+            print_result(_line(item))
     lacking = [item.name for item in items if item.is_fatal]
     if as_json:
         found = [item.as_dict() for item in items]
-        put_json({"schema": 1, "site": need.name, "launcher": need.launcher, "ok": not lacking, "items": found})
+        print_json({"schema": 1, "site": need.name, "launcher": need.launcher, "ok": not lacking, "items": found})
     if lacking:
         raise LaunchError(
             f"this machine lacks what site {need.name!r} needs: {', '.join(lacking)}",

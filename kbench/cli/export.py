@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, put, put_json, say
+from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, print_result, print_json, log
 
 if TYPE_CHECKING:
     from kbench.exporters.mllog import Submission
@@ -67,15 +67,15 @@ def export(
     said = Submission(org=org, platform=platform, division=division, status=status, cache_cleared=cache_cleared)
     files, notes = (sheets(folder), []) if form == "csv" else _logs(folder, said)
     if output == "-":
-        put(files["epochs.csv"].decode().rstrip("\n"))
+        print_result(files["epochs.csv"].decode().rstrip("\n"))
         return
     written = _write(Path(output) if output else folder.exports / form, files)
     for note in notes:
-        say(f"note: {note}", quiet=quiet)
+        log(f"note: {note}", quiet=quiet)
     if as_json:
-        put_json({"schema": 1, "files": written, "notes": notes})
+        print_json({"schema": 1, "files": written, "notes": notes})
     else:
-        put("\n".join(written))
+        print_result("\n".join(written))
 
 
 def _check(name: str, value: str) -> None:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, put, put_json
+from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, print_result, print_json
 
 if TYPE_CHECKING:
     from kbench.records.folders import ExperimentDir
@@ -24,10 +24,10 @@ def gather(
     n_epochs, n_runs = make(folder, StatusMonitor(folder).state_of)
     if as_json:
         files = {"epochs": str(folder.epochs), "runs": str(folder.runs)}
-        put_json({"schema": 1, "n_epochs": n_epochs, "n_runs": n_runs, **files})
+        print_json({"schema": 1, "n_epochs": n_epochs, "n_runs": n_runs, **files})
     else:
-        put(f"{folder.epochs}  {n_epochs} epochs")
-        put(f"{folder.runs}  {n_runs} runs")
+        print_result(f"{folder.epochs}  {n_epochs} epochs")
+        print_result(f"{folder.runs}  {n_runs} runs")
 
 
 def gathered(experiment: str, results: "Results") -> "ExperimentDir":

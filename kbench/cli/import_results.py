@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, put, put_json, say
+from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, print_result, print_json, log
 
 if TYPE_CHECKING:
     from kbench.importers.store import StoredImport
@@ -81,16 +81,16 @@ def _check_there(paths: list[Path]) -> None:
 def _show(folder: "ExperimentDir", taken: "list[StoredImport]", *, as_json: bool, quiet: bool) -> None:
     told = [_facts(each) for each in taken]
     if as_json:
-        put_json({"schema": 1, "experiment": folder.path.name, "runs": told})
+        print_json({"schema": 1, "experiment": folder.path.name, "runs": told})
         return
     for each in told:
-        put("  ".join(_words(each)))
+        print_result("  ".join(_words(each)))
     new = sum(each.is_new for each in taken)
     for remark in dict.fromkeys(remark for each in taken for remark in each.log.remarks):
-        say(f"note: {remark}", quiet=quiet)
+        log(f"note: {remark}", quiet=quiet)
     if any(each.log.state == "interrupted" for each in taken):
-        say("note: interrupted runs are not compared; --epochs says how many epochs runs were to take", quiet=quiet)
-    say(
+        log("note: interrupted runs are not compared; --epochs says how many epochs runs were to take", quiet=quiet)
+    log(
         f"{new} of {len(taken)} runs are new in {folder.path}; "
         f"see kbench compare {folder.path.name} --published, kbench plot {folder.path.name}",
         quiet=quiet,

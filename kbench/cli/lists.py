@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from kbench.cli.experiments import experiments, first_comment, in_full, line
-from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, put, put_json
+from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, print_result, print_json
 
 KINDS = ("strategies", "models", "datasets", "experiments", "sites")
 
@@ -30,15 +30,15 @@ def list_names(
         if name not in found:
             raise ConfigError(f"no {kind} named {name!r}{did_you_mean(name, found)}")
         if as_json:
-            put_json({"schema": 1, "name": name, **found[name]})
+            print_json({"schema": 1, "name": name, **found[name]})
         else:
-            put(in_full(name, found[name]) if kind == "experiments" else _in_full(name, found[name]))
+            print_result(in_full(name, found[name]) if kind == "experiments" else _in_full(name, found[name]))
     elif as_json:
-        put_json({"schema": 1, kind: found})
+        print_json({"schema": 1, kind: found})
     else:
         width = max(map(len, found), default=0)
         for key, facts in found.items():
-            put(f"{key:<{width}}  {line(facts) if kind == 'experiments' else facts['about']}")
+            print_result(f"{key:<{width}}  {line(facts) if kind == 'experiments' else facts['about']}")
 
 
 def _found(kind: str, results: Path) -> dict[str, dict[str, Any]]:

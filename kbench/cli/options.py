@@ -65,20 +65,20 @@ SchedulerOptions = Annotated[
 RESULTS = Path("results")
 
 
-def say(text: str, *, quiet: bool = False) -> None:
+def log(text: str, *, quiet: bool = False) -> None:
     """A message for the person at the terminal: stderr."""
     if not quiet:
         print(text, file=sys.stderr, flush=True)
 
 
-def put(text: str) -> None:
+def print_result(text: str) -> None:
     """A result: stdout."""
     print(text, flush=True)
 
 
-def put_json(entry: dict[str, Any]) -> None:
+def print_json(entry: dict[str, Any]) -> None:
     """A result for a program: one object on stdout."""
-    put(json.dumps(entry, indent=1, default=str))
+    print_result(json.dumps(entry, indent=1, default=str))
 
 
 def on_terminal(stream: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, put, put_json, say
+from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, print_result, print_json, log
 
 if TYPE_CHECKING:
     from kbench.records.folders import ExperimentDir
@@ -52,13 +52,13 @@ def plot(
     except OSError as error:
         raise ResultsError(f"{error.filename or output}: cannot be written: {error.strerror}") from error
     for name, why in skipped.items():
-        say(f"note: no figure {name!r}: {why}", quiet=quiet)
+        log(f"note: no figure {name!r}: {why}", quiet=quiet)
     if as_json:
         figures = [{"figure": str(p), "data": str(p.with_suffix(".csv"))} for p in paths]
-        put_json({"schema": 1, "figures": figures, "skipped": skipped})
+        print_json({"schema": 1, "figures": figures, "skipped": skipped})
     else:
         for path in paths:
-            put(f"{path}  (data: {path.with_suffix('.csv')})")
+            print_result(f"{path}  (data: {path.with_suffix('.csv')})")
 
 
 def _draw(

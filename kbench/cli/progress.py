@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kbench.cli.options import say
+from kbench.cli.options import log
 from kbench.experiment.status import RunStatus, StatusMonitor
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.journal import Progress
@@ -44,7 +44,7 @@ class Lines:
             status = self._outlook.status_of(run)
             if status.state in OVER:
                 self._open.remove(run)
-                say(f"[{self._n - len(self._open)}/{self._n}] {line(run, status)}", quiet=self._quiet)
+                log(f"[{self._n - len(self._open)}/{self._n}] {line(run, status)}", quiet=self._quiet)
 
 
 class Live:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kbench.cli.compare import Targets
-from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, put, put_json, say
+from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, print_result, print_json, log
 
 
 def report(
@@ -48,11 +48,11 @@ def report(
     path = output or folder.report
     _write(path, made.html)
     for name, why in made.skipped.items():
-        say(f"note: no figure {name!r}: {why}", quiet=quiet)
+        log(f"note: no figure {name!r}: {why}", quiet=quiet)
     if as_json:
-        put_json({"schema": 1, "report": str(path)})
+        print_json({"schema": 1, "report": str(path)})
     else:
-        put(str(path))
+        print_result(str(path))
 
 
 def _write(path: Path, html: str) -> None:

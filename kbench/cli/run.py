@@ -26,9 +26,9 @@ from kbench.cli.options import (
     Settings,
     SiteName,
     on_terminal,
-    put,
-    put_json,
-    say,
+    print_result,
+    print_json,
+    log,
 )
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def run(
         return
     asked.check_data()
     for text in asked.data_notes():
-        say(f"warning: {text}", quiet=quiet)
+        log(f"warning: {text}", quiet=quiet)
     check_no_driver(asked.folder)
     register.make(asked.folder)
     runs = asked.run_dirs
@@ -122,7 +122,7 @@ def start(
         alive = [run for run in ours if state_of(run) is State.RUNNING]
         elsewhere = [run for run in alive if not is_here(run.job)]
         for run in [] if retry else elsewhere:
-            say(f"{run.run_id} runs on {run.job['host']}; if it is gone, --retry starts it again", quiet=quiet)
+            log(f"{run.run_id} runs on {run.job['host']}; if it is gone, --retry starts it again", quiet=quiet)
         idle = [run for run in runs if run not in queued]
         missing = [run for run in idle if state_of(run) in again or (retry and run in elsewhere)]
         adopted = [run for run in alive if run not in elsewhere]
@@ -130,7 +130,7 @@ def start(
             return
         queue = shuffled(missing, folder, max_parallel=max_parallel)
         live = on_terminal(sys.stderr) and not quiet
-        say(f"{len(queue)} of {len(runs)} runs to start, with {site.launcher}", quiet=quiet)
+        log(f"{len(queue)} of {len(runs)} runs to start, with {site.launcher}", quiet=quiet)
         watch = Live(folder, runs) if live else Lines(folder, runs, quiet=quiet)
         children = Children(site, max_parallel=max_parallel)
         try:
@@ -138,7 +138,7 @@ def start(
                 children.work_through(queue, adopted, watch.tick)
         except KeyboardInterrupt:
             left = sum(state_of(run) is not State.DONE for run in runs)
-            say(f"interrupted; {left} of {len(runs)} runs are left, kbench run starts them", quiet=quiet)
+            log(f"interrupted; {left} of {len(runs)} runs are left, kbench run starts them", quiet=quiet)
             raise typer.Exit(130) from None
 
 
@@ -155,10 +155,10 @@ def report(asked: "Request", runs: "Sequence[RunDir]", *, as_json: bool, quiet: 
     found = [(run, outlook.status_of(run)) for run in runs]
     states = [status.state for _, status in found]
     if as_json:
-        put_json({"schema": 1, "experiment": asked.spec.name, "runs": [row(*one) for one in found]})
+        print_json({"schema": 1, "experiment": asked.spec.name, "runs": [row(*one) for one in found]})
     else:
         for one in found:
-            put(line(*one))
+            print_result(line(*one))
     failed = [one for one, status in found if status.state in (State.FAILED, State.CANCELLED)]
     if failed:
         first = failed[0]
@@ -175,9 +175,9 @@ def report(asked: "Request", runs: "Sequence[RunDir]", *, as_json: bool, quiet: 
         )
     if not all(state is State.DONE for state in states):
         left = sum(state is not State.DONE for state in states)
-        say(f"{left} of {len(runs)} runs still go on elsewhere", quiet=quiet)
+        log(f"{left} of {len(runs)} runs still go on elsewhere", quiet=quiet)
         return
-    say(f"all {len(runs)} runs done; see kbench compare {asked.spec.name}, kbench plot {asked.spec.name}", quiet=quiet)
+    log(f"all {len(runs)} runs done; see kbench compare {asked.spec.name}, kbench plot {asked.spec.name}", quiet=quiet)
 
 
 def detach(asked: "Request", *, as_json: bool, quiet: bool) -> None:
@@ -193,10 +193,10 @@ def detach(asked: "Request", *, as_json: bool, quiet: bool) -> None:
             start_new_session=True,
         )
     if as_json:
-        put_json({"schema": 1, "experiment": asked.spec.name, "process": process.pid, "log": str(log)})
+        print_json({"schema": 1, "experiment": asked.spec.name, "process": process.pid, "log": str(log)})
     else:
-        put(f"process {process.pid} starts the runs and writes {log}")
-    say(f"follow them with kbench status {asked.spec.name}, end them with kbench cancel", quiet=quiet)
+        print_result(f"process {process.pid} starts the runs and writes {log}")
+    log(f"follow them with kbench status {asked.spec.name}, end them with kbench cancel", quiet=quiet)
 
 
 @contextmanager

@@ -17,9 +17,9 @@ from kbench.cli.options import (
     Quiet,
     Results,
     on_terminal,
-    put,
-    put_json,
-    say,
+    print_result,
+    print_json,
+    log,
 )
 
 if TYPE_CHECKING:
@@ -47,13 +47,13 @@ def status(
     while True:
         found = [(run, outlook.status_of(run)) for run in folder.all_runs()]
         if as_json:
-            put_json({"schema": 1, "experiment": folder.path.name, "runs": [row(*one) for one in found]})
+            print_json({"schema": 1, "experiment": folder.path.name, "runs": [row(*one) for one in found]})
         else:
             if watch and on_terminal(sys.stdout):
                 print("\x1b[2J\x1b[H", end="")
-            put("\n".join([*(line(*one) for one in found), *_imported(folder)]))
+            print_result("\n".join([*(line(*one) for one in found), *_imported(folder)]))
         if outlook.deaf:
-            say(f"note: {outlook.deaf}; states are as the runs wrote them", quiet=quiet)
+            log(f"note: {outlook.deaf}; states are as the runs wrote them", quiet=quiet)
         if not watch or not {State.RUNNING, State.WAITING} & {status.state for _, status in found}:
             return
         time.sleep(EVERY_S)
@@ -83,7 +83,7 @@ def logs(
     shown = {folder.stdout: 0, folder.stderr: 0}
     if not folder.stdout.exists():
         status = outlook.status_of(folder)
-        say(f"{folder.run_id} has printed nothing: it is {status.state}  {status.why}".strip(), quiet=quiet)
+        log(f"{folder.run_id} has printed nothing: it is {status.state}  {status.why}".strip(), quiet=quiet)
     while True:
         over = outlook.state_of(folder) not in (State.RUNNING, State.WAITING)
         for path, start in shown.items():
@@ -116,10 +116,10 @@ def cancel(
         _signal(int(run.job["id"]), run.job["host"], folder, group=True)
         alive += [run] * (run not in alive)
     for run in [*alive, *cancel_queued(folder)]:
-        put(f"{run.run_id}  cancelled")
+        print_result(f"{run.run_id}  cancelled")
         alive.append(run)
     if not alive:
-        say("no run was alive", quiet=quiet)
+        log("no run was alive", quiet=quiet)
 
 
 def _running(folder: "ExperimentDir") -> "list[RunDir]":

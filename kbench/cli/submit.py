@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kbench.cli.options import on_terminal, put, put_json, say
+from kbench.cli.options import on_terminal, print_result, print_json, log
 
 if TYPE_CHECKING:
     from kbench.cli.request import Request
@@ -37,12 +37,12 @@ def submit(
         missing = [run for run in runs if found[run.run_id] in again]
         for run, leader in orphans(missing, found):
             missing.remove(run)
-            say(f"{run.run_id} waits: it follows {leader.run_id}, which is {found[leader.run_id]}", quiet=quiet)
-        say(f"{len(missing)} of {len(runs)} runs to submit, with {site.launcher}", quiet=quiet)
+            log(f"{run.run_id} waits: it follows {leader.run_id}, which is {found[leader.run_id]}", quiet=quiet)
+        log(f"{len(missing)} of {len(runs)} runs to submit, with {site.launcher}", quiet=quiet)
         order = shuffled(missing, folder, max_parallel=max_parallel or 1) if missing else []
         for taken, theirs in submit_batches(folder, order, site, paired=paired, max_parallel=max_parallel, keep=keep):
             script = folder.job_script(taken.token)
-            say(f"job {taken.id}: {len(theirs)} run{'s' if len(theirs) > 1 else ''}, {script}", quiet=quiet)
+            log(f"job {taken.id}: {len(theirs)} run{'s' if len(theirs) > 1 else ''}, {script}", quiet=quiet)
 
 
 def tell(asked: "Request", runs: "Sequence[RunDir]", *, as_json: bool, quiet: bool) -> None:
@@ -53,10 +53,10 @@ def tell(asked: "Request", runs: "Sequence[RunDir]", *, as_json: bool, quiet: bo
     outlook = StatusMonitor(asked.folder)
     found = [(run, outlook.status_of(run)) for run in runs]
     if as_json:
-        put_json({"schema": 1, "experiment": asked.spec.name, "runs": [row(*one) for one in found]})
+        print_json({"schema": 1, "experiment": asked.spec.name, "runs": [row(*one) for one in found]})
     else:
-        put("\n".join(line(*one) for one in found))
-    say(f"kbench status {asked.spec.name} tells how they stand, kbench cancel {asked.spec.name} ends them", quiet=quiet)
+        print_result("\n".join(line(*one) for one in found))
+    log(f"kbench status {asked.spec.name} tells how they stand, kbench cancel {asked.spec.name} ends them", quiet=quiet)
 
 
 def stay(asked: "Request", runs: "Sequence[RunDir]", *, quiet: bool) -> None:
@@ -74,5 +74,5 @@ def stay(asked: "Request", runs: "Sequence[RunDir]", *, quiet: bool) -> None:
                 time.sleep(EVERY_S)
                 outlook.refresh()
     except KeyboardInterrupt:
-        say(f"the runs go on; kbench status {asked.spec.name} tells how they stand", quiet=quiet)
+        log(f"the runs go on; kbench status {asked.spec.name} tells how they stand", quiet=quiet)
         sys.exit(130)
