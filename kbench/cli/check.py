@@ -19,9 +19,9 @@ from kbench.cli.options import (
     SchedulerOptions,
     Settings,
     SiteName,
-    print_result,
-    print_json,
     log,
+    print_json,
+    print_result,
 )
 
 if TYPE_CHECKING:
@@ -176,7 +176,9 @@ def show(asked: "Request", site: "Site", *, as_json: bool, paired: bool, quiet: 
     for run, state in zip(runs, found, strict=True):
         print_result(f"{run.run_id}  {state}")
     counts = ", ".join(f"{n} {state}" for state, n in Counter(found).items())
-    print_result(f"\n{len(runs)} runs ({counts}), {site.ranks} rank(s) of {site.threads_per_rank} thread(s), {site.launcher}")
+    print_result(
+        f"\n{len(runs)} runs ({counts}), {site.ranks} rank(s) of {site.threads_per_rank} thread(s), {site.launcher}"
+    )
     print_result(told)
     if tested:
         print_result(f"sbatch --test-only: {tested}")

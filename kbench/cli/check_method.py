@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kbench.cli.options import Debug, Json, Quiet, print_result, print_json
+from kbench.cli.options import Debug, Json, Quiet, print_json, print_result
 
 if TYPE_CHECKING:
     from kbench.conformance.checks import Verdict
@@ -52,8 +52,8 @@ def check_method(
 def line(verdict: "Verdict") -> str:
     """One check and what became of it."""
     finding = verdict.finding
-    told = f": {finding.sentence}" if finding else f": {verdict.reason}" if verdict.reason else ""
-    return f"{WORDS[verdict.state]:<11}  {verdict.check.promise}{told}"
+    detail = f": {finding.sentence}" if finding else f": {verdict.reason}" if verdict.reason else ""
+    return f"{WORDS[verdict.state]:<11}  {verdict.check.promise}{detail}"
 
 
 def _row(verdict: "Verdict") -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kbench.cli.options import Debug, Json, Quiet, SiteName, print_result, print_json, log
+from kbench.cli.options import Debug, Json, Quiet, SiteName, log, print_json, print_result
 
 data = typer.Typer(
     name="data",

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, SiteName, print_result, print_json
+from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, SiteName, print_json, print_result
 
 if TYPE_CHECKING:
     from kbench.doctor.need import Item

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, print_result, print_json
+from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, print_json, print_result
 
 if TYPE_CHECKING:
     from kbench.records.folders import ExperimentDir

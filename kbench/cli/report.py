@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kbench.cli.compare import Targets
-from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, print_result, print_json, log
+from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, log, print_json, print_result
 
 
 def report(

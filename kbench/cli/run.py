@@ -25,10 +25,10 @@ from kbench.cli.options import (
     SchedulerOptions,
     Settings,
     SiteName,
-    on_terminal,
-    print_result,
-    print_json,
     log,
+    on_terminal,
+    print_json,
+    print_result,
 )
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from kbench.cli.options import (
     Json,
     Quiet,
     Results,
-    on_terminal,
-    print_result,
-    print_json,
     log,
+    on_terminal,
+    print_json,
+    print_result,
 )
 
 if TYPE_CHECKING:

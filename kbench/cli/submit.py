@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kbench.cli.options import on_terminal, print_result, print_json, log
+from kbench.cli.options import log, on_terminal, print_json, print_result
 
 if TYPE_CHECKING:
     from kbench.cli.request import Request

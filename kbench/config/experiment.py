@@ -51,8 +51,8 @@ class Pair(Spec):
         found = []
         if info.context is not None:
             catalogue: Catalogue = info.context
-            told = catalogue.pair_problems(raw.get("model"), raw.get("dataset"), raw.get("recipe"))
-            found = [problem(text, tuple(key.split(".")), None) for key, text in told]
+            problems = catalogue.pair_problems(raw.get("model"), raw.get("dataset"), raw.get("recipe"))
+            found = [problem(text, tuple(key.split(".")), None) for key, text in problems]
         name = pair_name(raw)
         return all_at_once(cls, raw if name is None else {"name": name, **raw}, handler, found)
 
@@ -61,8 +61,8 @@ def pair_name(raw: Any) -> str | None:
     """The name that a pair has or gets; None where it cannot have any."""
     if not isinstance(raw, dict) or not {"model", "dataset"} <= raw.keys():
         return None
-    made = re.sub(r"[^A-Za-z0-9_]+", "-", f"{raw['model']}-{raw['dataset']}").strip("-")
-    return str(raw.get("name", made[:60]))
+    default = re.sub(r"[^A-Za-z0-9_]+", "-", f"{raw['model']}-{raw['dataset']}").strip("-")
+    return str(raw.get("name", default[:60]))
 
 
 class ExperimentSpec(Spec):
@@ -96,10 +96,10 @@ class ExperimentSpec(Spec):
                 text = f"no strategy is labelled {baseline!r}{did_you_mean(baseline, labels)}"
                 found.append(problem(text, ("baseline",), baseline))
             found += stray_followers(strategies) + _stray_beginnings(raw.get("pairs"))
-        made = all_at_once(cls, raw, handler, found)
+        spec = all_at_once(cls, raw, handler, found)
         if info.context is not None:
-            _check_together(made, info.context)
-        return made
+            _check_together(spec, info.context)
+        return spec
 
 
 def _repeated(
@@ -126,12 +126,12 @@ def _stray_beginnings(pairs: Any) -> list[InitErrorDetails]:
     ]
 
 
-def _check_together(made: ExperimentSpec, catalogue: Catalogue) -> None:
+def _check_together(spec: ExperimentSpec, catalogue: Catalogue) -> None:
     """Raise a ValidationError where a strategy leaves too little of a pair to train on."""
     found = [
         problem(f"{text} (pair {pair.name})", ("strategies", i, choice.name, param), None)
-        for i, choice in enumerate(made.strategies)
-        for pair in made.pairs
+        for i, choice in enumerate(spec.strategies)
+        for pair in spec.pairs
         if pair.starts_from is None
         for param, text in catalogue.clashes(choice.params, pair.dataset, pair.recipe.global_batch)
     ]

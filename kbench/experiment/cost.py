@@ -1,12 +1,13 @@
-"""What the runs that are left will cost, judged by those of the same pair that have run."""
+"""Node-hours: what the runs that are left will cost, and what finished ones took."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from statistics import fmean
 
+from kbench.config.experiment import ExperimentSpec
 from kbench.config.run_spec import RunSpec
 from kbench.config.site import Site
-from kbench.records.folders import RunDir
+from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.run_state import State
 
 ENOUGH = 3  # runs of a kind whose epochs are read
@@ -50,3 +51,27 @@ def _epoch_s(runs: Sequence[RunDir], found: Sequence[State]) -> dict[tuple[str, 
         if records:
             mine.append(fmean(record.train_s + record.eval_s for record in records))
     return {key: fmean(values) for key, values in seen.items() if values}
+
+
+def spent_node_hours(spec: ExperimentSpec, folder: ExperimentDir) -> tuple[float | None, int]:
+    """Estimate the node-hours of a whole experiment from its finished runs, and count those.
+
+    None unless each pair has one.  A run that has not finished is judged by those of its strategy on
+    its pair, else by all on its pair.
+    """
+    pairs = {pair.name: pair.model_dump(exclude={"name", "paper"}) for pair in spec.pairs}
+    hours: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in pairs}  # by pair and strategy
+    for run in folder.all_runs():
+        records = run.epochs() if run.done else []
+        pair, label = run.spec.pair, run.spec.strategy.label
+        if records and pairs.get(pair.name) == pair.model_dump(exclude={"name", "paper"}):
+            spent_s = records[-1].elapsed_s + sum(record.eval_s for record in records)
+            hours[pair.name][label].append(spent_s / 3600 * max(1, len(run.provenance.get("hosts", []))))
+    n_runs = sum(len(runs) for by_strategy in hours.values() for runs in by_strategy.values())
+    if not all(hours.values()):
+        return None, n_runs
+    total = 0.0
+    for by_strategy in hours.values():
+        of_pair = [fmean(runs) for runs in by_strategy.values()]
+        total += sum(fmean(by_strategy.get(choice.label, of_pair)) for choice in spec.strategies) * len(spec.seeds)
+    return total, n_runs
