@@ -14,7 +14,7 @@ from typing import Any
 from kbench.config.lookup import find
 from kbench.config.site import Site
 from kbench.experiment.resolve import cores
-from kbench.launch.dependencies import Waiting
+from kbench.launch.dependencies import RunQueue
 from kbench.launch.job_script import render
 from kbench.records.folders import RunDir
 from kbench.records.run_state import State, state_of
@@ -64,7 +64,7 @@ class Children:
         machine until they end.  A run that follows another waits until that one is done, and fails
         with it.  ``tick`` is called a few times a second.
         """
-        waiting, others = Waiting(queue), list(adopted)
+        waiting, others = RunQueue(queue), list(adopted)
         while waiting or self._running or others:
             others = [run for run in others if state_of(run) is State.RUNNING]
             self._running = {s: (r, p) for s, (r, p) in self._running.items() if p.poll() is None}

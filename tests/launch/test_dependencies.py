@@ -10,7 +10,7 @@ from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.config.strategy_choice import Choice
 from kbench.experiment.driver import shuffled
-from kbench.launch.dependencies import Waiting, prerequisite_of
+from kbench.launch.dependencies import RunQueue, prerequisite_of
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.run_state import State, state_of
 
@@ -57,7 +57,7 @@ def failed(run: RunDir) -> None:
 
 def test_who_follows_nobody_comes_in_the_order_of_the_queue(make: Make) -> None:
     runs = [make("baseline", seed=seed) for seed in (3, 1, 2)]
-    waiting = Waiting(runs)
+    waiting = RunQueue(runs)
     assert len(waiting) == 3
     assert [waiting.next([]) for _ in range(4)] == [*runs, None] and len(waiting) == 0
 
@@ -70,7 +70,7 @@ def test_a_run_names_the_folder_of_the_run_that_it_follows(make: Make) -> None:
 
 def test_who_follows_a_run_in_work_lets_others_pass(make: Make) -> None:
     leader, follower, other = make("sb"), make("random", like="sb"), make("baseline")
-    waiting = Waiting([leader, follower, other])
+    waiting = RunQueue([leader, follower, other])
     assert waiting.next([]) == leader
     assert waiting.next([leader.run_id]) == other
     assert waiting.next([leader.run_id]) is None and len(waiting) == 1
@@ -80,7 +80,7 @@ def test_who_follows_a_run_in_work_lets_others_pass(make: Make) -> None:
 
 def test_who_follows_a_run_that_waits_behind_it_lets_that_one_pass(make: Make) -> None:
     leader, follower = make("sb"), make("random", like="sb")
-    waiting = Waiting([follower, leader])
+    waiting = RunQueue([follower, leader])
     assert [waiting.next([]), waiting.next([leader.run_id])] == [leader, None]
     done(leader)
     assert waiting.next([]) == follower
@@ -89,7 +89,7 @@ def test_who_follows_a_run_that_waits_behind_it_lets_that_one_pass(make: Make) -
 def test_two_follow_one_and_each_its_own_seed(make: Make) -> None:
     leaders = [make("sb", seed=seed) for seed in (0, 1)]
     followers = [make(name, like="sb", seed=seed) for name in ("random", "budget") for seed in (0, 1)]
-    waiting = Waiting(followers)
+    waiting = RunQueue(followers)
     done(leaders[1])
     busy = [leaders[0].run_id]
     assert [waiting.next(busy) for _ in range(3)] == [followers[1], followers[3], None]
@@ -100,7 +100,7 @@ def test_two_follow_one_and_each_its_own_seed(make: Make) -> None:
 def test_a_run_whose_leader_is_done_long_since_starts_at_once(make: Make) -> None:
     leader, follower = make("sb"), make("random", like="sb")
     done(leader)
-    assert Waiting([follower]).next([]) == follower and not follower.failed
+    assert RunQueue([follower]).next([]) == follower and not follower.failed
 
 
 @pytest.mark.parametrize("ended", [State.FAILED, State.MISSING])
@@ -108,7 +108,7 @@ def test_who_follows_a_run_that_failed_or_never_came_fails_with_it(ended: State,
     leader, follower, other = make("sb"), make("random", like="sb"), make("baseline")
     if ended is State.FAILED:
         failed(leader)
-    waiting = Waiting([follower, other])
+    waiting = RunQueue([follower, other])
     assert waiting.next([]) == other and len(waiting) == 0
     assert state_of(follower) is State.FAILED
     told = {key: follower.failed[key] for key in ("error", "hint", "kind", "exit_code", "attempt")}
@@ -124,7 +124,7 @@ def test_who_follows_a_run_that_failed_or_never_came_fails_with_it(ended: State,
 
 def test_a_leader_that_dies_at_work_takes_its_followers_with_it(make: Make) -> None:
     leader, followers = make("sb"), [make(name, like="sb") for name in ("random", "budget")]
-    waiting = Waiting([leader, *followers])
+    waiting = RunQueue([leader, *followers])
     assert [waiting.next([]), waiting.next([leader.run_id])] == [leader, None]
     failed(leader)
     assert waiting.next([]) is None and len(waiting) == 0
@@ -135,7 +135,7 @@ def test_giving_up_is_an_attempt_of_its_own(make: Make) -> None:
     leader, follower = make("sb"), make("random", like="sb")
     failed(leader)
     failed(follower)
-    Waiting([follower]).next([])
+    RunQueue([follower]).next([])
     assert (follower.job["attempt"], follower.failed["attempt"]) == (2, 2)
 
 
