@@ -18,6 +18,7 @@ from kbench.conformance.monitor import Monitor
 from kbench.engine.probe import ModelProbe
 from kbench.errors import RankError, RunError
 from kbench.records.folders import RunDir
+from kbench.records.run_files import Job
 from kbench.strategies import load
 from kbench.strategies.api import Batch, Epoch, EpochPlan, Measured, Phase, Probe, Resample, SampleStats, Strategy
 
@@ -37,7 +38,7 @@ def start(spec: RunSpec, place: Path) -> Ended:
     """Train ``spec`` in the folder ``place`` with as many ranks as it names, on CPUs, and wait for the end."""
     folder = RunDir(place / spec.run_id)
     folder.prepare(spec)
-    folder.begin({"attempt": 1, "threads_per_rank": 1})
+    folder.begin(Job.of(attempt=1).updated(threads_per_rank=1))
     shared = {
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(_free_port()),
@@ -57,12 +58,12 @@ def start(spec: RunSpec, place: Path) -> Ended:
 
 def _told(folder: RunDir, codes: tuple[int | None, ...]) -> Ended:
     """What the run's own files say of its end."""
-    facts: dict[str, Any] = folder.failed
-    if facts:
-        return Ended(codes, str(facts["error"]), str(facts["hint"]))
+    end = folder.read()
+    if end.failure:
+        return Ended(codes, end.failure.error, end.failure.hint)
     if None in codes:
         return Ended(codes, f"the ranks waited for one another for {PATIENCE_S:g} s", "ask for the same on every rank")
-    if any(codes) or not folder.done:
+    if any(codes) or not end.done:
         said = folder.stderr.read_text(errors="replace").strip().splitlines()
         return Ended(codes, f"the ranks ended with {codes}", said[-1] if said else "they said nothing")
     return Ended(codes, None)

@@ -27,8 +27,8 @@ def node_hours(runs: Sequence[RunDir], specs: Sequence[RunSpec], found: Sequence
         if not of_pair:
             return None
         epoch_s = known.get((spec.pair.name, spec.strategy.label), fmean(of_pair))
-        records = run.epochs() if state is not State.MISSING else []
-        left_s += epoch_s * max(0, (run.n_epochs or spec.pair.recipe.epochs) - len(records))
+        seen = run.read()
+        left_s += epoch_s * max(0, (seen.n_epochs or spec.pair.recipe.epochs) - len(seen.epochs))
     return left_s * site.nodes / 3600
 
 
@@ -45,7 +45,7 @@ def _epoch_s(runs: Sequence[RunDir], found: Sequence[State]) -> dict[tuple[str, 
     for run, state in zip(runs, found, strict=True):
         if state is State.MISSING:
             continue
-        spec = run.spec
+        spec = run.read_spec()
         mine = seen[spec.pair.name, spec.strategy.label]
         records = run.epochs() if len(mine) < ENOUGH else []
         if records:
@@ -61,12 +61,13 @@ def spent_node_hours(spec: ExperimentSpec, folder: ExperimentDir) -> tuple[float
     """
     pairs = {pair.name: pair.model_dump(exclude={"name", "paper"}) for pair in spec.pairs}
     hours: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in pairs}  # by pair and strategy
-    for run in folder.all_runs():
-        records = run.epochs() if run.done else []
+    for run in folder.read():
+        if run.done is None or run.last is None or run.spec is None:
+            continue
         pair, label = run.spec.pair, run.spec.strategy.label
-        if records and pairs.get(pair.name) == pair.model_dump(exclude={"name", "paper"}):
-            spent_s = records[-1].elapsed_s + sum(record.eval_s for record in records)
-            hours[pair.name][label].append(spent_s / 3600 * max(1, len(run.provenance.get("hosts", []))))
+        if pairs.get(pair.name) == pair.model_dump(exclude={"name", "paper"}):
+            spent_s = run.last.elapsed_s + sum(record.eval_s for record in run.epochs)
+            hours[pair.name][label].append(spent_s / 3600 * max(1, len(run.provenance.hosts)))
     n_runs = sum(len(runs) for by_strategy in hours.values() for runs in by_strategy.values())
     if not all(hours.values()):
         return None, n_runs

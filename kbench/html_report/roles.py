@@ -27,7 +27,7 @@ def specs(frames: Frames) -> dict[Who, RunSpec]:
     for pair, strategy, run_id in zip(*(frames.runs[name] for name in ("pair", "strategy", "run_id")), strict=True):
         if (pair, strategy) not in found:
             try:
-                found[pair, strategy] = frames.folder.run(run_id).spec
+                found[pair, strategy] = frames.folder.run(run_id).read_spec()
             except ResultsError:
                 continue
     return found

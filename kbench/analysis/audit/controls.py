@@ -59,7 +59,7 @@ def kind_of(names: Sequence[str]) -> str:
 def _name(frames: Frames, run_id: str) -> str:
     """The name of a run's strategy, whatever its label; empty where no spec tells."""
     try:
-        return "" if frames.folder is None else frames.folder.run(run_id).spec.strategy.name
+        return "" if frames.folder is None else frames.folder.run(run_id).read_spec().strategy.name
     except ResultsError:
         return ""
 
