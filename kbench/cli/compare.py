@@ -8,9 +8,6 @@ from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet,
 
 if TYPE_CHECKING:
     from kbench.analysis.rows import Comparison
-    from kbench.analysis.time_to_target import Target
-    from kbench.papers.papers import Papers
-    from kbench.records.folders import ExperimentDir
 
 FORMS = ("text", "markdown", "latex", "csv", "json")
 
@@ -54,42 +51,31 @@ def compare(
     debug: Debug = False,
 ) -> None:
     """Compare every strategy with its matched baseline: accuracy, time, time to target."""
-    from kbench.cli.gather import gathered
-    from kbench.errors import ConfigError, ResultsError
+    from kbench import api
+    from kbench.errors import ConfigError
 
     if form not in FORMS:
         raise ConfigError(f"--format: must be one of {', '.join(FORMS)}, got {form!r}")
-    targets, transfers = targets_of(target), [_chain(text) for text in transfer]
-    folder = gathered(experiment, results)
-
-    from kbench.analysis.compare import compare as compared
-    from kbench.analysis.frame import load
-    from kbench.papers.papers import alone, papers
-
-    asked_baseline, asked_targets = asked_of(folder)
-    baseline, frames = baseline or asked_baseline, load(folder)
-    try:
-        found = compared(frames, baseline=baseline, targets=targets or asked_targets, transfers=transfers)
-    except ResultsError as error:
-        if not published or baseline in set(frames.done["strategy"]):
-            raise
-        found = alone(frames, baseline, error)
-    _print(found, papers(frames, found) if published else None, "json" if as_json else form, quiet=quiet)
+    found = api.compare(
+        experiment, target=target, baseline=baseline, transfer=transfer, published=published, results=results
+    )
+    _print(found, "json" if as_json else form, quiet=quiet)
 
 
-def _print(found: "Comparison", beside: "Papers | None", form: str, *, quiet: bool) -> None:
+def _print(found: "Comparison", form: str, *, quiet: bool) -> None:
     from kbench.analysis.tables.as_csv import sheet
     from kbench.analysis.tables.as_latex import latex
     from kbench.analysis.tables.as_markdown import markdown
     from kbench.analysis.tables.as_text import text
     from kbench.analysis.tables.layout import tables
+    from kbench.papers.papers import PublishedComparison
 
-    every, findings = tables(found), found.findings
+    every, findings, entry = tables(found), found.findings, found.as_json()
+    if isinstance(found, PublishedComparison):
+        ...
     metrics = {row.pair: row.metric for row in found.rows if row.metric}
-    if beside:
-        every, findings = [*every, *beside.tables], beside.among(findings)
     if form == "json":
-        print_json(found.as_json() | (beside.entries if beside else {}))
+        print_json(found.as_json())
     elif form == "csv":
         print_result(sheet(every, found.experiment, metrics))
         for finding in findings:
@@ -98,37 +84,3 @@ def _print(found: "Comparison", beside: "Papers | None", form: str, *, quiet: bo
         print_result(latex(every, found.experiment, findings))
     else:
         print_result((markdown if form == "markdown" else text)(every, findings))
-
-
-def targets_of(asked: list[str]) -> "list[Target]":
-    """What ``--target`` asks for; raises ConfigError for what is no target."""
-    from kbench.analysis.time_to_target import target_of
-    from kbench.errors import ConfigError
-
-    try:
-        return [target_of(text) for text in asked]
-    except ValueError as error:
-        raise ConfigError(f"--target: {error}", hint="0.98 means 98 %, final*1.1 a tenth more error") from error
-
-
-def _chain(text: str) -> tuple[str, list[str]]:
-    """The upstream pair and the downstream pairs that ``text`` names."""
-    from kbench.errors import ConfigError
-
-    upstream, _, rest = text.partition(":")
-    downstream = [pair.strip() for pair in rest.split(",") if pair.strip()]
-    if not upstream.strip() or not downstream:
-        raise ConfigError(f"--transfer: must be UPSTREAM:DOWNSTREAM[,DOWNSTREAM], names of pairs, got {text!r}")
-    return upstream.strip(), downstream
-
-
-def asked_of(folder: "ExperimentDir") -> tuple[str, tuple[float, ...]]:
-    """The baseline and the targets that the experiment's file names."""
-    from kbench.config.experiment import ExperimentSpec
-    from kbench.config.parse import parse
-    from kbench.config.yaml_source import read_source
-
-    if not folder.source.exists():
-        return "baseline", ()
-    spec = parse(ExperimentSpec, read_source(folder.source))
-    return spec.baseline, spec.targets

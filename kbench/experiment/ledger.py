@@ -69,3 +69,16 @@ def submitting(experiment: ExperimentDir) -> Iterator[Sequence[int]]:
     """
     with files.locked(experiment.path / ".submitting", required=False) as descriptor:  # else driver_lock is left
         yield (descriptor,)
+
+
+def note_order(experiment: ExperimentDir, order: Sequence[str], *, random_seed: int, max_parallel: int) -> None:
+    """Write down in which order runs are to start."""
+    at = datetime.now(UTC).isoformat()
+    facts = {"random_seed": random_seed, "max_parallel": max_parallel, "order": list(order)}
+    files.append(experiment.ledger, {"event": "order", "at": at, **facts})
+
+
+def last_order(experiment: ExperimentDir) -> frozenset[str]:
+    """The ids of the runs that the latest ``kbench run`` was to start."""
+    orders = [entry for entry in files.read(experiment.ledger) if entry.get("event") == "order"]
+    return frozenset(orders[-1]["order"]) if orders else frozenset()
