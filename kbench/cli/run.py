@@ -95,8 +95,7 @@ def run(
         log(interrupt.args[0], quiet=quiet)
         raise typer.Exit(130) from None
     _print(report, as_json=as_json)
-    if report.waited:
-        report.raise_failures()
+    report.raise_failures()
     log(_advice(report), quiet=quiet)
 
 

@@ -8,7 +8,8 @@ from contextlib import suppress
 from kbench.errors import LaunchError
 from kbench.experiment.ledger import submissions
 from kbench.experiment.lock import driver_of
-from kbench.experiment.status import SCHEDULED, StatusMonitor
+from kbench.experiment.status import StatusMonitor
+from kbench.launch.schedulers.registry import is_scheduler
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.liveness import state_of
 from kbench.records.run_files import Failure, RunSnapshot
@@ -34,7 +35,7 @@ def cancel_runs(experiment: ExperimentDir) -> list[RunDir]:
 
 def _alive_here(experiment: ExperimentDir) -> list[RunSnapshot]:
     """The runs that are processes of this machine, and alive."""
-    runs = [run for run in experiment.read() if not run.job or run.job.launcher not in SCHEDULED]
+    runs = [run for run in experiment.read() if not run.job or not is_scheduler(run.job.launcher)]
     return [run for run in runs if state_of(run) is State.RUNNING]
 
 
@@ -48,7 +49,7 @@ def _terminate(process: int, host: str, experiment: ExperimentDir, *, group: boo
 def _cancel_jobs(experiment: ExperimentDir) -> list[RunSnapshot]:
     """End the jobs of all runs that wait or run at a scheduler, only those of the ledger; returns those runs."""
     monitor, submitted = StatusMonitor(experiment), submissions(experiment)
-    runs = [run for run in experiment.read() if run.job and run.job.launcher in SCHEDULED]
+    runs = [run for run in experiment.read() if run.job and is_scheduler(run.job.launcher)]
     statuses = [status for status in map(monitor.status_of, runs) if status.state.is_live and status.job_id]
     ids: dict[str, dict[str, None]] = {}
     for status in statuses:

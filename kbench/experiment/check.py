@@ -13,9 +13,9 @@ from kbench.experiment.cost import Cost, cost_of
 from kbench.experiment.dependencies import check_prerequisites
 from kbench.experiment.plan import Plan, Request, make_plan
 from kbench.experiment.resolve import resolved
-from kbench.experiment.status import SCHEDULED, StatusMonitor
+from kbench.experiment.status import StatusMonitor
 from kbench.launch import job_script
-from kbench.launch.schedulers.slurm import Slurm, limit_s
+from kbench.launch.schedulers.registry import is_scheduler, scheduler_class
 from kbench.records import register
 from kbench.records.run_state import State
 
@@ -40,7 +40,8 @@ class CheckReport:
     threads_per_rank: int | None  # None: not known before the job starts
     runs: tuple[CheckedRun, ...]
     cost: Cost  # of what is left to do
-    scheduler_says: str  # to the script of the first run; empty where it cannot be asked
+    scheduler_test: str  # the command that asks the scheduler about the script; empty where there is none
+    scheduler_says: str  # what it printed
     data_problems: tuple[str, ...]  # with data sets, as this machine sees them
     script: str  # of the first run's job
 
@@ -72,7 +73,7 @@ class CheckReport:
                 *(f"{run.run_id}  {run.state}" for run in self.runs),
                 f"\n{len(self.runs)} runs ({counts}), {ranks}, {self.launcher}",
                 self.cost.text,
-                *[f"sbatch --test-only: {self.scheduler_says}"] * bool(self.scheduler_says),
+                *[f"{self.scheduler_test}: {self.scheduler_says}"] * bool(self.scheduler_says),
             ]
         )
 
@@ -88,12 +89,13 @@ def checked_plan(request: Request) -> Plan:
     if pairing not in PAIRINGS:
         raise ConfigError(f"--pairing: unknown {pairing!r}{did_you_mean(pairing, PAIRINGS)}")
     site = resolved(plan.site, launcher=request.launcher, max_parallel=max_parallel or 1)
-    if site.launcher not in SCHEDULED and plan.is_paired:
+    scheduled = is_scheduler(site.launcher)
+    if not scheduled and plan.is_paired:
         raise ConfigError("--pairing node: needs a scheduler", hint="runs of this machine share it anyway")
-    if site.launcher not in SCHEDULED and site.options:
+    if not scheduled and site.options:
         raise ConfigError(f"{site.options[0]}: launcher {site.launcher!r} knows no scheduler's options")
-    if site.launcher in SCHEDULED and max_parallel and not (site.launcher == "slurm" and site.arrays):
-        raise ConfigError("--max-parallel: only Slurm's job arrays can limit how many run at a time")
+    if scheduled and max_parallel and not (scheduler_class(site.launcher).can.arrays and site.arrays):
+        raise ConfigError("--max-parallel: only job arrays can limit how many run at a time, and there are none here")
     plan = replace(plan, site=site)
     register.check(plan.folder, plan.runs)
     check_prerequisites(plan.runs, plan.folder)
@@ -106,10 +108,10 @@ def checked_plan(request: Request) -> Plan:
 
 def check_report(plan: Plan) -> CheckReport:
     """Describe a plan: its runs with their states, what they cost, and the script of the first."""
-    states = StatusMonitor(plan.folder).states(plan.run_dirs)
+    states, launcher = StatusMonitor(plan.folder).states(plan.run_dirs), plan.site.launcher
     return CheckReport(
         experiment=plan.name,
-        launcher=plan.site.launcher,
+        launcher=launcher,
         ranks=plan.site.ranks,
         threads_per_rank=plan.site.threads_per_rank,
         runs=tuple(
@@ -117,6 +119,7 @@ def check_report(plan: Plan) -> CheckReport:
         ),
         script=_script(plan),
         cost=cost_of(plan, states),
+        scheduler_test=scheduler_class(launcher).can.submission_test if is_scheduler(launcher) else "",
         scheduler_says=_test(plan),
         data_problems=tuple(plan.data_problems()),
     )
@@ -124,26 +127,26 @@ def check_report(plan: Plan) -> CheckReport:
 
 def _script(plan: Plan) -> str:
     """The job script of the first run."""
-    if plan.site.launcher in SCHEDULED:
+    if is_scheduler(plan.site.launcher):
         return job_script.check_template(plan.site, plan.folder, plan.run_dirs)
     return local.script(plan.run_dirs[0], plan.site)
 
 
 def _test(plan: Plan) -> str:
-    """What Slurm says to the script of the first run; raises LaunchError where it would never run it."""
+    """The scheduler's own test of the first run's script; raises LaunchError where it would never run it."""
     site = plan.site
-    if site.launcher != "slurm":
+    if not is_scheduler(site.launcher):
         return ""
-    limit = limit_s(site.partition) if site.time_limit_s else None
-    if limit and site.time_limit_s and site.time_limit_s > limit:  # Slurm would let it wait for ever
-        raise ConfigError(
-            f"time_limit: {site.time_limit} is more than the {limit} s that the partition allows",
-            hint="see time_limit and partition in the site file; a run that needs longer is requeued and goes on",
-        )
+    scheduler = scheduler_class(site.launcher)(site.queue)
+    if problem := scheduler.limit_problem(site):
+        hint = "see time_limit and partition in the site file; a run that needs longer is requeued and goes on"
+        raise ConfigError(problem, hint=hint)
+    if not scheduler.can.submission_test:
+        return ""
     with tempfile.TemporaryDirectory(prefix="kbench-") as folder:
         path = Path(folder) / "job.sh"
         path.write_text(_script(plan))
-        return Slurm().test(path)
+        return scheduler.test(path)
 
 
 def _check_hours(plan: Plan, at_most: float) -> None:

@@ -7,15 +7,17 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kbench.errors import RunError
+from kbench.experiment.check import CheckReport, check_report
 from kbench.experiment.local import Children
 from kbench.experiment.lock import check_no_driver, driver_lock
-from kbench.experiment.plan import Plan, shuffled, starts_again
-from kbench.experiment.status import SCHEDULED, Progress, RunStatus, StatusMonitor
+from kbench.experiment.plan import Plan, shuffled
+from kbench.experiment.status import Progress, RunStatus, StatusMonitor
 from kbench.experiment.submit import submit
+from kbench.launch.schedulers.registry import is_scheduler
 from kbench.records import register, store
 from kbench.records.liveness import is_here, state_of
 from kbench.records.run_state import State
@@ -30,25 +32,37 @@ class RunReport:
     experiment: str
     folder: Path  # results/<experiment>
     runs: tuple[RunStatus, ...]
-    waited: bool  # until the runs had ended
+    waited: bool = False  # until the runs had ended
     process: int | None = None  # of this machine, which starts the runs that were not waited for
     log: Path | None = None  # that it writes
+    check: CheckReport | None = None  # of a dry run
+
+    @property
+    def n_left(self) -> int:
+        """How many runs are not done."""
+        return sum(one.state is not State.DONE for one in self.runs)
 
     def raise_failures(self) -> None:
-        """Raise RunError when a run has failed, or ended without a word."""
-        failed = [one for one in self.runs if one.state in (State.FAILED, State.CANCELLED)]
-        if failed:
-            first = failed[0]
+        """Raise RunError when a run that was waited for has failed, or ended without a word."""
+        if not self.waited:
+            return
+        by_state = {state: [one for one in self.runs if one.state is state] for state in State}
+        if failed := [*by_state[State.FAILED], *by_state[State.CANCELLED]]:
+            first = next(one for one in self.runs if one in failed)
             raise RunError(
                 f"{len(failed)} of {len(self.runs)} runs failed; {first.run_id}: {first.error}",
                 hint=f"kbench logs {first.run_id} shows what it printed; kbench run --retry starts failed runs again",
             )
-        lost = [one for one in self.runs if one.state in (State.INTERRUPTED, State.MISSING)]
-        if lost:
+        if damaged := by_state[State.DAMAGED]:
+            raise RunError(
+                f"{len(damaged)} of {len(self.runs)} runs are damaged; {damaged[0].run_id}: {damaged[0].reason}",
+                hint="kbench run --retry trains damaged runs again",
+            )
+        if lost := [one for one in self.runs if one.state in (State.INTERRUPTED, State.MISSING)]:
             first, why = lost[0], "its job script was killed or left early"
             raise RunError(
                 f"{len(lost)} of {len(self.runs)} runs ended without a word; {first.run_id} is {first.state}",
-                hint=f"{first.why or why}; kbench logs {first.run_id} shows what it printed, "
+                hint=f"{first.reason or why}; kbench logs {first.run_id} shows what it printed, "
                 "kbench run starts it again",
             )
 
@@ -70,47 +84,50 @@ def drive(plan: Plan, *, wait: bool | None, progress: Progress) -> RunReport:
         progress.log(f"warning: {text}")
     check_no_driver(plan.folder)
     register.make(plan.folder)
-    if plan.site.launcher in SCHEDULED:
+    if is_scheduler(plan.site.launcher):
         submit(plan, progress.log)
         if not wait:
-            return _report(plan, waited=False)
+            return _report(plan, StatusMonitor(plan.folder))
         _wait(plan, progress)
     elif wait is False:
         return _detach(plan)
     else:
         _run_here(plan, progress)
-    store.gather(plan.folder, StatusMonitor(plan.folder).state_of)
-    return _report(plan, waited=True)
-
-
-def _report(plan: Plan, *, waited: bool, process: int | None = None, log: Path | None = None) -> RunReport:
     monitor = StatusMonitor(plan.folder)
-    return RunReport(
-        experiment=plan.name,
-        folder=plan.folder.path,
-        runs=tuple(monitor.status_of(run.read()) for run in plan.run_dirs),
-        waited=waited,
-        process=process,
-        log=log,
-    )
+    store.gather(plan.folder, monitor.state_of)
+    return replace(_report(plan, monitor), waited=True)
+
+
+def dry_report(plan: Plan) -> RunReport:
+    """Describe a plan, and where its runs stand; nothing is started."""
+    return replace(_report(plan, StatusMonitor(plan.folder)), check=check_report(plan))
+
+
+def _report(plan: Plan, monitor: StatusMonitor) -> RunReport:
+    runs = tuple(monitor.status_of(run.read()) for run in plan.run_dirs)
+    return RunReport(experiment=plan.name, folder=plan.folder.path, runs=runs)
 
 
 def _run_here(plan: Plan, progress: Progress) -> None:
     """Start what is missing on this machine and stay until it has ended; Ctrl-C ends the children."""
-    folder, runs, max_parallel = plan.folder, plan.run_dirs, plan.request.max_parallel or 1
-    retry = plan.request.retry
+    folder, runs, retry = plan.folder, plan.run_dirs, plan.request.retry
+    max_parallel = plan.request.max_parallel or 1
     with driver_lock(folder):
         register.take(folder, plan.runs, plan.text)
         monitor = StatusMonitor(folder)
-        seen = {folder.run(run.run_id): run for run in folder.read()}
-        queued = [run for run, at in seen.items() if at.job and at.job.launcher in SCHEDULED and not at.done]
-        queued = [run for run in queued if monitor.state_of(seen[run]) in (State.WAITING, State.RUNNING)]
-        alive = [run for run in seen if run not in queued and state_of(seen[run]) is State.RUNNING]
-        hosts = {run: job.host for run in alive if (job := seen[run].job) and not is_here(job.host)}
+        snapshots = {folder.run(run.run_id): run for run in folder.read()}
+        queued = {
+            place
+            for place, run in snapshots.items()
+            if run.job and is_scheduler(run.job.launcher) and monitor.state_of(run).is_live
+        }
+        states = {place: state_of(run) for place, run in snapshots.items()}
+        alive = [run for run in snapshots if run not in queued and states[run] is State.RUNNING]
+        hosts = {run: job.host for run in alive if (job := snapshots[run].job) and not is_here(job.host)}
         for run, host in () if retry else hosts.items():
             progress.log(f"{run.run_id} runs on {host}; if it is gone, --retry starts it again")
         idle = [run for run in runs if run not in queued]
-        missing = [run for run in idle if starts_again(state_of(seen[run]), retry=retry) or (retry and run in hosts)]
+        missing = [run for run in idle if states[run].starts_again(retry=retry) or (retry and run in hosts)]
         adopted = [run for run in alive if run not in hosts]
         if not missing and not adopted:
             return
@@ -122,9 +139,8 @@ def _run_here(plan: Plan, progress: Progress) -> None:
                 children.work_through(queue, adopted, tick)
         except KeyboardInterrupt:
             left = sum(state_of(run.read()) is not State.DONE for run in runs)
-            raise KeyboardInterrupt(
-                f"interrupted; {left} of {len(runs)} runs are left, kbench run starts them"
-            ) from None
+            text = f"interrupted; {left} of {len(runs)} runs are left, kbench run starts them"
+            raise KeyboardInterrupt(text) from None
 
 
 def _wait(plan: Plan, progress: Progress) -> None:
@@ -132,7 +148,7 @@ def _wait(plan: Plan, progress: Progress) -> None:
     monitor = StatusMonitor(plan.folder)
     try:
         with progress.following(plan.folder, plan.run_dirs) as tick:
-            while {State.WAITING, State.RUNNING} & set(monitor.states(plan.run_dirs)):
+            while any(state.is_live for state in monitor.states(plan.run_dirs)):
                 tick()
                 time.sleep(POLL_S)
                 monitor.refresh()
@@ -151,7 +167,7 @@ def _detach(plan: Plan) -> RunReport:
             stderr=out,
             start_new_session=True,
         )
-    return _report(plan, waited=False, process=process.pid, log=log)
+    return replace(_report(plan, StatusMonitor(plan.folder)), process=process.pid, log=log)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from kbench.errors import ConfigError, WorkloadError
 from kbench.experiment.dependencies import prerequisites_first
 from kbench.experiment.ledger import note_order
 from kbench.experiment.registries import Registries
+from kbench.launch.schedulers.registry import parse_site
 from kbench.records.folders import ExperimentDir, RunDir
 
 
@@ -163,7 +164,7 @@ def _parse_both(experiment: Source, site: Source) -> tuple[ExperimentSpec, Site]
     """Validate both files; raises ConfigError with the mistakes of both."""
     problems: list[str] = []
     try:
-        place = parse(Site, site)
+        place = parse_site(site)
     except ConfigError as error:
         problems += error.sentences
     try:
