@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kbench.errors import ConfigError, ResultsError
 
@@ -17,15 +17,12 @@ if TYPE_CHECKING:
     from kbench.analysis.time_to_target import Target
     from kbench.experiment.check import CheckReport
     from kbench.experiment.driver import RunReport
-    from kbench.experiment.plan import Request
     from kbench.experiment.status import RunStatus
     from kbench.records.folders import ExperimentDir
 
 __all__ = ["PlotReport", "WrittenReport", "check", "compare", "load", "plot", "report", "run", "status"]
 
 DEFAULT_EXPERIMENT = "quick"
-FIGURE_KINDS = ("curves", "epochs", "time", "hidden", "pareto", "speedup")
-FIGURE_SIZES = ("screen", "one", "two")
 FIGURE_ENDINGS = (".png", ".pdf", ".svg")
 
 Words = str | Sequence[str]  # one, or several
@@ -199,9 +196,11 @@ def status(experiment: PathLike = DEFAULT_EXPERIMENT, *, results: PathLike | Non
         []
     """
     from kbench.experiment.results import find_results
-    from kbench.experiment.status import statuses
+    from kbench.experiment.status import StatusMonitor
 
-    return statuses(find_results(str(experiment), _results(results)))
+    folder = find_results(str(experiment), _results(results))
+    monitor = StatusMonitor(folder)
+    return [monitor.status_of(run) for run in folder.read()]
 
 
 def compare(
@@ -236,14 +235,14 @@ def compare(
         [('baseline', None), ('kakurenbo', -0.21)]
     """
     targets, transfers = _targets(target), [_chain(text) for text in _several(transfer)]
-    frames, default_baseline, default_targets = _gathered(experiment, results)
-    baseline = baseline or default_baseline
+    gathered = _gathered(experiment, results)
+    frames, baseline = gathered.frames, baseline or gathered.baseline
 
     from kbench.analysis.compare import compare as compare_frames
     from kbench.papers.papers import alone, with_papers
 
     try:
-        found = compare_frames(frames, baseline=baseline, targets=targets or default_targets, transfers=transfers)
+        found = compare_frames(frames, baseline=baseline, targets=targets or gathered.targets, transfers=transfers)
     except ResultsError as error:
         if not published or baseline in set(frames.done["strategy"]):
             raise
@@ -279,15 +278,16 @@ def plot(
         >>> kbench.plot("quick", kind="pareto", output="pareto.pdf").paths
         (PosixPath('pareto.pdf'),)
     """
-    output = Path(output) if output else None
-    kinds = _figure_kinds(kind, size, output)
-    frames, baseline, targets = _gathered(experiment, results)
+    place = Path(output) if output else None  # a file or a folder
+    kinds = _figure_kinds(kind, size, place)
+    gathered = _gathered(experiment, results)
+    frames = gathered.frames
 
     from kbench.analysis.compare import compare as compare_frames
     from kbench.figures.layout import save
     from kbench.figures.registry import KINDS, view_of
 
-    comparison = compare_frames(frames, baseline=baseline, targets=targets)
+    comparison = compare_frames(frames, baseline=gathered.baseline, targets=gathered.targets)
     view, paths, skipped = view_of(comparison, size), [], {}
     for name in kinds:
         try:
@@ -297,11 +297,11 @@ def plot(
             if len(skipped) == len(kinds):
                 raise
             continue
-        path = output if output and output.suffix else (output or folder.figures) / f"{name}.png"
+        path = place if place and place.suffix else (place or gathered.folder.figures) / f"{name}.png"
         try:
             paths.append(save(KINDS[name].draw(data, view), data, path))
         except OSError as error:
-            raise ResultsError(f"{error.filename or output}: cannot be written: {error.strerror}") from error
+            raise ResultsError(f"{error.filename or place}: cannot be written: {error.strerror}") from error
     return PlotReport(paths=tuple(paths), skipped=skipped)
 
 
@@ -334,16 +334,22 @@ def report(
         PosixPath('results/quick/report.html')
     """
     targets = _targets(target)
-    frames, default_baseline, default_targets = _gathered(experiment, results)
+    gathered = _gathered(experiment, results)
 
-    from kbench import files
     from kbench.analysis.compare import compare as compare_frames
+    from kbench.files import write
     from kbench.html_report.page import page
 
-    comparison = compare_frames(frames, baseline=baseline or default_baseline, targets=targets or default_targets)
-    built = page(frames, comparison)
-    path = Path(output) if output else frames.folder.report
-    files.write_anywhere(path, built.html)
+    comparison = compare_frames(
+        gathered.frames, baseline=baseline or gathered.baseline, targets=targets or gathered.targets
+    )
+    built = page(gathered.frames, comparison)
+    path = Path(output) if output else gathered.folder.report
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be written: {error.strerror}") from error
+    write(path, built.html)
     return WrittenReport(path=path, skipped=built.skipped)
 
 
@@ -363,18 +369,27 @@ def load(experiment: PathLike = DEFAULT_EXPERIMENT, *, results: PathLike | None 
     Example:
         >>> kbench.load("quick").epochs.groupby("strategy").val_acc1.max()
     """
-    return _gathered(experiment, results)[0]
+    return _gathered(experiment, results).frames
 
 
-def _gathered(experiment: PathLike, results: PathLike | None) -> "tuple[Frames, str, tuple[float, ...]]":
-    """The results of an experiment, gathered when journals are newer, and the baseline and targets of its file."""
+class _Gathered(NamedTuple):
+    """The results of an experiment, and what its file says about comparing them."""
+
+    folder: "ExperimentDir"
+    frames: "Frames"
+    baseline: str
+    targets: Sequence[float]
+
+
+def _gathered(experiment: PathLike, results: PathLike | None) -> _Gathered:
+    """Read the results of an experiment; they are gathered first when journals are newer."""
     from kbench.experiment.results import comparison_defaults, gathered
 
     folder = gathered(str(experiment), _results(results))
 
     from kbench.analysis.frame import load as load_frames
 
-    return load_frames(folder), *comparison_defaults(folder)
+    return _Gathered(folder, load_frames(folder), *comparison_defaults(folder))
 
 
 def _results(folder: PathLike | None) -> Path:
@@ -408,13 +423,15 @@ def _chain(text: str) -> tuple[str, list[str]]:
 def _figure_kinds(kind: str, size: str, output: Path | None) -> tuple[str, ...]:
     """The figures that are asked for; raises ConfigError for what is not offered."""
     from kbench.config.parse import did_you_mean
+    from kbench.figures.layout import SIZES
+    from kbench.figures.registry import KINDS
 
-    for flag, value, known in (("--kind", kind, (*FIGURE_KINDS, "all")), ("--size", size, FIGURE_SIZES)):
+    for flag, value, known in (("--kind", kind, (*KINDS, "all")), ("--size", size, tuple(SIZES))):
         if value not in known:
             raise ConfigError(f"{flag}: unknown {flag[2:]} {value!r}{did_you_mean(value, known)}")
     if output and output.suffix and output.suffix not in FIGURE_ENDINGS:
         raise ConfigError(f"--output: must end in {', '.join(FIGURE_ENDINGS)} or be a folder, got {output}")
-    kinds = FIGURE_KINDS if kind == "all" else (kind,)
+    kinds = tuple(KINDS) if kind == "all" else (kind,)
     if output and output.suffix and len(kinds) > 1:
         raise ConfigError(f"--output: {output} is one file, --kind all draws {len(kinds)}", hint="name a folder")
     return kinds

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -78,6 +79,19 @@ def small_folder(tmp_path_factory: pytest.TempPathFactory, clean_env: dict[str, 
     done = subprocess.run(command, cwd=folder, env=clean_env, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[..., None]:
+    """Wait until something is true, with a deadline: ``until(path.exists)``."""
+
+    def wait(condition: Callable[[], object], *, seconds: float = 120.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"still not true after {seconds:g} s"
+            time.sleep(0.05)
+
+    return wait
 
 
 @pytest.fixture

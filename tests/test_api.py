@@ -1,6 +1,7 @@
 """The Python API: each function for real on the digits; typed values come back, and nothing is printed."""
 
 import dataclasses
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -147,10 +148,10 @@ def test_load_gives_two_frames(here: Path) -> None:
     assert set(frames.epochs["strategy"]) == {"baseline", "random", "kakurenbo"}
 
 
-def test_load_gathers_when_the_journals_are_newer(folder_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder_copy)
-    (folder_copy / "results/small/epochs.parquet").unlink()
-    assert len(kbench.load("small").epochs) == 18
+def test_load_gathers_where_nothing_was_gathered(here: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(here / "results", tmp_path / "copy"))
+    (copy / "small/epochs.parquet").unlink()
+    assert len(kbench.load("small", results=copy).epochs) == 18
 
 
 def test_results_may_lie_elsewhere(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

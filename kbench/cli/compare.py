@@ -70,9 +70,9 @@ def _print(found: "Comparison", form: str, *, quiet: bool) -> None:
     from kbench.analysis.tables.layout import tables
     from kbench.papers.papers import PublishedComparison
 
-    every, findings, entry = tables(found), found.findings, found.as_json()
+    every, findings = tables(found), found.findings
     if isinstance(found, PublishedComparison):
-        ...
+        every, findings = [*every, *found.papers.tables], found.papers.among(findings)
     metrics = {row.pair: row.metric for row in found.rows if row.metric}
     if form == "json":
         print_json(found.as_json())

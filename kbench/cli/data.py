@@ -133,12 +133,9 @@ def _root(root: str, site: str) -> str:
     """The data root that was given, else the one of the site."""
     if root:
         return root
-    from kbench.cli.request import site_file
-    from kbench.config.yaml_source import read_source
-    from kbench.launch.schedulers.registry import parse_site
+    from kbench.experiment.plan import read_site
 
-    path = site_file(site)
-    return parse_site(read_source(path)).data_root
+    return read_site(site).data_root
 
 
 def _state(name: str, root: str) -> dict[str, Any]:

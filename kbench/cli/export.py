@@ -53,8 +53,8 @@ def export(
     debug: Debug = False,
 ) -> None:
     """Write results for others: csv (epochs, runs, columns) or mllog (MLPerf logs, a file per run)."""
-    from kbench.cli.gather import gathered
     from kbench.errors import ConfigError
+    from kbench.experiment.results import gathered
     from kbench.exporters.csv_tables import sheets
     from kbench.exporters.mllog import Submission
 

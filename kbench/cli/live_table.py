@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from kbench.experiment.status import POLL_S, Progress, RunStatus, StatusMonitor
+from kbench.experiment.status import REDRAW_S, Progress, RunStatus, StatusMonitor
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.run_state import State
 
@@ -27,7 +27,7 @@ class LiveTable(Progress):
 
         def tick() -> None:
             nonlocal drawn_at
-            if time.monotonic() - drawn_at >= POLL_S:
+            if time.monotonic() - drawn_at >= REDRAW_S:
                 live.update(content.table(), refresh=True)
                 drawn_at = time.monotonic()
 

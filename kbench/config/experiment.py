@@ -9,7 +9,7 @@ from pydantic_core import InitErrorDetails
 
 from kbench.config.parse import Spec, all_at_once, did_you_mean, findings, problem
 from kbench.config.recipe import Recipe
-from kbench.config.strategy_choice import Catalogue, Choice, label_of, stray_followers
+from kbench.config.strategy_choice import Choice, NameRegistry, label_of, unknown_prerequisites
 from kbench.config.value_types import Count, Name, Natural, Share
 
 
@@ -50,8 +50,8 @@ class Pair(Spec):
             return handler(raw)
         found = []
         if info.context is not None:
-            catalogue: Catalogue = info.context
-            problems = catalogue.pair_problems(raw.get("model"), raw.get("dataset"), raw.get("recipe"))
+            registry: NameRegistry = info.context
+            problems = registry.pair_problems(raw.get("model"), raw.get("dataset"), raw.get("recipe"))
             found = [problem(text, tuple(key.split(".")), None) for key, text in problems]
         name = pair_name(raw)
         return all_at_once(cls, raw if name is None else {"name": name, **raw}, handler, found)
@@ -95,7 +95,7 @@ class ExperimentSpec(Spec):
             if labels and baseline not in labels:
                 text = f"no strategy is labelled {baseline!r}{did_you_mean(baseline, labels)}"
                 found.append(problem(text, ("baseline",), baseline))
-            found += stray_followers(strategies) + _stray_beginnings(raw.get("pairs"))
+            found += unknown_prerequisites(strategies) + _stray_beginnings(raw.get("pairs"))
         spec = all_at_once(cls, raw, handler, found)
         if info.context is not None:
             _check_together(spec, info.context)
@@ -126,14 +126,14 @@ def _stray_beginnings(pairs: Any) -> list[InitErrorDetails]:
     ]
 
 
-def _check_together(spec: ExperimentSpec, catalogue: Catalogue) -> None:
-    """Raise a ValidationError where a strategy leaves too little of a pair to train on."""
+def _check_together(spec: ExperimentSpec, registry: NameRegistry) -> None:
+    """Raise a ValidationError where a strategy cannot be trained on a pair."""
     found = [
-        problem(f"{text} (pair {pair.name})", ("strategies", i, choice.name, param), None)
+        problem(f"{text} (pair {pair.name})", ("strategies", i, choice.name, *loc), None)
         for i, choice in enumerate(spec.strategies)
         for pair in spec.pairs
         if pair.starts_from is None
-        for param, text in catalogue.clashes(choice.params, pair.dataset, pair.recipe.global_batch)
+        for loc, text in registry.training_problems(choice.name, choice.params, pair.dataset, pair.recipe)
     ]
     if found:
         raise findings(found)

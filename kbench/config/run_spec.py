@@ -10,6 +10,7 @@ from kbench.config.strategy_choice import Choice
 from kbench.config.value_types import Count, Natural
 
 SCHEMA = 1  # raised when the same words begin to mean another training
+NO_CONTENT = {"label", "role"}  # of a strategy: how it is shown
 
 
 class Origin(Spec):
@@ -35,9 +36,9 @@ class RunSpec(Spec):
     @property
     def content(self) -> dict[str, Any]:
         """What the hash covers: everything that can change the numbers, no labels."""
-        strategy = self.strategy.model_dump(mode="json", exclude={"label"})
+        strategy = self.strategy.model_dump(mode="json", exclude=NO_CONTENT)
         if self.follows:  # what it stands for, not what it is called
-            strategy["params"]["like"] = self.follows.model_dump(mode="json", exclude={"label"})
+            strategy["params"]["like"] = self.follows.model_dump(mode="json", exclude=NO_CONTENT)
         content = {
             "schema": self.schema_version,
             "pair": self.pair.model_dump(mode="json", exclude={"name", "paper", "starts_from"}),
@@ -45,14 +46,14 @@ class RunSpec(Spec):
             "seed": self.seed,
             "ranks": self.ranks,
         }
-        if self.upstream and self.leader:
-            content["upstream"] = {key: self.leader.content[key] for key in ("pair", "strategy")}
+        if self.upstream and self.prerequisite:
+            content["upstream"] = {key: self.prerequisite.content[key] for key in ("pair", "strategy")}
         return content
 
     @property
     def method(self) -> dict[str, Any]:
         """What the label stands for: downstream, the strategy that trained the weights to begin with."""
-        of = self.leader if self.upstream and self.leader else self
+        of = self.prerequisite if self.upstream and self.prerequisite else self
         method: dict[str, Any] = of.content["strategy"]
         return method
 
@@ -62,11 +63,11 @@ class RunSpec(Spec):
         return f"{self.pair.name}.{self.strategy.label}.s{self.seed}.{_digest(self.content)}"
 
     @property
-    def leader(self) -> "RunSpec | None":
+    def prerequisite(self) -> "RunSpec | None":
         """The run of the same seed that must be done before this one: that it follows, or begins from."""
         if self.upstream:
-            theirs = {name: getattr(self.upstream, name) for name in Origin.model_fields}
-            return self.model_copy(update={"upstream": None, **theirs})
+            content = {name: getattr(self.upstream, name) for name in Origin.model_fields}
+            return self.model_copy(update={"upstream": None, **content})
         return self.model_copy(update={"strategy": self.follows, "follows": None}) if self.follows else None
 
     @property
@@ -99,7 +100,7 @@ def _run(
     upstream = None
     if pair.starts_from:
         upstream = Origin(pair=pairs[pair.starts_from], strategy=choice, follows=follows)
-        choice, follows = Choice(label=choice.label, name="baseline"), None
+        choice, follows = Choice(label=choice.label, name="baseline", role="baseline"), None
     return RunSpec(
         experiment=experiment, pair=pair, strategy=choice, follows=follows, upstream=upstream, seed=seed, ranks=ranks
     )

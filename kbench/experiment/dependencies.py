@@ -13,9 +13,11 @@ def check_prerequisites(runs: Sequence[RunSpec], folder: ExperimentDir) -> None:
     """Raise ConfigError unless every run that a run follows is requested as well, or done."""
     requested = {run.run_id for run in runs}
     lost = [
-        f"{run.run_id} follows {run.leader.run_id}, which is neither done nor asked for"
+        f"{run.run_id} follows {run.prerequisite.run_id}, which is neither done nor asked for"
         for run in runs
-        if run.leader and run.leader.run_id not in requested and not folder.run(run.leader.run_id).is_done()
+        if run.prerequisite
+        and run.prerequisite.run_id not in requested
+        and not folder.run(run.prerequisite.run_id).is_done()
     ]
     if lost:
         raise ConfigError(lost, hint="ask for both, or run the other first")

@@ -142,7 +142,7 @@ def site_file(name: str) -> Path:
 
 def read_site(name: str) -> Site:
     """Read the site that is named, or the one that this machine belongs to; raises ConfigError."""
-    return parse(Site, read_source(site_file(name)))
+    return parse_site(read_source(site_file(name)))
 
 
 def _site_of_this_machine() -> Path:
@@ -164,7 +164,7 @@ def _parse_both(experiment: Source, site: Source) -> tuple[ExperimentSpec, Site]
     """Validate both files; raises ConfigError with the mistakes of both."""
     problems: list[str] = []
     try:
-        place = parse_site(site)
+        valid_site = parse_site(site)
     except ConfigError as error:
         problems += error.sentences
     try:
@@ -173,7 +173,7 @@ def _parse_both(experiment: Source, site: Source) -> tuple[ExperimentSpec, Site]
         problems += error.sentences
     if problems:
         raise ConfigError(problems)
-    return spec, place
+    return spec, valid_site
 
 
 def keep_only(runs: Sequence[RunSpec], only: Sequence[str]) -> list[RunSpec]:

@@ -148,7 +148,9 @@ def submit_batches(
     earlier = ledger.submissions(plan.folder)
     run_ids = {run.run_id for run in runs}
     jobs = {run.run_id: run.job for run in plan.folder.read() if run.run_id not in run_ids}
-    known = {run_id: TaskRef(str(job.token), job.task) for run_id, job in jobs.items() if job and is_scheduler(job.launcher)}
+    known = {
+        run_id: TaskRef(str(job.token), job.task) for run_id, job in jobs.items() if job and is_scheduler(job.launcher)
+    }
     scheduler = scheduler_class(plan.site.launcher)(plan.site.queue)
     arrays = scheduler.can.arrays and plan.site.arrays
     at_most = scheduler.max_array_tasks() if arrays else 1

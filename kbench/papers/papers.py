@@ -1,7 +1,7 @@
 """All that published numbers say about an experiment: tables, findings, and the same for programs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from kbench.analysis.finding import Finding, note, warning
@@ -27,6 +27,25 @@ class Papers:
     def among(self, others: Sequence[Finding]) -> tuple[Finding, ...]:
         """All findings, the gravest first, and of these those about published numbers."""
         return tuple(sorted((*self.findings, *others), key=lambda finding: finding.severity != "warning"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedComparison(Comparison):
+    """A comparison with the published numbers beside it."""
+
+    papers: Papers
+
+    def as_json(self) -> dict[str, Any]:
+        """The comparison as ``compare --published --format json`` prints it."""
+        measured = super().as_json()
+        del measured["papers"]
+        return measured | self.papers.entries
+
+
+def with_papers(frames: Frames, comparison: Comparison) -> PublishedComparison:
+    """Hold what was published against a comparison of ``frames``."""
+    measured = {field.name: getattr(comparison, field.name) for field in fields(Comparison)}
+    return PublishedComparison(**measured, papers=papers(frames, comparison))
 
 
 def alone(frames: Frames, baseline: str, error: ResultsError) -> Comparison:

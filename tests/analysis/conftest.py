@@ -13,7 +13,7 @@ from kbench import files
 from kbench.analysis.frame import Frames, load
 from kbench.config.experiment import Pair, Recipe
 from kbench.config.run_spec import Origin, RunSpec
-from kbench.config.strategy_choice import Choice
+from kbench.config.strategy_choice import Choice, Role
 from kbench.records.folders import ExperimentDir
 from kbench.records.liveness import state_of
 from kbench.records.run_files import Done, Failure, Job, PhaseLength, Provenance
@@ -52,6 +52,7 @@ class Book:
         score: Sequence[tuple[float, float]] = (),
         model: str = "digits-cnn",
         name: str = "",
+        role: Role | None = None,
         recipe: Recipe | None = None,
         upstream: str = "",
         fails: str = "",
@@ -64,7 +65,7 @@ class Book:
         """
         changes = {"model": model, "name": f"{model}-digits", "recipe": recipe or self.pair.recipe}
         pair = self.pair.model_copy(update=changes)
-        choice = Choice(label=strategy, name=name or strategy)
+        choice = Choice(label=strategy, name=name or strategy, role=role)
         origin = None
         if upstream:
             there = pair.model_copy(

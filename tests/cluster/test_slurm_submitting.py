@@ -22,7 +22,7 @@ SEVEN = (
     "iswr",
     "sb",
     "forget: {score_epochs: 1}",
-    "kakurenbo: {fraction: 0.3, milestones: [1], shares: [1.0, 0.5]}",
+    "kakurenbo: {fraction: 0.3, milestones: [], shares: [1.0]}",
     "infobatch",
 )
 # Stands before the real sbatch, and kills who calls it at the n-th call, before or after.
