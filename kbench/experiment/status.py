@@ -203,7 +203,7 @@ class StatusMonitor:
         if prerequisite and not run.has_started and not prerequisite.is_done():
             why, kind = f"it follows {prerequisite.run_id}, which is not done", FailureKind.PREREQUISITE_MISSING
         elif ended in kinds:
-            why, kind = f"its job {job_id} ended as {ended}", FailureKind(kinds[ended])
+            why, kind = f"its job {job_id} ended as {ended}", kinds[ended]
         elif run.has_started:
             why, kind = f"its job {job_id} ended without a word", FailureKind.VANISHED
         else:

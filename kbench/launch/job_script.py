@@ -45,14 +45,15 @@ def render_text(text: str, values: Mapping[str, object], *, given: Mapping[str, 
     )
     environment.filters["sh"] = lambda value: shlex.quote(str(value))
     try:
-        used = _variables(environment, text)
+        used = _variables(environment, text, None)
         script = environment.from_string(text).render({**values, **given})
     except TemplateSyntaxError as error:
-        raise ConfigError(f"{error.filename or place}:{error.lineno}: is no valid template: {error.message}") from error
+        where = error.filename if Path(error.filename or "").is_file() else place  # a part, or the template itself
+        raise ConfigError(f"{where}:{error.lineno}: is no valid template: {error.message}") from error
     except UndefinedError as error:
         raise ConfigError(f"{place}: no value: {error}", hint="give it in the site file, or with --set") from error
     except TemplateNotFound as error:
-        raise ConfigError(f"{place}: includes {error}, which is not in jobs/") from error
+        raise ConfigError(f"{place}: includes {error.name}, which is not in jobs/") from error
     except TemplateRuntimeError as error:
         raise ConfigError(f"{place}: is no valid template: {error.message}") from error
     ignored = sorted(given.keys() - used)
@@ -64,13 +65,13 @@ def render_text(text: str, values: Mapping[str, object], *, given: Mapping[str, 
     return script
 
 
-def _variables(environment: Environment, text: str) -> set[str]:
+def _variables(environment: Environment, text: str, path: str | None) -> set[str]:
     """The variables that a template uses, in itself and in the parts that it includes."""
-    tree = environment.parse(text)
+    tree = environment.parse(text, filename=path)
     used = meta.find_undeclared_variables(tree)
     for name in meta.find_referenced_templates(tree):
         if name and environment.loader:
-            used |= _variables(environment, environment.loader.get_source(environment, name)[0])
+            used |= _variables(environment, *environment.loader.get_source(environment, name)[:2])
     return used
 
 

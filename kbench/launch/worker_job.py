@@ -45,7 +45,8 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", metavar="RUN_ID")
     args = parser.parse_args(sys.argv[1:at])
     runs = [RunDir(args.folder / run_id) for run_id in args.runs]
-    here = current_job(job.launcher if (job := runs[0].read().job) else None)
+    submitted = runs[0].read().job
+    here = current_job(submitted.launcher if submitted else None)
     sys.exit(Job(here, sys.argv[at + 1 :], grace_s=args.grace, requeue=args.requeue).work(runs, limit_s=args.limit))
 
 

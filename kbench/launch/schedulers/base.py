@@ -17,6 +17,7 @@ from typing import ClassVar, NamedTuple
 from kbench.config.site import Queue, Site
 from kbench.errors import LaunchError
 from kbench.launch.diagnosis import Finding
+from kbench.records.run_state import FailureKind
 
 TIMEOUT_S = 30.0
 SUBMIT_TIMEOUT_S = 120.0
@@ -109,7 +110,7 @@ class Scheduler(ABC):
     template: ClassVar[str] = ""  # its job script in jobs/; empty: the site names one, or
     template_text: ClassVar[str] = ""  # the class brings one along
     job_variables: ClassVar[tuple[JobVariables, ...]] = ()
-    end_kinds: ClassVar[Mapping[str, str]] = {}  # how it says that a job ended -> kind of the run's failure
+    end_kinds: ClassVar[Mapping[str, FailureKind]] = {}  # how it says that a job ended -> kind of the run's failure
     hints: ClassVar[Mapping[str, str]] = {}  # part of a refusal, in small letters -> what to do
     hidden_variables: ClassVar[tuple[str, ...]] = ()  # prefixes of what would change jobs unseen
     kept_variables: ClassVar[tuple[str, ...]] = ()  # those with such a prefix that its commands need

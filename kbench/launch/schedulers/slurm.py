@@ -19,6 +19,7 @@ from kbench.launch.schedulers.base import (
     Scheduler,
     Stage,
 )
+from kbench.records.run_state import FailureKind
 
 JOB_FORMAT = "%i|%T|%S|%r|%j"
 STAGES = {
@@ -56,13 +57,13 @@ class Slurm(Scheduler):
         ),
     )
     end_kinds = {
-        "CANCELLED": "Cancelled",
-        "TIMEOUT": "TimeLimit",
-        "DEADLINE": "TimeLimit",
-        "PREEMPTED": "Preempted",
-        "NODE_FAIL": "NodeFailure",
-        "BOOT_FAIL": "NodeFailure",
-        "OUT_OF_MEMORY": "OutOfMemory",
+        "CANCELLED": FailureKind.CANCELLED,
+        "TIMEOUT": FailureKind.TIME_LIMIT,
+        "DEADLINE": FailureKind.TIME_LIMIT,
+        "PREEMPTED": FailureKind.PREEMPTED,
+        "NODE_FAIL": FailureKind.NODE_FAILURE,
+        "BOOT_FAIL": FailureKind.NODE_FAILURE,
+        "OUT_OF_MEMORY": FailureKind.OUT_OF_MEMORY,
     }
     hints = {
         "partition": "see partition in the site file; sinfo lists those there are",
