@@ -38,7 +38,7 @@ cd "${PBS_O_WORKDIR:-.}" || exit 1
 # Without another MPI, the one beside kbench's Python is taken.
 PATH="$PATH":{{ host_python.rpartition("/")[0] | sh }}
 hosts=$(awk -v ranks={{ ranks_per_node }} '!seen[$1]++ { printf "%s%s:%d", sep, $1, ranks; sep = "," }' "${PBS_NODEFILE:-/dev/null}")
-echo "promised: {{ nodes }} node(s) of {{ gpus_per_node }} GPU(s), {{ cpus_per_rank or threads_per_rank }} core(s) per rank; given: ${hosts:=localhost:{{ ranks_per_node }}}"
+echo "allocation: {{ nodes }} node(s) of {{ gpus_per_node }} GPU(s), {{ cpus_per_rank or threads_per_rank }} core(s) per rank; given: ${hosts:=localhost:{{ ranks_per_node }}}"
 # mpirun does not carry the environment to other hosts, env does.
 rank=(env OMP_NUM_THREADS={{ threads_per_rank }} PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}"
     {{ python | map("sh") | join(" ") }} -m kbench.worker)

@@ -1,4 +1,4 @@
-"""The package speaks the language of its field: private words are no names of files, classes, functions or variables."""
+"""The package speaks the language of its field: private words name no files, classes, functions or variables."""
 
 import ast
 from collections.abc import Iterator
@@ -15,7 +15,8 @@ FILES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.r
 NAMES = set(
     "asked front Front outlook Outlook standing Standing epitaph last_words Inside inside scheduled waiting "
     "Waiting hand_in Place behind corresponding shunned promise tally Tally processor beside Beside deal chosen Placed "
-    "witness Witness echo Echo Recorder Replayer Aside keepsake life on_trial OnTrial shown breach Breach Unfit cast Part "
+    "witness Witness echo Echo Recorder Replayer Aside keepsake life on_trial OnTrial shown breach Breach "
+    "Unfit cast Part "
     "Who night doubts shared sheets Sheet sheet ink printed chance reach Reach WHO stamp Stamp Work places card Card "
     "mapped pictures Pictures noise boxes decoding claim take Taken moments remembered remind Habits Spent "
     "only_front front_of leader_of job_named Seen made told said Told Said tell "

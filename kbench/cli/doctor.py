@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, SiteName, put, put_json
 
 if TYPE_CHECKING:
-    from kbench.doctor.need import Item
+    from kbench.launch.diagnosis import Finding
 
 WIDTH = 16
 
@@ -40,7 +40,7 @@ def doctor(
         )
 
 
-def _line(item: "Item") -> str:
+def _line(item: "Finding") -> str:
     """A finding on one line; what is missing and not needed is merely absent."""
     state = item.state if item.needed or item.state != "missing" else "absent"
     return f"{state:<9}{item.name:<{WIDTH}} {item.found}" + (f"  -> {item.remedy}" if item.remedy else "")

@@ -1,42 +1,154 @@
-"""The folders that a site's runs live on: can all nodes see them, and do they keep their promises?"""
+"""The folders that a site's runs live on: can all nodes see them, and do they keep their promises?
+
+``python -m kbench.doctor.folders FOLDER`` tries a folder out and prints what came of it as JSON, in a process that
+the doctor can give up.
+"""
 
 import fcntl
-import json
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from kbench.doctor.need import Item, Need, ask, missing, ok, warning
+from pydantic import TypeAdapter
 
-MOUNTS = Path("/proc/self/mounts")
+from kbench.doctor.need import Need
+from kbench.launch.diagnosis import Finding, ask, missing, ok, warning
 
-
-def main() -> None:
-    """Print the facts on one line."""
-    print(json.dumps(facts(Path(sys.argv[1]))))
-
-
-def facts(asked: Path) -> dict[str, Any]:
-    """Type, space, and what came of each thing that kbench does with files."""
-    path = asked.absolute()
-    folder = next(place for place in (path, *path.parents) if place.is_dir())
-    space = os.statvfs(folder)
-    return {
-        "folder": str(folder),
-        "exists": folder == path,
-        "type": kind(folder),
-        "free_bytes": space.f_bavail * space.f_frsize,
-        "total_bytes": space.f_blocks * space.f_frsize,
-        "free_inodes": space.f_favail if space.f_files else None,  # some file systems count none
-        **_tried(folder),
-    }
+SECONDS = 10.0
+GIB = 2**30
+MIN_BYTES = GIB
+MIN_INODES = 10_000
+SLOW_S = 1.0
+IN_MEMORY = ("tmpfs", "ramfs")
+SHARED = (  # as /proc/mounts calls them
+    "nfs nfs4 lustre gpfs beegfs beegfs_nodev ceph fuse.ceph panfs wekafs glusterfs fuse.glusterfs cifs smb3 afs "
+    "orangefs pvfs2 fuse.sshfs 9p virtiofs fuse.juicefs"
+).split()
+REMEDIES = {
+    "write": "choose another folder with --results or KBENCH_RESULTS",
+    "rename": "choose a folder on another file system: a status could be read half written",
+    "link": "choose a folder on another file system: the first of several failures is kept by a hard link",
+    "flock": "mount it with locks (-o flock), or start only one kbench run of an experiment at a time",
+}
 
 
-def kind(folder: Path, *, mounts: Path = MOUNTS) -> str:
+@dataclass(frozen=True, kw_only=True)
+class FolderFacts:
+    """What a folder is, and what came of trying what kbench does with files."""
+
+    folder: str  # the nearest one that exists
+    exists: bool  # whether that is the folder that was asked for
+    type: str  # of its file system; empty: unknown
+    free_bytes: int
+    free_inodes: int | None  # some file systems count none
+    write_s: float | None  # of a synced write [s]; None: it failed
+    errors: dict[str, str]  # by what was tried: write, flock, link, rename
+
+    def __str__(self) -> str:
+        inodes = f", {self.free_inodes:,} files" if self.free_inodes is not None else ""
+        reach = f"{self.type} ({'shared' if self.is_shared else 'node-local'})" if self.type else "of unknown type"
+        where = self.folder if self.exists else f"not yet there, below {self.folder}"
+        return f"{where}, {reach}, {self.free_bytes / GIB:.1f} GiB{inodes} free"
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other nodes can see it, as far as its type tells."""
+        return self.type in SHARED
+
+
+FACTS = TypeAdapter(FolderFacts)
+
+
+def folders(need: Need) -> Iterator[Finding]:
+    """Look at the folder of the results, and at the scratch that a site names."""
+    facts = _facts(need.results)
+    if isinstance(facts, str):
+        yield missing("results folder", facts, REMEDIES["write"], needed=True)
+    else:
+        yield results(facts, need)
+    if need.site.scratch:
+        yield _scratch(need)
+
+
+def results(facts: FolderFacts, need: Need) -> Finding:
+    """Judge the folder of the results by what was tried on it."""
+    for tried in ("write", "rename", "link"):
+        if tried in facts.errors:
+            found = f"{facts}; {tried}: {facts.errors[tried]}"
+            return missing("results folder", found, REMEDIES[tried], needed=True)
+    drawbacks = list(_drawbacks(facts, need))
+    if drawbacks:
+        found, remedies = ("; ".join(column) for column in zip(*drawbacks, strict=True))
+        return warning("results folder", f"{facts}; {found}", remedies)
+    return ok("results folder", f"{facts}; write, sync, rename, link and flock work")
+
+
+def _drawbacks(facts: FolderFacts, need: Need) -> Iterator[tuple[str, str]]:
+    """What will disappoint, each with its remedy."""
+    if "flock" in facts.errors:
+        yield f"flock: {facts.errors['flock']}", REMEDIES["flock"]
+    if need.on_others and not facts.is_shared:
+        yield "looks like this node's own", "every node must see it: --results on a shared file system, if this is none"
+    elif facts.type in IN_MEMORY:
+        yield "it lies in memory", "it is gone after a restart; choose another with --results"
+    inodes = facts.free_inodes
+    if facts.free_bytes < MIN_BYTES or (inodes is not None and inodes < MIN_INODES):
+        yield "that is little", "make room: a run keeps a checkpoint and about ten files"
+    if facts.write_s is not None and facts.write_s > SLOW_S:
+        yield f"a synced write took {facts.write_s:.1f} s", "expect pauses between epochs"
+
+
+def _scratch(need: Need) -> Finding:
+    path = os.path.expandvars(need.site.scratch)
+    if "$" in path:
+        return ok("scratch", f"{path}: known inside of a job only")
+    facts = _facts(Path(path))
+    if not isinstance(facts, str) and not facts.exists:
+        facts = f"{path} is not there"
+    remedy = "change scratch: in the site file; without it, data is read where it lies"
+    if isinstance(facts, str) or "write" in facts.errors:
+        found = facts if isinstance(facts, str) else f"{facts}; {facts.errors['write']}"
+        if need.here:
+            return missing("scratch", found, remedy, needed=True)
+        return warning("scratch", f"{found}, on this node at least", remedy)
+    if facts.is_shared:
+        return warning("scratch", str(facts), "no node's own: copying data there saves nothing")
+    return ok("scratch", str(facts))
+
+
+def _facts(folder: Path) -> FolderFacts | str:
+    """What a folder is and can do, or why that cannot be known."""
+    answer = ask([sys.executable, "-m", "kbench.doctor.folders", str(folder)], seconds=SECONDS)
+    if not answer.ok:
+        return f"{folder}: {answer.why.partition(': ')[2] or 'its file system ' + answer.why.partition(' ')[2]}"
+    return FACTS.validate_json(answer.out)
+
+
+MOUNTS = Path("/proc/self/mounts")  # psutil reads /etc/mtab, which containers often lack
+
+
+def try_folder(folder: Path) -> FolderFacts:
+    """Try in a folder, or in the one that would hold it, what kbench does with files; nothing is left behind."""
+    path = folder.absolute()
+    nearest = next(place for place in (path, *path.parents) if place.is_dir())
+    space = os.statvfs(nearest)
+    errors: dict[str, str] = {}
+    return FolderFacts(
+        folder=str(nearest),
+        exists=nearest == path,
+        type=file_system(nearest),
+        free_bytes=space.f_bavail * space.f_frsize,
+        free_inodes=space.f_favail if space.f_files else None,
+        write_s=_try(nearest, errors),
+        errors=errors,
+    )
+
+
+def file_system(folder: Path, *, mounts: Path = MOUNTS) -> str:
     """The type of the file system that a folder lies on; empty where the system does not tell."""
     try:
         lines = mounts.read_text().splitlines()
@@ -51,23 +163,23 @@ def kind(folder: Path, *, mounts: Path = MOUNTS) -> str:
     return found[1]
 
 
-def _tried(folder: Path) -> dict[str, Any]:
-    """Seconds of a synced write, and errors by what was tried."""
-    errors: dict[str, str] = {}
-    begun = time.monotonic()
+def _try(folder: Path, errors: dict[str, str]) -> float | None:
+    """Seconds of a synced write, None where it fails; notes the errors of what is tried."""
+    started = time.monotonic()
     try:
         with tempfile.TemporaryDirectory(prefix=".kbench-doctor-", dir=folder) as place:
             draft = Path(place, "draft")
             _write(draft)
-            write_s = time.monotonic() - begun
+            write_s = time.monotonic() - started
             for name, act in (("flock", _lock), ("link", _link), ("rename", _rename)):
                 try:
                     act(draft)
                 except OSError as error:
                     errors[name] = error.strerror or str(error)
     except OSError as error:
-        return {"write_s": None, "errors": {"write": error.strerror or str(error)}}
-    return {"write_s": write_s, "errors": errors}
+        errors["write"] = error.strerror or str(error)
+        return None
+    return write_s
 
 
 def _write(draft: Path) -> None:
@@ -95,97 +207,4 @@ def _rename(draft: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
-
-SECONDS = 10.0
-GIB = 2**30
-ENOUGH_BYTES = GIB
-ENOUGH_INODES = 10_000
-SLOW_S = 1.0
-IN_MEMORY = ("tmpfs", "ramfs")
-SHARED = (  # as /proc/mounts calls them
-    "nfs nfs4 lustre gpfs beegfs beegfs_nodev ceph fuse.ceph panfs wekafs glusterfs fuse.glusterfs cifs smb3 afs "
-    "orangefs pvfs2 fuse.sshfs 9p virtiofs fuse.juicefs"
-).split()
-REMEDIES = {
-    "write": "choose another folder with --results or KBENCH_RESULTS",
-    "rename": "choose a folder on another file system: a status could be read half written",
-    "link": "choose a folder on another file system: the first of several failures is kept by a hard link",
-    "flock": "mount it with locks (-o flock), or start only one kbench run of an experiment at a time",
-}
-
-
-def folders(need: Need) -> Iterator[Item]:
-    """Look at the folder of the results, and at the scratch that a site names."""
-    facts = _facts(need.results)
-    if isinstance(facts, str):
-        yield missing("results folder", facts, REMEDIES["write"], needed=True)
-    else:
-        yield results(facts, need)
-    if need.site.scratch:
-        yield _scratch(need)
-
-
-def results(facts: dict[str, Any], need: Need) -> Item:
-    """Judge the folder of the results by what was tried on it."""
-    name, found = "results folder", described(facts)
-    errors: dict[str, str] = facts["errors"]
-    for tried in ("write", "rename", "link"):
-        if tried in errors:
-            return missing(name, f"{found}; {tried}: {errors[tried]}", REMEDIES[tried], needed=True)
-    doubts = list(_doubts(facts, need))
-    if doubts:
-        said, remedies = zip(*doubts, strict=True)
-        return warning(name, "; ".join([found, *said]), "; ".join(remedies))
-    return ok(name, f"{found}; write, sync, rename, link and flock work")
-
-
-def _doubts(facts: dict[str, Any], need: Need) -> Iterator[tuple[str, str]]:
-    """What will disappoint, each with its remedy."""
-    if "flock" in facts["errors"]:
-        yield f"flock: {facts['errors']['flock']}", REMEDIES["flock"]
-    if need.on_others and facts["type"] not in SHARED:
-        yield "looks like this node's own", "every node must see it: --results on a shared file system, if this is none"
-    elif facts["type"] in IN_MEMORY:
-        yield "it lies in memory", "it is gone after a restart; choose another with --results"
-    inodes = facts["free_inodes"]
-    if facts["free_bytes"] < ENOUGH_BYTES or (inodes is not None and inodes < ENOUGH_INODES):
-        yield "that is little", "make room: a run keeps a checkpoint and about ten files"
-    if facts["write_s"] > SLOW_S:
-        yield f"a synced write took {facts['write_s']:.1f} s", "expect pauses between epochs"
-
-
-def described(facts: dict[str, Any]) -> str:
-    """Where a folder lies and what room it has."""
-    inodes = f", {facts['free_inodes']:,} files" if facts["free_inodes"] is not None else ""
-    kind = facts["type"]
-    reach = f"{kind} ({'shared' if kind in SHARED else 'node-local'})" if kind else "of unknown type"
-    there = facts["folder"] if facts["exists"] else f"not yet there, below {facts['folder']}"
-    return f"{there}, {reach}, {facts['free_bytes'] / GIB:.1f} GiB{inodes} free"
-
-
-def _scratch(need: Need) -> Item:
-    path = os.path.expandvars(need.site.scratch)
-    if "$" in path:
-        return ok("scratch", f"{path}: known inside of a job only")
-    facts = _facts(Path(path))
-    if not isinstance(facts, str) and not facts["exists"]:
-        facts = f"{path} is not there"
-    remedy = "change scratch: in the site file; without it, data is read where it lies"
-    if isinstance(facts, str) or "write" in facts["errors"]:
-        found = facts if isinstance(facts, str) else f"{described(facts)}; {facts['errors']['write']}"
-        if need.here:
-            return missing("scratch", found, remedy, needed=True)
-        return warning("scratch", f"{found}, on this node at least", remedy)
-    if facts["type"] in SHARED:
-        return warning("scratch", described(facts), "no node's own: copying data there saves nothing")
-    return ok("scratch", described(facts))
-
-
-def _facts(folder: Path) -> dict[str, Any] | str:
-    """What a folder can do, or why it could not be told."""
-    answer = ask([sys.executable, "-m", "kbench.doctor.folders", str(folder)], seconds=SECONDS)
-    if not answer.ok:
-        return f"{folder}: {answer.why.partition(': ')[2] or 'its file system ' + answer.why.partition(' ')[2]}"
-    found: dict[str, Any] = json.loads(answer.out)
-    return found
+    print(FACTS.dump_json(try_folder(Path(sys.argv[1]))).decode())

@@ -1,21 +1,21 @@
-"""Whether mpirun starts ranks that find one another."""
+"""Whether mpirun starts ranks that find one another, and over which network."""
 
-import fcntl
 import ipaddress
 import os
 import shlex
 import socket
-import struct
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+
+import psutil
 
 from kbench.config.site import Site
-from kbench.doctor.need import Answer, Item, Need, ask, missing, ok, warning
+from kbench.doctor.need import Need
 from kbench.experiment.resolve import find_mpirun
+from kbench.launch.diagnosis import Answer, Finding, ask, missing, ok, warning
 
 HELLO_S = 30.0
-VERSION_S = 10.0
+SECONDS = 10.0  # that other programs may take
 RANKS = 2
 HELLO = (
     "from kbench.engine.runtime.ranks import hosts_over_mpi, rank_env;"
@@ -23,20 +23,21 @@ HELLO = (
 )
 INSTALL = "load the MPI module in setup:, or pip install 'kbench[mpi]', or use the launcher local"
 REBUILD = "mpi4py must be built for the MPI of this mpirun: pip install --no-binary=mpi4py --force-reinstall mpi4py"
+RESOLVE = "import socket; print(*sorted({a[4][0] for a in socket.getaddrinfo(socket.gethostname(), None)}))"
 
 
-def mpi(need: Need) -> Iterator[Item]:
+def mpi(need: Need) -> Iterator[Finding]:
     """Look for mpirun, and let two ranks greet each other."""
     needed = need.launcher == "mpirun"
     mpirun = find_mpirun(need.site.mpirun)
     if mpirun is None:
         yield missing("mpirun", f"{need.site.mpirun} is not there", INSTALL, needed=needed)
         return
-    yield ok("mpirun", f"{ask([mpirun, '--version'], seconds=VERSION_S).first_line}, {mpirun}")
-    words = command(mpirun, need)
-    answer = ask(need.prepared(words), seconds=HELLO_S, env=_environment())
+    yield ok("mpirun", f"{ask([mpirun, '--version'], seconds=SECONDS).first_line}, {mpirun}")
+    command = hello_command(mpirun, need)
+    answer = ask(need.prepared(command), seconds=HELLO_S, env=_environment())
     if not answer.ok:
-        by_hand = f"try it by hand: {shlex.join([*words[:-2], '-c', '1'])}"
+        by_hand = f"try it by hand: {shlex.join([*command[:-2], '-c', '1'])}"
         yield missing("mpi ranks", answer.why, by_hand, needed=needed)
         return
     trouble = misunderstanding(answer)
@@ -47,7 +48,7 @@ def mpi(need: Need) -> Iterator[Item]:
         yield ok("mpi ranks", f"{RANKS} ranks met over mpi4py on {', '.join(dict.fromkeys(hosts))}")
 
 
-def command(mpirun: str, need: Need) -> list[str]:
+def hello_command(mpirun: str, need: Need) -> list[str]:
     """What starts two ranks: as the site would, or plainly where the site has another launcher."""
     if need.launcher != "mpirun":
         return [mpirun, "-np", str(RANKS), *Site().mpirun_options, sys.executable, "-c", HELLO]
@@ -61,8 +62,8 @@ def misunderstanding(answer: Answer) -> str:
     hellos = [line.split() for line in answer.out.splitlines() if line.startswith("hello ")]
     if len(hellos) != RANKS:
         return f"{len(hellos)} of {RANKS} ranks said hello"
-    lonely = [words for words in hellos if len(words) != 2 + RANKS or words[1] != str(RANKS)]
-    return f"one of {RANKS} ranks believes that there are {len(lonely[0]) - 2}" if lonely else ""
+    wrong = [hello for hello in hellos if len(hello) != 2 + RANKS or hello[1] != str(RANKS)]
+    return f"one of {RANKS} ranks believes that there are {len(wrong[0]) - 2}" if wrong else ""
 
 
 def _environment() -> dict[str, str]:
@@ -71,12 +72,7 @@ def _environment() -> dict[str, str]:
     return {"OMP_NUM_THREADS": "1"} | (root if os.geteuid() == 0 else {})
 
 
-SECONDS = 10.0
-SIOCGIFADDR = 0x8915  # Linux: the address of an interface
-RESOLVE = "import socket; print(*sorted({a[4][0] for a in socket.getaddrinfo(socket.gethostname(), None)}))"
-
-
-def network(need: Need) -> Iterator[Item]:
+def network(need: Need) -> Iterator[Finding]:
     """List the interfaces, look for the site's, and look the host name up."""
     known = interfaces()
     found = ", ".join(f"{name} {address}" for name, address in known.items()) or "none with an address"
@@ -89,28 +85,24 @@ def network(need: Need) -> Iterator[Item]:
             yield warning("network", f"{found}; no {wanted} on this node", remedy + ", unless the others have it")
     else:
         yield ok("network", found)
-    yield _own_name(need)
+    yield _host_name(need)
 
 
 def interfaces() -> dict[str, str]:
-    """The names of the interfaces that have an IPv4 address, with it."""
-    found = {}
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        for _, name in socket.if_nameindex():
-            with suppress(OSError):  # without an address
-                answer = fcntl.ioctl(asked, SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
-                found[name] = socket.inet_ntoa(answer[20:24])
-    return found
+    """The names of the interfaces that have an IPv4 address, with the first one."""
+    addresses = psutil.net_if_addrs()
+    ipv4 = {name: [one.address for one in all_of if one.family == socket.AF_INET] for name, all_of in addresses.items()}
+    return {name: found[0] for name, found in ipv4.items() if found}
 
 
-def _own_name(need: Need) -> Item:
+def _host_name(need: Need) -> Finding:
     name = socket.gethostname()
     answer = ask([sys.executable, "-c", RESOLVE], seconds=SECONDS)
     remedy = "give it an address in /etc/hosts or the name server, or set network_interface:"
     if not answer.ok:
         return warning("host name", f"{name} has no address", remedy)
     addresses = answer.out.split()
-    alone = all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in addresses)
-    if alone and need.launcher == "mpirun" and need.on_others:
+    only_local = all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in addresses)
+    if only_local and need.launcher == "mpirun" and need.on_others:
         return warning("host name", f"{name} is {', '.join(addresses)}: other machines cannot reach it", remedy)
     return ok("host name", f"{name} is {', '.join(addresses)}")

@@ -1,78 +1,75 @@
-"""What a scheduler's job does: its runs, one after the other.
+"""The program of a scheduler's job: train its runs one after the other, and note how each ended.
 
 ``python -m kbench.launch.worker_job --folder RUNS [--grace S] [--limit S] [--requeue] RUN_ID... -- COMMAND...``
 
-COMMAND starts the ranks of the run whose folder is put behind it.  SIGUSR1 says that the time limit is
-near: the run ends after its epoch, or without it after ``--grace`` seconds, and the job asks for another
-turn.  SIGTERM and SIGUSR2 say that the job is being ended.
+COMMAND starts the ranks of the run whose folder is appended to it.  SIGUSR1 says that the time limit is
+near: the run ends after its epoch, or without it after ``--grace`` seconds, and the job is requeued.
+SIGTERM and SIGUSR2 say that the job is being ended.
 """
 
 import argparse
 import ctypes
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from kbench.launch import failure
 from kbench.launch.dependencies import prerequisite_of
 from kbench.launch.job_environment import JobEnvironment, inside
-from kbench.launch.words import failure_record
 from kbench.records.folders import RunDir
-from kbench.records.run_state import State, said
+from kbench.records.run_files import Failure, Start
+from kbench.records.run_state import FailureKind, State
 
-NEAR = "the time limit of its job came near"
+TIME_LIMIT_NEAR = "the time limit of its job came near"
 ENDED = "its job was ended by the scheduler or by hand"
 PREEMPTED = "its ranks were ended by the scheduler, to make room for another job"
-KINDS = {NEAR: "TimeLimit", ENDED: "Ended", PREEMPTED: "Preempted"}
+KINDS = {TIME_LIMIT_NEAR: FailureKind.TIME_LIMIT, ENDED: FailureKind.ENDED, PREEMPTED: FailureKind.PREEMPTED}
 PR_SET_PDEATHSIG = 1
 HEARTBEAT_S = 30.0
-SECOND_THOUGHT_S = 3.0  # what ends the ranks may be on its way to us as well
+PREEMPTION_GRACE_S = 3.0  # what ends the ranks may be on its way to us as well
 
 
 def main() -> None:
-    """Do the runs; exit 0 when all are done, 1 when one is not, or as the scheduler wants to hear it."""
+    """Train the runs; exit 0 when all are done, 1 when one is not, or with the status that requeues the job."""
     at = sys.argv.index("--")
     parser = argparse.ArgumentParser(prog="kbench.launch.worker_job")
     parser.add_argument("--grace", type=float, default=0.0, help="seconds for an epoch to end")
     parser.add_argument("--limit", type=float, help="seconds until SIGUSR1, from a scheduler that sends none")
-    parser.add_argument("--requeue", action="store_true", help="ask for another turn at the time limit")
+    parser.add_argument("--requeue", action="store_true", help="put the job back into the queue at the time limit")
     parser.add_argument("--folder", type=Path, required=True, help="where the folders of the runs lie")
     parser.add_argument("runs", nargs="+", metavar="RUN_ID")
-    asked = parser.parse_args(sys.argv[1:at])
-    job = Job(inside(), sys.argv[at + 1 :], grace_s=asked.grace, requeue=asked.requeue)
-    sys.exit(job.work([RunDir(asked.folder / run_id) for run_id in asked.runs], limit_s=asked.limit))
+    args = parser.parse_args(sys.argv[1:at])
+    job = Job(inside(), sys.argv[at + 1 :], grace_s=args.grace, requeue=args.requeue)
+    sys.exit(job.work([RunDir(args.folder / run_id) for run_id in args.runs], limit_s=args.limit))
 
 
 class Job:
-    """One allocation and what is trained in it."""
+    """One allocation of a scheduler, and the runs that are trained in it."""
 
     def __init__(self, here: JobEnvironment, command: Sequence[str], *, grace_s: float, requeue: bool) -> None:
         self._here, self._command, self._grace_s, self._requeue = here, list(command), grace_s, requeue
-        self._told = ""  # why no more may be begun
+        self._stop_reason = ""  # why no other run may be started; empty while one may
         self._run: RunDir | None = None
         self._ranks: subprocess.Popen[bytes] | None = None
 
     def work(self, runs: Sequence[RunDir], *, limit_s: float | None) -> int:
         """Train what is not done of ``runs``; returns the status to exit with."""
-        signal.signal(signal.SIGUSR1, self._near)
-        signal.signal(signal.SIGUSR2, self._ended)
-        signal.signal(signal.SIGTERM, self._ended)
-        signal.signal(signal.SIGALRM, self._alarm)
+        signal.signal(signal.SIGUSR1, self._on_time_limit)
+        signal.signal(signal.SIGUSR2, self._on_end)
+        signal.signal(signal.SIGTERM, self._on_end)
+        signal.signal(signal.SIGALRM, self._on_alarm)
         if limit_s:
             signal.setitimer(signal.ITIMER_REAL, limit_s)
         for run in runs:
-            if not self._told and begin(run, self._here):
+            if not self._stop_reason and begin(run, self._here):
                 self._train(run)
-        if all(run.done for run in runs):
+        if all(run.is_done() for run in runs):
             return 0
-        if self._told in (NEAR, PREEMPTED) and self._requeue:
+        if self._stop_reason in (TIME_LIMIT_NEAR, PREEMPTED) and self._requeue:
             status = self._here.requeue()
             if status == 0:
                 time.sleep(60)  # the scheduler ends this job before it starts the next
@@ -89,58 +86,60 @@ class Job:
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=err,
-                    start_new_session=True,  # what is sent to the job is ours to pass on,
-                    preexec_fn=_end_with_us,  # but what kills the job must not leave the ranks behind
+                    start_new_session=True,  # signals to the job are passed on by this process,
+                    preexec_fn=_end_with_parent,  # but what kills the job must not leave the ranks behind
                 )
             except OSError as error:
-                _say(run, f"{self._command[0]} cannot be started: {error.strerror}", kind="LaunchError")
+                _record_failure(
+                    run, f"{self._command[0]} cannot be started: {error.strerror}", FailureKind.CANNOT_START
+                )
                 return
-        if self._told:  # in this very moment
-            self._tell()
-        status = _watched(self._ranks, run)
+        if self._stop_reason:  # in this very moment
+            self._request_stop()
+        status = _wait(self._ranks, run)
         self._run = self._ranks = None
-        if run.done:
+        if run.is_done():
             return
-        if not self._told and failure.ended_from_outside(run, status, since=since):
-            time.sleep(SECOND_THOUGHT_S)
-            self._told = self._told or PREEMPTED
-        if self._told and not failure.lost_node(run, since=since):
-            _say(run, self._told, kind=KINDS[self._told])
+        if not self._stop_reason and failure.ended_from_outside(run, status, since=since):
+            time.sleep(PREEMPTION_GRACE_S)
+            self._stop_reason = self._stop_reason or PREEMPTED
+        if self._stop_reason and not failure.lost_node(run, since=since):
+            _record_failure(run, self._stop_reason, KINDS[self._stop_reason])
         else:
             failure.write(run, status, since=since)
 
-    def _near(self, *_: object) -> None:
-        self._told = self._told or NEAR
-        self._tell()
+    def _on_time_limit(self, *_: object) -> None:
+        self._stop_reason = self._stop_reason or TIME_LIMIT_NEAR
+        self._request_stop()
 
-    def _ended(self, *_: object) -> None:
-        self._told = self._told or ENDED
-        self._signal(signal.SIGTERM)
+    def _on_end(self, *_: object) -> None:
+        self._stop_reason = self._stop_reason or ENDED
+        self._signal_ranks(signal.SIGTERM)
 
-    def _alarm(self, *_: object) -> None:
-        if self._told:  # no time is left for the epoch
-            self._signal(signal.SIGTERM)
+    def _on_alarm(self, *_: object) -> None:
+        if self._stop_reason:  # no time is left for the epoch
+            self._signal_ranks(signal.SIGTERM)
         else:
-            self._near()
+            self._on_time_limit()
 
-    def _tell(self) -> None:
+    def _request_stop(self) -> None:
         """Ask the ranks to end after their epoch, and give them until the alarm."""
-        if self._told == ENDED or not self._grace_s:
-            self._signal(signal.SIGTERM)
+        if self._stop_reason == ENDED or not self._grace_s:
+            self._signal_ranks(signal.SIGTERM)
             return
         if self._run:
             with suppress(OSError):
                 self._run.stop.touch()
         signal.setitimer(signal.ITIMER_REAL, self._grace_s)
 
-    def _signal(self, number: int) -> None:
+    def _signal_ranks(self, number: int) -> None:
         if self._ranks:
             with suppress(ProcessLookupError):
                 self._ranks.send_signal(number)
 
 
-def _watched(ranks: "subprocess.Popen[bytes]", run: RunDir) -> int:
-    """The status that the ranks end with; a sign of life goes into the run's folder until then."""
+def _wait(ranks: "subprocess.Popen[bytes]", run: RunDir) -> int:
+    """Wait for the ranks, with a heartbeat in the run's folder; returns their exit status."""
     while True:
         with suppress(OSError):
             run.alive.touch()
@@ -148,43 +147,41 @@ def _watched(ranks: "subprocess.Popen[bytes]", run: RunDir) -> int:
             return ranks.wait(timeout=HEARTBEAT_S)
 
 
-def _end_with_us() -> None:
-    """Let this process get SIGTERM when its parent dies, on Linux."""
+def _end_with_parent() -> None:
+    """Have this process get SIGTERM when its parent dies (Linux)."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def begin(run: RunDir, here: JobEnvironment) -> bool:
-    """Note the start of an attempt; False when there is nothing to start.
+    """Record the start of an attempt in start.json; False when the run is not to be started.
 
-    A job that its scheduler put back into the queue begins another attempt; nobody else could count it.
+    A job that its scheduler put back into the queue begins another attempt, which only the job itself can count.
     """
-    if run.done or (run.failed and said(run.failed) is State.FAILED):
+    before = run.read()
+    if before.done or before.state_on_record is State.FAILED:
         return False
-    before = run.start
-    start: dict[str, Any] = {
-        "attempt": max(run.job.get("attempt", 1), before.get("attempt", 0) + 1),
-        "id": here.id,
-        "scheduler": here.scheduler,
-        "host": socket.gethostname(),
-        "nodes": list(here.nodes),
-        "restarts": here.restarts,
-        "started_at": datetime.now(UTC).isoformat(),
-        "earlier": before.get("earlier", []) + [{k: v for k, v in before.items() if k != "earlier"}] * bool(before),
-    }
-    run.note_start(start)
+    earlier = before.start
+    start = Start.of(
+        earlier,
+        attempt=max(before.job.attempt if before.job else 1, earlier.attempt + 1 if earlier else 1),
+        id=here.id,
+        scheduler=here.scheduler,
+        nodes=here.nodes,
+        restarts=here.restarts,
+    )
+    start.write(run.path)
     run.forget_end()
-    leader = prerequisite_of(run)
-    if leader and not leader.done:
-        _say(run, f"it follows {leader.run_id}, which is not done", kind="PrerequisiteMissing")
+    prerequisite = prerequisite_of(run)
+    if prerequisite and not prerequisite.is_done():
+        _record_failure(run, f"it follows {prerequisite.run_id}, which is not done", FailureKind.PREREQUISITE_MISSING)
         return False
     return True
 
 
-def _say(run: RunDir, why: str, *, kind: str) -> None:
-    """Write how an attempt ended that could not say so itself."""
-    hint = "kbench run starts it again" + (", with --retry" if kind == "Ended" else "")
-    run.fail(failure_record(run, why, kind=kind, hint=hint))
+def _record_failure(run: RunDir, why: str, kind: FailureKind) -> None:
+    """Write failed.json for an attempt whose ranks could not write it."""
+    run.fail(Failure.of(why, kind=kind, attempt=run.read_attempt() or 1))
 
 
 if __name__ == "__main__":

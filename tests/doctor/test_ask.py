@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from kbench.doctor.need import ask
+from kbench.launch.diagnosis import ask
 
 BOX = """\
 --------------------------------------------------------------------------

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from kbench.doctor.mpi import command, misunderstanding, mpi
-from kbench.doctor.need import Answer, Need, State
+from kbench.doctor.mpi import hello_command, misunderstanding, mpi
+from kbench.doctor.need import Need
+from kbench.launch.diagnosis import Answer, FindingState
 
 Needs = Callable[..., Need]
 Plays = Callable[[str, str], Path]
@@ -15,12 +16,14 @@ Plays = Callable[[str, str], Path]
 @pytest.mark.dist
 def test_two_ranks_meet_over_mpi(needs: Needs) -> None:
     mpirun, ranks = mpi(needs(launcher="mpirun", ranks_per_node=2))
-    assert (mpirun.state, ranks.state) == (State.OK, State.OK)
+    assert (mpirun.state, ranks.state) == (FindingState.OK, FindingState.OK)
     assert ranks.found.startswith("2 ranks met over mpi4py on ")
 
 
 def test_ranks_that_are_started_where_the_site_says_are_named_to_mpirun(needs: Needs) -> None:
-    words = command("mpirun", needs(launcher="mpirun", hosts=["one:1", "two:1"], mpirun_options=["-v"], python="py"))
+    words = hello_command(
+        "mpirun", needs(launcher="mpirun", hosts=["one:1", "two:1"], mpirun_options=["-v"], python="py")
+    )
     assert words[:-1] == ["mpirun", "-np", "2", "--host", "one:1,two:1", "-v", "py", "-c"]
 
 

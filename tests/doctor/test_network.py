@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from kbench.doctor.mpi import interfaces, network
-from kbench.doctor.need import Need, State
+from kbench.doctor.need import Need
+from kbench.launch.diagnosis import FindingState
 
 Needs = Callable[..., Need]
 
@@ -19,10 +20,10 @@ def test_an_interface_that_the_site_names_and_this_machine_lacks_is_missing(need
 
 def test_compute_nodes_may_have_an_interface_that_a_login_node_lacks(needs: Needs) -> None:
     item, _ = network(needs(launcher="slurm", network_interface="ib77"))
-    assert item.state is State.WARNING
+    assert item.state is FindingState.WARNING
 
 
 def test_an_interface_that_is_there_is_good(needs: Needs) -> None:
     item, name = network(needs(network_interface="lo"))
-    assert item.state is State.OK
+    assert item.state is FindingState.OK
     assert name.name == "host name"

@@ -3,7 +3,7 @@
 import pytest
 
 from kbench.config.site import Site
-from kbench.doctor.schedulers import Partition, read
+from kbench.doctor.schedulers import Partition, read_partitions
 
 SINFO = """\
 debug|debug*|up|infinite|4|2|4000|(null)|NO|OFF
@@ -14,18 +14,18 @@ short|short|down|1:00|4|2+|4000+|gpu:2|FORCE:2|SUSPEND,GANG
 
 
 def partition(name: str) -> Partition:
-    return {one.name: one for one in read(SINFO)}[name]
+    return {one.name: one for one in read_partitions(SINFO)}[name]
 
 
 def test_a_partition_of_unlike_nodes_is_told_once_with_the_best_of_them() -> None:
-    assert [one.name for one in read(SINFO)] == ["debug", "gpu", "short"]
+    assert [one.name for one in read_partitions(SINFO)] == ["debug", "gpu", "short"]
     gpu = partition("gpu")
     assert (gpu.nodes, gpu.cores, gpu.memory_mib, gpu.gpus, gpu.gpu_kinds) == (10, 128, 1031000, 8, ("a100", "h100"))
     assert str(gpu) == "10 nodes of 128 cores, 1007 GiB, 8 GPUs (a100, h100); up to 2-00:00:00"
 
 
 def test_the_default_is_marked_with_a_star() -> None:
-    assert [one.name for one in read(SINFO) if one.default] == ["debug"]
+    assert [one.name for one in read_partitions(SINFO) if one.default] == ["debug"]
 
 
 @pytest.mark.parametrize(("name", "seconds"), [("debug", None), ("gpu", 172800), ("short", 60)])
@@ -35,7 +35,7 @@ def test_time_limits_are_read_as_slurm_writes_them(name: str, seconds: int | Non
 
 @pytest.mark.parametrize("text", ["", "\n", "what is this?", "sinfo: warning|x"])
 def test_other_words_are_no_partitions(text: str) -> None:
-    assert read(text) == []
+    assert read_partitions(text) == []
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ def test_a_site_may_ask_for_all_that_there_is() -> None:
 
 
 def test_where_others_may_share_the_cores_or_stop_a_job_times_are_in_doubt() -> None:
-    assert list(partition("gpu").doubts()) == []
-    assert [doubt.split(":")[0] for doubt in partition("short").doubts()] == [
+    assert list(partition("gpu").timing_risks()) == []
+    assert [doubt.split(":")[0] for doubt in partition("short").timing_risks()] == [
         "OverSubscribe=FORCE",
         "PreemptMode=SUSPEND,GANG",
     ]

@@ -2,19 +2,21 @@
 
 from collections.abc import Callable
 
-from kbench.doctor.need import Need, State
-from kbench.doctor.schedulers import queues
+from kbench.doctor.need import Need
+from kbench.doctor.schedulers import SCHEDULERS
+from kbench.launch.diagnosis import FindingState
 
 Needs = Callable[..., Need]
 Plays = Callable[[str, str], object]
 QUEUE = {"submit": ["qsub", "-terse"], "list": ["qstat"], "cancel": ["qdel"]}
+queue = SCHEDULERS["queue"]
 
 
 def test_a_grid_engine_is_known_by_qconf_and_shows_its_parallel_environments(needs: Needs, plays: Plays) -> None:
     plays("qsub", "")
     plays("qstat", "echo SGE 8.1.9; echo usage: qstat [options]")
     plays("qconf", "echo mpi; echo smp")
-    engine, environments = queues(needs())
+    engine, environments = queue(needs())
     assert engine.found == "Grid Engine, SGE 8.1.9"
     assert environments.found == "mpi, smp; options: ['-pe NAME SLOTS']"
 
@@ -22,25 +24,25 @@ def test_a_grid_engine_is_known_by_qconf_and_shows_its_parallel_environments(nee
 def test_pbs_is_known_by_its_version(needs: Needs, plays: Plays) -> None:
     plays("qsub", "")
     plays("qstat", "echo pbs_version = 23.06.06")
-    [item] = queues(needs())
+    [item] = queue(needs())
     assert item.found == "PBS or Torque, pbs_version = 23.06.06"
 
 
 def test_slurms_imitation_of_qsub_is_not_taken_for_a_queue(needs: Needs, plays: Plays) -> None:
     plays("qsub", "# qsub - a wrapper of Slurm's sbatch")
     plays("qconf", "")
-    [item] = queues(needs())
+    [item] = queue(needs())
     assert item.found == "Slurm's imitation of it; use the launcher slurm"
 
 
 def test_a_grid_engine_whose_master_is_down_is_told_in_its_own_words(needs: Needs, plays: Plays) -> None:
-    plays("qsub", "")
-    plays("qconf", "")
+    for name in ("qsub", "qconf", "qdel"):
+        plays(name, "")
     plays("qstat", "echo 'error: unable to contact qmaster' >&2; exit 1")
-    items = list(queues(needs(launcher="queue", template="sge", queue=QUEUE)))
+    items = list(queue(needs(launcher="queue", template="sge", queue=QUEUE)))
     assert [(item.name, item.state, item.is_fatal) for item in items] == [
-        ("qsub", State.MISSING, False),
-        ("queue", State.MISSING, True),
+        ("qsub", FindingState.MISSING, False),
+        ("queue", FindingState.MISSING, True),
     ]
     assert "unable to contact qmaster" in items[1].found
 
@@ -48,7 +50,7 @@ def test_a_grid_engine_whose_master_is_down_is_told_in_its_own_words(needs: Need
 def test_commands_of_the_site_that_are_not_there_are_named(needs: Needs, plays: Plays) -> None:
     commands = {"submit": ["mysub"], "list": ["mylist"], "cancel": ["mycancel"]}
     plays("mylist", "")
-    items = list(queues(needs(launcher="queue", template="sge", queue=commands)))
+    items = list(queue(needs(launcher="queue", template="sge", queue=commands)))
     assert (items[-1].is_fatal, items[-1].found) == (True, "not on the PATH: submit: mysub, cancel: mycancel")
 
 
@@ -57,10 +59,10 @@ def test_a_queue_that_answers_is_good(needs: Needs, plays: Plays) -> None:
         plays(name, "exit 9")  # neither must be called
     plays("mylist", "echo 1 a; echo 2 b")
     commands = {"submit": ["mysub"], "list": ["mylist", "-a"], "cancel": ["mycancel"]}
-    item = list(queues(needs(launcher="queue", template="sge", queue=commands)))[-1]
-    assert item.state is State.OK
+    item = list(queue(needs(launcher="queue", template="sge", queue=commands)))[-1]
+    assert item.state is FindingState.OK
     assert item.found.startswith("mylist -a answers with 2 lines")
 
 
 def test_a_machine_without_a_queue_has_nothing_to_tell(needs: Needs, plays: Plays) -> None:
-    assert [item for item in queues(needs()) if item.name == "queue"] == []
+    assert [item for item in queue(needs()) if item.name == "queue"] == []

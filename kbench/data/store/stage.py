@@ -1,15 +1,13 @@
 """Copying a data set to storage of a node's own: whole or not at all, once per node."""
 
-import fcntl
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from kbench import files
 from kbench.data import dataset_info
 from kbench.data.store import locate, manifest
 from kbench.data.store.manifest import Manifest
-from kbench.errors import WorkloadError
+from kbench.errors import ResultsError, WorkloadError
 
 
 def stage(dataset: str, root: str, to: Path) -> str:
@@ -30,18 +28,10 @@ def stage(dataset: str, root: str, to: Path) -> str:
     written, there = manifest.read(source), to / found.folder
     assert written is not None, "there are no problems"
     to.mkdir(parents=True, exist_ok=True)
-    with _alone(to / f".{found.folder}.lock"):
+    with files.locked(to / f".{found.folder}.lock"):  # one process of this node at a time
         if not _is_whole(there, written):
             _copy(source, there, written)
     return str(to)
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """One process of this node at a time; a lock goes with its process."""
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _is_whole(there: Path, written: Manifest) -> bool:
@@ -64,10 +54,11 @@ def _copy(source: Path, there: Path, written: Manifest) -> None:
                 shutil.copyfile(source / name, draft / name)
         manifest.write(draft, written)
         draft.rename(there)
-    except OSError as error:
+    except (OSError, ResultsError) as error:
         free = shutil.disk_usage(there.parent).free
         shutil.rmtree(draft, ignore_errors=True)
+        why = (error.strerror if isinstance(error, OSError) else "") or error
         raise WorkloadError(
-            f"{written.dataset}: cannot be copied to {there}: {error.strerror or error} ({free / 1e9:.1f} GB are free)",
+            f"{written.dataset}: cannot be copied to {there}: {why} ({free / 1e9:.1f} GB are free)",
             hint="leave scratch of the site empty, or name a larger place",
         ) from None

@@ -1,7 +1,6 @@
 """FractalDB made here: a tar shard per class, whole or not at all, going on where it was left."""
 
 import io
-import os
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from kbench import files
 from kbench.data.sources.fractal import table
 from kbench.data.sources.fractal.processes import in_order
 from kbench.data.sources.fractal.render import GREY, Bits, Drawing, Look, drawings, flipped
@@ -67,9 +67,7 @@ def _claim(folder: Path, look: Look) -> None:
     """Note how the folder's images look; raises WorkloadError when they look otherwise."""
     there = begun(folder)
     if there is None:
-        draft = folder / f".{NOTE}.{os.getpid()}"
-        draft.write_bytes(LOOK.dump_json(look))
-        draft.replace(folder / NOTE)
+        files.write(folder / NOTE, LOOK.dump_json(look))
     elif there != look:
         raise WorkloadError(
             f"{folder / NOTE}: holds images of {there}, not of {look}", hint="remove the folder, or name another"
@@ -117,16 +115,12 @@ def _shard(folder: Path, part: str, number: int) -> Path:
 
 def _write(path: Path, samples: Iterable[Sample], number: int) -> None:
     """Write a shard whole or not at all: for each sample KEY.png and KEY.cls, the class as text."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with tarfile.open(draft, "w", format=tarfile.USTAR_FORMAT) as shard:
+    with files.writing(path) as draft, tarfile.open(draft, "w", format=tarfile.USTAR_FORMAT) as shard:
         for key, bits in samples:
             for name, data in ((f"{key}.png", _png(bits)), (f"{key}.cls", str(number).encode())):
                 member = tarfile.TarInfo(name)  # of no time and no owner: the same bytes whoever makes it
                 member.size = len(data)
                 shard.addfile(member, io.BytesIO(data))
-    draft.replace(path)
-    for left in path.parent.glob(f".{path.name}.*"):  # of makers that were killed
-        left.unlink(missing_ok=True)
 
 
 def _png(bits: Bits) -> bytes:

@@ -1,13 +1,13 @@
 """The classes found so far, as a table beside the images: a row per affine map."""
 
 import csv
-import os
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
+from kbench import files
 from kbench.data.sources.fractal.search import Batch, Category
 from kbench.errors import WorkloadError
 
@@ -17,15 +17,13 @@ MARK = "draws made"
 
 def write(path: Path, categories: Sequence[Category], *, n_draws: int) -> None:
     """Write the table whole or not at all; numbers have the 19 digits of the published ones."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("w", newline="") as file:
+    with files.writing(path) as draft, draft.open("w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow((MARK, n_draws))
         rows.writerow(COLUMNS)
         for place, found in enumerate(categories):
             for each, share in zip(found.maps, found.shares, strict=True):
                 rows.writerow((place, found.draw, found.fill, *(f"{value:.18e}" for value in (*each, share))))
-    draft.replace(path)
 
 
 def read(path: Path) -> Batch:

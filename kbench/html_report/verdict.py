@@ -8,9 +8,9 @@ from kbench.analysis.frame import Frames
 from kbench.analysis.multiple_testing import adjusted
 from kbench.analysis.pairing import paired
 from kbench.analysis.rows import Comparison, row_of
-from kbench.report.effects import Change, Changes, Outcome, Who, changes
-from kbench.report.roles import Part
-from kbench.report.wording import beats, beside, claim, gains, last_epoch, losses
+from kbench.html_report.effects import Change, Changes, Outcome, Who, changes
+from kbench.html_report.roles import Part
+from kbench.html_report.wording import beats, beside, claim, gains, last_epoch, losses
 
 
 def doubts(who: Who, comparison: Comparison) -> Iterator[int]:

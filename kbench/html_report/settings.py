@@ -7,7 +7,7 @@ from typing import Any
 from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Comparison
 from kbench.config.run_spec import RunSpec
-from kbench.report.effects import Who
+from kbench.html_report.effects import Who
 
 
 @dataclass(frozen=True)

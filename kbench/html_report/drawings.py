@@ -13,7 +13,7 @@ from kbench.analysis.rows import Comparison
 from kbench.errors import ResultsError
 from kbench.figures.layout import svg
 from kbench.figures.registry import KINDS, view_of
-from kbench.report import dark_mode
+from kbench.html_report import dark_mode
 
 SILENT = ("metadata", "style")  # matplotlib's name, and one rule, which the page's own style has
 REFERENCE = re.compile(r"(?<=url\(#)[^)]+(?=\))|(?<=^#).+")

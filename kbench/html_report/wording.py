@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from kbench.report.effects import Change, Changes, Outcome
+from kbench.html_report.effects import Change, Changes, Outcome
 
 CLAIMS = {
     "time": {

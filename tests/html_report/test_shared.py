@@ -3,7 +3,7 @@
 import re
 from xml.etree import ElementTree
 
-from kbench.report.drawings import SharedPage
+from kbench.html_report.drawings import SharedPage
 
 DRAWN = """<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 9 9">
  <metadata>https://example.org</metadata>

@@ -13,8 +13,8 @@ from kbench.analysis.compare import compare
 from kbench.analysis.frame import Frames
 from kbench.analysis.tables.layout import tables
 from kbench.figures.registry import KINDS
+from kbench.html_report.page import page
 from kbench.records import imported
-from kbench.report.page import page
 
 FETCHING = ("src", "href", "xlink:href", "data", "action", "poster", "srcset", "background")
 
@@ -215,8 +215,8 @@ def test_its_files_are_installed_with_the_package(tmp_path: Path) -> None:
 
     setup = configparser.ConfigParser()
     setup.read(Path(__file__).parents[2] / "setup.cfg")
-    assert "kbench.report" in setup["options"]["packages"].split()
-    patterns = setup["options.package_data"]["kbench.report"].split(",")
+    assert "kbench.html_report" in setup["options"]["packages"].split()
+    patterns = setup["options.package_data"]["kbench.html_report"].split(",")
     files = [path.name for path in Path(page.__code__.co_filename).parent.iterdir() if path.is_file()]
     left_out = [
         name for name in files if not name.endswith(".py") and not any(fnmatch(name, p.strip()) for p in patterns)

@@ -8,9 +8,9 @@ import pytest
 from kbench.analysis.compare import compare
 from kbench.analysis.finding import warning
 from kbench.analysis.frame import Frames
-from kbench.report.roles import Part, parts, specs
-from kbench.report.summary import summaries
-from kbench.report.verdict import Verdict, verdicts
+from kbench.html_report.roles import Part, parts, specs
+from kbench.html_report.summary import summaries
+from kbench.html_report.verdict import Verdict, verdicts
 
 PAIR = "digits-cnn-digits"
 
@@ -172,6 +172,11 @@ def test_a_label_hides_no_control_from_us(against: Any) -> None:
     found = judged(against.frames())
     assert found["coin"].part is Part.CONTROL
     assert found["mine"].more[0].startswith("It beat coin")
+
+
+def test_a_label_makes_no_control_of_a_method(against: Any) -> None:
+    write(against, "randomised-kakurenbo", FASTER, BETTER, name="kakurenbo")
+    assert judged(against.frames())["randomised-kakurenbo"].part is Part.METHOD
 
 
 def test_warnings_about_a_strategy_are_named_beside_its_verdict_and_not_beside_others(against: Any) -> None:

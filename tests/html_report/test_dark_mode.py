@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from kbench.figures.style import LOOKS
-from kbench.report import dark_mode
-from kbench.report.dark_mode import GROUND, contrast, lighter, switched
+from kbench.html_report import dark_mode
+from kbench.html_report.dark_mode import GROUND, contrast, lighter, switched
 
 
 def test_the_contrast_is_that_of_the_guidelines() -> None:

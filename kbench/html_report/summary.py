@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from kbench.report.effects import Outcome
-from kbench.report.roles import Part
-from kbench.report.verdict import Verdict
-from kbench.report.wording import listed
+from kbench.html_report.effects import Outcome
+from kbench.html_report.roles import Part
+from kbench.html_report.verdict import Verdict
+from kbench.html_report.wording import listed
 
 SIDES = (
     ("save time", "time", Outcome.LESS),

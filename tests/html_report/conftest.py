@@ -13,8 +13,8 @@ import pytest
 from kbench.analysis.compare import compare
 from kbench.analysis.frame import Frames
 from kbench.config.experiment import Pair
+from kbench.html_report.page import page
 from kbench.records.folders import ExperimentDir
-from kbench.report.page import page
 
 TESTS = Path(__file__).parents[1]
 NASTY = "<script>console.error('injected')</script> & more"
@@ -33,7 +33,7 @@ def _module(place: str) -> ModuleType:
 _analysis = _module("analysis/conftest")
 book = _analysis.book  # an experiment whose runs end as a test says
 here = _module("cli/conftest").here  # the command line in this process
-Browser = _module("report/browser").Browser
+Browser = _module("html_report/browser").Browser
 
 
 class Read(HTMLParser):

@@ -12,12 +12,12 @@ import kbench
 from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Comparison
 from kbench.analysis.tables.layout import tables
-from kbench.report import html_tables, roles
-from kbench.report.drawings import drawings
-from kbench.report.provenance import provenance, runs, states
-from kbench.report.settings import settings
-from kbench.report.summary import summaries
-from kbench.report.verdict import verdicts
+from kbench.html_report import html_tables, roles
+from kbench.html_report.drawings import drawings
+from kbench.html_report.provenance import provenance, runs, states
+from kbench.html_report.settings import settings
+from kbench.html_report.summary import summaries
+from kbench.html_report.verdict import verdicts
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Page:
 def page(frames: Frames, comparison: Comparison) -> Page:
     """Write the page about ``comparison`` and the ``frames`` that it was made from."""
     environment = Environment(
-        loader=PackageLoader("kbench", "report"),
+        loader=PackageLoader("kbench", "html_report"),
         undefined=StrictUndefined,
         autoescape=True,  # names, errors and hosts are other people's words
         trim_blocks=True,
