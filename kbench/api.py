@@ -18,23 +18,16 @@ if TYPE_CHECKING:
     from kbench.experiment.check import CheckReport
     from kbench.experiment.driver import RunReport
     from kbench.experiment.status import RunStatus
+    from kbench.figures.draw import DrawnFigures
     from kbench.records.folders import ExperimentDir
 
-__all__ = ["PlotReport", "WrittenReport", "check", "compare", "load", "plot", "report", "run", "status"]
+__all__ = ["WrittenReport", "check", "compare", "load", "plot", "report", "run", "status"]
 
 DEFAULT_EXPERIMENT = "quick"
 FIGURE_ENDINGS = (".png", ".pdf", ".svg")
 
 Words = str | Sequence[str]  # one, or several
 PathLike = str | Path
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlotReport:
-    """Figures that were drawn."""
-
-    paths: tuple[Path, ...]  # of the figures; the data of each lies beside it, as .csv
-    skipped: Mapping[str, str]  # kinds that the results do not hold, with the reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,14 +232,14 @@ def compare(
     frames, baseline = gathered.frames, baseline or gathered.baseline
 
     from kbench.analysis.compare import compare as compare_frames
-    from kbench.papers.papers import alone, with_papers
+    from kbench.papers.papers import with_papers, without_baseline
 
     try:
         found = compare_frames(frames, baseline=baseline, targets=targets or gathered.targets, transfers=transfers)
     except ResultsError as error:
         if not published or baseline in set(frames.done["strategy"]):
             raise
-        found = alone(frames, baseline, error)
+        found = without_baseline(frames, baseline, error)
     return with_papers(frames, found) if published else found
 
 
@@ -257,7 +250,7 @@ def plot(
     output: PathLike | None = None,
     size: str = "screen",
     results: PathLike | None = None,
-) -> PlotReport:
+) -> "DrawnFigures":
     """Draw figures, each with its data beside it.
 
     Args:
@@ -281,28 +274,12 @@ def plot(
     place = Path(output) if output else None  # a file or a folder
     kinds = _figure_kinds(kind, size, place)
     gathered = _gathered(experiment, results)
-    frames = gathered.frames
 
     from kbench.analysis.compare import compare as compare_frames
-    from kbench.figures.layout import save
-    from kbench.figures.registry import KINDS, view_of
+    from kbench.figures.draw import draw_figures
 
-    comparison = compare_frames(frames, baseline=gathered.baseline, targets=gathered.targets)
-    view, paths, skipped = view_of(comparison, size), [], {}
-    for name in kinds:
-        try:
-            data = KINDS[name].data(frames, comparison)
-        except ResultsError as error:
-            skipped[name] = error.message
-            if len(skipped) == len(kinds):
-                raise
-            continue
-        path = place if place and place.suffix else (place or gathered.folder.figures) / f"{name}.png"
-        try:
-            paths.append(save(KINDS[name].draw(data, view), data, path))
-        except OSError as error:
-            raise ResultsError(f"{error.filename or place}: cannot be written: {error.strerror}") from error
-    return PlotReport(paths=tuple(paths), skipped=skipped)
+    comparison = compare_frames(gathered.frames, baseline=gathered.baseline, targets=gathered.targets)
+    return draw_figures(gathered.frames, comparison, kinds, place or gathered.folder.figures, size=size)
 
 
 def report(
@@ -402,11 +379,11 @@ def _several(words: Words) -> tuple[str, ...]:
 
 def _targets(target: float | str | Sequence[float | str]) -> "list[Target]":
     """The targets that are asked for; raises ConfigError for what is none."""
-    from kbench.analysis.time_to_target import target_of
+    from kbench.analysis.time_to_target import parse_target
 
     texts = [target] if isinstance(target, float | int | str) else target
     try:
-        return [target_of(str(text)) for text in texts]
+        return [parse_target(str(text)) for text in texts]
     except ValueError as error:
         raise ConfigError(f"--target: {error}", hint="0.98 means 98 %, final*1.1 a tenth more error") from error
 
@@ -424,14 +401,14 @@ def _figure_kinds(kind: str, size: str, output: Path | None) -> tuple[str, ...]:
     """The figures that are asked for; raises ConfigError for what is not offered."""
     from kbench.config.parse import did_you_mean
     from kbench.figures.layout import SIZES
-    from kbench.figures.registry import KINDS
+    from kbench.figures.registry import FIGURES
 
-    for flag, value, known in (("--kind", kind, (*KINDS, "all")), ("--size", size, tuple(SIZES))):
+    for flag, value, known in (("--kind", kind, (*FIGURES, "all")), ("--size", size, tuple(SIZES))):
         if value not in known:
             raise ConfigError(f"{flag}: unknown {flag[2:]} {value!r}{did_you_mean(value, known)}")
     if output and output.suffix and output.suffix not in FIGURE_ENDINGS:
         raise ConfigError(f"--output: must end in {', '.join(FIGURE_ENDINGS)} or be a folder, got {output}")
-    kinds = tuple(KINDS) if kind == "all" else (kind,)
+    kinds = tuple(FIGURES) if kind == "all" else (kind,)
     if output and output.suffix and len(kinds) > 1:
         raise ConfigError(f"--output: {output} is one file, --kind all draws {len(kinds)}", hint="name a folder")
     return kinds

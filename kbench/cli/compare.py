@@ -1,18 +1,13 @@
 """kbench compare: the tables."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, log, print_json, print_result
+from kbench.analysis.tables.registry import FORMATS
+from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, log, print_result
 
-if TYPE_CHECKING:
-    from kbench.analysis.rows import Comparison
-
-FORMS = ("text", "markdown", "latex", "csv", "json")
-
-
-Form = Annotated[str, typer.Option("--format", help=", ".join(FORMS) + ".", metavar="FORM")]
+Form = Annotated[str, typer.Option("--format", help=", ".join(FORMATS) + ".", metavar="FORM")]
 Targets = Annotated[
     list[str],
     typer.Option(
@@ -54,33 +49,18 @@ def compare(
     from kbench import api
     from kbench.errors import ConfigError
 
-    if form not in FORMS:
-        raise ConfigError(f"--format: must be one of {', '.join(FORMS)}, got {form!r}")
+    if form not in FORMATS:
+        raise ConfigError(f"--format: must be one of {', '.join(FORMATS)}, got {form!r}")
     found = api.compare(
         experiment, target=target, baseline=baseline, transfer=transfer, published=published, results=results
     )
-    _print(found, "json" if as_json else form, quiet=quiet)
 
-
-def _print(found: "Comparison", form: str, *, quiet: bool) -> None:
-    from kbench.analysis.tables.as_csv import sheet
-    from kbench.analysis.tables.as_latex import latex
-    from kbench.analysis.tables.as_markdown import markdown
-    from kbench.analysis.tables.as_text import text
-    from kbench.analysis.tables.layout import tables
+    from kbench.analysis.tables.layout import document
+    from kbench.analysis.tables.registry import table_format
     from kbench.papers.papers import PublishedComparison
 
-    every, findings = tables(found), found.findings
-    if isinstance(found, PublishedComparison):
-        every, findings = [*every, *found.papers.tables], found.papers.among(findings)
-    metrics = {row.pair: row.metric for row in found.rows if row.metric}
-    if form == "json":
-        print_json(found.as_json())
-    elif form == "csv":
-        print_result(sheet(every, found.experiment, metrics))
-        for finding in findings:
-            log(f"{finding.severity}: {finding.text}", quiet=quiet)
-    elif form == "latex":
-        print_result(latex(every, found.experiment, findings))
-    else:
-        print_result((markdown if form == "markdown" else text)(every, findings))
+    printed = found.papers.document(found.measured) if isinstance(found, PublishedComparison) else document(found)
+    style = table_format("json" if as_json else form)
+    print_result(style.render(printed))
+    for finding in () if style.has_findings else printed.findings:
+        log(f"{finding.severity}: {finding.text}", quiet=quiet)

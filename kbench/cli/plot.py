@@ -6,14 +6,14 @@ from typing import Annotated
 import typer
 
 from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, log, print_json, print_result
+from kbench.figures.registry import FIGURES
 
-KINDS = ("curves", "epochs", "time", "hidden", "pareto", "speedup")
 SIZES = ("screen", "one", "two")
 
 
 def plot(
     experiment: Experiment = DEFAULT,
-    kind: Annotated[str, typer.Option("--kind", help=f"{', '.join(KINDS)} or all.", metavar="KIND")] = "curves",
+    kind: Annotated[str, typer.Option("--kind", help=f"{', '.join(FIGURES)} or all.", metavar="KIND")] = "curves",
     output: Annotated[
         Path | None,
         typer.Option(
