@@ -26,7 +26,7 @@ __all__ = ["WrittenReport", "check", "compare", "load", "plot", "report", "run",
 DEFAULT_EXPERIMENT = "quick"
 FIGURE_ENDINGS = (".png", ".pdf", ".svg")
 
-Words = str | Sequence[str]  # one, or several
+Names = str | Sequence[str]  # one, or several
 PathLike = str | Path
 
 
@@ -43,9 +43,9 @@ def run(
     *,
     site: PathLike = "",
     launcher: str = "auto",
-    only: Words = (),
-    settings: Words = (),
-    scheduler_options: Words = (),
+    only: Names = (),
+    settings: Names = (),
+    scheduler_options: Names = (),
     retry: bool = False,
     dry_run: bool = False,
     max_parallel: int | None = None,
@@ -121,9 +121,9 @@ def check(
     *,
     site: PathLike = "",
     launcher: str = "auto",
-    only: Words = (),
-    settings: Words = (),
-    scheduler_options: Words = (),
+    only: Names = (),
+    settings: Names = (),
+    scheduler_options: Names = (),
     max_parallel: int | None = None,
     pairing: str = "none",
     max_node_hours: float | None = None,
@@ -201,7 +201,7 @@ def compare(
     *,
     target: float | str | Sequence[float | str] = (),
     baseline: str = "",
-    transfer: Words = (),
+    transfer: Names = (),
     published: bool = False,
     results: PathLike | None = None,
 ) -> "Comparison":
@@ -373,8 +373,8 @@ def _results(folder: PathLike | None) -> Path:
     return Path(folder or os.environ.get("KBENCH_RESULTS") or "results")
 
 
-def _several(words: Words) -> tuple[str, ...]:
-    return (words,) if isinstance(words, str) else tuple(words)
+def _several(names: Names) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _targets(target: float | str | Sequence[float | str]) -> "list[Target]":

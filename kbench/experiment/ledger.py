@@ -1,4 +1,4 @@
-"""What was handed to schedulers: the entries of ledger.jsonl that speak of submissions."""
+"""Read and write ledger.jsonl: what was submitted to schedulers, and in which order runs start."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,18 +15,18 @@ from kbench.records.folders import ExperimentDir
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """One job script, handed in once: a job, or an array of them."""
+    """One job script, submitted once: a job, or an array of them."""
 
     token: str  # in the job's name, and the script's: what finds it again in the queue
     launcher: str
     queue: site.Queue | None  # the scheduler's commands, where it needs some
     array: bool
-    id: str | None = None  # None: the front did not live to note it, or it was never taken
+    id: str | None = None  # None: the driver did not live to note it, or it was never taken
     over: str = ""  # why it never came to be
 
     @property
     def scheduler(self) -> Scheduler:
-        """Who has it."""
+        """The scheduler that has it."""
         return scheduler_class(self.launcher)(self.queue)
 
     def job(self, task: int, job_id: str | None = None) -> str | None:

@@ -24,11 +24,11 @@ def driver_lock(experiment: ExperimentDir) -> Iterator[None]:
     }
     with files.locked(experiment.ledger, required=False):  # others may not look and take at the same moment
         check_no_driver(experiment)
-        files.write_json(experiment.front, facts)
+        files.write_json(experiment.driver, facts)
     try:
         yield
     finally:
-        experiment.front.unlink(missing_ok=True)
+        experiment.driver.unlink(missing_ok=True)
 
 
 def check_no_driver(experiment: ExperimentDir) -> None:
@@ -38,13 +38,13 @@ def check_no_driver(experiment: ExperimentDir) -> None:
         raise LaunchError(
             f"{experiment.path}: kbench run is at work here already "
             f"(process {other['id']} on {other['host']}, since {other['started_at'][:19]})",
-            hint=f"follow it with kbench status; if it is dead, delete {experiment.front}",
+            hint=f"follow it with kbench status; if it is dead, delete {experiment.driver}",
         )
 
 
 def driver_of(experiment: ExperimentDir) -> dict[str, str]:
     """The living process that starts runs here; empty when there is none."""
-    facts = files.read_json(experiment.front)
+    facts = files.read_json(experiment.driver)
     mark = str(facts.get("command", "kbench"))  # a Python script that calls kbench.run has a name of its own
     return facts if facts and is_alive(str(facts.get("host")), facts.get("id"), mark=mark) else {}
 
