@@ -9,7 +9,7 @@ from pydantic_core import InitErrorDetails
 
 from kbench.config.parse import Spec, all_at_once, did_you_mean, findings, problem
 from kbench.config.recipe import Recipe
-from kbench.config.strategy_choice import Choice, NameRegistry, label_of, like_problems
+from kbench.config.strategy_choice import Choice, NameRegistry, label_of, unknown_prerequisites
 from kbench.config.value_types import Count, Name, Natural, Share
 
 
@@ -95,7 +95,7 @@ class ExperimentSpec(Spec):
             if labels and baseline not in labels:
                 text = f"no strategy is labelled {baseline!r}{did_you_mean(baseline, labels)}"
                 found.append(problem(text, ("baseline",), baseline))
-            found += like_problems(strategies) + _starts_from_problems(raw.get("pairs"))
+            found += unknown_prerequisites(strategies) + _starts_from_problems(raw.get("pairs"))
         spec = all_at_once(cls, raw, handler, found)
         if info.context is not None:
             _check_together(spec, info.context)

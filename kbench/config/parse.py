@@ -13,7 +13,7 @@ from kbench.errors import ConfigError
 
 
 class Spec(BaseModel):
-    """The base of all specs: frozen, and strangers are not let in."""
+    """The base of all specs: frozen, and unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

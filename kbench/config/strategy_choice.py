@@ -14,7 +14,7 @@ Role = Literal["control", "method", "baseline"]  # what a strategy is there for;
 
 
 class NameRegistry(Protocol):
-    """The registries that validation looks names up in; passed as context, as specs know no torch."""
+    """What the names in an experiment stand for; handed in from above, as specs know no torch."""
 
     def strategy_problems(self, name: str, params: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
         """What is wrong with a strategy: (path below its name, sentence)."""
@@ -88,19 +88,19 @@ def label_of(raw: Any) -> str | None:
     return str(raw.get("label", re.sub(r"[^A-Za-z0-9_-]+", "-", str(name)).strip("-")))
 
 
-def like_problems(strategies: Any) -> list[InitErrorDetails]:
+def unknown_prerequisites(strategies: Any) -> list[InitErrorDetails]:
     """What is wrong with parameters named ``like``: each holds the label of one that follows none."""
     entries = strategies if isinstance(strategies, list) else []
     likes = {label_of(entry): _like(entry) for entry in entries}
-    followable = [str(label) for label, like in likes.items() if like is None]
+    independent = [str(label) for label, like in likes.items() if like is None]
     return [
         problem(
-            f"must be the label of another strategy that follows none{did_you_mean(like[1], followable)}",
+            f"must be the label of another strategy that follows none{did_you_mean(like[1], independent)}",
             ("strategies", i, like[0], "like"),
             like[1],
         )
         for i, like in enumerate(map(_like, entries))
-        if like and like[1] not in followable
+        if like and like[1] not in independent
     ]
 
 
