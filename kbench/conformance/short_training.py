@@ -17,7 +17,7 @@ from kbench.config.strategy_choice import Choice
 from kbench.conformance.contract_rules import Finding
 from kbench.conformance.monitor import ContractViolation, Monitor
 from kbench.conformance.ranks import Ended, start
-from kbench.data.arrays import Arrays
+from kbench.data.loader import Arrays
 from kbench.engine.clock import PhaseTimer
 from kbench.engine.loop import Run, train
 from kbench.engine.runtime.comm import Comm

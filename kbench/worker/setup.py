@@ -48,7 +48,7 @@ def made(folder: RunDir, comm: Comm, device: torch.device, root: str) -> Run:
     workload = Workload(spec.pair, device, root=root)
     strategy = load(spec.strategy.name, spec.strategy.params)
     if spec.leader and spec.upstream:
-        workload.beginning = checkpoint.final_weights(folder.sibling(spec.leader.run_id))
+        workload.initial_weights = checkpoint.final_weights(folder.sibling(spec.leader.run_id))
     elif spec.leader:
         strategy.follow(past_of(folder.sibling(spec.leader.run_id), workload))
     return Run(
