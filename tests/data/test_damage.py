@@ -177,7 +177,7 @@ SPOILED: list[tuple[str, dict[str, bool], Spoil, str]] = [
 @pytest.mark.parametrize(
     ("dataset", "how", "spoil", "sentence"), SPOILED, ids=lambda v: v if isinstance(v, str) else ""
 )
-def test_spoiled_files_are_named_and_leave_no_stamp(
+def test_spoiled_files_are_named_and_leave_no_manifest(
     dataset: str,
     how: dict[str, bool],
     spoil: Spoil,
@@ -252,7 +252,7 @@ def test_an_image_that_was_harmed_without_changing_its_size_is_found_by_the_full
     assert sentence.startswith(f"{path} (sample") and "is damaged" in sentence
 
 
-def test_a_damaged_stamp_is_named(put: Put, ready: Ready, tmp_path: Path) -> None:
+def test_a_damaged_manifest_is_named(put: Put, ready: Ready, tmp_path: Path) -> None:
     folder = put("cifar10", tmp_path)
     ready("cifar10", tmp_path)
     cut(folder / NAME)

@@ -138,7 +138,7 @@ def test_cutout_blanks_a_square_around_any_pixel(side: int) -> None:
 @pytest.mark.parametrize("noisy", [False, True])
 def test_erasing_replaces_one_rectangle_of_some_images(chance: float, noisy: bool) -> None:
     x = PIXELS.float()
-    views = erased(x, IDS, key=4, chance=chance, noisy=noisy)
+    views = erased(x, IDS, key=4, probability=chance, noisy=noisy)
     changed = (views != x).any(1)
     assert abs(int(changed.flatten(1).any(1).sum()) - chance * N) < rare(N, chance)
     written = []

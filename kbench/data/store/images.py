@@ -1,25 +1,31 @@
-"""Large sets of image files that are read through an index, wherever they lie: read, prepared, loaded, verified."""
+"""Large sets of image files that are read through an index, wherever they lie: read, prepared, loaded, verified.
+
+Imports no torch before samples are read for a training, as processes that only decode images start faster without.
+"""
 
 import io
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from PIL import Image
-from torch import Tensor
 
 import kbench
-from kbench.data.loader import SampleReader
 from kbench.data.store import index, manifest
 from kbench.data.store.index import Index
 from kbench.data.store.manifest import Manifest
 from kbench.data.store.parallel import in_order
 from kbench.data.store.prepare_job import PrepareJob
-from kbench.data.views.spec import ViewSpec
-from kbench.data.views.transforms import pipeline
 from kbench.errors import WorkloadError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from kbench.data.loader import SampleReader
+    from kbench.data.views.spec import ViewSpec
+    from kbench.data.views.transforms import Pipeline
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".webp")
 AGAIN = "get it again, or take it away, and run kbench data prepare"
@@ -28,8 +34,6 @@ SIZE = 224  # [pixel] that images are brought to, unless the recipe says otherwi
 SPOT_CHECKS = 64  # files of each part that are looked for before every run
 CHUNK = 500  # samples that a process decodes at a time
 MAX_SENTENCES = 20
-
-_pipeline = lru_cache(maxsize=8)(pipeline)
 
 
 class ImageReader:
@@ -41,7 +45,7 @@ class ImageReader:
     def __len__(self) -> int:
         return len(self.index)
 
-    def read(self, sample: int, view: ViewSpec) -> tuple[Tensor, Tensor]:
+    def read(self, sample: int, view: "ViewSpec") -> "tuple[Tensor, Tensor]":
         """Read a sample as a view shows it, with random numbers of the global streams.
 
         Returns:
@@ -50,8 +54,10 @@ class ImageReader:
         Raises:
             WorkloadError: The file is missing, truncated or damaged; the message names it.
         """
+        from torch import tensor
+
         transform = _pipeline(view.augment, view.size or self.size, view.resize, view.mean)
-        return transform(self.image(sample)), torch.tensor(int(self.index.label[sample]))
+        return transform(self.image(sample)), tensor(int(self.index.label[sample]))
 
     def image(self, sample: int) -> Image.Image:
         """Decode one sample in full, in RGB.  Raises WorkloadError that names the file."""
@@ -78,6 +84,13 @@ class ImageReader:
         if len(raw) < size:
             raise WorkloadError(f"{path} (sample {sample}) is truncated: {len(raw)} of {size} bytes", hint=AGAIN)
         return raw
+
+
+@lru_cache(maxsize=8)
+def _pipeline(augment: str, size: int, resize: int, mean: tuple[float, ...]) -> "Pipeline":
+    from kbench.data.views.transforms import pipeline
+
+    return pipeline(augment, size, resize, mean)
 
 
 def save(
@@ -133,8 +146,10 @@ def save(
     return written
 
 
-def load(place: Path | None) -> tuple[SampleReader, SampleReader]:
+def load(place: Path | None) -> "tuple[SampleReader, SampleReader]":
     """Open what ``save`` indexed: (training, validation)."""
+    from kbench.data.loader import SampleReader
+
     assert place is not None, "its entry names a folder"
     train, val = (SampleReader(ImageReader(place, index.read(place, part), size=SIZE)) for part in PARTS)
     return train, val

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from kbench.data.sources import shards
 from kbench.data.sources.fractal.render import GREY, Bits, Drawing, RenderSettings, drawings, flipped
 from kbench.data.sources.fractal.search import Category, read_table, search, write_table
 from kbench.data.store.manifest import Manifest
@@ -28,8 +29,6 @@ def prepare(job: PrepareJob) -> Manifest:
 
     A folder that was begun with other settings (``fractal.json``) goes on with those.
     """
-    from kbench.data.sources import shards  # imports torch, which the processes that draw can do without
-
     make(
         job.folder,
         job.info.n_classes,
