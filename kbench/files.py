@@ -1,44 +1,171 @@
-"""Files of one JSON object a line: appended by one writer, readable at any moment."""
+"""Write files whole or not at all, read and write JSON and journals of JSON lines, take locks: only here."""
 
+import fcntl
 import json
 import os
-from collections.abc import Iterator
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import Any
 
+from kbench.errors import ResultsError
 
-def append(path: Path, entry: dict[str, Any]) -> None:
-    """Write ``entry`` as the last line and wait until it is on the disk.
+DAY_S = 86_400
+
+
+@contextmanager
+def writing(path: Path, *, sync: bool = False) -> Iterator[Path]:
+    """Yield the path of a draft; it becomes ``path`` when the block ends, and goes when the block fails.
+
+    Drafts of the same file that killed writers left are removed first.
+
+    Args:
+        path: The file to write; its folder must be there.
+        sync: Wait until the content is on the disk before it takes the place of the old one.
+
+    Raises:
+        ResultsError: The file cannot be written; the message names it and the reason.
+    """
+    with _draft(path) as draft:
+        yield draft
+        if sync:
+            with draft.open("rb") as file:
+                os.fsync(file.fileno())
+        draft.replace(path)
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all; text becomes UTF-8.  Raises ResultsError where that is not possible."""
+    with writing(path) as draft:
+        draft.write_bytes(_bytes(content))
+
+
+def create(path: Path, content: str | bytes) -> bool:
+    """Write a file, whole, unless it is there; of several processes one is first.  Returns whether it was this one."""
+    with _draft(path) as draft:
+        draft.write_bytes(_bytes(content))
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return False
+    return True
+
+
+def write_json(path: Path, entry: Mapping[str, Any]) -> None:
+    """Write an object as a JSON file, whole or not at all."""
+    write(path, json.dumps(entry, indent=1, default=str) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read the object in a JSON file; empty when there is no such file, or not all of it yet."""
+    try:
+        entry = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError, RecursionError):
+        return {}
+    return entry if isinstance(entry, dict) else {}
+
+
+def append(path: Path, entry: Mapping[str, Any]) -> None:
+    """Write ``entry`` as the last line of a journal and wait until it is on the disk.
 
     A line that a crash left unfinished is ended first, so that it cannot swallow this one.
+    Raises ValueError for a number that JSON lacks, ResultsError where the file cannot be written.
     """
     line = json.dumps(entry, allow_nan=False, default=str) + "\n"
-    with path.open("ab+") as file:
-        if file.tell() and not _ends_whole(file.fileno(), file.tell()):
-            line = "\n" + line
-        file.write(line.encode())
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with path.open("ab+") as file:
+            if file.tell() and not _ends_whole(file.fileno(), file.tell()):
+                line = "\n" + line
+            file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def lines(path: Path) -> list[bytes]:
+    """Read the lines of a journal, those that are empty left out; none where there is no journal."""
+    try:
+        return [line for line in path.read_bytes().split(b"\n") if line.strip()]
+    except FileNotFoundError:
+        return []
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the entries of a journal; what a crash tore is passed over."""
-    if not path.exists():
-        return
-    for line in path.read_bytes().splitlines():
+    for line in lines(path):
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(entry, dict):
             yield entry
 
 
-def as_list(path: Path) -> bytes:
-    """The lines of a journal as one JSON list, whatever is in them; an empty one where there is no journal."""
-    lines = path.read_bytes().splitlines() if path.exists() else []
-    return b"[" + b",".join(line for line in lines if line) + b"]"
+@contextmanager
+def locked(path: Path, *, required: bool = True) -> Iterator[int]:
+    """Hold the lock that is on a file, and wait until nobody else does; yields its descriptor.
+
+    The lock goes with its process, or with the last one that inherited the descriptor: hence flock itself, as
+    the filelock library neither hands the descriptor on nor leaves the file alone.
+
+    Args:
+        path: The file; it is made where there is none, and what it holds stays.
+        required: Raise OSError on a file system that cannot lock; otherwise go on without.
+    """
+    with path.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:
+            if required:
+                raise
+        yield file.fileno()
+
+
+@contextmanager
+def _draft(path: Path) -> Iterator[Path]:
+    """Yield where to write what is to become ``path``, and name ``path`` in errors."""
+    draft = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}")
+    _remove_abandoned_drafts(path)
+    try:
+        yield draft
+    except OSError as error:
+        if error.filename is None or Path(error.filename) in (draft, path):
+            raise ResultsError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise  # it is about another file
+    finally:
+        with suppress(OSError):
+            draft.unlink()  # half a file on a full disk helps nobody
+
+
+def _bytes(content: str | bytes) -> bytes:
+    return content.encode() if isinstance(content, str) else content
 
 
 def _ends_whole(descriptor: int, size: int) -> bool:
     return os.pread(descriptor, 1, size - 1) == b"\n"
+
+
+def _remove_abandoned_drafts(path: Path) -> None:
+    """Remove drafts of a file whose writers are dead, on this host, or have not touched them for a day."""
+    for draft in path.parent.glob(f".{escape(path.name)}.*"):
+        host, _, process = draft.name.removeprefix(f".{path.name}.").rpartition(".")
+        if not process.isdigit():
+            continue
+        with suppress(OSError):
+            is_dead = host in ("", socket.gethostname()) and not _is_running(int(process))
+            if is_dead or time.time() - draft.stat().st_mtime > DAY_S:
+                draft.unlink()
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of somebody else
+        pass
+    return True

@@ -1,5 +1,7 @@
-"""A journal survives whatever happens to its writer."""
+"""Files survive whatever happens to their writers."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -64,10 +66,32 @@ def test_a_number_that_json_lacks_is_refused_and_nothing_is_written(path: Path) 
 
 def test_an_entry_is_on_the_disk_when_its_writer_is_killed_at_once(path: Path) -> None:
     program = (
-        "import os, signal, sys; from pathlib import Path; from kbench.records import journal\n"
-        "for i in range(5): journal.append(Path(sys.argv[1]), {'epoch': i})\n"
+        "import os, signal, sys; from pathlib import Path; from kbench import files\n"
+        "for i in range(5): files.append(Path(sys.argv[1]), {'epoch': i})\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     killed = subprocess.run([sys.executable, "-c", program, str(path)], timeout=60)
     assert killed.returncode == -9
     assert [entry["epoch"] for entry in files.read(path)] == list(range(5))
+
+
+def test_json_is_written_whole_and_leaves_no_draft(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "x.json", {"a": 1})
+    files.write_json(tmp_path / "x.json", {"a": 2})
+    assert json.loads((tmp_path / "x.json").read_text()) == {"a": 2}
+    assert os.listdir(tmp_path) == ["x.json"]
+
+
+def test_json_that_cannot_be_written_leaves_the_old(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "x.json", {"a": 1})
+    with pytest.raises(TypeError):
+        files.write_json(tmp_path / "x.json", {("no", "key"): 2})  # type: ignore[dict-item]
+    assert files.read_json(tmp_path / "x.json") == {"a": 1}
+    assert os.listdir(tmp_path) == ["x.json"]
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[1]", "7"])
+def test_json_that_is_missing_or_torn_is_empty(text: str | None, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "x.json").write_text(text)
+    assert files.read_json(tmp_path / "x.json") == {}

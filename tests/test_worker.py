@@ -24,7 +24,9 @@ from kbench.engine.clock import PARTS
 from kbench.engine.runtime.ranks import RankEnv
 from kbench.errors import RunError
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.run_state import State, state_of
+from kbench.records.liveness import state_of
+from kbench.records.run_files import Job
+from kbench.records.run_state import State
 from kbench.worker.rank import work
 
 CRASH = '''
@@ -71,15 +73,15 @@ def crashed(tmp_path_factory: pytest.TempPathFactory, clean_env: dict[str, str])
 @pytest.fixture(scope="module")
 def runs(crashed: Path) -> dict[str, RunDir]:
     """Its runs, by the label of their strategy."""
-    return {run.spec.strategy.label: run for run in ExperimentDir(crashed / "results" / "crash").all_runs()}
+    return {run.read_spec().strategy.label: run for run in ExperimentDir(crashed / "results" / "crash").all_runs()}
 
 
 def facts(run: RunDir, *keys: str) -> dict[str, Any]:
-    return {key: run.failed[key] for key in keys}
+    return {key: getattr(run.read().failure, key) for key in keys}
 
 
 def test_a_crash_of_one_strategy_leaves_the_others_done(runs: dict[str, RunDir]) -> None:
-    states = {label: state_of(run) for label, run in runs.items()}
+    states = {label: state_of(run.read()) for label, run in runs.items()}
     assert states == {"baseline": State.DONE, "crashes": State.FAILED}
 
 
@@ -91,17 +93,17 @@ def test_a_crash_of_one_strategy_is_exit_code_5_after_all_were_tried(crashed: Pa
 
 
 def test_a_bug_is_told_by_its_kind_with_where_to_look(runs: dict[str, RunDir]) -> None:
-    assert facts(runs["crashes"], "error", "hint", "kind", "exit_code", "attempt") == {
+    assert facts(runs["crashes"], "error", "hint", "exception", "exit_code", "attempt") == {
         "error": "IndexError: too many indices for tensor of dimension 1",
         "hint": "a bug of kbench or of a strategy; see stderr.log",
-        "kind": "IndexError",
+        "exception": "IndexError",
         "exit_code": 1,
         "attempt": 1,
     }
 
 
 def test_a_bug_is_told_with_its_traceback(runs: dict[str, RunDir]) -> None:
-    trace = runs["crashes"].failed["traceback"]
+    trace = runs["crashes"].read().failure.traceback
     assert trace.startswith("Traceback (most recent call last):")
     assert "return EpochPlan(epoch.all_ids[[1, 2], 3])" in trace
     assert "IndexError" in runs["crashes"].stderr.read_text()
@@ -124,12 +126,15 @@ def test_how_a_run_ended_is_the_last_file_that_it_wrote(runs: dict[str, RunDir],
 
 
 def test_the_end_of_a_run_names_its_attempt_and_the_phase_that_counts(runs: dict[str, RunDir]) -> None:
-    done = runs["baseline"].done
-    assert (done["attempt"], done["last_phase"]) == (1, "train")
+    done = runs["baseline"].read().done
+    assert (done.attempt, done.last_phase) == (1, "train")
 
 
 def test_a_run_notes_with_which_versions_it_was_made(runs: dict[str, RunDir]) -> None:
-    versions = {key: runs["baseline"].provenance[key] for key in ("kbench_version", "python_version", "torch_version")}
+    versions = {
+        key: getattr(runs["baseline"].read().provenance, key)
+        for key in ("kbench_version", "python_version", "torch_version")
+    }
     assert versions == {
         "kbench_version": package.__version__,
         "python_version": platform.python_version(),
@@ -138,24 +143,24 @@ def test_a_run_notes_with_which_versions_it_was_made(runs: dict[str, RunDir]) ->
 
 
 def test_a_run_notes_where_and_with_how_many_threads_it_was_made(runs: dict[str, RunDir]) -> None:
-    told = runs["baseline"].provenance
+    told = runs["baseline"].read().provenance
     threads = next(
         int(line.rpartition("=")[2])
         for line in runs["baseline"].script.read_text().splitlines()
         if "OMP_NUM_THREADS" in line
     )
-    assert (told["hosts"], told["threads_per_rank"], told["max_parallel"]) == ([socket.gethostname()], threads, 1)
+    assert (told.hosts, told.threads_per_rank, told.max_parallel) == ((socket.gethostname(),), threads, 1)
 
 
 def test_a_run_notes_on_what_it_trained(runs: dict[str, RunDir]) -> None:
-    told = runs["baseline"].provenance
+    told = runs["baseline"].read().provenance
     on_gpu = torch.cuda.is_available()
-    assert told["device_name"] == (torch.cuda.get_device_name(0) if on_gpu else told["processor"])
-    assert (told["n_devices"], told["backend"]) == (int(on_gpu), None)
+    assert told.device_name == (torch.cuda.get_device_name(0) if on_gpu else told.processor)
+    assert (told.n_devices, told.backend) == (int(on_gpu), None)
 
 
 def test_a_run_that_failed_notes_where_it_was_made_too(runs: dict[str, RunDir]) -> None:
-    assert runs["crashes"].provenance["hosts"] == [socket.gethostname()]
+    assert runs["crashes"].read().provenance.hosts == (socket.gethostname(),)
 
 
 def test_a_run_prints_a_line_per_epoch(runs: dict[str, RunDir]) -> None:
@@ -196,7 +201,7 @@ def folder_of(tmp_path: Path, pair: Pair) -> Folder:
 
 
 def begin(folder: RunDir, attempt: int) -> None:
-    folder.begin({"attempt": attempt, "threads_per_rank": 1, "launcher": "local"})
+    folder.begin(Job.of(attempt=attempt).updated(threads_per_rank=1, launcher="local"))
 
 
 def numbers(folder: RunDir) -> list[dict[str, Any]]:
@@ -206,12 +211,12 @@ def numbers(folder: RunDir) -> list[dict[str, Any]]:
 def test_a_run_that_missed_its_end_only_writes_it(folder_of: Folder) -> None:
     folder = folder_of()
     work(folder, ALONE)
-    first, told = folder.done, folder.journal.read_bytes()
+    first, told = folder.read().done, folder.journal.read_bytes()
     begin(folder, 2)
     work(folder, ALONE)
-    assert folder.journal.read_bytes() == told and folder.done["attempt"] == 2
+    assert folder.journal.read_bytes() == told and folder.read().done.attempt == 2
     same = ("weights_digest", "order_digest", "augment_digest", "last_phase", "disturbs")
-    assert [folder.done[key] for key in same[:4]] == [first[key] for key in same[:4]]
+    assert [getattr(folder.read().done, key) for key in same[:4]] == [getattr(first, key) for key in same[:4]]
 
 
 @pytest.mark.parametrize("content", [b"torn", None], ids=["unreadable", "another make"])
@@ -240,14 +245,14 @@ def test_a_checkpoint_names_what_must_not_change_within_a_run(folder_of: Folder)
     work(folder, ALONE)
     made_by = torch.load(folder.checkpoint, weights_only=True)["made_by"]
     same = ("commit", "dirty", "kbench_version", "torch_version", "device_name", "threads_per_rank")
-    assert made_by == {"run_id": folder.run_id} | {key: folder.provenance[key] for key in same}
+    assert made_by == {"run_id": folder.run_id} | {key: getattr(folder.read().provenance, key) for key in same}
 
 
 def test_a_run_notes_how_many_epochs_all_its_phases_have(folder_of: Folder) -> None:
     folder = folder_of("budget", {"share": 0.5})
     work(folder, ALONE)
-    assert folder.n_epochs == len(folder.epochs()) == 1
-    assert (folder.provenance["launcher"], folder.provenance["metric"]) == ("local", "top1")
+    assert folder.read().n_epochs == len(folder.epochs()) == 1
+    assert (folder.read().provenance.launcher, folder.read().provenance.metric) == ("local", "top1")
 
 
 def test_a_run_that_follows_one_that_is_not_done_is_refused(folder_of: Folder) -> None:
@@ -265,7 +270,9 @@ def test_a_run_follows_what_the_other_counted(folder_of: Folder) -> None:
     assert [r.n_trained for r in follower.epochs()] == [r.n_trained for r in leader.epochs()]
     assert leader.epochs()[1].n_trained < 1000
     shared = ("weights_digest", "order_digest", "augment_digest")
-    assert [leader.done[key] for key in shared] == [follower.done[key] for key in shared]
+    assert [getattr(leader.read().done, key) for key in shared] == [
+        getattr(follower.read().done, key) for key in shared
+    ]
 
 
 # a run that is killed
@@ -314,7 +321,7 @@ def test_a_killed_run_goes_on_with_retry(tmp_path: Path, clean_env: dict[str, st
     assert row.n_trained == epochs.n_trained.sum() and row.total_train_s == pytest.approx(epochs.train_s.sum())
 
     whole = RunDir(tmp_path / run.run_id)
-    whole.prepare(run.spec)
+    whole.prepare(run.read_spec())
     begin(whole, 1)
     work(whole, ALONE)
     assert numbers(run) == numbers(whole)

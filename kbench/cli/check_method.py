@@ -28,8 +28,7 @@ def check_method(
     """Check that a method of your own keeps to the contract: short trainings on the digits, on this machine's CPU."""
     params, sizes = _params(settings), _sizes(ranks)
 
-    from kbench.conformance.checks import examine
-    from kbench.conformance.short_training import Case
+    from kbench.conformance.checks import Case, examine
 
     verdicts = []
     for verdict in examine(Case(method, params, ranks=sizes)):

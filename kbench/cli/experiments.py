@@ -84,12 +84,11 @@ def _spent(spec: "ExperimentSpec", folder: Path) -> tuple[float | None, int]:
 
     pairs = {pair.name: pair.model_dump(exclude={"name", "paper"}) for pair in spec.pairs}
     seen: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in pairs}
-    for run in ExperimentDir(folder).all_runs():
-        records = run.epochs() if run.done else []
-        theirs = run.spec
-        if records and pairs.get(theirs.pair.name) == theirs.pair.model_dump(exclude={"name", "paper"}):
+    for run in ExperimentDir(folder).read():
+        records, theirs = run.epochs if run.done else (), run.spec
+        if records and theirs and pairs.get(theirs.pair.name) == theirs.pair.model_dump(exclude={"name", "paper"}):
             spent_s = records[-1].elapsed_s + sum(record.eval_s for record in records)
-            hours = spent_s / 3600 * max(1, len(run.provenance.get("hosts", [])))
+            hours = spent_s / 3600 * max(1, len(run.provenance.hosts))
             seen[theirs.pair.name][theirs.strategy.label].append(hours)
     n_runs = sum(len(hours) for of in seen.values() for hours in of.values())
     if not all(seen.values()):

@@ -1,6 +1,5 @@
 """kbench export: results for others."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -95,9 +94,9 @@ def _logs(folder: "ExperimentDir", said: "Submission") -> tuple[dict[str, bytes]
 
     files: dict[str, bytes] = {}
     notes: dict[str, int] = {}  # each with the number of runs that it holds for
-    for run in folder.all_runs():
+    for run in folder.read():
         spec = run.spec
-        if not run.epochs():
+        if not run.epochs or spec is None:
             notes[f"{run.run_id} is left out: it has no epoch yet"] = 0
             continue
         log = mllog(run, said)
@@ -114,14 +113,13 @@ def _logs(folder: "ExperimentDir", said: "Submission") -> tuple[dict[str, bytes]
 def _write(folder: Path, files: Mapping[str, bytes]) -> list[str]:
     """Write each file whole or not at all; returns their paths."""
     from kbench.errors import ResultsError
+    from kbench.files import write
 
     try:
         for name, content in files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            draft = path.with_name(f".{path.name}.{os.getpid()}")
-            draft.write_bytes(content)
-            draft.replace(path)
+            write(path, content)
     except OSError as error:
         raise ResultsError(f"{error.filename or folder}: cannot be written: {error.strerror}") from error
     return [str(folder / name) for name in files]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kbench.cli.options import say
 from kbench.experiment.status import RunStatus, StatusMonitor
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.journal import Progress
+from kbench.records.run_files import RunSnapshot
 from kbench.records.run_state import State
 from kbench.records.schema import printed
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 REDRAW_S = 1.0
-OVER = (State.DONE, State.FAILED, State.CANCELLED)
+OVER = (State.DONE, State.FAILED, State.CANCELLED, State.DAMAGED)
 
 
 class Lines:
@@ -41,10 +41,11 @@ class Lines:
     def _look(self) -> None:
         self._outlook.refresh()
         for run in list(self._open):
-            status = self._outlook.status_of(run)
+            seen = run.read()
+            status = self._outlook.status_of(seen)
             if status.state in OVER:
                 self._open.remove(run)
-                say(f"[{self._n - len(self._open)}/{self._n}] {line(run, status)}", quiet=self._quiet)
+                say(f"[{self._n - len(self._open)}/{self._n}] {line(seen, status)}", quiet=self._quiet)
 
 
 class Live:
@@ -56,7 +57,7 @@ class Live:
 
         self._folder, self._runs, self._drawn, self._began = folder, list(runs), 0.0, time.monotonic()
         self._outlook = StatusMonitor(folder)
-        self._specs = {run.run_id: run.spec for run in runs}
+        self._specs = {run.run_id: run.read_spec() for run in runs}
         self._over: dict[str, str] = {}  # what stands in the cells of runs that have ended
         self._live = RichLive(console=Console(stderr=True), auto_refresh=False)
 
@@ -79,7 +80,8 @@ class Live:
         left = [run for run in self._runs if run.run_id not in self._over]
         seen = dict(self._over)
         self._outlook.refresh()
-        for run, state in zip(left, self._outlook.states(left), strict=True):
+        for run in (folder.read() for folder in left):
+            state = self._outlook.state_of(run)
             seen[run.run_id] = cell(run, state)
             if state in OVER:
                 self._over[run.run_id] = seen[run.run_id]
@@ -105,27 +107,27 @@ class Live:
         return table
 
 
-def cell(run: RunDir, state: State) -> str:
+def cell(run: RunSnapshot, state: State) -> str:
     """A run in a few letters: where it stands, or its accuracy and time."""
-    seen = run.progress() if state in (State.RUNNING, State.DONE) else None
-    if state is State.DONE and seen:
-        return f"{100 * seen.last.val_acc1:.2f} %  {seen.last.elapsed_s:.1f} s"
+    last = run.last
+    if state is State.DONE and last:
+        return f"{100 * last.val_acc1:.2f} %  {last.elapsed_s:.1f} s"
     if state is State.RUNNING:
-        gone = f"{seen.n_epochs if seen else 0}/{run.n_epochs or '?'}"
-        return f"epoch {gone}  {100 * seen.last.val_acc1:.1f} %" if seen else "starting"
+        progress = f"{len(run.epochs)}/{run.n_epochs or '?'}"
+        return f"epoch {progress}  {100 * last.val_acc1:.1f} %" if last else "starting"
     return {State.WAITING: "-", State.MISSING: "-"}.get(state, state.value)
 
 
-def line(run: RunDir, status: RunStatus) -> str:
+def line(run: RunSnapshot, status: RunStatus) -> str:
     """A run in one line."""
-    words = [run.run_id, status.state.value]
-    seen = run.progress()
-    if seen:
-        words.append(f"epoch {seen.n_epochs}/{run.n_epochs or '?'}")
-        words.append(f"{printed(run.provenance.get('metric'))} {100 * seen.last.val_acc1:.2f} %")
-        words.append(f"{seen.last.elapsed_s:.2f} s")
-    if status.state is State.RUNNING and seen and run.n_epochs:
-        words.append(f"about {_left_s(run, seen):.0f} s of training left")
+    words, last = [run.run_id, status.state.value], run.last
+    if last:
+        words.append(f"epoch {len(run.epochs)}/{run.n_epochs or '?'}")
+        words.append(f"{printed(run.provenance.metric)} {100 * last.val_acc1:.2f} %")
+        words.append(f"{last.elapsed_s:.2f} s")
+    left_s = _left_s(run) if status.state is State.RUNNING else None
+    if left_s is not None:
+        words.append(f"about {left_s:.0f} s of training left")
     if status.state is not State.DONE:
         words += [status.why] * bool(status.why)
     if status.state is State.WAITING:
@@ -134,13 +136,16 @@ def line(run: RunDir, status: RunStatus) -> str:
     return "  ".join(words)
 
 
-def _left_s(run: RunDir, seen: Progress) -> float:
-    return seen.last.elapsed_s / seen.n_epochs * ((run.n_epochs or 0) - seen.n_epochs)
+def _left_s(run: RunSnapshot) -> float | None:
+    """How long the epochs that are left will take [s]; None where that cannot be known."""
+    if run.last is None or run.n_epochs is None:
+        return None
+    return run.last.elapsed_s / len(run.epochs) * (run.n_epochs - len(run.epochs))
 
 
-def row(run: RunDir, status: RunStatus) -> dict[str, Any]:
+def row(run: RunSnapshot, status: RunStatus) -> dict[str, Any]:
     """A run for a program."""
-    seen = run.progress()
+    last = run.last
     return {
         "run_id": run.run_id,
         "state": status.state,
@@ -148,11 +153,11 @@ def row(run: RunDir, status: RunStatus) -> dict[str, Any]:
         "job_id": status.job,
         "starts_at": status.starts_at or None,
         "attempt": run.attempt,
-        "epochs_done": seen.n_epochs if seen else 0,
+        "epochs_done": len(run.epochs),
         "epochs": run.n_epochs,
-        "final_acc1": seen.last.val_acc1 if seen else None,
-        "elapsed_s": seen.last.elapsed_s if seen else None,
-        "left_s": _left_s(run, seen) if status.state is State.RUNNING and seen and run.n_epochs else None,
-        "error": run.failed.get("error"),
+        "final_acc1": last.val_acc1 if last else None,
+        "elapsed_s": last.elapsed_s if last else None,
+        "left_s": _left_s(run) if status.state is State.RUNNING else None,
+        "error": run.failure.error if run.failure else None,
         "folder": str(run.path),
     }

@@ -1,7 +1,5 @@
 """kbench report: one self-contained page."""
 
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -58,13 +56,10 @@ def report(
 def _write(path: Path, html: str) -> None:
     """Write the page whole or not at all."""
     from kbench.errors import ResultsError
+    from kbench.files import write
 
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(html, encoding="utf-8")
-        draft.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            draft.unlink()
         raise ResultsError(f"{path}: cannot be written: {error.strerror}") from error
+    write(path, html)

@@ -114,7 +114,7 @@ def check_prerequisites(asked: Request) -> None:
     lost = [
         f"{run.run_id} follows {run.leader.run_id}, which is neither done nor asked for"
         for run in asked.runs
-        if run.leader and run.leader.run_id not in meant and not asked.run_dir(run.leader).done
+        if run.leader and run.leader.run_id not in meant and not asked.run_dir(run.leader).is_done()
     ]
     if lost:
         raise ConfigError(lost, hint="ask for both, or run the other first")

@@ -109,23 +109,25 @@ def start(
     from kbench.experiment.local import Children
     from kbench.experiment.status import SCHEDULED, StatusMonitor
     from kbench.records import register
-    from kbench.records.run_state import State, is_here, state_of
+    from kbench.records.liveness import is_here, state_of
+    from kbench.records.run_state import State
 
     folder = asked.folder
     with driver_lock(folder):
-        again = {State.MISSING, State.INTERRUPTED} | ({State.FAILED, State.CANCELLED} if retry else set())
+        again = {State.MISSING, State.INTERRUPTED}
+        again |= {State.FAILED, State.CANCELLED, State.DAMAGED} if retry else set()
         register.take(folder, asked.runs, asked.as_written)
         outlook = StatusMonitor(folder)
-        queued = [run for run in folder.all_runs() if run.job.get("launcher") in SCHEDULED and not run.done]
-        queued = [run for run in queued if outlook.state_of(run) in (State.WAITING, State.RUNNING)]
-        ours = [run for run in folder.all_runs() if run not in queued]
-        alive = [run for run in ours if state_of(run) is State.RUNNING]
-        elsewhere = [run for run in alive if not is_here(run.job)]
-        for run in [] if retry else elsewhere:
-            say(f"{run.run_id} runs on {run.job['host']}; if it is gone, --retry starts it again", quiet=quiet)
+        seen = {folder.run(run.run_id): run for run in folder.read()}
+        queued = [run for run, at in seen.items() if at.job and at.job.launcher in SCHEDULED and not at.done]
+        queued = [run for run in queued if outlook.state_of(seen[run]) in (State.WAITING, State.RUNNING)]
+        alive = [run for run in seen if run not in queued and state_of(seen[run]) is State.RUNNING]
+        hosts = {run: job.host for run in alive if (job := seen[run].job) and not is_here(job.host)}
+        for run, host in () if retry else hosts.items():
+            say(f"{run.run_id} runs on {host}; if it is gone, --retry starts it again", quiet=quiet)
         idle = [run for run in runs if run not in queued]
-        missing = [run for run in idle if state_of(run) in again or (retry and run in elsewhere)]
-        adopted = [run for run in alive if run not in elsewhere]
+        missing = [run for run in idle if state_of(seen[run]) in again or (retry and run in hosts)]
+        adopted = [run for run in alive if run not in hosts]
         if not missing and not adopted:
             return
         queue = shuffled(missing, folder, max_parallel=max_parallel)
@@ -137,7 +139,7 @@ def start(
             with _signals_as_interrupts(), watch, children:
                 children.work_through(queue, adopted, watch.tick)
         except KeyboardInterrupt:
-            left = sum(state_of(run) is not State.DONE for run in runs)
+            left = sum(state_of(run.read()) is not State.DONE for run in runs)
             say(f"interrupted; {left} of {len(runs)} runs are left, kbench run starts them", quiet=quiet)
             raise typer.Exit(130) from None
 
@@ -152,7 +154,7 @@ def report(asked: "Request", runs: "Sequence[RunDir]", *, as_json: bool, quiet: 
 
     outlook = StatusMonitor(asked.folder)
     gather(asked.folder, outlook.state_of)
-    found = [(run, outlook.status_of(run)) for run in runs]
+    found = [(run, outlook.status_of(run)) for run in (folder.read() for folder in runs)]
     states = [status.state for _, status in found]
     if as_json:
         put_json({"schema": 1, "experiment": asked.spec.name, "runs": [row(*one) for one in found]})
@@ -163,7 +165,7 @@ def report(asked: "Request", runs: "Sequence[RunDir]", *, as_json: bool, quiet: 
     if failed:
         first = failed[0]
         raise RunError(
-            f"{len(failed)} of {len(runs)} runs failed; {first.run_id}: {first.failed.get('error')}",
+            f"{len(failed)} of {len(runs)} runs failed; {first.run_id}: {first.failure.error if first.failure else ''}",
             hint=f"kbench logs {first.run_id} shows what it printed; kbench run --retry starts failed runs again",
         )
     gone = [(one, status) for one, status in found if status.state in (State.INTERRUPTED, State.MISSING)]

@@ -45,7 +45,7 @@ def status(
     folder = folder_of(experiment, results)
     outlook = StatusMonitor(folder)
     while True:
-        found = [(run, outlook.status_of(run)) for run in folder.all_runs()]
+        found = [(run, outlook.status_of(run)) for run in folder.read()]
         if as_json:
             put_json({"schema": 1, "experiment": folder.path.name, "runs": [row(*one) for one in found]})
         else:
@@ -82,10 +82,10 @@ def logs(
     outlook = StatusMonitor(ExperimentDir(folder.path.parent.parent))
     shown = {folder.stdout: 0, folder.stderr: 0}
     if not folder.stdout.exists():
-        status = outlook.status_of(folder)
+        status = outlook.status_of(folder.read())
         say(f"{folder.run_id} has printed nothing: it is {status.state}  {status.why}".strip(), quiet=quiet)
     while True:
-        over = outlook.state_of(folder) not in (State.RUNNING, State.WAITING)
+        over = outlook.state_of(folder.read()) not in (State.RUNNING, State.WAITING)
         for path, start in shown.items():
             if path.exists():
                 with path.open("rb") as file:
@@ -106,6 +106,7 @@ def cancel(
     from kbench.cli.request import folder_of
     from kbench.experiment.cancel import cancel_queued
     from kbench.experiment.driver import driver_of
+    from kbench.records.run_files import Job
 
     folder = folder_of(experiment, results)
     alive = _running(folder)
@@ -113,7 +114,9 @@ def cancel(
     if front:
         _signal(int(front["id"]), front["host"], folder)
     for run in _running(folder):
-        _signal(int(run.job["id"]), run.job["host"], folder, group=True)
+        job = Job.read(run.path)
+        if job and job.id:
+            _signal(job.id, job.host, folder, group=True)
         alive += [run] * (run not in alive)
     for run in [*alive, *cancel_queued(folder)]:
         put(f"{run.run_id}  cancelled")
@@ -124,10 +127,12 @@ def cancel(
 
 def _running(folder: "ExperimentDir") -> "list[RunDir]":
     from kbench.experiment.status import SCHEDULED
-    from kbench.records.run_state import State, state_of
+    from kbench.records.folders import RunDir
+    from kbench.records.liveness import state_of
+    from kbench.records.run_state import State
 
-    ours = [run for run in folder.all_runs() if run.job.get("launcher") not in SCHEDULED]
-    return [run for run in ours if state_of(run) is State.RUNNING]
+    ours = [run for run in folder.read() if not run.job or run.job.launcher not in SCHEDULED]
+    return [RunDir(run.path) for run in ours if state_of(run) is State.RUNNING]
 
 
 def _signal(pid: int, host: str, folder: "ExperimentDir", *, group: bool = False) -> None:

@@ -28,12 +28,13 @@ def submit(
     from kbench.records.run_state import State
 
     folder = asked.folder
-    again = {State.MISSING, State.INTERRUPTED} | ({State.FAILED, State.CANCELLED} if retry else set())
+    again = {State.MISSING, State.INTERRUPTED}
+    again |= {State.FAILED, State.CANCELLED, State.DAMAGED} if retry else set()
     with driver_lock(folder), submitting(folder) as keep:
         register.take(folder, asked.runs, asked.as_written)
         recover(folder)
         outlook = StatusMonitor(folder, alone=True)
-        found = {run.run_id: outlook.state_of(run) for run in folder.all_runs()}
+        found = {run.run_id: outlook.state_of(run) for run in folder.read()}
         missing = [run for run in runs if found[run.run_id] in again]
         for run, leader in orphans(missing, found):
             missing.remove(run)
@@ -51,7 +52,7 @@ def tell(asked: "Request", runs: "Sequence[RunDir]", *, as_json: bool, quiet: bo
     from kbench.experiment.status import StatusMonitor
 
     outlook = StatusMonitor(asked.folder)
-    found = [(run, outlook.status_of(run)) for run in runs]
+    found = [(run, outlook.status_of(run)) for run in (folder.read() for folder in runs)]
     if as_json:
         put_json({"schema": 1, "experiment": asked.spec.name, "runs": [row(*one) for one in found]})
     else:

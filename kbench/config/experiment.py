@@ -127,13 +127,13 @@ def _stray_beginnings(pairs: Any) -> list[InitErrorDetails]:
 
 
 def _check_together(made: ExperimentSpec, catalogue: Catalogue) -> None:
-    """Raise a ValidationError where a strategy leaves too little of a pair to train on."""
+    """Raise a ValidationError where a strategy cannot be trained on a pair."""
     found = [
-        problem(f"{text} (pair {pair.name})", ("strategies", i, choice.name, param), None)
+        problem(f"{text} (pair {pair.name})", ("strategies", i, choice.name, *loc), None)
         for i, choice in enumerate(made.strategies)
         for pair in made.pairs
         if pair.starts_from is None
-        for param, text in catalogue.clashes(choice.params, pair.dataset, pair.recipe.global_batch)
+        for loc, text in catalogue.training_problems(choice.name, choice.params, pair.dataset, pair.recipe)
     ]
     if found:
         raise findings(found)

@@ -10,6 +10,7 @@ from kbench.config.strategy_choice import Choice
 from kbench.config.value_types import Count, Natural
 
 SCHEMA = 1  # raised when the same words begin to mean another training
+NO_CONTENT = {"label", "role"}  # of a strategy: how it is shown
 
 
 class Origin(Spec):
@@ -35,9 +36,9 @@ class RunSpec(Spec):
     @property
     def content(self) -> dict[str, Any]:
         """What the hash covers: everything that can change the numbers, no labels."""
-        strategy = self.strategy.model_dump(mode="json", exclude={"label"})
+        strategy = self.strategy.model_dump(mode="json", exclude=NO_CONTENT)
         if self.follows:  # what it stands for, not what it is called
-            strategy["params"]["like"] = self.follows.model_dump(mode="json", exclude={"label"})
+            strategy["params"]["like"] = self.follows.model_dump(mode="json", exclude=NO_CONTENT)
         content = {
             "schema": self.schema_version,
             "pair": self.pair.model_dump(mode="json", exclude={"name", "paper", "starts_from"}),
@@ -99,7 +100,7 @@ def _run(
     upstream = None
     if pair.starts_from:
         upstream = Origin(pair=pairs[pair.starts_from], strategy=choice, follows=follows)
-        choice, follows = Choice(label=choice.label, name="baseline"), None
+        choice, follows = Choice(label=choice.label, name="baseline", role="baseline"), None
     return RunSpec(
         experiment=experiment, pair=pair, strategy=choice, follows=follows, upstream=upstream, seed=seed, ranks=ranks
     )

@@ -1,13 +1,16 @@
 """A strategy as an experiment names it: its parameters, its label, and whom it follows."""
 
 import re
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import ValidationInfo, model_validator
 from pydantic_core import InitErrorDetails
 
 from kbench.config.parse import Spec, did_you_mean, findings, problem
+from kbench.config.recipe import Recipe
 from kbench.config.value_types import Name
+
+Role = Literal["control", "method", "baseline"]  # what a strategy is there for; its class says it
 
 
 class Catalogue(Protocol):
@@ -22,8 +25,13 @@ class Catalogue(Protocol):
     def pair_problems(self, model: Any, dataset: Any, recipe: Any) -> list[tuple[str, str]]:
         """What is wrong with a pair as it is written, whatever it is: (dotted key, sentence)."""
 
-    def clashes(self, params: dict[str, Any], dataset: str, global_batch: int) -> list[tuple[str, str]]:
-        """What a strategy's parameters, in full, make impossible on a data set: (parameter, sentence)."""
+    def strategy_role(self, name: str) -> Role:
+        """What a strategy is there for."""
+
+    def training_problems(
+        self, name: str, params: dict[str, Any], dataset: str, recipe: Recipe
+    ) -> list[tuple[tuple[str, ...], str]]:
+        """What a strategy cannot do with a data set and a recipe: (path below its name, sentence)."""
 
 
 class Choice(Spec):
@@ -32,6 +40,7 @@ class Choice(Spec):
     label: Name
     name: str
     params: dict[str, Any] = {}
+    role: Role | None = None  # no part of what a run trains, like the label; None: an older kbench did not record it
 
     @property
     def like(self) -> str | None:
@@ -47,19 +56,26 @@ class Choice(Spec):
             raw = {raw: {}}
         if not isinstance(raw, dict):
             raise ValueError(f"must be a strategy's name or {{name: parameters}}, got {raw!r}")
-        if {"name", "label"} <= raw.keys():
-            return raw
-        named = {key: value for key, value in raw.items() if key != "label"}
+        in_full = {"name", "label"} <= raw.keys()  # as runs store it
+        named = {raw["name"]: raw.get("params")} if in_full else {k: v for k, v in raw.items() if k != "label"}
         if len(named) != 1:
             raise ValueError(f"must hold one strategy's name, got {', '.join(map(str, raw)) or 'none'}")
         name, params = next(iter(named.items()))
+        at_name, at_params = ("name", "params") if in_full else (name, name)
         params = {} if params is None else params
         if not isinstance(params, dict):
             found = f"parameters must be a mapping of names to values, got {params!r}"
-            raise findings([problem(found, (name,), params)])
+            raise findings([problem(found, (at_params,), params)])
+        written = {"label": label_of(raw), "name": str(name), "params": params}
         if info.context is not None:
-            params = _checked(info.context, str(name), params)
-        return {"label": label_of(raw), "name": str(name), "params": params}
+            catalogue: Catalogue = info.context
+            if problems := catalogue.strategy_problems(str(name), params):
+                raise findings(
+                    [problem(text, (at_params, *loc) if loc else (at_name,), None) for loc, text in problems]
+                )
+            written["params"] = catalogue.strategy_params(str(name), params)
+            written["role"] = catalogue.strategy_role(str(name))
+        return {**raw, **written} if in_full else written
 
 
 def label_of(raw: Any) -> str | None:
@@ -70,13 +86,6 @@ def label_of(raw: Any) -> str | None:
         return None
     name = next((key for key in raw if key != "label"), "")
     return str(raw.get("label", re.sub(r"[^A-Za-z0-9_-]+", "-", str(name)).strip("-")))
-
-
-def _checked(catalogue: Catalogue, name: str, params: dict[str, Any]) -> dict[str, Any]:
-    found = catalogue.strategy_problems(name, params)
-    if found:
-        raise findings([problem(text, (name, *loc), None) for loc, text in found])
-    return catalogue.strategy_params(name, params)
 
 
 def stray_followers(strategies: Any) -> list[InitErrorDetails]:

@@ -1,1 +1,1 @@
-"""What does a method keep to?  The contract as checks, for our own methods and for anybody's."""
+"""The contract between loop and strategy as checks, for the built-in methods and for anybody's."""

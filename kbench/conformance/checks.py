@@ -1,11 +1,17 @@
-"""The list of checks: what a method must keep to, in the order in which it is told."""
+"""The checks of a method against the contract of kbench.strategies.api, in the order in which they are reported."""
 
 import math
+import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
 
-from kbench.conformance.contract_rules import Finding
+from kbench.config.experiment import Pair
+from kbench.config.run_spec import RunSpec
+from kbench.config.strategy_choice import Choice
+from kbench.conformance.monitor import ContractViolation, Finding, Monitor
 from kbench.conformance.parameters import (
     BEYOND_FLOAT32,
     MANY,
@@ -14,12 +20,97 @@ from kbench.conformance.parameters import (
     phase_violation,
     plan_agreement_violation,
 )
-from kbench.conformance.ranks import Ended
-from kbench.conformance.short_training import Case, as_rank_0
-from kbench.errors import KBenchError
+from kbench.conformance.ranks import GLOBAL_BATCH, PAIR, RECIPE, Ended, as_rank_0, start, train_shortly
+from kbench.errors import ConfigError, KBenchError
 from kbench.records.schema import EpochRecord
+from kbench.strategies import load
+from kbench.strategies.api import Strategy
 
-Answer = Finding | str | None  # broken; why it could not be checked; kept
+MONITORED = "kbench.conformance.ranks:AbortCheck"
+TO_DO = "answer what kbench/strategies/api.py asks for"
+BATCH_ON_RANKS = 144  # ten batches of the digits
+
+
+@dataclass
+class ShortTraining:
+    """What a method broke in a short training, the first of each kind; ``ended``: too early."""
+
+    findings: dict[str, Finding] = field(default_factory=dict)
+    ended: bool = False
+
+    def note(self, finding: Finding) -> None:
+        self.findings.setdefault(finding.check, finding)
+
+
+class Case:
+    """The method under examination: ``name`` with ``params``; each of its trainings is run once.
+
+    Args:
+        name: a known name, or ``package.module:Class``.
+        params: its parameters; those left out have their defaults.
+        ranks: how many real ranks to train it on, in turn.
+
+    Raises:
+        ConfigError: there is no such method, or its parameters are wrong.
+    """
+
+    def __init__(self, name: str, params: dict[str, Any] | None = None, *, ranks: tuple[int, ...] = (1, 2, 3)) -> None:
+        self.name, self.params, self.ranks = name, params or {}, ranks
+        try:
+            self.baseline_params = self.make().baseline_params
+        except KBenchError:
+            raise
+        except Exception as error:
+            raise ConfigError(f"{name} cannot be made: {type(error).__name__}: {error}") from error
+        self._on_ranks: dict[int, Ended] = {}
+
+    def make(self) -> Strategy:
+        """A new instance."""
+        return load(self.name, self.params)
+
+    @cached_property
+    def training(self) -> ShortTraining:
+        """A short training in this process, monitored."""
+        training = ShortTraining()
+        try:
+            train_shortly(Monitor(self.make, training.note, global_batch=GLOBAL_BATCH))
+        except ContractViolation:
+            training.ended = True
+        except Exception as error:  # whatever a method made the loop stumble over
+            what, do = f"{type(error).__name__}: {error}", TO_DO
+            if isinstance(error, KBenchError):
+                what, do = error.message, error.hint
+            training.note(Finding(check="life", what=what, where="the training loop", do=do))
+            training.ended = True
+        return training
+
+    @cached_property
+    def baseline_params_training(self) -> list[EpochRecord]:
+        """The last phase of a training with the baseline_params."""
+        return _last_phase(train_shortly(load(self.name, self.params | dict(self.baseline_params or {}))))
+
+    @cached_property
+    def baseline_training(self) -> list[EpochRecord]:
+        """The baseline's training."""
+        return _last_phase(train_shortly(load("baseline")))
+
+    def on_ranks(self, ranks: int) -> Ended:
+        """A training on so many real ranks, monitored."""
+        if ranks not in self._on_ranks:
+            recipe = RECIPE | {"epochs": 2, "global_batch": BATCH_ON_RANKS // ranks * ranks}
+            pair = Pair.model_validate(PAIR | {"recipe": recipe})
+            choice = Choice(label="method", name=MONITORED, params={"method": self.name, "params": self.params})
+            spec = RunSpec(experiment="check-method", pair=pair, strategy=choice, seed=0, ranks=ranks)
+            with tempfile.TemporaryDirectory(prefix="kbench-") as folder:
+                self._on_ranks[ranks] = start(spec, Path(folder))
+        return self._on_ranks[ranks]
+
+
+def _last_phase(records: list[EpochRecord]) -> list[EpochRecord]:
+    return [record for record in records if record.phase == records[-1].phase]
+
+
+Answer = Finding | str | None  # broken; why it could not be checked; ok
 ROUNDING = 1e-5  # relative: what another order of the same sums may do to a loss in the first epoch
 ENDED = "its training ended early"
 SAME_PLAN = "the plan of epoch"  # how the loop begins when ranks plan differently
@@ -27,17 +118,17 @@ SAME_PLAN = "the plan of epoch"  # how the loop begins when ranks plan different
 
 @dataclass(frozen=True)
 class Check:
-    """One promise and who looks whether it is kept."""
+    """One promise of the contract, and the function that checks it."""
 
     name: str
     promise: str
-    look: Callable[[Case], Answer]
+    run: Callable[[Case], Answer]
     last: bool = False  # slow, and of no use while anything else is broken
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one check; ``finding`` where it is broken, ``reason`` where it could not be made."""
+    """The result of one check; ``finding`` where it is broken, ``reason`` where it could not be made."""
 
     check: Check
     finding: Finding | None = None
@@ -51,139 +142,135 @@ class Verdict:
 
 
 def examine(case: Case) -> Iterator[Verdict]:
-    """Make every check; the slow ones only where all others are kept."""
+    """Make every check; the slow ones only where all others are ok."""
     broken = False
     for check in CHECKS:
-        answer = "mend what is broken first" if check.last and broken else check.look(case)
+        answer = "mend what is broken first" if check.last and broken else check.run(case)
         broken = broken or isinstance(answer, Finding)
         yield Verdict(check, answer) if isinstance(answer, Finding) else Verdict(check, reason=answer or "")
 
 
 def parameters(case: Case) -> Answer:
-    """Look whether nonsense is refused."""
+    """Check that nonsense is refused."""
     return parameter_violation(case.name, case.params)
 
 
 def phases(case: Case) -> Answer:
-    """Look at the phases of recipes of several lengths."""
-    if "phases" in case.seen.findings:
-        return case.seen.findings["phases"]
+    """Check the phases of recipes of several lengths."""
+    if "phases" in case.training.findings:
+        return case.training.findings["phases"]
     with as_rank_0():
         return phase_violation(case.make())
 
 
-def lived(name: str) -> Callable[[Case], Answer]:
-    """Look for ``name`` among what was seen in a short training."""
+def in_training(name: str) -> Callable[[Case], Answer]:
+    """Check that a short training found nothing of the kind ``name``."""
 
-    def look(case: Case) -> Answer:
-        if name in case.seen.findings:
-            return case.seen.findings[name]
-        if name == "memory" and "instances" in case.seen.findings:
+    def run(case: Case) -> Answer:
+        if name in case.training.findings:
+            return case.training.findings[name]
+        if name == "memory" and "instances" in case.training.findings:
             return "it decides otherwise every time"
-        return ENDED if case.seen.ended else None
+        return ENDED if case.training.ended else None
 
-    return look
+    return run
 
 
 def baseline_params(case: Case) -> Answer:
-    """Look whether it trains like the baseline with its baseline_params."""
+    """Check that it trains like the baseline with its baseline_params."""
     if case.baseline_params is None:
         return "it declares no baseline_params"
-    if case.seen.ended:
+    if case.training.ended:
         return ENDED
-    told = ", ".join(f"{key}={value!r}" for key, value in case.baseline_params.items())
+    params = ", ".join(f"{key}={value!r}" for key, value in case.baseline_params.items())
     try:
-        ours, theirs = case.baseline_params_training, case.baseline_training
+        records, base_records = case.baseline_params_training, case.baseline_training
     except Exception as error:
-        words = error.message if isinstance(error, KBenchError) else f"{type(error).__name__}: {error}"
-        return Finding(
-            check="baseline-params",
-            what=f"it does not train: {words}",
-            where=told,
-            do="mend it, or baseline_params = None",
-        )
+        text = error.message if isinstance(error, KBenchError) else f"{type(error).__name__}: {error}"
+        do = "mend it, or baseline_params = None"
+        return Finding(check="baseline-params", what=f"it does not train: {text}", where=params, do=do)
     do = "make it do nothing with these parameters, or declare others"
-    if len(ours) != len(theirs):
-        what = f"it trains {len(ours)} epochs where the baseline trains {len(theirs)}"
-        return Finding(check="baseline-params", what=what, where=told, do=do)
-    for ours_then, theirs_then in zip(ours, theirs, strict=True):
-        what = _difference(ours_then, theirs_then)
+    if len(records) != len(base_records):
+        what = f"it trains {len(records)} epochs where the baseline trains {len(base_records)}"
+        return Finding(check="baseline-params", what=what, where=params, do=do)
+    for record, base in zip(records, base_records, strict=True):
+        what = _difference(record, base)
         if what:
-            return Finding(check="baseline-params", what=what, where=f"{told}, epoch {ours_then.epoch}", do=do)
+            return Finding(check="baseline-params", what=what, where=f"{params}, epoch {record.epoch}", do=do)
     return None
 
 
-def _difference(ours: EpochRecord, theirs: EpochRecord) -> str:
+def _difference(record: EpochRecord, base: EpochRecord) -> str:
     for key in ("n_trained", "n_hidden", "n_dropped"):
-        if getattr(ours, key) != getattr(theirs, key):
-            return f"{key} is {getattr(ours, key)} where the baseline's is {getattr(theirs, key)}"
+        if getattr(record, key) != getattr(base, key):
+            return f"{key} is {getattr(record, key)} where the baseline's is {getattr(base, key)}"
     for what, a, b in (
-        ("learning rate", ours.lr * ours.lr_scale, theirs.lr * theirs.lr_scale),
-        ("training loss", ours.train_loss, theirs.train_loss),
-        ("validation loss", ours.val_loss or math.nan, theirs.val_loss or math.nan),
+        ("learning rate", record.lr * record.lr_scale, base.lr * base.lr_scale),
+        ("training loss", record.train_loss, base.train_loss),
+        ("validation loss", record.val_loss or math.nan, base.val_loss or math.nan),
     ):
-        if not math.isclose(a, b, rel_tol=ROUNDING * 10 ** min(ours.epoch, 2)):  # training amplifies it
+        if not math.isclose(a, b, rel_tol=ROUNDING * 10 ** min(record.epoch, 2)):  # training amplifies it
             return f"the {what} is {a:.6g} where the baseline's is {b:.6g}"
     return ""
 
 
 def ids(case: Case) -> Answer:
-    """Look at plans of many samples."""
-    if case.seen.ended:
+    """Check plans of many samples."""
+    if case.training.ended:
         return ENDED
-    return _of_ids(lambda: next(filter(None, (id_precision_violation(case.make, n) for n in MANY)), None))
+    return _id_answer(lambda: next(filter(None, (id_precision_violation(case.make, n) for n in MANY)), None))
 
 
 def ids_beyond_float32(case: Case) -> Answer:
-    """Look at one plan of more samples than float32 can count."""
-    return _of_ids(lambda: plan_agreement_violation(case.make, BEYOND_FLOAT32))
+    """Check one plan of more samples than float32 can count."""
+    return _id_answer(lambda: plan_agreement_violation(case.make, BEYOND_FLOAT32))
 
 
-def _of_ids(look: Callable[[], Finding | None]) -> Finding | None:
+def _id_answer(check: Callable[[], Finding | None]) -> Finding | None:
     with as_rank_0():
         try:
-            return look()
+            return check()
         except Exception as error:
             what = f"plan raised {type(error).__name__}: {error}"
             return Finding(check="ids", what=what, where="many samples", do="plan for any number of samples")
 
 
 def same_plan(case: Case) -> Answer:
-    """Look whether real ranks agreed on their plans."""
+    """Check that real ranks agreed on their plans."""
     several = [ranks for ranks in case.ranks if ranks > 1]
     for ranks in several:
-        trial = case.trial(ranks)
-        if trial.error and trial.error.startswith(SAME_PLAN):
-            return _of_ranks("same-plan", trial, ranks)
+        ended = case.on_ranks(ranks)
+        if ended.error and ended.error.startswith(SAME_PLAN):
+            return _rank_finding("same-plan", ended, ranks)
     return None if several else "more than one rank was not asked for"
 
 
 def ranks(case: Case) -> Answer:
-    """Look how runs on real ranks ended, if not by differing plans."""
+    """Check how runs on real ranks ended, if not by differing plans."""
     for size in case.ranks:
-        trial = case.trial(size)
-        if trial.error and not trial.error.startswith(SAME_PLAN):
-            return _of_ranks("ranks", trial, size)
-        if trial.error:
+        ended = case.on_ranks(size)
+        if ended.error and not ended.error.startswith(SAME_PLAN):
+            return _rank_finding("ranks", ended, size)
+        if ended.error:
             return "its ranks plan differently"
     return None
 
 
-def _of_ranks(check: str, trial: Ended, size: int) -> Finding:
-    return Finding(check=check, what=trial.error or "", where=f"{size} rank{'s' * (size > 1)}", do=trial.hint)
+def _rank_finding(check: str, ended: Ended, size: int) -> Finding:
+    return Finding(check=check, what=ended.error or "", where=f"{size} rank{'s' * (size > 1)}", do=ended.hint)
 
 
 CHECKS = (
     Check("parameters", "refuses parameters of a wrong type or out of range", parameters),
     Check("phases", "has well-formed phases, the last of which counts", phases),
-    Check("life", "lives through a short training", lived("life")),
-    Check("plans", "plans ids of the data set, finite weights and at least one full batch", lived("plans")),
-    Check("choices", "selects with one weight per candidate, a Resample or None", lived("choices")),
-    Check("statistics", "leaves statistics and batches as they were shown", lived("statistics")),
-    Check("streams", "leaves the random streams of others alone", lived("streams")),
-    Check("model", "leaves weights and BatchNorm untouched", lived("model")),
-    Check("instances", "decides the same in a second instance", lived("instances")),
-    Check("memory", "decides the same from what a checkpoint holds", lived("memory")),
+    Check("life", "lives through a short training", in_training("life")),
+    Check("plans", "plans ids of the data set, finite weights and at least one full batch", in_training("plans")),
+    Check("choices", "selects with one weight per candidate, a Resample or None", in_training("choices")),
+    Check("statistics", "leaves statistics and batches as they were shown", in_training("statistics")),
+    Check("streams", "leaves the random streams of others alone", in_training("streams")),
+    Check("model", "leaves weights and BatchNorm untouched", in_training("model")),
+    Check("instances", "decides the same in a second instance", in_training("instances")),
+    Check("memory", "decides the same from what a checkpoint holds", in_training("memory")),
     Check("baseline-params", "trains like the baseline when told to do nothing", baseline_params),
     Check("ids", "keeps sample ids whole", ids),
     Check("ids-beyond-2^24", "keeps sample ids whole beyond what float32 counts", ids_beyond_float32, last=True),

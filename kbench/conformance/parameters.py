@@ -1,5 +1,6 @@
-"""Are a method's parameters and phases what the experiment file and the loop take them for?"""
+"""Check a method's parameters, phases and plans of many samples, without any training."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,14 +9,15 @@ import torch
 from pydantic_core import to_jsonable_python
 from torch import Tensor
 
-from kbench.conformance.contract_rules import Finding, id_violations
+from kbench.conformance.monitor import Finding, id_violations
 from kbench.errors import ConfigError
 from kbench.strategies import load, strategy_class
-from kbench.strategies.api import Epoch, EpochPlan, Phase, SampleStats, Strategy
+from kbench.strategies.api import Epoch, EpochPlan, Phase, SampleStats, Strategy, TrainingSetup
 from kbench.strategies.parameters import check, resolve, schema
 
 NONSENSE = (float("nan"), "1")  # for a number
 LIMITS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
+SETUP = TrainingSetup(n_train=50_000, n_classes=10, task="classification", epochs=200, global_batch=128)
 RANGES = "type it with a range of kbench.config.value_types, as fraction: Fraction = 0.3"
 
 
@@ -27,7 +29,7 @@ def parameter_violation(name: str, params: dict[str, Any]) -> Finding | None:
         if any(not any(limit in number for limit in LIMITS) for number in numbers):
             return _finding("it takes any number, without a limit", parameter, RANGES)
         for nonsense in NONSENSE if numbers and not _takes_text(facts) else ():
-            if not _problems(cls, params | {parameter: nonsense}):
+            if not _refused(cls, params | {parameter: nonsense}):
                 return _finding(f"it takes {nonsense!r} for a number", parameter, RANGES)
     try:
         text = json.dumps(to_jsonable_python(resolve(cls, params)), allow_nan=False)
@@ -36,6 +38,19 @@ def parameter_violation(name: str, params: dict[str, Any]) -> Finding | None:
     except (ValueError, TypeError, ConfigError) as error:
         what = f"its parameters do not survive the file of a run: {error}"
         return _finding(what, "all parameters", "take numbers, text, flags, and tuples of them")
+    return _problems_violation(load(name, params), {"", *schema(cls).model_fields})
+
+
+def _problems_violation(strategy: Strategy, parameters: set[str]) -> Finding | None:
+    """What is wrong with what ``problems`` returns, of a data set that is known and of one that is not."""
+    do = "give (parameter, sentence) for each thing that cannot work"
+    for setup in (SETUP, dataclasses.replace(SETUP, n_train=None, n_classes=None)):
+        try:
+            for parameter, sentence in strategy.problems(setup):
+                if parameter not in parameters or not isinstance(sentence, str):
+                    return _finding(f"problems gave {(parameter, sentence)!r}", "problems", do)
+        except Exception as error:
+            return _finding(f"problems raised {type(error).__name__}: {error}", "problems", do)
     return None
 
 
@@ -70,7 +85,7 @@ def _takes_text(facts: dict[str, Any]) -> bool:
     return any(part.get("type") == "string" for part in [facts, *facts.get("anyOf", [])])
 
 
-def _problems(cls: type[Strategy], params: dict[str, Any]) -> bool:
+def _refused(cls: type[Strategy], params: dict[str, Any]) -> bool:
     try:
         return bool(check(cls, params))
     except Exception:  # a __post_init__ that stumbles over nonsense has not taken it
@@ -94,7 +109,7 @@ DO = "keep ids int64 from end to end; take them from epoch.all_ids or nonzero()"
 
 def id_precision_violation(make: Callable[[], Strategy], n: int) -> Finding | None:
     """What becomes of sample ids in the first two plans of each phase, with ``n`` samples."""
-    return next(filter(None, (_breach(plan, epoch) for plan, epoch in _plans(make(), n, (0, 1)))), None)
+    return next(filter(None, (_id_violation(plan, epoch) for plan, epoch in _plans(make(), n, (0, 1)))), None)
 
 
 def plan_agreement_violation(make: Callable[[], Strategy], n: int) -> Finding | None:
@@ -106,7 +121,7 @@ def plan_agreement_violation(make: Callable[[], Strategy], n: int) -> Finding | 
         plans = list(_plans(make(), n, (1,)))
     except Exception:
         plans = list(_plans(make(), n, (0,)))
-    return next(filter(None, (_breach(plan, epoch) for plan, epoch in plans)), None)
+    return next(filter(None, (_id_violation(plan, epoch) for plan, epoch in plans)), None)
 
 
 def _plans(strategy: Strategy, n: int, indices: tuple[int, ...]) -> Iterator[tuple[EpochPlan, Epoch]]:
@@ -116,19 +131,19 @@ def _plans(strategy: Strategy, n: int, indices: tuple[int, ...]) -> Iterator[tup
             yield strategy.plan(epoch, _stats(n)), epoch
 
 
-def _breach(plan: EpochPlan, epoch: Epoch) -> Finding | None:
+def _id_violation(plan: EpochPlan, epoch: Epoch) -> Finding | None:
     where = f"plan, epoch {epoch.index} of phase {epoch.phase}, {epoch.n_samples:,} samples"
     for name, ids in (("indices", plan.indices), ("refresh", plan.refresh)):
-        width = _lost(ids)
+        width = _lossy_float(ids)
         if width:
             return Finding(check="ids", what=f"{name} holds no odd id where {width} has none", where=where, do=DO)
-        breach = next(id_violations(ids, name, epoch), None) if ids is not None else None
-        if breach:
-            return Finding(check="ids", what=breach.what, where=where, do=breach.do)
+        violation = next(id_violations(ids, name, epoch), None) if ids is not None else None
+        if violation:
+            return Finding(check="ids", what=violation.what, where=where, do=violation.do)
     return None
 
 
-def _lost(ids: Tensor | None) -> str | None:
+def _lossy_float(ids: Tensor | None) -> str | None:
     """The float that ids went through, if they did: beyond its range of whole numbers all are even."""
     if not isinstance(ids, Tensor) or ids.is_floating_point():
         return None

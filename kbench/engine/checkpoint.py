@@ -1,7 +1,6 @@
 """A run between two epochs, on disk: what it needs to go on as if nothing had happened."""
 
-import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kbench import files
 from kbench.engine.learner import Learner
 from kbench.engine.runtime.comm import Comm
 from kbench.engine.samples import SampleStore
@@ -46,7 +46,7 @@ class Start:
 
 def save(
     path: Path, *, phase: int, epoch: int, elapsed_s: float, learner: Learner, store: SampleStore,
-    strategy: Strategy, comm: Comm, made_by: dict[str, Any], disturbed: Iterable[str] = (),
+    strategy: Strategy, comm: Comm, made_by: Mapping[str, object], disturbed: Iterable[str] = (),
 ) -> None:  # fmt: skip
     """Write a checkpoint, whole or not at all; every rank must call, rank 0 writes.
 
@@ -62,19 +62,18 @@ def save(
         "memory": shared,
         "memory_of_rank": of_rank,
     }
-    place = {"phase": phase, "epoch": epoch, "elapsed_s": elapsed_s, "disturbed": tuple(disturbed), "made_by": made_by}
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with draft.open("wb") as file:
-            torch.save({**place, "state": state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)  # half a file on a full disk helps nobody
+    place = {
+        "phase": phase,
+        "epoch": epoch,
+        "elapsed_s": elapsed_s,
+        "disturbed": tuple(disturbed),
+        "made_by": dict(made_by),
+    }
+    with files.writing(path, sync=True) as draft, draft.open("wb") as file:
+        torch.save({**place, "state": state}, file)
 
 
-def load(path: Path, *, comm: Comm, device: torch.device, made_by: dict[str, Any]) -> Start:
+def load(path: Path, *, comm: Comm, device: torch.device, made_by: Mapping[str, object]) -> Start:
     """Where to begin: at the checkpoint, if there is one that this source made on such a machine.
 
     Half of a run by one program and half by another is no measurement: any other is deleted, and
@@ -98,7 +97,7 @@ def final_weights(run: RunDir) -> dict[str, Tensor]:
 
     Raises RunError when it is not done, or its checkpoint is gone.
     """
-    if not run.done:
+    if not run.is_done():
         raise RunError(f"{run.run_id} is not done, and this run begins with its weights", hint="kbench run starts both")
     found, note = _read(run.checkpoint, torch.device("cpu"))
     if not found:

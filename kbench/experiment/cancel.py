@@ -2,9 +2,9 @@
 
 from kbench.experiment.ledger import submissions
 from kbench.experiment.status import SCHEDULED, StatusMonitor
-from kbench.launch.words import failure_record
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.run_state import State
+from kbench.records.run_files import Failure
+from kbench.records.run_state import FailureKind, State
 
 
 def cancel_queued(experiment: ExperimentDir) -> list[RunDir]:
@@ -13,15 +13,15 @@ def cancel_queued(experiment: ExperimentDir) -> list[RunDir]:
     Raises LaunchError when a scheduler does not listen.
     """
     outlook, there = StatusMonitor(experiment), submissions(experiment)
-    mine = [run for run in experiment.all_runs() if run.job.get("launcher") in SCHEDULED]
+    mine = [run for run in experiment.read() if run.job and run.job.launcher in SCHEDULED]
     found = [(run, outlook.status_of(run)) for run in mine]
     alive = [(run, one) for run, one in found if one.state in (State.WAITING, State.RUNNING) and one.job]
     ids: dict[str, dict[str, None]] = {}
     for run, status in alive:
-        ids.setdefault(str(run.job["token"]), {})[str(status.job)] = None
+        ids.setdefault(str(run.job and run.job.token), {})[str(status.job)] = None
     for token, jobs in ids.items():
         there[token].scheduler.cancel(list(jobs))
     for run, status in alive:
         why = f"cancelled by kbench cancel (job {status.job})"
-        run.fail(failure_record(run, why, kind="Cancelled", hint="kbench run --retry starts it again"))
-    return [run for run, _ in alive]
+        RunDir(run.path).fail(Failure.of(why, kind=FailureKind.CANCELLED, attempt=run.attempt))
+    return [RunDir(run.path) for run, _ in alive]

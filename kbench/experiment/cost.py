@@ -26,8 +26,8 @@ def node_hours(runs: Sequence[RunDir], specs: Sequence[RunSpec], found: Sequence
         if not of_pair:
             return None
         epoch_s = known.get((spec.pair.name, spec.strategy.label), fmean(of_pair))
-        records = run.epochs() if state is not State.MISSING else []
-        left_s += epoch_s * max(0, (run.n_epochs or spec.pair.recipe.epochs) - len(records))
+        seen = run.read()
+        left_s += epoch_s * max(0, (seen.n_epochs or spec.pair.recipe.epochs) - len(seen.epochs))
     return left_s * site.nodes / 3600
 
 
@@ -44,7 +44,7 @@ def _epoch_s(runs: Sequence[RunDir], found: Sequence[State]) -> dict[tuple[str, 
     for run, state in zip(runs, found, strict=True):
         if state is State.MISSING:
             continue
-        spec = run.spec
+        spec = run.read_spec()
         mine = seen[spec.pair.name, spec.strategy.label]
         records = run.epochs() if len(mine) < ENOUGH else []
         if records:

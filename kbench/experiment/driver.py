@@ -1,28 +1,27 @@
 """The one process that starts runs in an experiment's folder; a second one is sent away."""
 
-import fcntl
 import os
 import random
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from kbench import files
 from kbench.errors import LaunchError
 from kbench.launch.dependencies import prerequisite_of
-from kbench.records.folders import ExperimentDir, RunDir, read_json, write_json
-from kbench.records.run_state import is_alive
+from kbench.records.folders import ExperimentDir, RunDir
+from kbench.records.liveness import is_alive
 
 
 @contextmanager
 def driver_lock(experiment: ExperimentDir) -> Iterator[None]:
     """Hold the experiment's folder; raises LaunchError while another living process does."""
     facts = {"id": os.getpid(), "host": socket.gethostname(), "started_at": datetime.now(UTC).isoformat()}
-    with _alone(experiment):
+    with files.locked(experiment.ledger, required=False):  # others may not look and take at the same moment
         check_no_driver(experiment)
-        write_json(experiment.front, facts)
+        files.write_json(experiment.front, facts)
     try:
         yield
     finally:
@@ -40,19 +39,10 @@ def check_no_driver(experiment: ExperimentDir) -> None:
         )
 
 
-@contextmanager
-def _alone(experiment: ExperimentDir) -> Iterator[None]:
-    """Keep others from looking and taking at the same moment, where the file system can lock."""
-    with experiment.ledger.open("ab") as ledger:
-        with suppress(OSError):
-            fcntl.flock(ledger, fcntl.LOCK_EX)
-        yield
-
-
 def driver_of(experiment: ExperimentDir) -> dict[str, str]:
     """The living process that starts runs here; empty when there is none."""
-    facts = read_json(experiment.front)
-    return facts if facts and is_alive(facts, mark="kbench") else {}
+    facts = files.read_json(experiment.front)
+    return facts if facts and is_alive(str(facts.get("host")), facts.get("id"), mark="kbench") else {}
 
 
 def shuffled(runs: Sequence[RunDir], experiment: ExperimentDir, *, max_parallel: int) -> list[RunDir]:
@@ -65,7 +55,7 @@ def shuffled(runs: Sequence[RunDir], experiment: ExperimentDir, *, max_parallel:
     rng = random.Random(entropy)
     blocks: dict[str, list[RunDir]] = {}
     for run in runs:
-        blocks.setdefault(run.spec.match_key, []).append(run)
+        blocks.setdefault(run.read_spec().match_key, []).append(run)
     order = list(blocks.values())
     rng.shuffle(order)
     for block in order:

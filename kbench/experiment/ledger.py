@@ -1,8 +1,7 @@
 """What was handed to schedulers: the entries of ledger.jsonl that speak of submissions."""
 
-import fcntl
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -68,7 +67,5 @@ def submitting(experiment: ExperimentDir) -> Iterator[Sequence[int]]:
     The lock lives as long as such a command does, even when this process is killed: whoever comes
     next then knows that what is not in the queue was never taken.
     """
-    with (experiment.path / ".submitting").open("ab") as lock:
-        with suppress(OSError):  # a file system that cannot lock: driver_lock is left
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield (lock.fileno(),)
+    with files.locked(experiment.path / ".submitting", required=False) as descriptor:  # else driver_lock is left
+        yield (descriptor,)

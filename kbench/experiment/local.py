@@ -2,14 +2,11 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import Any
 
 from kbench.config.lookup import find
 from kbench.config.site import Site
@@ -17,7 +14,9 @@ from kbench.experiment.resolve import cores
 from kbench.launch.dependencies import RunQueue
 from kbench.launch.job_script import render
 from kbench.records.folders import RunDir
-from kbench.records.run_state import State, state_of
+from kbench.records.liveness import state_of
+from kbench.records.run_files import Job
+from kbench.records.run_state import State
 
 POLL_S = 0.2
 
@@ -66,7 +65,7 @@ class Children:
         """
         waiting, others = RunQueue(queue), list(adopted)
         while waiting or self._running or others:
-            others = [run for run in others if state_of(run) is State.RUNNING]
+            others = [run for run in others if state_of(run.read()) is State.RUNNING]
             self._running = {s: (r, p) for s, (r, p) in self._running.items() if p.poll() is None}
             free = [s for s in range(self.max_parallel) if s not in self._running]
             for slot in free[: max(0, len(free) - len(others))]:
@@ -93,7 +92,7 @@ class Children:
 
     def _start(self, run: RunDir, slot: int) -> "subprocess.Popen[bytes]":
         run.script.write_text(script(run, self.site))
-        job = _job(run, self.site, self.max_parallel)
+        job = Job.of(self.site, attempt=run.read_attempt() + 1, max_parallel=self.max_parallel)
         run.begin(job)
         with run.stdout.open("ab") as out, run.stderr.open("ab") as err, _on_cores(slot, self.max_parallel):
             process = subprocess.Popen(
@@ -103,7 +102,7 @@ class Children:
                 stderr=err,
                 start_new_session=True,
             )
-        run.note_job(job | {"id": process.pid})
+        job.updated(id=process.pid).write(run.path)
         return process
 
 
@@ -115,21 +114,6 @@ def _signal_group(process: "subprocess.Popen[bytes]", sign: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def _job(run: RunDir, site: Site, max_parallel: int) -> dict[str, Any]:
-    return {
-        "launcher": site.launcher,
-        "id": None,
-        "host": socket.gethostname(),
-        "attempt": run.attempt + 1,
-        "max_parallel": max_parallel,
-        "data_root": site.data_root,
-        "scratch": site.scratch,
-        "network_interface": site.network_interface,
-        "threads_per_rank": site.threads_per_rank,
-        "submitted_at": datetime.now(UTC).isoformat(),
-    }
 
 
 @contextmanager

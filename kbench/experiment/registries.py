@@ -1,16 +1,17 @@
-"""What the names in an experiment stand for: the registries, as specs ask for them."""
+"""Look up the names of an experiment file in the registries of strategies, models and data sets."""
 
-import math
 from typing import Any
 
 from kbench.config.parse import did_you_mean
+from kbench.config.recipe import Recipe
+from kbench.config.strategy_choice import Role
 from kbench.data import DATASETS, OWN, DatasetInfo, dataset_info
 from kbench.errors import ConfigError
 from kbench.models.registry import MODELS, problem
 
 
 class Registries:
-    """Looks names up where they are registered.  Strategies cost an import of torch."""
+    """The registries behind an experiment's names, as validation needs them.  Strategies cost an import of torch."""
 
     def strategy_problems(self, name: str, params: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
         """What is wrong with a strategy: (path below its name, sentence)."""
@@ -31,6 +32,12 @@ class Registries:
 
         return resolve(strategy_class(name), params)
 
+    def strategy_role(self, name: str) -> Role:
+        """What a strategy is there for."""
+        from kbench.strategies import strategy_class
+
+        return strategy_class(name).role
+
     def pair_problems(self, model: Any, dataset: Any, recipe: Any) -> list[tuple[str, str]]:
         """What is wrong with a pair as it is written, whatever it is: (dotted key, sentence)."""
         found = []
@@ -39,52 +46,63 @@ class Registries:
             found.append(("model", unknown))
         if not isinstance(dataset, str):
             return found
-        card = dataset_info(dataset)
-        if card is None:
+        info = dataset_info(dataset)
+        if info is None:
             names = [*DATASETS, *(f"{prefix}NAME" for prefix in OWN)]
             return [*found, ("dataset", f"unknown data set {dataset!r}{did_you_mean(dataset, names)}")]
-        if isinstance(model, str) and not unknown and _task(model) != card.task:
-            found.append(("model", f"{model} is made for {_task(model)}, and {dataset} asks for {card.task}"))
+        if isinstance(model, str) and not unknown and _task(model) != info.task:
+            found.append(("model", f"{model} is made for {_task(model)}, and {dataset} asks for {info.task}"))
         written = recipe if isinstance(recipe, dict) else {}
         batch, augment = written.get("global_batch"), written.get("augment", "none")
-        if isinstance(batch, int) and batch > card.n_train > 0:
-            text = f"must be at most the {card.n_train} training samples of {dataset}, got {batch}"
+        if isinstance(batch, int) and batch > info.n_train > 0:
+            text = f"must be at most the {info.n_train} training samples of {dataset}, got {batch}"
             found.append(("recipe.global_batch", text))
-        found += [(f"recipe.{key}", text) for key, text in _unseen(written, card, dataset)]
-        if augment not in card.augments:
-            text = f"must be one of {', '.join(card.augments)} for {dataset}, got {augment!r}"
+        found += [(f"recipe.{key}", text) for key, text in _view_problems(written, info, dataset)]
+        if augment not in info.augments:
+            text = f"must be one of {', '.join(info.augments)} for {dataset}, got {augment!r}"
             found.append(("recipe.augment", text))
         return found
 
-    def clashes(self, params: dict[str, Any], dataset: str, global_batch: int) -> list[tuple[str, str]]:
-        """What a strategy's parameters, in full, make impossible on a data set: (parameter, sentence)."""
-        card, share = dataset_info(dataset), params.get("fraction", 0.0)
-        if card is not None and card.task == "segmentation" and params.get("confidence_over") == "batch":
-            return [("confidence_over", f"a softmax over the batch is not defined for the pixels of {dataset}")]
-        if card is None or not card.n_train or not isinstance(share, float):
+    def training_problems(
+        self, name: str, params: dict[str, Any], dataset: str, recipe: Recipe
+    ) -> list[tuple[tuple[str, ...], str]]:
+        """What a strategy says that it cannot do with a data set and a recipe: (path below its name, sentence)."""
+        from kbench.strategies import load
+        from kbench.strategies.api import TrainingSetup
+
+        info = dataset_info(dataset)
+        if info is None:
             return []
-        left = card.n_train - math.floor(share * card.n_train)
-        if left >= global_batch:
-            return []
-        return [("fraction", f"leaves {left} of {card.n_train} samples, fewer than one global batch of {global_batch}")]
+        setup = TrainingSetup(
+            n_train=info.n_train or None,
+            n_classes=info.n_classes or None,
+            task=info.task,
+            epochs=recipe.epochs,
+            global_batch=recipe.global_batch,
+        )
+        try:
+            found = list(load(name, params).problems(setup))
+        except Exception as error:  # a class of somebody's may raise anything
+            return [((), f"its problems() raised {type(error).__name__}: {error}")]
+        return [((param,) if param else (), text) for param, text in found]
 
 
 def _task(model: str) -> str:
     return MODELS[model].task if model in MODELS else "classification"
 
 
-def _unseen(recipe: dict[str, Any], card: DatasetInfo, dataset: str) -> list[tuple[str, str]]:
+def _view_problems(recipe: dict[str, Any], info: DatasetInfo, dataset: str) -> list[tuple[str, str]]:
     """Keys of how images look that mean nothing for a data set: (key, sentence)."""
     found = []
     for key in ("mean", "std"):
-        given, channels = recipe.get(key) or (), card.shape[0]
+        given, channels = recipe.get(key) or (), info.shape[0]
         if isinstance(given, list | tuple) and len(given) not in (0, channels):
             found.append((key, f"must be {channels} numbers, one for each channel of {dataset}, got {len(given)}"))
-    if card.task == "segmentation":
+    if info.task == "segmentation":
         keys = ("mean", "std", "cutout", "random_erase", "image_size", "val_size", "val_resize")
         found += [(key, f"does nothing for {dataset}, leave it out") for key in keys if recipe.get(key)]
         return found
-    size, resize = recipe.get("val_size") or recipe.get("image_size") or card.shape[-1], recipe.get("val_resize")
+    size, resize = recipe.get("val_size") or recipe.get("image_size") or info.shape[-1], recipe.get("val_resize")
     if isinstance(size, int) and isinstance(resize, int) and 0 < resize < size:
         found.append(("val_resize", f"must be at least the {size} pixels that are cut out of it, got {resize}"))
     return found

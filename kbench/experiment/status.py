@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from kbench.errors import LaunchError
 from kbench.experiment.driver import driver_of, queued_by
@@ -11,21 +11,22 @@ from kbench.launch.dependencies import prerequisite_of
 from kbench.launch.failure import lost_node
 from kbench.launch.schedulers.base import Scheduler, Seen, Stage
 from kbench.launch.schedulers.slurm import Slurm
-from kbench.launch.words import failure_record
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.run_state import NOT_TO_BLAME, State, said, state_of
+from kbench.records.liveness import state_of
+from kbench.records.run_files import Failure, Job, RunSnapshot
+from kbench.records.run_state import FailureKind, State
 
 SCHEDULED = ("slurm", "queue")
 SILENT_S = 300.0
 REST_S = 20.0  # between two questions of one process to a scheduler, which has others to serve
 KINDS = {  # how a scheduler says that a job ended, and what that means for its run
-    "CANCELLED": "Cancelled",
-    "TIMEOUT": "TimeLimit",
-    "DEADLINE": "TimeLimit",
-    "PREEMPTED": "Preempted",
-    "NODE_FAIL": "NodeFailure",
-    "BOOT_FAIL": "NodeFailure",
-    "OUT_OF_MEMORY": "OutOfMemory",
+    "CANCELLED": FailureKind.CANCELLED,
+    "TIMEOUT": FailureKind.TIME_LIMIT,
+    "DEADLINE": FailureKind.TIME_LIMIT,
+    "PREEMPTED": FailureKind.PREEMPTED,
+    "NODE_FAIL": FailureKind.NODE_FAILURE,
+    "BOOT_FAIL": FailureKind.NODE_FAILURE,
+    "OUT_OF_MEMORY": FailureKind.OUT_OF_MEMORY,
 }
 
 
@@ -59,72 +60,74 @@ class StatusMonitor:
         if time.monotonic() - self._asked > REST_S:
             self._seen, self._asked = {}, time.monotonic()
 
-    def state_of(self, run: RunDir) -> State:
+    def state_of(self, run: RunSnapshot) -> State:
         """Where a run stands."""
         return self.status_of(run).state
 
     def states(self, runs: Sequence[RunDir]) -> list[State]:
         """Where runs stand."""
-        return [self.state_of(run) for run in runs]
+        return [self.state_of(run.read()) for run in runs]
 
-    def status_of(self, run: RunDir) -> RunStatus:
+    def status_of(self, run: RunSnapshot) -> RunStatus:
         """Where a run stands, and why."""
+        status = self._status_of(run)
+        is_live = status.state in (State.WAITING, State.RUNNING)
+        return status._replace(state=State.DAMAGED, why=run.trouble) if run.trouble and not is_live else status
+
+    def _status_of(self, run: RunSnapshot) -> RunStatus:
         if run.done:
             return RunStatus(State.DONE)
-        job = run.job
-        if job.get("launcher") in SCHEDULED:
-            return self._scheduled(run, job)
+        if run.job and run.job.launcher in SCHEDULED:
+            return self._scheduled(run, run.job)
         state = state_of(run)
         if state in (State.MISSING, State.INTERRUPTED) and run.run_id in self._queued:
             return RunStatus(State.WAITING)
-        return RunStatus(state, str(run.failed.get("error", "")))
+        return RunStatus(state, run.failure.error if run.failure else "")
 
-    def _scheduled(self, run: RunDir, job: dict[str, Any]) -> RunStatus:
-        submission, words = self._submissions.get(str(job.get("token"))), run.failed
+    def _scheduled(self, run: RunSnapshot, job: Job) -> RunStatus:
+        submission, failure = self._submissions.get(str(job.token)), run.failure
         if submission is None or submission.over:
-            return RunStatus(said(words), words["error"]) if words else RunStatus(State.MISSING)
+            return RunStatus(failure.kind.state, failure.error) if failure else RunStatus(State.MISSING)
         seen = self._jobs(submission)
-        job_id = submission.job(job.get("task", 0), self._id_by_name(submission, seen))
-        started = run.start.get("attempt", 0) == run.attempt
-        told = str(words.get("error", ""))
+        job_id = submission.job(job.task, self._id_by_name(submission, seen))
+        why = failure.error if failure else ""
         if seen is None:
-            state = said(words) if words else State.RUNNING if started else State.WAITING
-            return RunStatus(state, told or (_silence(run) if started else ""), job=job_id)
+            state = failure.kind.state if failure else State.RUNNING if run.has_started else State.WAITING
+            return RunStatus(state, why or (_silence(run) if run.has_started else ""), job=job_id)
         found = seen.get(job_id or "")
         if found is None or found.stage is Stage.OVER:
-            return self._gone(run, submission, job_id, found, words, started)
+            return self._gone(run, submission, job_id, found)
         requeued = found.stage is Stage.WAITING and not submission.queue
-        if words and not (requeued and words["kind"] == "Ended") and said(words) is not State.INTERRUPTED:
-            return RunStatus(said(words), told, job=job_id)
-        if started and not words and not requeued:
+        is_ended = failure is not None and failure.kind is FailureKind.ENDED
+        if failure and not (requeued and is_ended) and failure.kind.state is not State.INTERRUPTED:
+            return RunStatus(failure.kind.state, why, job=job_id)
+        if run.has_started and not failure and not requeued:
             return RunStatus(State.RUNNING, _silence(run), job=job_id)
-        return RunStatus(State.WAITING, told or found.reason, found.starts_at, job_id)
+        return RunStatus(State.WAITING, why or found.reason, found.starts_at, job_id)
 
-    def _gone(
-        self, run: RunDir, submission: Submission, job_id: str | None, found: Seen | None,
-        words: dict[str, Any], started: bool,
-    ) -> RunStatus:  # fmt: skip
+    def _gone(self, run: RunSnapshot, submission: Submission, job_id: str | None, found: Seen | None) -> RunStatus:
         """A run whose job is no longer in the queue."""
-        ended = found.reason if found else ""
-        if words and not (words["kind"] == "Ended" and ended in KINDS):
-            return RunStatus(said(words), words["error"], job=job_id)
-        if submission.id is None and found is None and not started:
+        ended, failure, folder = found.reason if found else "", run.failure, RunDir(run.path)
+        if failure and not (failure.kind is FailureKind.ENDED and ended in KINDS):
+            return RunStatus(failure.kind.state, failure.error, job=job_id)
+        if submission.id is None and found is None and not run.has_started:
             alive = bool(self._front)  # it may be about to be taken
             return RunStatus(State.WAITING if alive else State.MISSING)
         ended = ended or _accounted(submission, job_id)
-        leader = prerequisite_of(run)
-        if leader and not started and not leader.done:
-            words = _words(run, f"it follows {leader.run_id}, which is not done", "PrerequisiteMissing")
+        leader = prerequisite_of(folder)
+        if leader and not run.has_started and not leader.is_done():
+            why, kind = f"it follows {leader.run_id}, which is not done", FailureKind.PREREQUISITE_MISSING
         elif ended in KINDS:
-            words = _words(run, f"its job {job_id} ended as {ended}", KINDS[ended])
-        elif started:
-            words = _words(run, f"its job {job_id} ended without a word", "Vanished")
+            why, kind = f"its job {job_id} ended as {ended}", KINDS[ended]
+        elif run.has_started:
+            why, kind = f"its job {job_id} ended without a word", FailureKind.VANISHED
         else:
-            words = _words(run, f"its job {job_id} left the queue before it started", "Vanished")
-        if run.done:  # in this very moment
+            why, kind = f"its job {job_id} left the queue before it started", FailureKind.VANISHED
+        if folder.is_done():  # in this very moment
             return RunStatus(State.DONE, job=job_id)
-        run.correct(words)
-        return RunStatus(said(words), words["error"], job=job_id)
+        node = lost_node(folder) if kind is FailureKind.NODE_FAILURE else None
+        folder.correct(Failure.of(why, kind=kind, attempt=run.attempt, node=node))
+        return RunStatus(kind.state, why, job=job_id)
 
     def _jobs(self, submission: Submission) -> dict[str, Seen] | None:
         key = repr(submission.queue)
@@ -142,10 +145,10 @@ class StatusMonitor:
         return job_named(submission.token, seen)
 
 
-def _silence(run: RunDir) -> str:
+def _silence(run: RunSnapshot) -> str:
     """For how long a run that is said to run has given no sign of life; empty where that is nothing to speak of."""
     try:
-        quiet_s = time.time() - run.alive.stat().st_mtime
+        quiet_s = time.time() - RunDir(run.path).alive.stat().st_mtime
     except OSError:
         return ""
     return f"no sign of life for {quiet_s / 60:.0f} min" if quiet_s > SILENT_S else ""
@@ -163,8 +166,3 @@ def _accounted(submission: Submission, job_id: str | None) -> str:
     if not isinstance(scheduler, Slurm) or job_id is None:
         return ""
     return scheduler.ended([job_id]).get(job_id, "")
-
-
-def _words(run: RunDir, why: str, kind: str) -> dict[str, Any]:
-    hint = "kbench run starts it again" + ("" if kind in NOT_TO_BLAME else " with --retry")
-    return failure_record(run, why, kind=kind, hint=hint, node=lost_node(run) if kind == "NodeFailure" else None)

@@ -2,10 +2,8 @@
 
 import os
 import secrets
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from kbench.config.site import Site
@@ -18,7 +16,8 @@ from kbench.launch.job_script import Task, script
 from kbench.launch.schedulers.base import NoAnswer, Scheduler
 from kbench.launch.schedulers.slurm import Slurm, failed_nodes
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.run_state import State
+from kbench.records.run_files import Job
+from kbench.records.run_state import FailureKind, State
 
 
 class Place(NamedTuple):
@@ -42,9 +41,9 @@ def recover(experiment: ExperimentDir) -> None:
     """Find out what became of submissions whose front did not live to note it."""
     open_ones = [one for one in ledger.submissions(experiment).values() if not one.id and not one.over]
     for one in open_ones:
-        runs = [run for run in experiment.all_runs() if run.job.get("token") == one.token]
-        began = next((run.start["id"] for run in runs if run.start.get("attempt", 0) == run.attempt), None)
-        found = job_named(one.token, one.scheduler.jobs()) or (began and str(began).partition("_")[0])
+        runs = [run for run in experiment.read() if run.job and run.job.token == one.token]
+        began = next((run.start.id for run in runs if run.start and run.has_started), None)
+        found = job_named(one.token, one.scheduler.jobs()) or (began and began.partition("_")[0])
         if found:
             ledger.note(experiment, "submitted", one.token, id=found)
         else:
@@ -74,7 +73,7 @@ def groups(runs: Sequence[RunDir], *, paired: bool) -> list[Task]:
         return [(run,) for run in runs]
     blocks: dict[str, list[RunDir]] = {}
     for run in runs:
-        blocks.setdefault(run.spec.match_key, []).append(run)
+        blocks.setdefault(run.read_spec().match_key, []).append(run)
     return [tuple(block) for block in blocks.values()]
 
 
@@ -122,7 +121,7 @@ def _leaders(task: Task) -> list[str]:
     """The runs outside a task that must be done before it, and are not."""
     own = {run.run_id for run in task}
     leaders = [leader for run in task if (leader := prerequisite_of(run))]
-    return list(dict.fromkeys(one.run_id for one in leaders if one.run_id not in own and not one.done))
+    return list(dict.fromkeys(one.run_id for one in leaders if one.run_id not in own and not one.is_done()))
 
 
 def submit_batches(
@@ -135,9 +134,9 @@ def submit_batches(
     """
     there = ledger.submissions(experiment)
     ours = {run.run_id for run in runs}
-    before = [run for run in experiment.all_runs() if run.run_id not in ours]
-    alive = [run for run in before if run.job.get("launcher") in SCHEDULED]
-    places = {run.run_id: Place(str(run.job["token"]), run.job.get("task", 0)) for run in alive}
+    before = {run.run_id: run.job for run in experiment.read() if run.run_id not in ours}
+    alive = {run_id: job for run_id, job in before.items() if job and job.launcher in SCHEDULED}
+    places = {run_id: Place(str(job.token), job.task) for run_id, job in alive.items()}
     arrays = site.launcher == "slurm" and site.arrays
     at_most = Slurm().array_tasks() if arrays else 1
     for batch in batches(groups(runs, paired=paired), arrays=arrays, at_most=at_most, places=places):
@@ -183,22 +182,10 @@ def _one(
 
 def _prepare(run: RunDir, site: Site, token: str, task: int, experiment: ExperimentDir) -> None:
     """Write into a run's folder how it is about to be started."""
-    begun = run.start.get("attempt", 0) == run.attempt or run.job.get("launcher") not in SCHEDULED
-    run.begin(
-        {
-            "launcher": site.launcher,
-            "token": token,
-            "task": task,
-            "attempt": run.attempt + 1 if begun else run.attempt,
-            "host": socket.gethostname(),
-            "threads_per_rank": site.threads_per_rank,
-            "allocation": {key: getattr(site, key) for key in ("nodes", "ranks_per_node", "gpus_per_node")},
-            "data_root": site.data_root,
-            "scratch": site.scratch,
-            "network_interface": site.network_interface,
-            "submitted_at": datetime.now(UTC).isoformat(),
-        }
-    )
+    before = run.read()
+    begun = before.has_started or before.job is None or before.job.launcher not in SCHEDULED
+    attempt = before.attempt + 1 if begun else before.attempt
+    run.begin(Job.of(site, attempt=attempt, token=token, task=task))
     run.script.unlink(missing_ok=True)
     run.script.symlink_to(os.path.relpath(experiment.job_script(token), run.path))
 
@@ -206,13 +193,11 @@ def _prepare(run: RunDir, site: Site, token: str, task: int, experiment: Experim
 def excluded_nodes(runs: Sequence[RunDir]) -> list[str]:
     """Nodes on which an earlier attempt of these runs was lost."""
     found: set[str] = set()
-    for run in runs:
-        start, words = run.start, run.failed
-        nodes = start.get("nodes", [])
-        if words.get("node"):
-            found.add(words["node"])
-        elif words.get("kind") in ("NodeFailure", "Vanished") and nodes:
-            found.update(
-                failed_nodes(nodes) or (nodes[:1] if words["kind"] == "NodeFailure" else [])
-            )  # the first ran srun
+    for run in (folder.read() for folder in runs):
+        kind, nodes = run.failure.kind if run.failure else None, run.start.nodes if run.start else ()
+        if run.failure and run.failure.node:
+            found.add(run.failure.node)
+        elif kind in (FailureKind.NODE_FAILURE, FailureKind.VANISHED) and nodes:
+            first = nodes[:1] if kind is FailureKind.NODE_FAILURE else ()  # it ran srun
+            found.update(failed_nodes(nodes) or first)
     return sorted(found)

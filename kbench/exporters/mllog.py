@@ -6,7 +6,7 @@ which counts over all phases from 0.  ``status`` is success where the run came t
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from kbench.errors import ResultsError
 from kbench.exporters.recipe_keys import Value, left_out, optimizer_keys, scheduler_keys, step_keys
 from kbench.exporters.timeline import EpochMoments, Moments, Ms, moments
 from kbench.records.folders import RunDir
+from kbench.records.run_files import RunSnapshot
 from kbench.records.schema import EpochRecord
 
 MARK = ":::MLLOG"
@@ -41,27 +42,25 @@ class Log:
     notes: tuple[str, ...]
 
 
-def mllog(run: RunDir, submission: Submission) -> Log:
+def mllog(run: RunSnapshot, submission: Submission) -> Log:
     """Write the log of a run; raises ResultsError when it has no epoch yet."""
-    records = run.epochs()
-    if not records:
+    records, spec = run.epochs, run.spec
+    if not records or spec is None:
         raise ResultsError(f"{run.run_id}: has no epoch yet", hint="kbench status shows what is missing")
-    facts, notes = _facts(run, records, submission)
-    course = moments(run, records)
+    facts, notes = _facts(run, spec, submission)
+    course = moments(run)
     if course.init_start is None:
         notes.append("init_start and init_stop are left out: when the run's first process began is not on record")
-    if course.staging is None and (run.provenance | run.done).get("stage_s"):
+    if course.staging is None and run.provenance.stage_s:
         notes.append("staging_start and staging_stop are left out: when data was copied is not on record")
-    lines = [*_opening(facts, course), *_epochs(run, records, course), *_end(run, course)]
+    lines = [*_opening(facts, course), *_epochs(run, course), *_end(run, course)]
     return Log("".join(lines), tuple(note for note in notes if note))
 
 
-def _facts(
-    run: RunDir, records: Sequence[EpochRecord], said: Submission
-) -> tuple[dict[str, dict[str, Any]], list[str]]:
+def _facts(run: RunSnapshot, spec: RunSpec, said: Submission) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Keys and values by the file that they are from, and what is missing."""
-    spec, recipe, known = run.spec, run.spec.pair.recipe, _recorded(run, said)
-    steps, why = _steps(run, records)
+    recipe, known = spec.pair.recipe, _recorded(run, said)
+    steps, why = _steps(run, spec)
     notes = [f"{key} is left out: {_unknown(key)}" for key, value in known.items() if value is None]
     facts: dict[str, dict[str, Any]] = {
         "": {
@@ -83,7 +82,7 @@ def _facts(
             **scheduler_keys(recipe),
             **(step_keys(recipe, steps_per_epoch=steps) if steps else {}),
         },
-        "epochs.jsonl": {"train_samples": records[0].n_samples},
+        "epochs.jsonl": {"train_samples": run.epochs[0].n_samples},
     }
     return facts, [*notes, *left_out(recipe), _seed(spec), why]
 
@@ -92,18 +91,18 @@ def _seed(spec: RunSpec) -> str:
     return "MLPerf's rules for DeepCAM refuse the seed 0" if spec.pair.dataset == "deepcam" and not spec.seed else ""
 
 
-def _recorded(run: RunDir, said: Submission) -> dict[str, Value | None]:
+def _recorded(run: RunSnapshot, said: Submission) -> dict[str, Value | None]:
     """What the submitter said and the run recorded of itself; None is what neither did."""
     made_by = run.provenance
-    n_nodes, n_devices = len(made_by.get("hosts", [])), made_by.get("n_devices")
+    n_nodes, n_devices = len(made_by.hosts), made_by.n_devices
     per_node = n_devices // n_nodes if n_nodes and n_devices is not None else None
-    machine = None if per_node is None else f"{n_nodes} x {per_node or 1} {made_by.get('device_name')}"
+    machine = None if per_node is None else f"{n_nodes} x {per_node or 1} {made_by.device_name}"
     return {
         "submission_org": said.org or None,
         "submission_platform": said.platform or machine,
         "number_of_nodes": n_nodes or None,
         "accelerators_per_node": per_node,
-        "eval_samples": made_by.get("n_val"),
+        "eval_samples": made_by.n_val,
     }
 
 
@@ -111,11 +110,12 @@ def _unknown(key: str) -> str:
     return "say it with --org" if key == "submission_org" else "the run did not record it"
 
 
-def _steps(run: RunDir, records: Sequence[EpochRecord]) -> tuple[int, str]:
+def _steps(run: RunSnapshot, spec: RunSpec) -> tuple[int, str]:
     """Steps of every epoch, or 0 and why the schedule cannot be told in steps."""
-    recipe, why = run.spec.pair.recipe, f"the schedule in steps is left out for {run.spec.strategy.label}: "
+    recipe, why = spec.pair.recipe, f"the schedule in steps is left out for {spec.strategy.label}: "
+    records = run.epochs
     steps = records[0].n_samples // recipe.global_batch
-    if run.provenance.get("epochs") != recipe.epochs or len({record.phase for record in records}) > 1:
+    if run.n_epochs != recipe.epochs or len({record.phase for record in records}) > 1:
         return 0, why + "it has phases or a length of its own"
     if any(record.n_trained != steps * recipe.global_batch for record in records):
         return 0, why + "its epochs differ in steps"
@@ -136,9 +136,9 @@ def _opening(facts: Mapping[str, Mapping[str, Any]], course: Moments) -> Iterato
         yield _line("staging_stop", course.staging.stop, "INTERVAL_END", file="provenance.json")
 
 
-def _epochs(run: RunDir, records: Sequence[EpochRecord], course: Moments) -> Iterator[str]:
-    metric, places = run.provenance.get("metric"), _places(run)
-    for n, (record, when) in enumerate(zip(records, course.epochs, strict=True)):
+def _epochs(run: RunSnapshot, course: Moments) -> Iterator[str]:
+    metric, places = run.provenance.metric, _places(run)
+    for n, (record, when) in enumerate(zip(run.epochs, course.epochs, strict=True)):
         about = {"epoch_num": n, "phase": record.phase, "epoch": record.epoch}
         lineno = places.get((record.attempt, record.phase, record.epoch), 0)
         yield from _epoch(record, when, {"metric": metric} if metric else {}, about, lineno)
@@ -159,16 +159,16 @@ def _epoch(
     yield line("eval_stop", when.evaluation.stop, "INTERVAL_END")
 
 
-def _end(run: RunDir, course: Moments) -> Iterator[str]:
+def _end(run: RunSnapshot, course: Moments) -> Iterator[str]:
     """How the run ended; nothing where it has not, or where nobody recorded it."""
     if course.run_stop is not None:
         file, status = ("done.json", "success") if run.done else ("failed.json", "aborted")
         yield _line("run_stop", course.run_stop, "INTERVAL_END", file=file, status=status)
 
 
-def _places(run: RunDir) -> dict[tuple[int, str, int], int]:
+def _places(run: RunSnapshot) -> dict[tuple[int, str, int], int]:
     """In which entry of the journal, from 1, each epoch of each attempt stands."""
-    entries = enumerate(files.read(run.journal), start=1)
+    entries = enumerate(files.read(RunDir(run.path).journal), start=1)
     return {(each.get("attempt", 0), each.get("phase", ""), each.get("epoch", -1)): n for n, each in entries}
 
 

@@ -1,11 +1,9 @@
 """When things happened in a run, as its own records tell; what they do not tell is None."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from kbench.records.folders import RunDir
+from kbench.records.run_files import Provenance, RunSnapshot
 from kbench.records.schema import EpochRecord
 
 Ms = float  # since 1970, to the microsecond
@@ -39,16 +37,16 @@ class Moments:
     run_stop: Ms | None
 
 
-def moments(run: RunDir, records: Sequence[EpochRecord]) -> Moments:
+def moments(run: RunSnapshot) -> Moments:
     """Put the records of a run with epochs in order of time.
 
     An epoch was evaluated as it ended (``ended_at``), for ``eval_s``; before, it was trained for ``train_s``.
     The run starts with the copying of its data, else when all was ready to train.  One that went on in a later
     attempt starts with its first epoch; what was before it is not on record.
     """
-    epochs = tuple(_epoch(record) for record in records)
-    made_by, end = run.provenance, run.done or run.failed
-    began_at = made_by.get("staging_started_at") or made_by.get("started_at")
+    epochs = tuple(_epoch(record) for record in run.epochs)
+    made_by, end = run.provenance, run.done or run.failure
+    began_at = made_by.staging_started_at or made_by.started_at
     known = [_ms(began_at), epochs[0].training.start]
     run_start = min(moment for moment in known if moment is not None)
     begun = _ms(_first_process(run))
@@ -57,24 +55,23 @@ def moments(run: RunDir, records: Sequence[EpochRecord]) -> Moments:
         run_start=run_start,
         staging=_staging(made_by, before=epochs[0].training.start),
         epochs=epochs,
-        run_stop=_ms(end.get("ended_at")),
+        run_stop=_ms(end.ended_at if end else None),
     )
 
 
-def _staging(made_by: Mapping[str, Any], *, before: Ms) -> Span | None:
+def _staging(made_by: Provenance, *, before: Ms) -> Span | None:
     """When data was copied, once and ``before`` the first epoch; copies of several attempts are no span of time."""
-    start, stop = (_ms(made_by.get(f"staging_{what}_at")) for what in ("started", "stopped"))
+    start, stop = _ms(made_by.staging_started_at), _ms(made_by.staging_stopped_at)
     if start is None or stop is None or stop > before:
         return None
-    copied = made_by.get("stage_s")
-    is_one = copied is None or abs((stop - start) / 1000 - copied) < CLOCKS_S
+    is_one = made_by.stage_s is None or abs((stop - start) / 1000 - made_by.stage_s) < CLOCKS_S
     return Span(start, stop) if is_one else None
 
 
-def _first_process(run: RunDir) -> str | None:
+def _first_process(run: RunSnapshot) -> datetime | None:
     """When the attempt's first process began: its own word, its job's, or, without a scheduler, its starter's."""
-    told: dict[str, Any] = {**run.job, **run.start}
-    return run.provenance.get("worker_started_at") or told.get("started_at") or told.get("submitted_at")
+    begun = run.start.started_at if run.start else run.job.submitted_at if run.job else None
+    return run.provenance.worker_started_at or begun
 
 
 def _epoch(record: EpochRecord) -> EpochMoments:
@@ -84,5 +81,5 @@ def _epoch(record: EpochRecord) -> EpochMoments:
     return EpochMoments(training, Span(training.stop, round(ended, 3)))
 
 
-def _ms(text: str | None) -> Ms | None:
-    return round(datetime.fromisoformat(text).timestamp() * 1000, 3) if text else None
+def _ms(moment: datetime | None) -> Ms | None:
+    return round(moment.timestamp() * 1000, 3) if moment else None

@@ -8,6 +8,7 @@ from typing import Any
 
 from kbench.analysis.frame import Frames
 from kbench.html_report.settings import Setting
+from kbench.records.run_files import Provenance
 
 GATHERED = {  # columns of runs.parquet
     "torch_version": "torch", "device_name": "device", "n_devices": "GPUs", "hosts": "hosts", "launcher": "launcher",
@@ -38,10 +39,10 @@ class Run:
 def provenance(frames: Frames) -> list[Setting]:
     """What is on record of all runs; where they differ, each value with the number of its runs."""
     runs = _records(frames)
-    written = [{} if frames.folder is None else frames.folder.run(run["run_id"]).provenance for run in runs]
+    written = [frames.folder.run(run["run_id"]).read_provenance() if frames.folder else Provenance() for run in runs]
     told = {
         "source of kbench": [_commit(run) for run in runs],
-        **{name: [entry.get(key) for entry in written] for key, name in WRITTEN.items()},
+        **{name: [getattr(entry, key) for entry in written] for key, name in WRITTEN.items()},
         **{name: [run[key] for run in runs] for key, name in GATHERED.items()},
         "not the official data set": [run["dataset_note"] for run in runs],
         "read from logs of others": [run["imported_from"] for run in runs],

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
-from kbench.analysis.audit.controls import CONTROLS, kind_of
+from kbench.analysis.audit.controls import role_in
 from kbench.analysis.frame import Frames
 from kbench.config.run_spec import RunSpec
 from kbench.errors import ResultsError
@@ -27,19 +27,18 @@ def specs(frames: Frames) -> dict[Who, RunSpec]:
     for pair, strategy, run_id in zip(*(frames.runs[name] for name in ("pair", "strategy", "run_id")), strict=True):
         if (pair, strategy) not in found:
             try:
-                found[pair, strategy] = frames.folder.run(run_id).spec
+                found[pair, strategy] = frames.folder.run(run_id).read_spec()
             except ResultsError:
                 continue
     return found
 
 
 def parts(rows: Sequence[Who], known: Mapping[Who, RunSpec]) -> dict[Who, Part]:
-    """The part of each row; its spec or its label tells, as in the audit."""
+    """The part of each row: the role of its strategy, as in the audit, unless it began with another run's weights."""
     return {who: _part(who[1], known.get(who)) for who in rows}
 
 
 def _part(label: str, spec: RunSpec | None) -> Part:
     if spec is not None and spec.upstream is not None:
         return Part.DOWNSTREAM
-    kind = kind_of([label, *([spec.strategy.name] if spec else [])])
-    return Part.CONTROL if kind in CONTROLS else Part(kind)
+    return Part(role_in(spec, label))

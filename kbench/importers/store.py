@@ -40,7 +40,7 @@ def take(
     Raises ResultsError where another log or a measured run has the name, or the log has another.
     """
     there = [imported.read(run) for run in imported.runs(folder)]
-    measured = {(run.spec.pair.name, run.spec.strategy.label) for run in folder.all_runs()}
+    measured = {(spec.pair.name, spec.strategy.label) for run in folder.all_runs() for spec in (run.read_spec(),)}
     made = [_facts(folder, form, *each) for each in zip(logs, names, sums, strict=True)]
     taken = [
         StoredImport(facts, log, _is_new(folder, facts, there, measured)) for facts, log in zip(made, logs, strict=True)

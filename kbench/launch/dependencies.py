@@ -1,11 +1,11 @@
 """Dependencies between runs: the queue of one machine starts no run before its prerequisite is done."""
 
-import socket
 from collections.abc import Sequence
 
-from kbench.launch.words import failure_record
 from kbench.records.folders import RunDir
-from kbench.records.run_state import State, state_of
+from kbench.records.liveness import state_of
+from kbench.records.run_files import Failure, Job
+from kbench.records.run_state import FailureKind, State
 
 
 class RunQueue:
@@ -25,7 +25,7 @@ class RunQueue:
         """
         for run in list(self._runs):
             prerequisite = self._prerequisites[run.run_id]
-            state = state_of(prerequisite) if prerequisite else State.DONE
+            state = state_of(prerequisite.read()) if prerequisite else State.DONE
             if prerequisite is None or state is State.DONE:
                 self._runs.remove(run)
                 return run
@@ -39,11 +39,12 @@ class RunQueue:
 
 def prerequisite_of(run: RunDir) -> RunDir | None:
     """The folder of the run that must be done before this one; None without one."""
-    prerequisite = run.spec.leader
+    prerequisite = run.read_spec().leader
     return run.sibling(prerequisite.run_id) if prerequisite else None
 
 
 def _fail(run: RunDir, prerequisite: RunDir) -> None:
-    run.begin({"attempt": run.attempt + 1, "host": socket.gethostname(), "id": None})
-    why = f"it follows {prerequisite.run_id}, which is {state_of(prerequisite)}"
-    run.fail(failure_record(run, why, kind="RunError", hint="mend that one, then kbench run --retry"))
+    attempt = run.read_attempt() + 1
+    run.begin(Job.of(attempt=attempt))
+    why = f"it follows {prerequisite.run_id}, which is {state_of(prerequisite.read())}"
+    run.fail(Failure.of(why, kind=FailureKind.PREREQUISITE_FAILED, attempt=attempt))

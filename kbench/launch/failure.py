@@ -1,4 +1,4 @@
-"""The last words of a run whose ranks could not say any: ``python -m kbench.launch.failure RUN_DIR STATUS``.
+"""Write failed.json for ranks that could not: ``python -m kbench.launch.failure RUN_DIR STATUS``.
 
 A job script calls it when its ranks have ended badly and left neither done.json nor failed.json:
 killed by the system, or dead before Python was up.
@@ -9,8 +9,9 @@ import signal
 import sys
 from pathlib import Path
 
-from kbench.launch.words import failure_record
 from kbench.records.folders import RunDir
+from kbench.records.run_files import Failure
+from kbench.records.run_state import FailureKind
 
 TAIL_BYTES = 20_000
 NODE_LOST = re.compile(r"DUE TO NODE (\S+) FAILURE|Node failure on (\S+)")
@@ -26,19 +27,19 @@ def main() -> None:
 
 def write(folder: RunDir, status: int, *, since: int = 0) -> None:
     """Write failed.json from the exit status of the ranks and the end of stderr.log, from the byte ``since`` on."""
-    said = _tail(folder.stderr, since)
-    lines = ("".join(filter(str.isprintable, line)).strip() for line in reversed(said.splitlines()))
+    output = _tail(folder.stderr, since)
+    lines = ("".join(filter(str.isprintable, line)).strip() for line in reversed(output.splitlines()))
     last = next(filter(None, lines), "")
     node = lost_node(folder, since=since)
-    why, kind = cause(137 if KILLED.search(said) else status), "Died"
+    why, kind = cause(137 if KILLED.search(output) else status), FailureKind.DIED
     if node:
-        why, kind = f"node {node} failed", "NodeFailure"
-    elif OUT_OF_MEMORY.search(said):
-        why, kind = "a rank was killed because memory ran out", "OutOfMemory"
+        why, kind = f"node {node} failed", FailureKind.NODE_FAILURE
+    elif OUT_OF_MEMORY.search(output):
+        why, kind = "a rank was killed because memory ran out", FailureKind.OUT_OF_MEMORY
     elif ended_from_outside(folder, status, since=since):
-        why, kind = "its ranks were ended by the scheduler, the job was not", "Preempted"
+        why, kind = "its ranks were ended by the scheduler, the job was not", FailureKind.PREEMPTED
     hint = f"{folder.stderr} ends: {last}" if last else f"{folder.stderr} is empty"
-    folder.fail(failure_record(folder, why, kind=kind, hint=hint, node=node))
+    folder.fail(Failure.of(why, kind=kind, attempt=folder.read_attempt() or 1, hint=hint, node=node))
 
 
 def lost_node(folder: RunDir, *, since: int = 0) -> str | None:
@@ -49,8 +50,8 @@ def lost_node(folder: RunDir, *, since: int = 0) -> str | None:
 
 def ended_from_outside(folder: RunDir, status: int, *, since: int) -> bool:
     """Whether srun's ranks all ended by SIGTERM, and none by itself; so preemption begins."""
-    said = _tail(folder.stderr, since)
-    return status in (143, -15) and "srun: " in said and not BY_ITSELF.search(said)
+    output = _tail(folder.stderr, since)
+    return status in (143, -15) and "srun: " in output and not BY_ITSELF.search(output)
 
 
 def _tail(path: Path, since: int) -> str:

@@ -10,27 +10,24 @@ SIGTERM and SIGUSR2 say that the job is being ended.
 import argparse
 import ctypes
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from kbench.launch import failure
 from kbench.launch.dependencies import prerequisite_of
 from kbench.launch.job_environment import JobEnvironment, inside
-from kbench.launch.words import failure_record
 from kbench.records.folders import RunDir
-from kbench.records.run_state import State, said
+from kbench.records.run_files import Failure, Start
+from kbench.records.run_state import FailureKind, State
 
 TIME_LIMIT_NEAR = "the time limit of its job came near"
 ENDED = "its job was ended by the scheduler or by hand"
 PREEMPTED = "its ranks were ended by the scheduler, to make room for another job"
-KINDS = {TIME_LIMIT_NEAR: "TimeLimit", ENDED: "Ended", PREEMPTED: "Preempted"}
+KINDS = {TIME_LIMIT_NEAR: FailureKind.TIME_LIMIT, ENDED: FailureKind.ENDED, PREEMPTED: FailureKind.PREEMPTED}
 PR_SET_PDEATHSIG = 1
 HEARTBEAT_S = 30.0
 PREEMPTION_GRACE_S = 3.0  # what ends the ranks may be on its way to us as well
@@ -70,7 +67,7 @@ class Job:
         for run in runs:
             if not self._stop_reason and begin(run, self._here):
                 self._train(run)
-        if all(run.done for run in runs):
+        if all(run.is_done() for run in runs):
             return 0
         if self._stop_reason in (TIME_LIMIT_NEAR, PREEMPTED) and self._requeue:
             status = self._here.requeue()
@@ -93,19 +90,21 @@ class Job:
                     preexec_fn=_end_with_parent,  # but what kills the job must not leave the ranks behind
                 )
             except OSError as error:
-                _record_failure(run, f"{self._command[0]} cannot be started: {error.strerror}", kind="LaunchError")
+                _record_failure(
+                    run, f"{self._command[0]} cannot be started: {error.strerror}", FailureKind.CANNOT_START
+                )
                 return
         if self._stop_reason:  # in this very moment
             self._request_stop()
         status = _wait(self._ranks, run)
         self._run = self._ranks = None
-        if run.done:
+        if run.is_done():
             return
         if not self._stop_reason and failure.ended_from_outside(run, status, since=since):
             time.sleep(PREEMPTION_GRACE_S)
             self._stop_reason = self._stop_reason or PREEMPTED
         if self._stop_reason and not failure.lost_node(run, since=since):
-            _record_failure(run, self._stop_reason, kind=KINDS[self._stop_reason])
+            _record_failure(run, self._stop_reason, KINDS[self._stop_reason])
         else:
             failure.write(run, status, since=since)
 
@@ -159,32 +158,30 @@ def begin(run: RunDir, here: JobEnvironment) -> bool:
 
     A job that its scheduler put back into the queue begins another attempt, which only the job itself can count.
     """
-    if run.done or (run.failed and said(run.failed) is State.FAILED):
+    before = run.read()
+    if before.done or before.state_on_record is State.FAILED:
         return False
-    before = run.start
-    start: dict[str, Any] = {
-        "attempt": max(run.job.get("attempt", 1), before.get("attempt", 0) + 1),
-        "id": here.id,
-        "scheduler": here.scheduler,
-        "host": socket.gethostname(),
-        "nodes": list(here.nodes),
-        "restarts": here.restarts,
-        "started_at": datetime.now(UTC).isoformat(),
-        "earlier": before.get("earlier", []) + [{k: v for k, v in before.items() if k != "earlier"}] * bool(before),
-    }
-    run.note_start(start)
+    earlier = before.start
+    start = Start.of(
+        earlier,
+        attempt=max(before.job.attempt if before.job else 1, earlier.attempt + 1 if earlier else 1),
+        id=here.id,
+        scheduler=here.scheduler,
+        nodes=here.nodes,
+        restarts=here.restarts,
+    )
+    start.write(run.path)
     run.forget_end()
     prerequisite = prerequisite_of(run)
-    if prerequisite and not prerequisite.done:
-        _record_failure(run, f"it follows {prerequisite.run_id}, which is not done", kind="PrerequisiteMissing")
+    if prerequisite and not prerequisite.is_done():
+        _record_failure(run, f"it follows {prerequisite.run_id}, which is not done", FailureKind.PREREQUISITE_MISSING)
         return False
     return True
 
 
-def _record_failure(run: RunDir, why: str, *, kind: str) -> None:
+def _record_failure(run: RunDir, why: str, kind: FailureKind) -> None:
     """Write failed.json for an attempt whose ranks could not write it."""
-    hint = "kbench run starts it again" + (", with --retry" if kind == "Ended" else "")
-    run.fail(failure_record(run, why, kind=kind, hint=hint))
+    run.fail(Failure.of(why, kind=kind, attempt=run.read_attempt() or 1))
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def _spec(frames: Frames, runs: pd.DataFrame) -> RunSpec | None:
     if runs.empty or frames.folder is None:
         return None
     try:
-        return frames.folder.run(str(runs["run_id"].iloc[0])).spec
+        return frames.folder.run(str(runs["run_id"].iloc[0])).read_spec()
     except ResultsError:
         return None
 

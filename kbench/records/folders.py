@@ -1,20 +1,22 @@
-"""Where every file of an experiment and of a run lives; nobody else joins paths."""
+"""Where every file of an experiment and of a run lives, and who may write it; nobody else joins paths."""
 
-import json
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
+from kbench import files
 from kbench.config.experiment import ExperimentSpec
 from kbench.config.parse import parse
 from kbench.config.run_spec import RunSpec
 from kbench.config.yaml_source import read_source
 from kbench.errors import ConfigError, ResultsError
 from kbench.records import journal as journals
+from kbench.records.run_files import Done, Failure, Job, Provenance, RunFile, RunSnapshot, Start, attempt_of
 from kbench.records.schema import EpochRecord
+
+File = TypeVar("File", bound=RunFile)
 
 
 @dataclass(frozen=True)
@@ -48,30 +50,6 @@ class RunDir:
         return self.path / "checkpoint.pt"
 
     @property
-    def spec(self) -> RunSpec:
-        """What the run trains; raises ResultsError when its spec.json cannot be read."""
-        path = self.path / "spec.json"
-        try:
-            return RunSpec.model_validate_json(path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise ResultsError(f"{path}: is no spec of a run: {str(error).splitlines()[0]}") from error
-
-    @property
-    def job(self) -> dict[str, Any]:
-        """How the run was last started: launcher, id, host, attempt; empty if it never was."""
-        return read_json(self.path / "job.json")
-
-    @property
-    def start(self) -> dict[str, Any]:
-        """How a scheduler's job last began the run: attempt, job id, nodes; empty without a scheduler, or before."""
-        return read_json(self.path / "start.json")
-
-    @property
-    def attempt(self) -> int:
-        """How often the run was started, the start that is asked for included; 0 before any."""
-        return int(max(self.job.get("attempt", 0), self.start.get("attempt", 0)))
-
-    @property
     def stop(self) -> Path:
         """A file that is there when the run has been told to end after its epoch."""
         return self.path / "stop"
@@ -81,104 +59,109 @@ class RunDir:
         """A file whose time is the last sign of life that a scheduler's job gave while it did the run."""
         return self.path / "alive"
 
-    @property
-    def provenance(self) -> dict[str, Any]:
-        return read_json(self.path / "provenance.json")
-
-    @property
-    def n_epochs(self) -> int | None:
-        """How many epochs the run takes over all its phases; None before it has begun."""
-        return self.provenance.get("epochs")
-
-    @property
-    def done(self) -> dict[str, Any]:
-        """What the run wrote when it was done; empty if it is not."""
-        return self._last_words("done.json")
-
-    @property
-    def failed(self) -> dict[str, Any]:
-        """Why the run failed; empty if it did not."""
-        return self._last_words("failed.json")
-
-    def _last_words(self, name: str) -> dict[str, Any]:
-        """How the last attempt ended; an older one may still have been dying when it began."""
-        end = read_json(self.path / name)
-        if not end:
-            return {}
-        attempt = self.attempt
-        return end if attempt in (0, end.get("attempt", attempt)) else {}
-
     def sibling(self, run_id: str) -> "RunDir":
         """The folder of another run of the same experiment."""
         return RunDir(self.path.parent / run_id)
 
-    def prepare(self, spec: RunSpec) -> None:
-        """Make the folder and write what is to be run."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_json(self.path / "spec.json", spec.model_dump(mode="json"))
+    def read(self) -> RunSnapshot:
+        """Read each file once; what cannot be read is the snapshot's ``trouble``, and no error.
 
-    def begin(self, job: dict[str, Any]) -> None:
-        """Note how the run is started; what an earlier attempt said of its end is set aside."""
-        self.forget_end()
-        self.note_job(job)
-
-    def forget_end(self) -> None:
-        """Set aside what an earlier attempt said of its end, or was told."""
-        for name in ("done.json", "failed.json", "stop"):
-            (self.path / name).unlink(missing_ok=True)
-
-    def note_start(self, start: dict[str, Any]) -> None:
-        """Note how a scheduler's job begins the run."""
-        write_json(self.path / "start.json", start)
-
-    def note_job(self, job: dict[str, Any]) -> None:
-        """Note what is known of the job by now."""
-        write_json(self.path / "job.json", job)
-
-    def finish(self, facts: dict[str, Any]) -> None:
-        """Write done.json, the last file of a run that went well."""
-        write_json(self.path / "done.json", facts)
-
-    def fail(self, facts: dict[str, Any]) -> bool:
-        """Write failed.json unless the run has ended already; the first rank to fail is heard.
-
-        An attempt that another has taken over from is not heard.  Returns whether these facts are
-        what is now on record.
+        The end is read first: what a run wrote before its end is then there.
         """
-        if (self.path / "done.json").exists() or facts.get("attempt", self.attempt) < self.attempt:
-            return False
-        draft = self.path / f".failed.{os.getpid()}.json"
-        write_json(draft, facts)
+        trouble: list[str] = []
+        done, failure = self._read(Done, trouble), self._read(Failure, trouble)
+        job, start = self._read(Job, trouble), self._read(Start, trouble)
+        provenance, spec, attempt = self._read(Provenance, trouble), None, attempt_of(job, start)
         try:
-            os.link(draft, self.path / "failed.json")
-        except FileExistsError:
-            return False
-        finally:
-            draft.unlink(missing_ok=True)
-        return True
+            spec = self.read_spec()
+        except ResultsError as error:
+            trouble += [error.message] * any((job, start, done, failure))
+        return RunSnapshot(
+            path=self.path,
+            spec=spec,
+            job=job,
+            start=start,
+            provenance=provenance or Provenance(),
+            done=done if done and attempt in (0, done.attempt) else None,  # an older attempt may still have been dying
+            failure=failure if failure and attempt in (0, failure.attempt) else None,
+            epochs=tuple(self._epochs(attempt)),
+            trouble="; ".join(trouble[:1]),
+        )
 
-    def correct(self, facts: dict[str, Any]) -> None:
-        """Write failed.json for a run that is gone, in place of its own words; nothing where that is not allowed."""
-        with suppress(OSError):
-            write_json(self.path / "failed.json", facts)
+    def _read(self, kind: type[File], trouble: list[str]) -> File | None:
+        try:
+            return kind.read(self.path)
+        except ResultsError as error:
+            trouble.append(error.message)
+            return None
 
-    def progress(self) -> journals.Progress | None:
-        """How far the run has come; None before its first epoch."""
-        quick = journals.progress(self.journal) if self.attempt <= 1 else None
-        if quick:
-            return quick
-        records = self.epochs()
-        return journals.Progress(len(records), records[-1]) if records else None
+    def read_spec(self) -> RunSpec:
+        """Read what the run trains; raises ResultsError when its spec.json cannot be read."""
+        path = self.path / "spec.json"
+        try:
+            return RunSpec.model_validate_json(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise ResultsError(f"{path}: is no spec of a run: {str(error).splitlines()[0]}") from error
+
+    def read_provenance(self) -> Provenance:
+        """Read where the run was made; all is None where that is not on record."""
+        return self._read(Provenance, []) or Provenance()
+
+    def read_attempt(self) -> int:
+        """Read how often the run was started, the start that is requested included; 0 before any."""
+        return attempt_of(self._read(Job, []), self._read(Start, []))
+
+    def is_done(self) -> bool:
+        """Read whether the latest attempt wrote that it is done."""
+        done = self._read(Done, [])
+        return done is not None and self.read_attempt() in (0, done.attempt)
 
     def epochs(self) -> list[EpochRecord]:
-        """The epochs that count, in order, each once; what is no record counts not at all.
+        """Read the epochs that count, in order, each once; what is no record counts not at all.
 
         Where there is a checkpoint, an attempt that went on counts from where it began, and those
         before it up to there; otherwise the last attempt alone counts.
         """
+        return self._epochs(self.read_attempt())
+
+    def _epochs(self, attempt: int) -> list[EpochRecord]:
         records = journals.read(self.journal)
-        last = self.attempt or max((r.attempt for r in records), default=0)
+        last = attempt or max((r.attempt for r in records), default=0)
         return journals.counted(records if self.checkpoint.exists() else [r for r in records if r.attempt == last])
+
+    def prepare(self, spec: RunSpec) -> None:
+        """Make the folder and write what is to be run."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        files.write_json(self.path / "spec.json", spec.model_dump(mode="json"))
+
+    def begin(self, job: Job) -> None:
+        """Note how the run is started; what an earlier attempt said of its end is set aside."""
+        self.forget_end()
+        job.write(self.path)
+
+    def forget_end(self) -> None:
+        """Set aside what an earlier attempt said of its end, or was told."""
+        for name in (Done.NAME, Failure.NAME, "stop"):
+            (self.path / name).unlink(missing_ok=True)
+
+    def finish(self, done: Done) -> None:
+        """Write done.json, the last file of a run that went well."""
+        done.write(self.path)
+
+    def fail(self, failure: Failure) -> bool:
+        """Write failed.json unless the run has ended already; the first rank to fail is heard.
+
+        An attempt that another has taken over from is not heard.  Returns whether this failure is
+        what is now on record.
+        """
+        if (self.path / Done.NAME).exists() or failure.attempt < self.read_attempt():
+            return False
+        return files.create(self.path / Failure.NAME, failure.text)
+
+    def correct(self, failure: Failure) -> None:
+        """Write failed.json for a run that is gone, in place of its own; nothing where that is not allowed."""
+        with suppress(OSError, ResultsError):
+            failure.write(self.path)
 
 
 @dataclass(frozen=True)
@@ -241,6 +224,10 @@ class ExperimentDir:
         order = self._order()
         yield from sorted(found, key=lambda run: order.get(run.run_id.rpartition(".s")[0], len(order)))
 
+    def read(self) -> list[RunSnapshot]:
+        """Read the folders of all runs, each once, in the order of the experiment's file."""
+        return [run.read() for run in self.all_runs()]
+
     def _order(self) -> dict[str, int]:
         """The place of each ``pair.strategy`` in the experiment's file."""
         try:
@@ -249,19 +236,3 @@ class ExperimentDir:
             return {}
         named = [f"{pair.name}.{choice.label}" for pair in spec.pairs for choice in spec.strategies]
         return {name: place for place, name in enumerate(named)}
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty when there is no such file, or not all of it yet."""
-    try:
-        entry = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return entry if isinstance(entry, dict) else {}
-
-
-def write_json(path: Path, entry: dict[str, Any]) -> None:
-    """Write a JSON file whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(json.dumps(entry, indent=1, default=str) + "\n")
-    draft.replace(path)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from kbench import files
 from kbench.errors import ResultsError
-from kbench.records.folders import ExperimentDir, RunDir, write_json
+from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.schema import EpochRecord, RunRecord
 
 NAME = "imported.json"
@@ -112,8 +112,8 @@ def write(folder: ExperimentDir, facts: Imported, epochs: Sequence[EpochRow]) ->
     """Make the folder of an imported run; imported.json comes last, so that half a run is none."""
     run = folder.run(facts.run_id)
     run.path.mkdir(parents=True, exist_ok=True)
-    run.journal.write_text("".join(json.dumps(dict(row), allow_nan=False) + "\n" for row in epochs))
-    write_json(run.path / NAME, facts.model_dump(mode="json"))
+    files.write(run.journal, "".join(json.dumps(dict(row), allow_nan=False) + "\n" for row in epochs))
+    files.write_json(run.path / NAME, facts.model_dump(mode="json"))
     return run
 
 

@@ -6,35 +6,45 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import kbench
+from kbench.records.run_files import Provenance
 
 
-def provenance() -> dict[str, Any]:
-    """What can be told without torch: source, versions, machine, time."""
-    return {
-        **source(),
-        "kbench_version": kbench.__version__,
-        "python_version": platform.python_version(),
-        "torch_version": version("torch"),
-        "numpy_version": version("numpy"),
-        "platform": platform.platform(),
-        "processor": processor(),
-        "argv": sys.argv,
-        "started_at": datetime.now(UTC).isoformat(),
-    }
+def provenance() -> Provenance:
+    """Collect what can be known without torch: source, versions, machine, time."""
+    made = source()
+    return Provenance(
+        commit=made.commit,
+        dirty=made.dirty,
+        kbench_version=kbench.__version__,
+        python_version=platform.python_version(),
+        torch_version=version("torch"),
+        numpy_version=version("numpy"),
+        platform=platform.platform(),
+        processor=processor(),
+        argv=tuple(sys.argv),
+        started_at=datetime.now(UTC),
+    )
 
 
-def source() -> dict[str, Any]:
-    """The last commit of kbench's source, and whether it had changes since; null where it is no checkout."""
+class Source(NamedTuple):
+    """The source that runs; None where it is no checkout."""
+
+    commit: str | None
+    dirty: bool | None
+
+
+def source() -> Source:
+    """Find the last commit of kbench's source, and whether it had changes since."""
     here = Path(kbench.__file__).parent
     try:
         tracked = _git(here, "ls-files", "--error-unmatch", "__init__.py")
         commit = _git(here, "log", "-1", "--format=%H", "--", ".") if tracked else None
-        return {"commit": commit, "dirty": bool(_git(here, "status", "--porcelain", "--", ".")) if commit else None}
+        return Source(commit, bool(_git(here, "status", "--porcelain", "--", ".")) if commit else None)
     except (OSError, subprocess.SubprocessError):
-        return {"commit": None, "dirty": None}
+        return Source(None, None)
 
 
 def processor() -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kbench import files
 from kbench.config.run_spec import RunSpec
 from kbench.errors import ResultsError
 from kbench.records import imported
@@ -26,7 +27,7 @@ def check(folder: ExperimentDir, runs: Sequence[RunSpec]) -> None:
                 "with them",
                 hint=f"give your experiment another name (--set name={runs[0].experiment}-2)",
             )
-    for there in (run.spec for run in folder.all_runs()):
+    for there in (run.read_spec() for run in folder.all_runs()):
         for new in runs:
             difference = _clash(there, new)
             if difference:
@@ -48,9 +49,7 @@ def take(folder: ExperimentDir, runs: Sequence[RunSpec], text: str) -> None:
     """Make the folders of ``runs`` and keep the experiment's file as it was submitted."""
     make(folder)
     try:
-        draft = folder.source.with_name(f".{folder.source.name}.{os.getpid()}")
-        draft.write_text(text)
-        draft.replace(folder.source)
+        files.write(folder.source, text)
         for run in runs:
             folder.run(run.run_id).prepare(run)
     except OSError as error:

@@ -1,12 +1,6 @@
-"""Where a run stands.  What the run wrote comes first; processes only explain its absence."""
+"""The states of a run, and the kinds of failure, each with what it means for the run."""
 
-import os
-import socket
 from enum import StrEnum
-from pathlib import Path
-from typing import Any
-
-from kbench.records.folders import RunDir
 
 
 class State(StrEnum):
@@ -19,56 +13,49 @@ class State(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"  # by somebody; --retry starts it again
     INTERRUPTED = "interrupted"  # started, gone, and not to blame: kbench run starts it again
+    DAMAGED = "damaged"  # its files do not fit together; --retry trains it again
 
 
-ON_REQUEST = ("Cancelled", "Ended")  # by kbench cancel; by somebody who told the job only
-# Ends that say nothing against the run: it may be started again unasked.
-NOT_TO_BLAME = ("TimeLimit", "NodeFailure", "Preempted", "PrerequisiteMissing", "Vanished")
+class FailureKind(StrEnum):
+    """Why an attempt ended that did not come to its end."""
+
+    RAISED = "Raised"  # an exception of kbench, of a strategy or of a library
+    DIED = "Died"  # its ranks ended and wrote nothing
+    OUT_OF_MEMORY = "OutOfMemory"
+    CANNOT_START = "CannotStart"  # the command that starts ranks is not there
+    PREREQUISITE_FAILED = "PrerequisiteFailed"
+    CANCELLED = "Cancelled"  # by kbench cancel
+    ENDED = "Ended"  # by somebody who told the job only
+    TIME_LIMIT = "TimeLimit"
+    NODE_FAILURE = "NodeFailure"
+    PREEMPTED = "Preempted"
+    PREREQUISITE_MISSING = "PrerequisiteMissing"
+    VANISHED = "Vanished"  # its job is gone from the queue, and nothing says why
+
+    @property
+    def state(self) -> State:
+        """The state of a run that ended so."""
+        if self in (FailureKind.CANCELLED, FailureKind.ENDED):
+            return State.CANCELLED
+        return State.INTERRUPTED if self in NOT_TO_BLAME else State.FAILED
+
+    @property
+    def needs_retry(self) -> bool:
+        """Whether kbench run starts the run again only with --retry."""
+        return self not in NOT_TO_BLAME
+
+    @property
+    def hint(self) -> str:
+        """What to do about it."""
+        if self is FailureKind.PREREQUISITE_FAILED:
+            return "mend that one, then kbench run --retry"
+        return f"kbench run {'--retry ' if self.needs_retry else ''}starts it again"
 
 
-def state_of(run: RunDir) -> State:
-    """The state of a run of this machine, as its folder and its processes tell."""
-    if run.done:
-        return State.DONE
-    words = run.failed
-    if words:
-        return said(words)
-    job = run.job
-    if not job:
-        return State.MISSING
-    return State.RUNNING if is_alive(job, mark=run.run_id) else State.INTERRUPTED
-
-
-def said(words: dict[str, Any]) -> State:
-    """The state that the last words of a run mean."""
-    kind = words.get("kind")
-    if kind in NOT_TO_BLAME:
-        return State.INTERRUPTED
-    return State.CANCELLED if kind in ON_REQUEST else State.FAILED
-
-
-def is_here(job: dict[str, Any]) -> bool:
-    """Whether a job was started on this host."""
-    return bool(job.get("host") == socket.gethostname())
-
-
-def is_alive(job: dict[str, Any], *, mark: str) -> bool:
-    """Whether the process of a job still runs; on another host we believe that it does.
-
-    ``mark`` must be in its command line, so that a recycled process id deceives nobody.
-    """
-    if not is_here(job):
-        return True
-    try:
-        pid = int(job["id"])
-        os.kill(pid, 0)
-    except (KeyError, TypeError, ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        return False  # somebody else's process: the number was recycled
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-        zombie = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True  # no /proc here: the number is all there is
-    return mark in command and not zombie
+NOT_TO_BLAME = (
+    FailureKind.TIME_LIMIT,
+    FailureKind.NODE_FAILURE,
+    FailureKind.PREEMPTED,
+    FailureKind.PREREQUISITE_MISSING,
+    FailureKind.VANISHED,
+)

@@ -9,9 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kbench import files
 from kbench.errors import ResultsError
 from kbench.records import imported
-from kbench.records.folders import ExperimentDir, RunDir
+from kbench.records.folders import ExperimentDir
+from kbench.records.run_files import RunSnapshot
 from kbench.records.schema import Column, EpochRecord, Identity, RunRecord, columns
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 EPOCH_COLUMNS = columns(Identity, EpochRecord)
 RUN_COLUMNS = columns(Identity, RunRecord)
 
-StateOf = Callable[[RunDir], str]
+StateOf = Callable[[RunSnapshot], str]
 
 
 @contextmanager
@@ -49,12 +51,12 @@ def gather(experiment: ExperimentDir, state_of: StateOf) -> tuple[int, int]:
             f"{experiment.path}: holds no runs", hint="start some with kbench run, or name another --results"
         )
     began = time.time_ns()  # what is written from here on is newer than what we make
-    seen = [(run, identity(run), state_of(run), run.epochs()) for run in runs]
+    seen = [(run, identity(run), state_of(run)) for run in (folder.read() for folder in runs)]
     read = [(run, imported.identity(run), imported.epochs(run)) for run in theirs]
-    epochs = [who | vars(record) for _, who, _, records in seen for record in records]
+    epochs = [who | vars(record) for run, who, _ in seen for record in run.epochs]
     epochs += [who | row for _, who, rows in read for row in rows]
     _write(experiment.epochs, epochs, EPOCH_COLUMNS, began)
-    summaries = [who | summary(run, state, records) for run, who, state, records in seen]
+    summaries = [who | summary(run, state) for run, who, state in seen]
     summaries += [who | imported.summary(run, rows) for run, who, rows in read]
     _write(experiment.runs, summaries, RUN_COLUMNS, began)
     return len(epochs), len(summaries)
@@ -66,8 +68,8 @@ def stale(experiment: ExperimentDir) -> bool:
         return True
     made = min(experiment.epochs.stat().st_mtime_ns, experiment.runs.stat().st_mtime_ns)
     told = ("epochs.jsonl", "done.json", "failed.json", "job.json", "start.json", "spec.json", imported.NAME)
-    files = [run.path / name for run in [*experiment.all_runs(), *imported.runs(experiment)] for name in told]
-    written = [experiment.path / "runs", *(file for file in files if file.exists())]
+    every = [run.path / name for run in [*experiment.all_runs(), *imported.runs(experiment)] for name in told]
+    written = [experiment.path / "runs", *(file for file in every if file.exists())]
     return any(file.stat().st_mtime_ns >= made for file in written) or _any_alive(experiment.runs)
 
 
@@ -78,9 +80,10 @@ def _any_alive(runs: Path) -> bool:
     return bool({"running", "waiting"} & set(pq.read_table(runs, columns=["state"])["state"].to_pylist()))
 
 
-def identity(run: RunDir) -> dict[str, Any]:
+def identity(run: RunSnapshot) -> dict[str, Any]:
     """The columns that say which run a row belongs to."""
     spec = run.spec
+    assert spec is not None
     return {
         "experiment": spec.experiment,
         "pair": spec.pair.name,
@@ -94,15 +97,15 @@ def identity(run: RunDir) -> dict[str, Any]:
     }
 
 
-def summary(run: RunDir, state: str, records: Sequence[EpochRecord]) -> dict[str, Any]:
+def summary(run: RunSnapshot, state: str) -> dict[str, Any]:
     """A run in one line: the columns of RunRecord."""
-    provenance, end = run.provenance, run.done or run.failed
-    job_id = run.start.get("id", run.job.get("id"))
-    final = [r for r in records if r.phase == end.get("last_phase", "train")]
+    provenance, end, records = run.provenance, run.done or run.failure, run.epochs
+    job_id = run.start.id if run.start else run.job.id if run.job else None
+    final = [r for r in records if r.phase == (run.done.last_phase if run.done else "train")]
     best = max(final, key=lambda r: (r.val_acc1, -r.epoch), default=None)
+    known = dict(provenance) | (dict(run.done) if run.done else {})
     return {
-        **dict.fromkeys(RunRecord.model_fields),
-        **{key: value for key, value in (provenance | end).items() if key in RunRecord.model_fields},
+        **{name: known.get(name) for name in RunRecord.model_fields},
         "state": state,
         "attempts": run.attempt,
         "epochs_done": len(records),
@@ -111,17 +114,17 @@ def summary(run: RunDir, state: str, records: Sequence[EpochRecord]) -> dict[str
         "final_acc1": final[-1].val_acc1 if final else None,
         "total_train_s": records[-1].elapsed_s if records else None,
         "total_eval_s": sum(r.eval_s for r in records) if records else None,
-        "total_s": _total_s(records, provenance.get("stage_s")),
-        "upstream": run.spec.leader.run_id if run.spec.upstream and run.spec.leader else None,
+        "total_s": _total_s(records, provenance.stage_s),
+        "upstream": run.spec.leader.run_id if run.spec and run.spec.upstream and run.spec.leader else None,
         "n_trained": sum(r.n_trained for r in records),
         "n_scored": sum(r.n_scored for r in records),
         "n_refreshed": sum(r.n_refreshed for r in records),
         "hidden_mean": sum(r.n_hidden / r.n_samples for r in final) / len(final) if final else None,
-        "hosts": ",".join(provenance.get("hosts", [])) or None,
+        "hosts": ",".join(provenance.hosts) or None,
         "job_id": str(job_id) if job_id is not None else None,
-        "started_at": _time(provenance.get("started_at")),
-        "ended_at": _time(end.get("ended_at")),
-        "error": run.failed.get("error"),
+        "started_at": provenance.started_at,
+        "ended_at": end.ended_at if end else None,
+        "error": run.failure.error if run.failure else None,
     }
 
 
@@ -131,20 +134,15 @@ def _total_s(records: Sequence[EpochRecord], stage_s: float | None) -> float | N
     return records[-1].elapsed_s + sum(record.eval_s for record in records) + (stage_s or 0.0)
 
 
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
 def _write(path: Path, rows: list[dict[str, Any]], wanted: list[Column], began: int) -> None:
     """Write a Parquet file whole or not at all, dated by when reading began [ns]."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = pa.Table.from_pylist(rows, schema=pa.schema([_field(column) for column in wanted]))
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    pq.write_table(table, draft)
-    os.utime(draft, ns=(began, began))
-    draft.replace(path)
+    with files.writing(path) as draft:
+        pq.write_table(table, draft)
+        os.utime(draft, ns=(began, began))
 
 
 def _field(column: Column) -> "pa.Field[Any]":

@@ -1,12 +1,13 @@
-"""Which samples next?  A strategy is one small file; this is where it gets its name."""
+"""The registry of strategies, which choose the samples to train on; each is one small file."""
 
 import importlib
 import os
 import sys
 from functools import cache
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
+from kbench.config.strategy_choice import Role
 from kbench.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ STRATEGIES = {
 
 
 def known() -> dict[str, str]:
-    """Every strategy's name with its ``module:Class``: ours, and those of installed packages."""
+    """Return every strategy's name with its ``module:Class``: built in, or of an installed package."""
     return _installed() | STRATEGIES
 
 
@@ -42,9 +43,13 @@ def _installed() -> dict[str, str]:
 
 
 def strategy_class(name: str) -> "type[Strategy]":
-    """The class that ``name`` stands for: a known name, or ``package.module:Class``.
+    """Load the class of a strategy.
 
-    Raises ConfigError when there is none.
+    Args:
+        name: a known name (``kakurenbo``), or ``package.module:Class``; the working folder is searched as well.
+
+    Raises:
+        ConfigError: there is none, it cannot be loaded, or it is no Strategy.
     """
     target = name if ":" in name else known().get(name)
     if target is None:
@@ -64,17 +69,33 @@ def strategy_class(name: str) -> "type[Strategy]":
 def _accepted(name: str, found: Any) -> "type[Strategy]":
     from kbench.strategies.api import Strategy
 
-    if isinstance(found, type) and issubclass(found, Strategy) and hasattr(found, "__dataclass_fields__"):
-        return found
-    raise ConfigError(
-        f"strategy {name!r} cannot be loaded: it is no dataclass derived from kbench.strategies.api.Strategy"
-    )
+    if not (isinstance(found, type) and issubclass(found, Strategy) and hasattr(found, "__dataclass_fields__")):
+        raise ConfigError(
+            f"strategy {name!r} cannot be loaded: it is no dataclass derived from kbench.strategies.api.Strategy"
+        )
+    if found.role not in get_args(Role):
+        roles = ", ".join(get_args(Role))
+        raise ConfigError(f"strategy {name!r} cannot be loaded: its role must be one of {roles}, got {found.role!r}")
+    return found
+
+
+def role_of(name: str) -> Role:
+    """Return the role of a strategy by its name; ``method`` where it is not known here or cannot be loaded."""
+    try:
+        return strategy_class(name).role
+    except ConfigError:
+        return "method"
 
 
 def load(name: str, params: dict[str, Any] | None = None) -> "Strategy":
-    """Make a strategy: ``load("kakurenbo", {"fraction": 0.3})``.
+    """Build a strategy: ``load("kakurenbo", {"fraction": 0.3})``.
 
-    Raises ConfigError with every parameter that is unknown or out of its range.
+    Args:
+        name: a known name (``kbench list strategies``), or ``package.module:Class``.
+        params: its parameters; those left out have their defaults.
+
+    Raises:
+        ConfigError: there is no such strategy, or parameters are unknown or out of their range: with every one of them.
     """
     from kbench.strategies.parameters import check, resolve
 

@@ -1,17 +1,57 @@
 """The contract between the training loop and a strategy: what a method sees, and what it answers.
 
-A strategy answers one question: which samples next, and how much do they count?  It has four
-hooks for that, each with a default that is the baseline's.  It never communicates and never reads
-a clock; every forward pass that it asks for is counted and charged to it.
+A strategy answers one question: which samples next, and how much do they count?  This is the loop that asks it, with
+each hook in its place.  Every hook has a default, and the defaults together are the baseline::
+
+    strategy = kbench.strategies.load(name, params)
+    strategy.problems(setup)                        # kbench check, before anything starts: what cannot work?
+    strategy.follow(past)                           # only where a parameter ``like`` names another strategy
+    for phase in strategy.phases(recipe.epochs):    # each begins with fresh weights
+        for index in range(phase.epochs):
+            plan = strategy.plan(epoch, stats)      # the same on every rank
+            for batch in batches(plan.indices):     # shuffled; this rank's of plan.candidate_batches global batches
+                kept = strategy.select(batch, probe)     # loss weights, a Resample, or None: all as they are
+                for full in full_batches(kept):     # what is kept waits until every rank has a full batch
+                    measured = step(full)           # forward, backward, update
+                    stats[full.index] = measured
+                    strategy.observe(full, measured)
+            stats[plan.refresh] = measure(plan.refresh)  # left out after the last epoch of all: nobody would read it
+            stats = merge(stats over all ranks)
+            evaluate()                              # off the method's clock; all above is on it
+
+A strategy never communicates and never reads a clock; every forward pass that it asks for is counted and charged to it.
+What it must remember from one call to the next it keeps in fields made with ``state``, which go into checkpoints.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor
+
+from kbench.config.strategy_choice import Role
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSetup:
+    """The data set and the recipe that a strategy is going to be trained with, as they are known before any start."""
+
+    n_train: int | None  # training samples; None: not known before the data set is opened
+    n_classes: int | None  # likewise
+    task: Literal["classification", "segmentation"]
+    epochs: int  # of the recipe
+    global_batch: int  # [sample] per step, over all ranks
+
+    def too_few_left(self, share: float) -> str:
+        """Say that without a ``share`` in [0, 1) of the samples no global batch is left; empty where one is."""
+        if self.n_train is None:
+            return ""
+        left = self.n_train - share_of(self.n_train, share)
+        if left >= self.global_batch:
+            return ""
+        return f"leaves {left} of {self.n_train} samples, fewer than one global batch of {self.global_batch}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,18 +136,18 @@ class AsCoded:
 
 @dataclass(frozen=True)
 class EpochPlan:
-    """What one epoch trains on, and how."""
+    """What one epoch trains on, and how; its tensors lie on ``Epoch.device``."""
 
     indices: Tensor  # (m,) int64 sample ids, repeats allowed; the engine shuffles
     weights: Tensor | None = None  # (n_samples,) float32 loss weight by sample id
     lr_scale: float = 1.0  # multiplies the scheduled learning rate
     refresh: Tensor | None = None  # (r,) int64 sample ids to measure again after training
     candidate_batches: int = 1  # [global batch] that ``select`` sees at once
-    ceiling: float | None = None  # the largest share that may be hidden, where there is one
+    ceiling: float | None = None  # the largest share of the samples that may be hidden, where there is one
     as_coded: AsCoded = AsCoded()
 
     def digest(self) -> int:
-        """A number that differs, in all likelihood, when the plan does."""
+        """Return a number in [0, 2^62) that differs, in all likelihood, when the plan does."""
         total = 0
         for ids in (self.indices, self.refresh):
             if ids is not None:
@@ -126,7 +166,7 @@ class EpochPlan:
 
 @dataclass(frozen=True)
 class Measured:
-    """Per-sample results of one forward pass: (batch,) tensors on the device, without graph."""
+    """Per-sample results of one forward pass: (b,) tensors on the device, without graph."""
 
     loss: Tensor  # float32 [nat]
     correct: Tensor  # bool
@@ -139,9 +179,9 @@ class Batch:
     """Samples on the device, with their ids."""
 
     index: Tensor  # (b,) int64 sample ids
-    x: Tensor  # (b, ...)
-    y: Tensor  # (b,) int64
-    weight: Tensor | None = None  # (b,) float32 loss weights
+    x: Tensor  # (b, channels, height, width) float32: as the model gets them, augmented and normalised
+    y: Tensor  # (b,) int64 classes; (b, height, width) for segmentation
+    weight: Tensor | None = None  # (b,) float32 loss weights; None: all 1
 
     def __len__(self) -> int:
         return len(self.index)
@@ -164,7 +204,10 @@ class Probe(Protocol):
     epoch: Epoch
 
     def measure(self, batch: Batch) -> Measured:
-        """Look at a batch with the model as it stands: evaluation mode, no graph."""
+        """Forward a batch through the model as it stands: evaluation mode, no graph.
+
+        The samples' statistics are renewed by it, and their number is added to the epoch's ``n_scored``.
+        """
 
     def uniform(self, n: int) -> Tensor:
         """(n,) float32 in [0, 1) on the device, from this rank's own stream."""
@@ -176,16 +219,19 @@ class Probe(Protocol):
         """
 
     def in_background(self, work: Callable[[], T], then: Callable[[T], None], *, lag: int) -> None:
-        """Do ``work`` on a thread (on a GPU: a stream) of its own while training goes on.
+        """Run ``work`` on a thread (on a GPU: a stream) of its own while training goes on.
 
-        ``then`` gets what it returned, in order, when ``lag`` later works have been given or the
-        epoch ends: never sooner and never later, so that a run can be repeated.
+        Args:
+            work: what to run, without a graph; its time is the epoch's ``background_s``, not part of ``train_s``.
+            then: gets what ``work`` returned, in the order of the calls, when ``lag`` later works have been given or
+                the epoch ends: never sooner and never later, so that a run can be repeated.
+            lag: [work] how many may be open, at least 0.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochCost:
-    """What another run did and paid in one epoch; counts over all ranks."""
+    """What another run did and paid in one epoch; counts [sample] over all ranks."""
 
     phase: str
     epoch: int
@@ -196,67 +242,120 @@ class EpochCost:
     n_scored: int
     n_refreshed: int
     n_dropped: int  # left over from the last full batch
-    forward_s: float  # of training
-    step_s: float  # forward, backward and update
+    forward_s: float  # [s] of training
+    step_s: float  # [s] forward, backward and update
 
     @property
     def n_left_out(self) -> int:
-        """So many less than all, and as many are trained on: what fills no last batch is left over again."""
+        """How many a plan must leave out to train on as many: what fills no last batch is left over again."""
         return max(0, self.n_samples - self.n_trained - min(self.n_dropped, self.global_batch - 1))
 
 
 class Strategy:
-    """Decides which samples an epoch, and a batch, train on.
+    """Decides which samples an epoch, and a batch, train on: a dataclass derived from this class.
 
-    Parameters are the fields of the dataclass; fields made with ``state`` are not parameters.
-    ``plan`` must be a function of its arguments and of synchronised memory only, so that every
-    rank makes the same plan.  ``select`` sees this rank's batch; at a given step it returns None
-    on every rank or on none.  ``baseline_params`` holds parameters with which the method does nothing and
-    trains exactly like the baseline; None where there are none.
+    Its fields are its parameters, each typed with its range (``kbench.config.value_types``); fields made with
+    ``state`` are what it remembers, and no parameters.
+
+    Attributes:
+        role: what it is there for: a ``method`` is to be judged, a ``control`` is what a method must beat (it needs no
+            knowledge of the samples), the ``baseline`` is what both are compared with.
+        baseline_params: parameters with which it does nothing and trains exactly like the baseline; None where there
+            are none.
     """
 
+    role: ClassVar[Role] = "method"
     baseline_params: ClassVar[Mapping[str, Any] | None] = None
 
+    def problems(self, setup: TrainingSetup) -> Iterable[tuple[str, str]]:
+        """Say what these parameters make impossible with a data set and a recipe; asked before anything starts.
+
+        Args:
+            setup: what it would be trained with.
+
+        Returns:
+            (parameter, sentence) for each thing that cannot work; the parameter is "" where it is none's fault.
+        """
+        return ()
+
     def follow(self, past: Sequence[EpochCost]) -> None:
-        """Learn what the run did that a parameter named ``like`` names; called before ``phases``."""
+        """Learn what the run did that a parameter named ``like`` names; called once, before ``phases``.
+
+        Args:
+            past: what that run paid, epoch by epoch over all its phases; never empty.
+        """
         raise ValueError("this strategy follows no other")
 
     def phases(self, epochs: int) -> tuple[Phase, ...]:
-        """The stretches of training for a recipe of ``epochs``; the last one is what counts."""
+        """Divide the training into stretches that begin with fresh weights.
+
+        Args:
+            epochs: of the recipe, at least 1.
+
+        Returns:
+            At least one phase, each with a name of its own; the last is named ``train``, and is what counts.
+        """
         return (Phase.train(epochs),)
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
-        """Choose what this epoch trains on."""
+        """Choose what an epoch trains on; every rank must come to the same plan.
+
+        It may depend on the arguments and on state that all ranks share, not on what ``select`` and ``observe`` saw.
+
+        Args:
+            epoch: where the run stands; ``epoch.uniform`` is the randomness to use.
+            stats: what is known of each sample, as merged over the ranks when the last epoch ended; a copy.
+
+        Returns:
+            A plan of at least one full global batch.
+        """
         return EpochPlan(epoch.all_ids)
 
     def select(self, batch: Batch, probe: Probe) -> Tensor | Resample | None:
-        """Weigh candidates: (b,) float32, 0 drops a sample; or draw some; None keeps all as they are."""
+        """Choose among candidates of this rank: at a given step None on every rank, or on none.
+
+        Args:
+            batch: b candidates; ``plan.candidate_batches`` batches of this rank, perhaps fewer at the end of an epoch.
+            probe: measures candidates, and is the randomness to use.
+
+        Returns:
+            (b,) float32 loss weights, where 0 drops a sample; a Resample, which may repeat some; None keeps all as they
+            are.
+        """
         return None
 
     def observe(self, batch: Batch, measured: Measured) -> None:
-        """Learn from a batch that was just trained on."""
+        """Learn from a batch that was just trained on.
+
+        Args:
+            batch: the full batch of this rank, with its weights.
+            measured: what its forward pass gave, before the update.
+        """
 
 
 def state(value: Any = None) -> Any:
-    """A field that the strategy remembers by: no parameter, and not part of a run's name.
+    """Declare a field of a strategy's state: no parameter, and not part of a run's name.
 
-    It holds tensors, numbers, text or None, and goes into checkpoints.
+    It holds tensors, numbers, text or None, and goes into checkpoints: ``losses: Tensor | None = state()``.
+
+    Args:
+        value: what it holds at the beginning of a run.
     """
     return field(default=value, init=False, repr=False, compare=False)
 
 
 def state_dict(strategy: Strategy) -> dict[str, Any]:
-    """What a strategy remembers, by the names of its fields."""
+    """Return a strategy's state, by the names of its fields: what a checkpoint holds of it."""
     own: Any = strategy  # a dataclass, as every strategy is
     return {f.name: getattr(strategy, f.name) for f in fields(own) if not f.init}
 
 
 def load_state_dict(strategy: Strategy, past: Mapping[str, Any]) -> None:
-    """Give a strategy back what ``state_dict`` told of it."""
+    """Set a strategy's state to what ``state_dict`` returned."""
     for name, value in past.items():
         setattr(strategy, name, value)
 
 
 def share_of(n: int, share: float) -> int:
-    """How many of ``n`` samples a share is: rounded down, everywhere in kbench."""
+    """Return how many of ``n`` samples a ``share`` in [0, 1] is: rounded down, everywhere in kbench."""
     return math.floor(share * n)

@@ -1,5 +1,6 @@
 """AutoAssist: a small model of its own, trained beside, guesses from raw inputs who is worth training on."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from kbench.config.value_types import NonNegative, Positive, Probability
-from kbench.strategies.api import Batch, Epoch, EpochPlan, Measured, Probe, SampleStats, Strategy, state
+from kbench.strategies.api import Batch, Epoch, EpochPlan, Measured, Probe, SampleStats, Strategy, TrainingSetup, state
 
 LAG_BATCHES = 5  # that wait for the assistant in the authors' code before it trains
 FORGETTING = 0.75  # of the running mean, in the authors' code
@@ -71,6 +72,10 @@ class AutoAssist(Strategy):
     pixels: Tensor | None = state()  # these three: the assistant that select asks
     labels: Tensor | None = state()
     sums: Tensor | None = state()
+
+    def problems(self, setup: TrainingSetup) -> Iterator[tuple[str, str]]:
+        if setup.task == "segmentation":
+            yield "", "the assistant has a weight for the class of a sample, and a segmentation has one for each pixel"
 
     def __post_init__(self) -> None:
         self._learning: Assistant | None = None  # only works touch it while an epoch runs

@@ -1,4 +1,4 @@
-"""Every sample in every epoch: what all others are measured against."""
+"""The baseline: every sample in every epoch."""
 
 from dataclasses import dataclass
 
@@ -9,4 +9,5 @@ from kbench.strategies.api import Strategy
 class Baseline(Strategy):
     """Keeps every default: one phase, the full set, no selection."""
 
+    role = "baseline"
     baseline_params = {}

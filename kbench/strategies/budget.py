@@ -23,6 +23,7 @@ class Budget(Strategy):
     must beat a baseline that simply stops earlier and decays its learning rate in time.
     """
 
+    role = "control"
     baseline_params = {"share": 1.0}
 
     share: Share = 0.75

@@ -1,12 +1,13 @@
 """Forgetting events: who was right at one look and wrong at the next."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from kbench.config.value_types import Flag, Fraction
-from kbench.strategies.api import SampleStats, Strategy, share_of, state
+from kbench.strategies.api import SampleStats, Strategy, TrainingSetup, share_of, state
 from kbench.strategies.ranking import lowest
 
 
@@ -20,6 +21,10 @@ class CountsForgetting(Strategy):
     events: Tensor | None = state()  # (n,) int16: times forgotten
     right: Tensor | None = state()  # (n,) bool: right when last seen
     learnt: Tensor | None = state()  # (n,) bool: right at least once
+
+    def problems(self, setup: TrainingSetup) -> Iterator[tuple[str, str]]:
+        if text := setup.too_few_left(self.fraction):
+            yield "fraction", text
 
     def count(self, correct: Tensor) -> None:
         """Take in the latest look: ``correct`` is (n,) bool."""

@@ -1,11 +1,12 @@
 """KAKURENBO: hide the easiest samples that the model is right and sure about."""
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from kbench.config.value_types import Count, Fraction, Probability
-from kbench.strategies.api import AsCoded, Epoch, EpochPlan, SampleStats, Strategy, share_of
+from kbench.strategies.api import AsCoded, Epoch, EpochPlan, SampleStats, Strategy, TrainingSetup, share_of
 from kbench.strategies.ranking import lowest
 
 
@@ -45,6 +46,16 @@ class Kakurenbo(Strategy):
             )
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError(f"milestones must increase, got {list(self.milestones)}")
+
+    def problems(self, setup: TrainingSetup) -> Iterator[tuple[str, str]]:
+        if text := setup.too_few_left(self.fraction * max(self.shares)):
+            yield "fraction", text
+        late = [milestone for milestone in self.milestones if milestone >= setup.epochs]
+        if late:
+            text = f"{late[0]} is never reached in {setup.epochs} epochs, take it out, and the share that begins there"
+            yield "milestones", text
+        if self.confidence_over == "batch" and setup.task == "segmentation":
+            yield "confidence_over", "a softmax over the batch is not defined for the pixels of a segmentation"
 
     def ceiling(self, epoch: int) -> float:
         """F_e: the largest share that epoch ``epoch`` may hide."""

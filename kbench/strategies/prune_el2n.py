@@ -1,11 +1,12 @@
 """EL2N pruning: leave out for good who was easiest after a short first training, and start again."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from kbench.config.value_types import Count, Fraction
-from kbench.strategies.api import Epoch, EpochPlan, Phase, SampleStats, Strategy, share_of, state
+from kbench.strategies.api import Epoch, EpochPlan, Phase, SampleStats, Strategy, TrainingSetup, share_of, state
 from kbench.strategies.ranking import lowest
 
 
@@ -30,6 +31,10 @@ class PruneEL2N(Strategy):
     score_epochs: Count = 20
 
     pruned: Tensor | None = state()  # (n,) bool, once decided
+
+    def problems(self, setup: TrainingSetup) -> Iterator[tuple[str, str]]:
+        if text := setup.too_few_left(self.fraction):
+            yield "fraction", text
 
     def phases(self, epochs: int) -> tuple[Phase, ...]:
         horizon = max(epochs, self.score_epochs)

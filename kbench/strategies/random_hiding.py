@@ -1,12 +1,22 @@
 """Hide a random share in each epoch: the control that a selective method must beat."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from kbench.config.value_types import Fraction, Name
-from kbench.strategies.api import Epoch, EpochCost, EpochPlan, Phase, SampleStats, Strategy, share_of, state
+from kbench.strategies.api import (
+    Epoch,
+    EpochCost,
+    EpochPlan,
+    Phase,
+    SampleStats,
+    Strategy,
+    TrainingSetup,
+    share_of,
+    state,
+)
 
 
 @dataclass
@@ -21,12 +31,18 @@ class RandomHiding(Strategy):
     Dynamic random pruning as in Raju et al. 2021 (arXiv:2111.12621).
     """
 
+    role = "control"
     baseline_params = {"fraction": 0.0}
 
     fraction: Fraction = 0.3
     like: Name | None = None
 
     counts: list[int] | None = state()  # samples to leave out, by epoch
+
+    def problems(self, setup: TrainingSetup) -> Iterator[tuple[str, str]]:
+        text = setup.too_few_left(self.fraction) if self.like is None else ""
+        if text:
+            yield "fraction", text
 
     def follow(self, past: Sequence[EpochCost]) -> None:
         self.counts = [spent.n_left_out for spent in past if spent.phase == past[-1].phase]

@@ -1,5 +1,6 @@
 """RHO-LOSS: of many candidates, train on those with the most loss that a model of other data did not have."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,7 @@ from kbench.strategies.api import (
     Probe,
     SampleStats,
     Strategy,
+    TrainingSetup,
     share_of,
     state,
 )
@@ -55,6 +57,14 @@ class RhoLoss(Strategy):
     def candidate_batches(self) -> int:
         """[batch] to choose one from."""
         return round(1 / self.keep)
+
+    def problems(self, setup: TrainingSetup) -> Iterator[tuple[str, str]]:
+        if text := setup.too_few_left(self.holdout):
+            yield "holdout", text
+        n_held = share_of(setup.n_train or 0, self.holdout)
+        if self.holdout and setup.n_train and n_held < setup.global_batch:
+            text = f"holds out {n_held} of {setup.n_train} samples, fewer than one global batch of {setup.global_batch}"
+            yield "holdout", text
 
     def phases(self, epochs: int) -> tuple[Phase, ...]:
         n_first = self.holdout_epochs or epochs

@@ -3,6 +3,7 @@
 import signal
 import sys
 import warnings
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from kbench.engine.loop import Run, train
 from kbench.engine.runtime.allocation_check import check_allocation
 from kbench.engine.runtime.ranks import RankEnv, rank_env
 from kbench.engine.runtime.rendezvous import device_of, leave, together
-from kbench.errors import KBenchError, LaunchError
+from kbench.errors import KBenchError, LaunchError, ResultsError
 from kbench.records.folders import RunDir
-from kbench.worker.reporting import finish, note_provenance, now, report, tell, warn
-from kbench.worker.setup import made, staged
+from kbench.records.run_files import Job
+from kbench.worker.reporting import MadeBy, note_provenance, report_done, report_epoch, report_failure, warn
+from kbench.worker.setup import build_run, stage_data
 
 
 def main() -> None:
@@ -30,7 +32,7 @@ def main() -> None:
     folder = RunDir(Path(sys.argv[1]))
     # DDP remarks on the strides of one-channel convolutions, which have several right answers.
     warnings.filterwarnings("ignore", message="Grad strides do not match")
-    env, attempt = None, folder.attempt or 1
+    env, attempt = None, folder.read_attempt() or 1
     try:
         env = rank_env()
         work(folder, env)
@@ -38,37 +40,37 @@ def main() -> None:
         print(f"left: {why}", file=sys.stderr, flush=True)
         leave(0)
     except Exception as error:
-        report(folder, error, rank=env.rank if env else None, attempt=attempt)
+        report_failure(folder, error, rank=env.rank if env else None, attempt=attempt)
         leave(error.exit_code if isinstance(error, KBenchError) else 1)
     leave(0)
 
 
 def work(folder: RunDir, env: RankEnv) -> None:
     """Join the other ranks, train, and let rank 0 write what happened."""
-    spec, job = folder.spec, folder.job
+    spec, job = folder.read_spec(), Job.read(folder.path) or Job.of(attempt=1)
     if env.size != spec.ranks:
         raise LaunchError(
             f"{folder.run_id}: {env.size} ranks were started by {env.starter}, its spec wants {spec.ranks}",
             hint="check ranks_per_node and nodes of the site against its job template",
         )
-    if job.get("threads_per_rank"):  # mpirun need not pass OMP_NUM_THREADS on to other hosts
-        torch.set_num_threads(job["threads_per_rank"])
+    if job.threads_per_rank:  # mpirun need not pass OMP_NUM_THREADS on to other hosts
+        torch.set_num_threads(job.threads_per_rank)
     device = device_of(env)
-    began_at = now()
-    with together(env, device, folder=folder.path, interface=job.get("network_interface", "")) as comm:
-        if job.get("allocation"):
-            check_allocation(job["allocation"], env, comm)
-        root = staged(folder, comm)
-        run = made(folder, comm, device, root)
+    began_at = datetime.now(UTC)
+    with together(env, device, folder=folder.path, interface=job.network_interface) as comm:
+        if job.allocation:
+            check_allocation(job.allocation, env, comm)
+        root = stage_data(folder, spec, job, comm)
+        run = build_run(folder, spec, comm, device, root)
         made_by = note_provenance(folder, run, device, env.node, began_at)
         start = checkpoint.load(folder.checkpoint, comm=comm, device=device, made_by=made_by)
         if start.note and env.rank == 0:
             warn(start.note)
         for record in train(run, start, partial(_keep, folder, run, made_by)):
             if env.rank == 0:
-                tell(folder, record, run.workload.metric)
+                report_epoch(folder, record, run.workload.metric)
         if env.rank == 0:
-            finish(folder, run)
+            report_done(folder, run)
         comm.barrier()  # nobody leaves before the end is on record
 
 
@@ -76,20 +78,21 @@ class Leave(Exception):
     """The run is to end here, for a reason that is on record elsewhere."""
 
 
-def _keep(folder: RunDir, run: Run, made_by: dict[str, Any], *, phase: int, epoch: int, **where: Any) -> None:
+def _keep(folder: RunDir, run: Run, made_by: MadeBy, *, phase: int, epoch: int, **where: Any) -> None:
     """Write a checkpoint, unless another attempt has taken over; end the run here if it was told to.
 
     A checkpoint that cannot be written costs no results, but an interrupted run then goes back further.
     """
-    if not run.comm.min(int(folder.attempt <= run.attempt)):
-        raise Leave(f"attempt {folder.attempt} has taken over from attempt {run.attempt}")
+    latest = folder.read_attempt()
+    if not run.comm.min(int(latest <= run.attempt)):
+        raise Leave(f"attempt {latest} has taken over from attempt {run.attempt}")
     try:
         checkpoint.save(
             folder.checkpoint, phase=phase, epoch=epoch, store=run.store, strategy=run.strategy, comm=run.comm,
             made_by=made_by, disturbed=run.watched.disturbed, **where,
         )  # fmt: skip
-    except OSError as error:
-        warn(f"no checkpoint after epoch {epoch}: {error.strerror or error}")
+    except ResultsError as error:
+        warn(f"no checkpoint after epoch {epoch}: {error}")
     phases = run.watched.phases(run.workload.recipe.epochs)
     more = phase + 1 < len(phases) or epoch < phases[-1].epochs
     if more and not run.comm.min(int(not folder.stop.exists())):

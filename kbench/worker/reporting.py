@@ -1,9 +1,8 @@
-"""What rank 0 says of a run: where it is made, each epoch, its end; and any rank why it failed."""
+"""Write a run's records: rank 0 its provenance, each epoch and its end; any rank why it failed."""
 
 import sys
 import traceback
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
 import torch
 
@@ -11,36 +10,53 @@ from kbench import files
 from kbench.engine.loop import Run
 from kbench.engine.runtime.comm import Comm
 from kbench.errors import KBenchError
-from kbench.records.folders import RunDir, write_json
+from kbench.records.folders import RunDir
 from kbench.records.provenance import provenance
+from kbench.records.run_files import Done, Failure, Job, PhaseLength, Provenance
+from kbench.records.run_state import FailureKind
 from kbench.records.schema import EpochRecord, printed
 
+MadeBy = dict[str, str | bool | int | None]
 
-def note_provenance(folder: RunDir, run: Run, device: torch.device, node: str, began_at: str) -> dict[str, Any]:
+
+def note_provenance(folder: RunDir, run: Run, device: torch.device, node: str, began_at: datetime) -> MadeBy:
     """Write where and with what the run is made; returns what must not change within a run."""
     on_gpu = device.type == "cuda"
     hosts = run.comm.gather_text(node)
-    facts = {k: v for k, v in folder.provenance.items() if k.startswith("stag")} | provenance()
-    facts["epochs"] = sum(phase.epochs for phase in run.watched.phases(run.workload.recipe.epochs))
-    facts |= {
-        "device_name": torch.cuda.get_device_name(device) if on_gpu else facts["processor"],
-        "torch_version": str(torch.__version__),  # with the tag of its build
-        "n_devices": run.comm.size if on_gpu else 0,
-        "hosts": list(dict.fromkeys(hosts)),
-        "threads_per_rank": torch.get_num_threads(),
-        "max_parallel": folder.job.get("max_parallel", 1),
-        "launcher": folder.job.get("launcher"),
-        "worker_started_at": began_at,
-        "metric": run.workload.metric,
-        "n_val": len(run.workload.val),
-        "dataset_note": run.workload.dataset_note,
-        "dataset_identity": run.workload.dataset_identity,
-        "backend": _backend(run.comm, device),
-    }
+    before, job, made = Provenance.read(folder.path) or Provenance(), Job.read(folder.path), provenance()
+    phases = phases_of(run)
+    made = made.updated(
+        stage_s=before.stage_s,
+        staging_started_at=before.staging_started_at,
+        staging_stopped_at=before.staging_stopped_at,
+        epochs=sum(phase.epochs for phase in phases),
+        phases=phases,
+        device_name=torch.cuda.get_device_name(device) if on_gpu else made.processor,
+        torch_version=str(torch.__version__),  # with the tag of its build
+        n_devices=run.comm.size if on_gpu else 0,
+        hosts=tuple(dict.fromkeys(hosts)),
+        threads_per_rank=torch.get_num_threads(),
+        max_parallel=job.max_parallel if job else 1,
+        launcher=job.launcher if job else None,
+        worker_started_at=began_at,
+        metric=run.workload.metric,
+        n_val=len(run.workload.val),
+        dataset_note=run.workload.dataset_note,
+        dataset_identity=run.workload.dataset_identity,
+        backend=_backend(run.comm, device),
+    )
     if run.comm.rank == 0:
-        write_json(folder.path / "provenance.json", facts)
+        made.write(folder.path)
     same = ("commit", "dirty", "kbench_version", "torch_version", "device_name", "threads_per_rank")
-    return run.comm.gather_objects({"run_id": folder.run_id, **{key: facts[key] for key in same}})[0]
+    made_by: MadeBy = {"run_id": folder.run_id, **{key: getattr(made, key) for key in same}}
+    first: MadeBy = run.comm.gather_objects(made_by)[0]
+    return first
+
+
+def phases_of(run: Run) -> tuple[PhaseLength, ...]:
+    """The stretches of training that the run's strategy asks for."""
+    phases = run.watched.phases(run.workload.recipe.epochs)
+    return tuple(PhaseLength(name=phase.name, epochs=phase.epochs) for phase in phases)
 
 
 def _backend(comm: Comm, device: torch.device) -> str | None:
@@ -49,8 +65,8 @@ def _backend(comm: Comm, device: torch.device) -> str | None:
     return "nccl" if device.type == "cuda" else "gloo"
 
 
-def tell(folder: RunDir, record: EpochRecord, metric: str) -> None:
-    """Put an epoch into the journal, and say it."""
+def report_epoch(folder: RunDir, record: EpochRecord, metric: str) -> None:
+    """Put an epoch into the journal, and print it."""
     files.append(folder.journal, record.model_dump(mode="json"))
     print(
         f"{record.phase} {record.epoch + 1:3d}  {printed(metric)} {record.val_acc1:.4f}  "
@@ -59,12 +75,13 @@ def tell(folder: RunDir, record: EpochRecord, metric: str) -> None:
     )
 
 
-def finish(folder: RunDir, run: Run) -> None:
+def report_done(folder: RunDir, run: Run) -> None:
     """Write the last file of a run that went well."""
-    last_phase = run.watched.phases(run.workload.recipe.epochs)[-1].name
-    folder.finish({"ended_at": now(), "attempt": run.attempt, "last_phase": last_phase, **run.facts})
-    if run.facts.get("disturbs"):
-        warn(f"{run.strategy} moved random streams of others ({run.facts['disturbs']}); they were put back")
+    digests = {key: value for key, value in run.facts.items() if key != "disturbs" and value is not None}
+    disturbs = run.facts.get("disturbs")
+    folder.finish(Done.of(attempt=run.attempt, phases=phases_of(run), digests=digests, disturbs=disturbs))
+    if disturbs:
+        warn(f"{run.strategy} moved random streams of others ({disturbs}); they were put back")
 
 
 def warn(text: str) -> None:
@@ -72,30 +89,26 @@ def warn(text: str) -> None:
     print(f"warning: {text}", file=sys.stderr, flush=True)
 
 
-def report(folder: RunDir, error: Exception, *, rank: int | None, attempt: int) -> None:
-    """Say on stderr what went wrong, and in failed.json unless another rank was first."""
+def report_failure(folder: RunDir, error: Exception, *, rank: int | None, attempt: int) -> None:
+    """Print on stderr what went wrong, and write failed.json unless another rank was first."""
     known = isinstance(error, KBenchError)
     text = error.message if isinstance(error, KBenchError) else f"{type(error).__name__}: {error}"
     hint = error.hint if isinstance(error, KBenchError) else "a bug of kbench or of a strategy; see stderr.log"
     if isinstance(error, torch.OutOfMemoryError):
         hint = "out of memory: use a smaller global_batch, more ranks, or precision bf16"
     trace = "".join(traceback.format_exception(error))
-    folder.fail(
-        {
-            "error": text.splitlines()[0] if text else type(error).__name__,
-            "hint": hint,
-            "kind": type(error).__name__,
-            "exit_code": error.exit_code if isinstance(error, KBenchError) else 1,
-            "rank": rank,
-            "attempt": attempt,
-            "node": getattr(error, "node", None),
-            "traceback": trace,
-            "ended_at": now(),
-        }
+    failure = Failure.of(
+        text.splitlines()[0] if text else type(error).__name__,
+        kind=FailureKind.RAISED,
+        attempt=attempt,
+        hint=hint,
+        node=getattr(error, "node", None),
+        exception=type(error).__name__,
+        exit_code=error.exit_code if isinstance(error, KBenchError) else 1,
+        rank=rank,
+        traceback=trace,
     )
-    print(f"error: {text}\nhint: {hint}" if known else trace, file=sys.stderr, flush=True)
-
-
-def now() -> str:
-    """The time, as records have it."""
-    return datetime.now(UTC).isoformat()
+    try:
+        folder.fail(failure)
+    finally:
+        print(f"error: {text}\nhint: {hint}" if known else trace, file=sys.stderr, flush=True)

@@ -1,12 +1,14 @@
-"""A run made real: its data, model, strategy, and what it begins with."""
+"""Build a run from its spec: its data, model, strategy, and what it begins with."""
 
 import os
 import time
 from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 
+from kbench.config.run_spec import RunSpec
 from kbench.data.store.stage import stage
 from kbench.engine import checkpoint
 from kbench.engine.clock import PhaseTimer
@@ -14,43 +16,42 @@ from kbench.engine.loop import Run
 from kbench.engine.runtime.comm import Comm
 from kbench.engine.samples import SampleStore
 from kbench.errors import RunError
-from kbench.records.folders import RunDir, write_json
+from kbench.records.folders import RunDir
+from kbench.records.run_files import Job, Provenance
 from kbench.strategies import load
 from kbench.strategies.api import EpochCost
 from kbench.tasks.workload import Workload
-from kbench.worker.reporting import now
 
 
-def staged(folder: RunDir, comm: Comm) -> str:
-    """Where the data lies: as the site says, or copied to storage of the node's own; the slowest node's time counts."""
-    job, dataset = folder.job, folder.spec.pair.dataset
-    root = str(job.get("data_root", ""))
-    if not job.get("scratch"):
-        return root
+def stage_data(folder: RunDir, spec: RunSpec, job: Job, comm: Comm) -> str:
+    """Copy the data to storage of the node's own where the site asks for it; the slowest node's time counts.
+
+    Returns the root that the data lies below.
+    """
+    if not job.scratch:
+        return job.data_root
     comm.barrier()
-    began, began_at = time.perf_counter(), now()
-    there = stage(dataset, root, Path(os.path.expandvars(job["scratch"])))
+    began, began_at = time.perf_counter(), datetime.now(UTC)
+    root = stage(spec.pair.dataset, job.data_root, Path(os.path.expandvars(job.scratch)))
     comm.barrier()
     if comm.rank == 0:
-        before = folder.provenance
-        facts = {
-            "stage_s": before.get("stage_s", 0.0) + time.perf_counter() - began,  # over all attempts
-            "staging_started_at": before.get("staging_started_at", began_at),
-            "staging_stopped_at": now(),
-        }
-        write_json(folder.path / "provenance.json", before | facts)
-    return there
+        before = Provenance.read(folder.path) or Provenance()
+        before.updated(
+            stage_s=(before.stage_s or 0.0) + time.perf_counter() - began,  # over all attempts
+            staging_started_at=before.staging_started_at or began_at,
+            staging_stopped_at=datetime.now(UTC),
+        ).write(folder.path)
+    return root
 
 
-def made(folder: RunDir, comm: Comm, device: torch.device, root: str) -> Run:
-    """The run that a folder's spec describes, before its first epoch."""
-    spec = folder.spec
+def build_run(folder: RunDir, spec: RunSpec, comm: Comm, device: torch.device, root: str) -> Run:
+    """Build the run that a spec describes, before its first epoch."""
     workload = Workload(spec.pair, device, root=root)
     strategy = load(spec.strategy.name, spec.strategy.params)
     if spec.leader and spec.upstream:
         workload.initial_weights = checkpoint.final_weights(folder.sibling(spec.leader.run_id))
     elif spec.leader:
-        strategy.follow(past_of(folder.sibling(spec.leader.run_id), workload))
+        strategy.follow(read_costs(folder.sibling(spec.leader.run_id), workload))
     return Run(
         strategy=strategy,
         workload=workload,
@@ -58,15 +59,15 @@ def made(folder: RunDir, comm: Comm, device: torch.device, root: str) -> Run:
         store=SampleStore(workload.n_samples, workload.n_classes, device),
         timer=PhaseTimer(device),
         seed=spec.seed,
-        attempt=comm.gather_objects(folder.attempt or 1)[0],  # nodes may see an old file for a while
+        attempt=comm.gather_objects(folder.read_attempt() or 1)[0],  # nodes may see an old file for a while
     )
 
 
-def past_of(leader: RunDir, workload: Workload) -> list[EpochCost]:
-    """What the run did that this one follows; raises RunError unless it is done."""
-    if not leader.done:
+def read_costs(prerequisite: RunDir, workload: Workload) -> list[EpochCost]:
+    """Read what each epoch of the run that this one follows cost; raises RunError unless it is done."""
+    if not prerequisite.is_done():
         raise RunError(
-            f"{leader.run_id} is not done, and this run follows it", hint="kbench run starts both in their order"
+            f"{prerequisite.run_id} is not done, and this run follows it", hint="kbench run starts both in their order"
         )
     n_full = workload.n_samples - workload.n_samples % workload.recipe.global_batch
     return [
@@ -76,5 +77,5 @@ def past_of(leader: RunDir, workload: Workload) -> list[EpochCost]:
             global_batch=workload.recipe.global_batch,
             step_s=record.forward_s + record.backward_s + record.update_s,
         )
-        for record in leader.epochs()
+        for record in prerequisite.epochs()
     ]

@@ -13,9 +13,11 @@ from kbench import files
 from kbench.analysis.frame import Frames, load
 from kbench.config.experiment import Pair, Recipe
 from kbench.config.run_spec import Origin, RunSpec
-from kbench.config.strategy_choice import Choice
-from kbench.records.folders import ExperimentDir, write_json
-from kbench.records.run_state import state_of
+from kbench.config.strategy_choice import Choice, Role
+from kbench.records.folders import ExperimentDir
+from kbench.records.liveness import state_of
+from kbench.records.run_files import Done, Failure, Job, PhaseLength, Provenance
+from kbench.records.run_state import FailureKind
 from kbench.records.schema import EpochRecord, Identity, RunRecord, columns
 from kbench.records.store import gather
 
@@ -31,6 +33,7 @@ PLACE = {
     "max_parallel": 1, "launcher": "local", "dataset_identity": "ba9876543210", "dirty": False, "n_devices": 0,
     "metric": "top-1 accuracy",
 }  # fmt: skip
+ENDED_AT = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 class Book:
@@ -49,6 +52,7 @@ class Book:
         score: Sequence[tuple[float, float]] = (),
         model: str = "digits-cnn",
         name: str = "",
+        role: Role | None = None,
         recipe: Recipe | None = None,
         upstream: str = "",
         fails: str = "",
@@ -61,7 +65,7 @@ class Book:
         """
         changes = {"model": model, "name": f"{model}-digits", "recipe": recipe or self.pair.recipe}
         pair = self.pair.model_copy(update=changes)
-        choice = Choice(label=strategy, name=name or strategy)
+        choice = Choice(label=strategy, name=name or strategy, role=role)
         origin = None
         if upstream:
             there = pair.model_copy(
@@ -71,8 +75,8 @@ class Book:
         run = RunSpec(experiment="book", pair=pair, strategy=choice, upstream=origin, seed=seed, ranks=1)
         folder = self.folder.run(run.run_id)
         folder.prepare(run)
-        folder.note_job({"id": 1, "host": "node1", "attempt": 1})
-        write_json(folder.path / "provenance.json", {**PLACE, **(place or {})})
+        Job(id=1, host="node1", attempt=1).write(folder.path)
+        Provenance.model_validate({**PLACE, **(place or {})}).write(folder.path)
         epochs = [("score", i, *pair) for i, pair in enumerate(score)]
         epochs += [("train", i, *pair) for i, pair in enumerate(zip(accuracy, seconds, strict=True))]
         elapsed_s = 0.0
@@ -82,9 +86,11 @@ class Book:
             record = EpochRecord.model_validate(PLAIN | own | columns)
             files.append(folder.journal, record.model_dump(mode="json"))
         if fails:
-            folder.fail({"error": fails, "ended_at": "2026-01-02T00:00:00+00:00"})
+            folder.fail(Failure.of(fails, kind=FailureKind.RAISED, attempt=1).updated(ended_at=ENDED_AT))
         else:
-            folder.finish({"attempt": 1, "last_phase": "train", "ended_at": "2026-01-02T00:00:00+00:00"})
+            lengths = [PhaseLength(name="score", epochs=len(score))] if score else []
+            lengths.append(PhaseLength(name="train", epochs=len(accuracy)))
+            folder.finish(Done.of(attempt=1, phases=lengths).updated(ended_at=ENDED_AT))
         return run.run_id
 
     def frames(self) -> Frames:

@@ -14,7 +14,7 @@ from kbench.papers.model import Publication
 from kbench.records import imported
 from kbench.records.folders import ExperimentDir
 from kbench.records.imported import File, Imported
-from kbench.records.run_state import state_of
+from kbench.records.liveness import state_of
 from kbench.records.store import gather
 
 Put = Callable[..., None]

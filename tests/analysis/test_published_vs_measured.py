@@ -175,7 +175,7 @@ def test_other_parameters_of_the_strategy_are_no_comparison(book: Any, shelf: Sh
     frames = book.frames()
     row = compare(frames, baseline="baseline", targets=()).rows[1]
     (publication,) = shelf(cell={"params": {"beta": 2}})
-    spec = book.folder.run(frames.runs["run_id"].iloc[-1]).spec
+    spec = book.folder.run(frames.runs["run_id"].iloc[-1]).read_spec()
     for beta, why in ((2, []), (1, ["beta 2 there, 1 here"])):
         choice = spec.strategy.model_copy(update={"params": {"beta": beta}})
         own = spec.model_copy(update={"strategy": choice})

@@ -17,8 +17,9 @@ from kbench.analysis.tables.layout import tables
 from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.config.strategy_choice import Choice
-from kbench.records.folders import ExperimentDir, write_json
-from kbench.records.run_state import state_of
+from kbench.records.folders import ExperimentDir
+from kbench.records.liveness import state_of
+from kbench.records.run_files import Done, Job, PhaseLength, Provenance
 from kbench.records.store import gather
 
 Found = TypeVar("Found")
@@ -64,10 +65,10 @@ def write(folder: ExperimentDir) -> None:
                 run = RunSpec(experiment="many", pair=spec, strategy=choice, seed=seed, ranks=1)
                 place = folder.run(run.run_id)
                 place.prepare(run)
-                place.note_job({"id": 1, "host": "node1", "attempt": 1})
-                write_json(place.path / "provenance.json", PLACE)
+                Job(id=1, host="node1", attempt=1).write(place.path)
+                Provenance.model_validate(PLACE).write(place.path)
                 place.journal.write_text(lines(rng))
-                place.finish({"attempt": 1, "last_phase": "train", "ended_at": "2026-01-02T00:00:00+00:00"})
+                place.finish(Done.of(attempt=1, phases=[PhaseLength(name="train", epochs=EPOCHS)]))
 
 
 def timed(what: str, do: Callable[[], Found]) -> Found:

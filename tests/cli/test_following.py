@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 LEADERS = {
-    "kakurenbo": "{kakurenbo: {fraction: 0.4, confidence: 0.0, milestones: [9], shares: [1.0, 0.5]}",
+    "kakurenbo": "{kakurenbo: {fraction: 0.4, confidence: 0.0, milestones: [], shares: [1.0]}",
     "sb": "{sb: {}",
 }
 FOLLOWING = """\

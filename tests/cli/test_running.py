@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 from kbench.records.folders import ExperimentDir
-from kbench.records.run_state import State, state_of
+from kbench.records.liveness import state_of
+from kbench.records.run_state import State
 
 ONE_THREAD = ["--set", "threads_per_rank=1"]
 
@@ -34,12 +35,12 @@ def test_running_again_starts_nothing(folder: Path, kbench) -> None:
 def test_only_what_is_missing_is_started(folder: Path, kbench) -> None:
     small = ExperimentDir(folder / "results" / "small")
     gone, *kept = small.all_runs()
-    attempts = [run.job for run in kept]
+    attempts = [run.read().job for run in kept]
     shutil.rmtree(gone.path)
     again = kbench("run", "small.yaml", *ONE_THREAD, cwd=folder)
     assert (again.returncode, started(again.stderr)) == (0, ["1 of 6 runs to start, with local"])
-    assert state_of(gone) is State.DONE
-    assert [run.job for run in kept] == attempts
+    assert state_of(gone.read()) is State.DONE
+    assert [run.read().job for run in kept] == attempts
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +115,7 @@ def interrupted(
     os.killpg(front.pid, signal.SIGINT)
     _, err = front.communicate(timeout=120)
     survivors = [pid for run in experiment.all_runs() for pid in processes_of(run.run_id)]
-    states = sorted(state_of(run) for run in experiment.all_runs())
+    states = sorted(state_of(run.read()) for run in experiment.all_runs())
     return Interrupted(folder, experiment, front.returncode, err, survivors, states, call(folder, "gather", "long"))
 
 
@@ -218,4 +219,4 @@ def test_cancel_ends_the_run_and_what_would_start_more(detached: Detached) -> No
     assert detached.cancel.returncode == 0
     assert detached.cancel.stdout.endswith("  cancelled\n")
     assert detached.survivors == []
-    assert sorted(state_of(run) for run in detached.experiment.all_runs()) == ["interrupted", "missing"]
+    assert sorted(state_of(run.read()) for run in detached.experiment.all_runs()) == ["interrupted", "missing"]

@@ -20,4 +20,4 @@ def test_ranks_on_two_hosts_train_one_model(on_hosts: User, hosts: Hosts) -> Non
     user.writes(SITE, "baseline")
     user.runs()
     run = user.found()["baseline.s0"]
-    assert run.done and run.provenance["hosts"] == ["h1", "h2"]
+    assert run.is_done() and run.read().provenance.hosts == ("h1", "h2")

@@ -29,7 +29,7 @@ def test_a_run_is_cancelled_by_hand_and_completed_by_retry_while_another_is_done
     for name in ("baseline.s0", "baseline.s1"):
         user.awaits_epochs(name, 2)
     assert {row["state"] for row in user.sees().values()} == {"running"}
-    job = user.found()["baseline.s0"].start["id"]
+    job = user.found()["baseline.s0"].read().start.id
     sge.run("qdel", job)
     sge.await_state(job, "")
     assert user.sees()["baseline.s0"]["state"] == "cancelled"
@@ -53,8 +53,8 @@ def test_a_run_near_its_time_limit_is_put_back_until_it_is_done(on_sge: User, sg
     user.awaits("done", within_s=240)
     assert [record.epoch for record in run.epochs()] == [0, 1, 2]
     attempts = [record.attempt for record in run.epochs()]
-    assert attempts == sorted(attempts) and attempts[-1] == run.start["attempt"] > 1
-    assert (run.start["id"], run.start["restarts"]) == (job, 1)
+    assert attempts == sorted(attempts) and attempts[-1] == run.read().start.attempt > 1
+    assert (run.read().start.id, run.read().start.restarts) == (job, 1)
 
 
 def test_kbench_cancel_empties_the_queue(on_sge: User, sge: GridEngine) -> None:

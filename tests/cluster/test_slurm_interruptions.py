@@ -32,17 +32,17 @@ def test_a_run_whose_node_died_is_put_back_and_ends_as_if_undisturbed(on_slurm: 
     user.runs()
     user.awaits_epochs("baseline.s0", 2)
     run = user.found()["baseline.s0"]
-    first = run.start
-    slurm.kill_node(first["nodes"][1])
-    job = first["id"]
+    first = run.read().start
+    slurm.kill_node(first.nodes[1])
+    job = first.id
     slurm.await_state(job, "PENDING")
     assert user.sees()["baseline.s0"]["state"] == "waiting"
     user.go.touch()
     slurm.start_now(job)
     user.runs("--results", "undisturbed", "--wait")
     user.awaits("done")
-    assert (run.start["attempt"], run.start["restarts"]) == (2, 1)
-    assert first["nodes"][1] not in run.start["nodes"]
+    assert (run.read().start.attempt, run.read().start.restarts) == (2, 1)
+    assert first.nodes[1] not in run.read().start.nodes
     assert losses(user, "results") == losses(user, "undisturbed")
     assert [epoch for epoch, _ in losses(user, "results")] == [0, 1, 2, 3]
 
@@ -61,13 +61,13 @@ def test_a_run_near_its_time_limit_ends_after_its_epoch_and_goes_on_until_it_is_
 
     def done() -> bool:
         slurm.start_now(*slurm.held_back())
-        return bool(run.done)
+        return run.is_done()
 
     wait_until(done, within_s=240, what=lambda: f"{user.sees()} {user.logs()}")
     assert [record.epoch for record in run.epochs()] == [0, 1, 2]
     attempts = [record.attempt for record in run.epochs()]
-    assert attempts == sorted(attempts) and attempts[-1] == run.start["attempt"] > 1
-    assert run.start["id"] == job
+    assert attempts == sorted(attempts) and attempts[-1] == run.read().start.attempt > 1
+    assert run.read().start.id == job
 
 
 def test_a_run_that_is_preempted_goes_on_when_there_is_room_again(on_slurm: User, slurm: SlurmCluster) -> None:
@@ -76,7 +76,7 @@ def test_a_run_that_is_preempted_goes_on_when_there_is_room_again(on_slurm: User
     user.runs()
     user.awaits_epochs("baseline.s0", 2)
     run = user.found()["baseline.s0"]
-    job = run.start["id"]
+    job = run.read().start.id
     urgent = slurm.run(*URGENT).strip()
     slurm.await_state(urgent, "RUNNING")
     slurm.await_state(job, "PENDING")
@@ -86,7 +86,7 @@ def test_a_run_that_is_preempted_goes_on_when_there_is_room_again(on_slurm: User
     slurm.start_now(job)
     user.awaits("done")
     assert [record.epoch for record in run.epochs()] == [0, 1, 2, 3]
-    assert run.start["attempt"] == 2
+    assert run.read().start.attempt == 2
 
 
 def test_a_cancelled_run_is_a_row_and_retry_completes_it(on_slurm: User, slurm: SlurmCluster) -> None:
@@ -95,7 +95,7 @@ def test_a_cancelled_run_is_a_row_and_retry_completes_it(on_slurm: User, slurm: 
     user.runs()
     for name in ("baseline.s0", "baseline.s1"):
         user.awaits_epochs(name, 2)
-    slurm.run("scancel", user.found()["baseline.s0"].start["id"])
+    slurm.run("scancel", user.found()["baseline.s0"].read().start.id)
     user.awaits("cancelled", "baseline.s0")
     user.go.touch()
     user.awaits("done", "baseline.s1")
@@ -117,7 +117,7 @@ def test_a_node_that_failed_is_not_asked_again(on_slurm: User, slurm: SlurmClust
     user.runs()
     user.awaits_epochs("baseline.s0", 2)
     run = user.found()["baseline.s0"]
-    lost, job = run.start["nodes"][1], run.start["id"]
+    lost, job = run.read().start.nodes[1], run.read().start.id
     slurm.kill_node(lost)
     slurm.declare_down(lost)
     slurm.await_state(job, "NODE_FAIL")
@@ -137,12 +137,12 @@ def test_a_rank_that_outlives_its_job_writes_nothing_more(on_slurm: User, slurm:
     user.runs()
     user.awaits_epochs("baseline.s0", 2)
     run = user.found()["baseline.s0"]
-    job, node = run.start["id"], run.start["nodes"][0]
+    job, node = run.read().start.id, run.read().start.nodes[0]
     slurm.kill_slurmd(node)
     slurm.declare_down(node)
     slurm.await_state(job, "PENDING")
     slurm.start_now(job)
-    wait_until(lambda: run.start["attempt"] == 2, within_s=60, what="a second start")
+    wait_until(lambda: run.read().start.attempt == 2, within_s=60, what="a second start")
     user.go.touch()
     user.awaits("done")
     assert [record.epoch for record in run.epochs()] == [0, 1, 2, 3]

@@ -22,7 +22,7 @@ SEVEN = (
     "iswr",
     "sb",
     "forget: {score_epochs: 1}",
-    "kakurenbo: {fraction: 0.3, milestones: [1], shares: [1.0, 0.5]}",
+    "kakurenbo: {fraction: 0.3, milestones: [], shares: [1.0]}",
     "infobatch",
 )
 # Stands before the real sbatch, and kills who calls it at the n-th call, before or after.
@@ -107,13 +107,13 @@ def test_one_allocation_does_all_strategies_of_a_seed_in_a_recorded_order(on_slu
     user.writes(SITE.replace("nodes: 2", "nodes: 1"), *SEVEN[:2], epochs=1, seeds=(0, 1))
     user.runs("--pairing", "node", "--wait")
     runs = user.found()
-    places = {name: (run.start["id"], tuple(run.start["nodes"])) for name, run in runs.items()}
+    places = {name: (run.read().start.id, tuple(run.read().start.nodes)) for name, run in runs.items()}
     for seed in ("s0", "s1"):
         assert len({place for name, place in places.items() if name.endswith(seed)}) == 1
     assert len(set(places.values())) == 2
     entries = map(json.loads, user.experiment().ledger.read_text().splitlines())
     order = next(entry["order"] for entry in entries if entry["event"] == "order")
-    started = {run.run_id: run.start["started_at"] for run in runs.values()}
+    started = {run.run_id: run.read().start.started_at for run in runs.values()}
     for seed in (".s0.", ".s1."):
         theirs = [run_id for run_id in order if seed in run_id]
         assert theirs == sorted(theirs, key=started.__getitem__)
@@ -125,4 +125,4 @@ def test_mpirun_starts_the_ranks_on_the_nodes_of_the_allocation(on_slurm: User) 
     user.runs("--wait")
     run = user.found()["baseline.s0"]
     assert " mpirun -np 2 " in run.script.read_text()
-    assert run.done and run.provenance["hosts"] == run.start["nodes"] and len(run.start["nodes"]) == 2
+    assert run.is_done() and run.read().provenance.hosts == run.read().start.nodes and len(run.read().start.nodes) == 2

@@ -91,7 +91,7 @@ class User:
 
         def over() -> bool:
             runs = self.found()
-            return all(runs[name].done for name in names or runs)
+            return all(runs[name].is_done() for name in names or runs)
 
         if state == "done":
             wait_until(over, within_s=within_s, what=lambda: f"{names or 'all'} {state}: {self.sees()} {self.logs()}")

@@ -1,5 +1,7 @@
 """What an experiment may say, and what it means by it."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,8 +10,9 @@ from pydantic import ValidationError
 from kbench.config.experiment import ExperimentSpec
 from kbench.config.parse import parse
 from kbench.config.recipe import Recipe
+from kbench.config.run_spec import expand
 from kbench.config.strategy_choice import Choice
-from kbench.config.yaml_source import Source
+from kbench.config.yaml_source import Source, read_source
 from kbench.errors import ConfigError
 from kbench.experiment.registries import Registries
 
@@ -110,14 +113,15 @@ def test_a_strategy_can_be_written_in_several_ways(written: Any, label: str, nam
 
 
 def test_the_parameters_of_a_strategy_are_written_out_in_full() -> None:
-    (choice,) = experiment(strategies=["kakurenbo"], baseline="kakurenbo").strategies
+    short = {"kakurenbo": {"milestones": [5], "shares": [1.0, 0.5]}}
+    (choice,) = experiment(strategies=[short], baseline="kakurenbo").strategies
     assert set(choice.params) >= {"fraction", "confidence", "milestones", "shares", "lr_from"}
 
 
 def test_a_strategy_of_ones_own_is_found_by_its_module() -> None:
     own = "kbench.strategies.random_hiding:RandomHiding"
     choice = experiment(strategies=["baseline", {own: {"fraction": 0.2}, "label": "mine"}]).strategies[1]
-    assert choice == Choice(label="mine", name=own, params={"fraction": 0.2, "like": None})
+    assert choice == Choice(label="mine", name=own, params={"fraction": 0.2, "like": None}, role="control")
 
 
 @pytest.mark.parametrize(
@@ -187,11 +191,121 @@ def test_a_strategy_that_leaves_less_than_a_global_batch_is_refused() -> None:
 
 @pytest.mark.parametrize("fraction, left", [(0.9667, True), (0.9675, False)])  # 1394 or 1395 of 1442 are left out
 def test_one_global_batch_is_enough(fraction: float, left: bool) -> None:
-    strategies = ["baseline", {"kakurenbo": {"fraction": fraction}}]
+    strategies = ["baseline", {"kakurenbo": {"fraction": fraction, "milestones": [], "shares": [1.0]}}]
     if left:
         assert len(experiment(strategies=strategies).strategies) == 2
     else:
         assert "leaves 47 of 1442 samples" in refusal(strategies=strategies)
+
+
+@pytest.mark.parametrize(
+    "strategy, message",
+    [
+        (
+            {"rho-loss": {"holdout": 0.99}},
+            "rho-loss.holdout: leaves 15 of 1442 samples, fewer than one global batch of 48",
+        ),
+        (
+            {"rho-loss": {"holdout": 0.03}},
+            "rho-loss.holdout: holds out 43 of 1442 samples, fewer than one global batch",
+        ),
+        (
+            {"kakurenbo": {"milestones": [5, 10], "shares": [1, 0.5, 0]}},
+            "kakurenbo.milestones: 10 is never reached in 10 ",
+        ),
+        (
+            "kakurenbo",
+            "kakurenbo.milestones: 30 is never reached in 10 epochs, take it out, and the share that begins ",
+        ),
+        ({"prune-el2n": {"fraction": 0.98}}, "prune-el2n.fraction: leaves 29 of 1442 samples"),
+    ],
+)
+def test_what_a_strategy_cannot_do_with_a_pair_is_refused_at_its_parameter(strategy: Any, message: str) -> None:
+    told = refusal(strategies=["baseline", strategy])
+    assert told.startswith(f"x: strategies[1].{message}") and told.endswith(" (pair digits-cnn-digits)")
+
+
+def test_a_milestone_that_the_last_epoch_reaches_is_none_too_many() -> None:
+    strategies = ["baseline", {"kakurenbo": {"milestones": [9], "shares": [1.0, 0.5]}}]
+    assert len(experiment(strategies=strategies).strategies) == 2
+
+
+OWN = """
+from dataclasses import dataclass
+
+from kbench.config.value_types import Count
+from kbench.strategies.api import Strategy
+
+
+@dataclass
+class Slow(Strategy):
+    wait_epochs: Count = 1
+
+    def problems(self, setup):
+        assert setup.n_train == 1442 and setup.n_classes == 10 and setup.task == "classification"
+        if self.wait_epochs >= setup.epochs:
+            yield "wait_epochs", f"nothing is left of {setup.epochs} epochs"
+        if setup.global_batch > 1000:
+            raise KeyError("no such batch")
+"""
+
+
+@pytest.fixture
+def own_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "slow_of_a_test.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "slow_of_a_test:Slow"
+
+
+def test_a_method_of_ones_own_refuses_what_it_cannot_do_and_the_line_is_named(own_method: str, tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    pairs = f"pairs:\n  - {{model: digits-cnn, dataset: digits, recipe: {json.dumps(RECIPE)}}}\n"
+    path.write_text(f"name: own\n{pairs}strategies:\n  - baseline\n  - {own_method}:\n      wait_epochs: 10\n")
+    with pytest.raises(ConfigError) as caught:
+        parse(ExperimentSpec, read_source(path), context=Registries())
+    assert caught.value.message == (
+        f"{path}:7: strategies[1].{own_method}.wait_epochs: nothing is left of 10 epochs (pair digits-cnn-digits)"
+    )
+
+
+def test_problems_that_raise_are_a_mistake_of_the_method(own_method: str) -> None:
+    pair = {**PAIR, "recipe": {**RECIPE, "global_batch": 1200}}
+    assert "its problems() raised KeyError: 'no such batch'" in refusal(
+        pairs=[pair], strategies=["baseline", own_method]
+    )
+
+
+def test_a_pair_that_starts_from_another_asks_no_strategy() -> None:
+    later = {**LATER, "recipe": {**RECIPE, "epochs": 2}}
+    short = {"kakurenbo": {"milestones": [5], "shares": [1.0, 0.5]}}
+    assert experiment(pairs=[PAIR, later], strategies=["baseline", short]).strategies[1].role == "method"
+
+
+@pytest.mark.parametrize(
+    "entry, message",
+    [
+        ({"name": "nope", "label": "y"}, "strategies[1].name: unknown strategy; known: "),
+        ({"name": "randm", "label": "y"}, "strategies[1].name: unknown strategy; did you mean 'random'?"),
+        (
+            {"name": "sb", "label": "y", "params": {"beta": -1}},
+            "strategies[1].params.beta: must be greater than or equal",
+        ),
+        ({"name": "sb", "label": "y", "params": 3}, "strategies[1].params: parameters must be a mapping"),
+        ({"name": "sb", "label": "y", "colour": "red"}, "strategies[1].colour: unknown key 'colour'"),
+    ],
+)
+def test_an_entry_in_full_is_examined_like_any_other(entry: dict[str, Any], message: str) -> None:
+    assert refusal(strategies=["baseline", entry]).startswith(f"x: {message}")
+
+
+@pytest.mark.parametrize("name, role", [("baseline", "baseline"), ("random", "control"), ("sb", "method")])
+def test_a_choice_records_what_its_strategy_is_there_for_and_no_hash_depends_on_it(name: str, role: str) -> None:
+    entries = ["baseline", {name: {}, "label": "one"}, {"name": name, "label": "two", "role": "control"}]
+    spec = experiment(strategies=entries)
+    assert [choice.role for choice in spec.strategies] == ["baseline", role, role]
+    run = expand(spec, ranks=1)[3]
+    older = run.model_copy(update={"strategy": run.strategy.model_copy(update={"role": None})})
+    assert run.strategy.role == role and older.run_id == run.run_id and older.match_key == run.match_key
 
 
 def test_two_pairs_of_one_name_are_refused() -> None:

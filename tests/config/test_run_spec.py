@@ -120,7 +120,10 @@ def test_a_run_read_back_from_json_is_the_same_run() -> None:
         assert (again.run_id, again.match_key) == (run.run_id, run.match_key)
 
 
-FOLLOWING: list[Any] = [{"kakurenbo": {"fraction": 0.2}, "label": "k"}, {"random": {"like": "k"}}]
+FOLLOWING: list[Any] = [
+    {"kakurenbo": {**CHOICE["kakurenbo"], "fraction": 0.2}, "label": "k"},
+    {"random": {"like": "k"}},
+]
 
 
 def test_a_run_that_follows_another_names_the_run_of_its_own_seed() -> None:
@@ -131,8 +134,8 @@ def test_a_run_that_follows_another_names_the_run_of_its_own_seed() -> None:
 
 
 def test_whom_a_run_follows_is_part_of_its_name_and_what_that_one_is_called_is_not() -> None:
-    other_params = [{"kakurenbo": {"fraction": 0.3}, "label": "k"}, {"random": {"like": "k"}}]
-    other_label = [{"kakurenbo": {"fraction": 0.2}, "label": "q"}, {"random": {"like": "q"}}]
+    other_params = [{**CHOICE, "label": "k"}, {"random": {"like": "k"}}]
+    other_label = [{**FOLLOWING[0], "label": "q"}, {"random": {"like": "q"}}]
     followers = [hashes(runs(strategies=each)[4:]) for each in (FOLLOWING, other_params, other_label)]
     assert followers[0] != followers[1] and followers[0] == followers[2]
 

@@ -20,6 +20,7 @@ from kbench.strategies.api import (
     Resample,
     SampleStats,
     Strategy,
+    TrainingSetup,
     share_of,
     state,
 )
@@ -28,7 +29,7 @@ from kbench.strategies.ranking import lowest
 
 @dataclass
 class Sound(Strategy):
-    """Keeps every promise: two phases, memory of both kinds, chance in both hooks, weights, work beside."""
+    """Keeps every promise: two phases, state of both kinds, chance in both hooks, weights, background work."""
 
     baseline_params = {"share": 0.0}
     share: Fraction = 0.25
@@ -118,7 +119,7 @@ class DrawsFromRandom(Strategy):
 
 
 @dataclass
-class RemembersAGenerator(Strategy):
+class StateOfAGenerator(Strategy):
     drawing: np.random.Generator | None = state()
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
@@ -127,7 +128,7 @@ class RemembersAGenerator(Strategy):
 
 
 @dataclass
-class RemembersInPrivate(Strategy):
+class PrivateState(Strategy):
     def __post_init__(self) -> None:
         self.epochs_lived = 0
 
@@ -146,7 +147,7 @@ class DecidesByAccident(Strategy):
 
 
 @dataclass
-class NotInert(Strategy):
+class NeverTheBaseline(Strategy):
     baseline_params = {"share": 0.0}
     share: Fraction = 0.5
 
@@ -181,6 +182,12 @@ class DrawsIds(Strategy):
 @dataclass
 class AnyNumber(Strategy):
     share: float = 0.5
+
+
+@dataclass
+class StumblesOverItsSetup(Strategy):
+    def problems(self, setup: TrainingSetup) -> list[tuple[str, str]]:
+        return [("", "too small")] if setup.n_train < 1000 else []  # type: ignore[operator]  # which may be None
 
 
 @dataclass

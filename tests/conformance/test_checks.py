@@ -2,8 +2,7 @@
 
 import pytest
 
-from kbench.conformance.checks import CHECKS, Verdict, examine
-from kbench.conformance.short_training import Case
+from kbench.conformance.checks import CHECKS, Case, Verdict, examine
 
 IN_THIS_PROCESS = {
     "ReseedsNumpy": ("streams", "moved the global random stream of numpy (plan, epoch 0 of phase train)"),
@@ -13,10 +12,13 @@ IN_THIS_PROCESS = {
     "ChangesItsBatch": ("statistics", "changed Batch.x, which it was only shown (observe, epoch 0 of phase train)"),
     "MovesBatchNorm": ("model", "changed features.0.1.running_mean and 8 more of the model in training (select, epoch"),
     "HalfPrecisionIds": ("ids", "indices holds no odd id where half precision has none (plan, epoch 0 of phase train"),
-    "RemembersAGenerator": ("memory", "a checkpoint cannot hold the memory drawing (of type Generator) (remembered"),
-    "RemembersInPrivate": ("memory", "an instance that was given back what is remembered decides otherwise (plan, ep"),
+    "StateOfAGenerator": ("memory", "a checkpoint cannot hold the state drawing (of type Generator) (state, epoch 1"),
+    "PrivateState": ("memory", "an instance that was given the state of a checkpoint decides otherwise (plan, ep"),
     "DecidesByAccident": ("instances", "a second instance, asked and told the same, decides otherwise (plan, epoch"),
-    "NotInert": ("baseline-params", "the learning rate is 0.02525 where the baseline's is 0.025 (share=0.0, epoch 0)"),
+    "NeverTheBaseline": (
+        "baseline-params",
+        "the learning rate is 0.02525 where the baseline's is 0.025 (share=0.0, epoch 0)",
+    ),
     "HidesNearlyAll": ("plans", "10 samples were planned, fewer than one global batch of 48 (plan, epoch 0 of"),
     "WeighsByNothing": (
         "plans",
@@ -25,6 +27,10 @@ IN_THIS_PROCESS = {
     "MasksInsteadOfWeighing": ("choices", "what select returned is a tensor of bool of shape (48,) (select, epoch 0"),
     "DrawsIds": ("choices", "the Resample holds rows from "),
     "AnyNumber": ("parameters", "it takes any number, without a limit (share); type it with a range"),
+    "StumblesOverItsSetup": (
+        "parameters",
+        "problems raised TypeError: '<' not supported between instances of 'NoneType'",
+    ),
     "Crashes": ("life", "plan raised KeyError: 'threshold', "),
 }
 

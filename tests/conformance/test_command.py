@@ -44,9 +44,9 @@ def test_a_broken_method_is_told_line_by_line(check_method: Called) -> None:
 
 
 def test_json_says_the_same_to_programs(check_method: Called) -> None:
-    code, out, _ = check_method("broken_methods:NotInert", "--set", "share=0.25", "--json")
+    code, out, _ = check_method("broken_methods:NeverTheBaseline", "--set", "share=0.25", "--json")
     told = json.loads(out)
-    assert (code, told["schema"], told["method"], told["ok"]) == (2, 1, "broken_methods:NotInert", False)
+    assert (code, told["schema"], told["method"], told["ok"]) == (2, 1, "broken_methods:NeverTheBaseline", False)
     assert told["parameters"] == {"share": 0.25}
     (broken,) = [check for check in told["checks"] if check["state"] == "broken"]
     assert broken["check"] == "baseline-params" and broken["where"] == "share=0.0, epoch 0" and broken["reason"] is None

@@ -174,5 +174,5 @@ def test_a_run_that_is_done_tells_which_streams_were_disturbed(
     spec = RunSpec(experiment="disturbed", pair=pair, strategy=choice, seed=0, ranks=1)
     assert start(spec, tmp_path).error is None
     folder = RunDir(tmp_path / spec.run_id)
-    assert folder.done["disturbs"] == "numpy in plan"
+    assert folder.read().done.disturbs == "numpy in plan"
     assert "moved random streams of others" in folder.stderr.read_text()

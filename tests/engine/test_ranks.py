@@ -13,6 +13,7 @@ from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.config.strategy_choice import Choice
 from kbench.records.folders import RunDir
+from kbench.records.run_files import Job
 
 pytestmark = pytest.mark.dist
 Start = Callable[..., tuple[RunDir, list[int]]]
@@ -41,7 +42,7 @@ def start(tmp_path: Path, clean_env: dict[str, str]) -> Start:
         spec = RunSpec(experiment="ranks", pair=pair, strategy=choice, seed=0, ranks=ranks)
         folder = RunDir(tmp_path / spec.run_id)
         folder.prepare(spec)
-        folder.begin({"attempt": 1})
+        folder.begin(Job.of(attempt=1))
         shared = {
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(free_port()),
@@ -80,7 +81,9 @@ def test_several_ranks_count_what_one_rank_counts(
     ranks: int, name: str, params: dict[str, Any], start: Start, life_of: Callable[..., Any]
 ) -> None:
     folder, codes = start(name, params, ranks=ranks)
-    assert codes == [0] * ranks and folder.done and not folder.failed  # so plans and models agreed in every epoch
+    assert (
+        codes == [0] * ranks and folder.read().done and not folder.read().failure
+    )  # so plans and models agreed in every epoch
     alone = life_of(name, params, epochs=2).records
     counts = ("phase", "epoch", "lr", "lr_scale", "n_trained", "n_scored", "n_refreshed", "n_hidden", "n_dropped")
     for ours, theirs in zip(folder.epochs(), alone, strict=True):
@@ -107,8 +110,8 @@ def test_three_ranks_that_choose_for_themselves_take_equally_many_steps(start: S
 def test_ranks_that_plan_differently_end_in_one_sentence(tmp_path: Path, start: Start) -> None:
     (tmp_path / "rebels_of_a_test.py").write_text(DISAGREES)
     folder, codes = start("rebels_of_a_test:Rebel", ranks=2)
-    assert codes == [5, 5] and not folder.done and not folder.epochs()
-    assert folder.failed["error"] == "the plan of epoch 0 (train) differs between the ranks"
+    assert codes == [5, 5] and not folder.read().done and not folder.epochs()
+    assert folder.read().failure.error == "the plan of epoch 0 (train) differs between the ranks"
 
 
 def test_three_ranks_that_draw_from_pools_switch_at_the_same_step(start: Start) -> None:

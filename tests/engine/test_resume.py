@@ -19,6 +19,7 @@ from kbench.config.run_spec import RunSpec
 from kbench.config.strategy_choice import Choice
 from kbench.engine.clock import PARTS
 from kbench.records.folders import RunDir
+from kbench.records.run_files import Job
 
 pytestmark = pytest.mark.dist
 RECIPE = {"epochs": 4, "global_batch": 48, "lr": 0.05, "schedule": "cosine", "augment": "shift"}
@@ -46,11 +47,11 @@ def start(clean_env: dict[str, str]) -> Callable[[RunDir], Ranks]:
     """Start the ranks of the next attempt."""
 
     def begin(folder: RunDir) -> Ranks:
-        folder.begin({"attempt": folder.job.get("attempt", 0) + 1, "threads_per_rank": 1})
+        folder.begin(Job.of(attempt=folder.read_attempt() + 1).updated(threads_per_rank=1))
         with socket.socket() as asking:
             asking.bind(("127.0.0.1", 0))
             port = str(asking.getsockname()[1])
-        ranks = folder.spec.ranks
+        ranks = folder.read_spec().ranks
         shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(ranks), "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "kbench.worker", str(folder.path)]
         with folder.stderr.open("ab") as words:
@@ -103,7 +104,7 @@ def test_killed_ranks_go_on_as_if_nothing_had_happened(
     kill_at(lines, killed, start(killed))
     assert [rank.wait(timeout=180) for rank in start(killed)] == [0] * ranks, killed.stderr.read_text()
 
-    assert killed.done["attempt"] == 2 and "warning" not in killed.stderr.read_text()
+    assert killed.read().done.attempt == 2 and "warning" not in killed.stderr.read_text()
     assert numbers(killed) == numbers(whole) and len(numbers(whole)) in (4, 6)
     attempts = [record.attempt for record in killed.epochs()]
     assert attempts == sorted(attempts) and attempts[lines - 2] == 1 and attempts[-1] == 2

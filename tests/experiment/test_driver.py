@@ -16,8 +16,9 @@ from kbench.config.strategy_choice import Choice
 from kbench.errors import LaunchError
 from kbench.experiment.driver import driver_lock, driver_of, shuffled
 from kbench.experiment.status import StatusMonitor
-from kbench.records.folders import ExperimentDir, RunDir, write_json
-from kbench.records.run_state import State
+from kbench.records.folders import ExperimentDir, RunDir
+from kbench.records.run_files import Done, Failure
+from kbench.records.run_state import FailureKind, State
 
 HERE = socket.gethostname()
 # Goes in and out of the folder many times; whoever finds somebody else inside says so.
@@ -25,7 +26,7 @@ CONTENDER = """
 import os, sys
 from pathlib import Path
 from kbench.errors import LaunchError
-from kbench.launch.front import driver_lock
+from kbench.experiment.driver import driver_lock
 from kbench.records.folders import ExperimentDir
 
 folder = ExperimentDir(Path(sys.argv[1]))
@@ -77,7 +78,7 @@ def living() -> Iterator[int]:
 
 
 def note_front(experiment: ExperimentDir, pid: int, host: str = HERE) -> None:
-    write_json(experiment.front, {"id": pid, "host": host, "started_at": "2026-01-02T03:04:05.678+00:00"})
+    files.write_json(experiment.front, {"id": pid, "host": host, "started_at": "2026-01-02T03:04:05.678+00:00"})
 
 
 def dead_pid() -> int:
@@ -165,7 +166,7 @@ def test_every_run_is_in_the_order_once(experiment: ExperimentDir, runs: list[Ru
 
 
 def test_the_runs_of_a_seed_stay_together(experiment: ExperimentDir, runs: list[RunDir]) -> None:
-    seeds = [run.spec.seed for run in shuffled(runs, experiment, max_parallel=1)]
+    seeds = [run.read_spec().seed for run in shuffled(runs, experiment, max_parallel=1)]
     assert seeds[0:3] == [seeds[0]] * 3
     assert seeds[3:6] == [seeds[3]] * 3
     assert seeds[6:9] == [seeds[6]] * 3
@@ -175,8 +176,8 @@ def test_the_order_of_seeds_and_that_of_strategies_are_drawn_anew(
     experiment: ExperimentDir, runs: list[RunDir]
 ) -> None:
     orders = [shuffled(runs, experiment, max_parallel=1) for _ in range(30)]
-    assert len({tuple(run.spec.seed for run in order) for order in orders}) > 1
-    first_blocks = {tuple(run.spec.strategy.label for run in order[:3]) for order in orders}
+    assert len({tuple(run.read_spec().seed for run in order) for order in orders}) > 1
+    first_blocks = {tuple(run.read_spec().strategy.label for run in order[:3]) for order in orders}
     assert len(first_blocks) > 1
 
 
@@ -202,8 +203,8 @@ def test_nothing_waits_when_who_would_start_it_is_dead(experiment: ExperimentDir
 def test_what_has_ended_does_not_wait(experiment: ExperimentDir, runs: list[RunDir], living: int) -> None:
     note_front(experiment, living)
     shuffled(runs[:2], experiment, max_parallel=1)
-    runs[0].finish({"attempt": 1})
-    runs[1].fail({"error": "no more"})
+    runs[0].finish(Done.of(attempt=1, phases=()))
+    runs[1].fail(Failure.of("no more", kind=FailureKind.RAISED, attempt=1))
     assert StatusMonitor(experiment).states(runs[:2]) == [State.DONE, State.FAILED]
 
 

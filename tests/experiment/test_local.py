@@ -19,7 +19,9 @@ from kbench.errors import ConfigError, LaunchError
 from kbench.experiment.local import Children
 from kbench.experiment.resolve import cores, find_mpirun, resolved
 from kbench.records.folders import RunDir
-from kbench.records.run_state import State, state_of
+from kbench.records.liveness import state_of
+from kbench.records.run_files import Job
+from kbench.records.run_state import State
 
 NO_MPI = "mpirun-that-is-nowhere"
 # A job that is done at once, unless more than two are at work; it leaves the cores that it may use.
@@ -31,7 +33,7 @@ for place in 1 2; do mkdir "$shared/$place" 2>/dev/null && mine=$place && break;
 grep Cpus_allowed_list /proc/self/status | cut -f 2 > "$folder/cores"
 for _ in 1 2 3 4 5 6 7 8; do bash -c :; done
 [ "$mine" = none ] || rmdir "$shared/$mine"
-echo '{"attempt": 1}' > "$folder/done.json"
+echo '{"attempt": 1, "ended_at": "2026-01-02T00:00:00Z"}' > "$folder/done.json"
 """
 # A job whose own children do not listen to SIGTERM.
 STUBBORN = """\
@@ -157,7 +159,7 @@ def test_a_number_of_threads_that_the_site_gives_stands() -> None:
 def test_every_run_is_started_once_and_never_more_than_max_parallel_at_a_time(stand: Stand, tmp_path: Path) -> None:
     runs = stand(6)
     children(runs, QUICK, tmp_path, max_parallel=2).work_through(runs, [], lambda: None)
-    assert [(state_of(run), run.job["attempt"]) for run in runs] == [(State.DONE, 1)] * 6
+    assert [(state_of(run.read()), run.read().job.attempt) for run in runs] == [(State.DONE, 1)] * 6
     assert not (tmp_path / "runs" / "shared" / "too-many").exists()
 
 
@@ -193,7 +195,7 @@ def test_starting_runs_leaves_our_own_cores_as_they_were(stand: Stand, tmp_path:
 def test_a_run_notes_how_it_was_started(stand: Stand, tmp_path: Path) -> None:
     runs = stand(1)
     children(runs, QUICK, tmp_path, max_parallel=2).work_through(runs, [], lambda: None)
-    told = {key: runs[0].job[key] for key in ("launcher", "attempt", "max_parallel")}
+    told = {key: getattr(runs[0].read().job, key) for key in ("launcher", "attempt", "max_parallel")}
     assert told == {"launcher": "local", "attempt": 1, "max_parallel": 2}
 
 
@@ -201,7 +203,7 @@ def test_a_second_attempt_is_counted(stand: Stand, tmp_path: Path) -> None:
     runs = stand(1)
     for _ in range(2):
         children(runs, QUICK, tmp_path, max_parallel=1).work_through(runs, [], lambda: None)
-    assert runs[0].job["attempt"] == 2
+    assert runs[0].read().job.attempt == 2
 
 
 def test_a_run_that_an_earlier_front_left_alive_keeps_its_place(stand: Stand, tmp_path: Path) -> None:
@@ -210,18 +212,18 @@ def test_a_run_that_an_earlier_front_left_alive_keeps_its_place(stand: Stand, tm
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
-    adopted.begin({"id": process.pid, "host": os.uname().nodename, "attempt": 1})
+    adopted.begin(Job.of(attempt=1).updated(id=process.pid))
     started_beside: list[bool] = []
     ticks = iter(range(1_000_000))
 
     def tick() -> None:
-        started_beside.append(any(run.job for run in runs) and state_of(adopted) is State.RUNNING)
+        started_beside.append(any(run.read().job for run in runs) and state_of(adopted.read()) is State.RUNNING)
         if next(ticks) == 3:
             process.communicate()
 
     children(runs, QUICK, tmp_path, max_parallel=1).work_through(runs, [adopted], tick)
     assert not any(started_beside)
-    assert [state_of(run) for run in runs] == [State.DONE, State.DONE]
+    assert [state_of(run.read()) for run in runs] == [State.DONE, State.DONE]
 
 
 def test_stopping_leaves_nothing_that_a_run_has_started(stand: Stand, tmp_path: Path) -> None:
@@ -240,7 +242,7 @@ def test_stopping_leaves_nothing_that_a_run_has_started(stand: Stand, tmp_path: 
     for pid in processes_of(runs[0]):
         os.kill(pid, signal.SIGKILL)
     assert gone
-    assert state_of(runs[0]) is State.INTERRUPTED
+    assert state_of(runs[0].read()) is State.INTERRUPTED
 
 
 @pytest.fixture(scope="module")

@@ -43,8 +43,8 @@ def test_each_run_has_an_allocation_of_its_own_unless_they_are_paired(made: Made
     runs = made("baseline", "sb", seeds=(0, 1))
     assert [len(group) for group in groups(list(runs.values()), paired=False)] == [1, 1, 1, 1]
     paired = groups(list(runs.values()), paired=True)
-    assert [[run.spec.strategy.label for run in group] for group in paired] == [["baseline", "sb"]] * 2
-    assert [{run.spec.seed for run in group} for group in paired] == [{0}, {1}]
+    assert [[run.read_spec().strategy.label for run in group] for group in paired] == [["baseline", "sb"]] * 2
+    assert [{run.read_spec().seed for run in group} for group in paired] == [{0}, {1}]
 
 
 def test_followers_take_the_number_of_their_leader_in_an_array_that_waits_for_the_leaders(made: Made) -> None:
@@ -54,8 +54,8 @@ def test_followers_take_the_number_of_their_leader_in_an_array_that_waits_for_th
     assert [run.run_id for task in first.tasks.values() for run in task] == [order[i].run_id for i in (1, 2, 4, 5)]
     assert second.corresponding == first.token
     for number, (run,) in second.tasks.items():
-        assert first.tasks[number][0].spec.seed == run.spec.seed
-        assert first.tasks[number][0].spec.strategy.label == "sb"
+        assert first.tasks[number][0].read_spec().seed == run.read_spec().seed
+        assert first.tasks[number][0].read_spec().strategy.label == "sb"
 
 
 def test_two_followers_of_one_run_are_in_two_arrays(made: Made) -> None:
@@ -78,7 +78,7 @@ def test_without_arrays_each_script_names_the_jobs_that_it_waits_for(made: Made)
     runs = made("baseline", "sb", FOLLOWER)
     found = batches(groups(list(runs.values()), paired=False), arrays=False, at_most=1, places={})
     (follower,) = [batch for batch in found if batch.behind]
-    leader = next(batch for batch in found if batch.tasks[0][0].spec.strategy.label == "sb")
+    leader = next(batch for batch in found if batch.tasks[0][0].read_spec().strategy.label == "sb")
     assert follower.behind == [Place(leader.token, 0)] and len(found) == 3
 
 
@@ -107,6 +107,6 @@ def test_whoever_follows_a_run_that_failed_is_not_handed_in_nor_who_follows_that
 
 def test_the_names_of_the_pairs_of_a_chain_are_part_of_no_run(made: Made) -> None:
     runs = made("baseline", chain=True)
-    assert runs["down.baseline.0"].spec.upstream is not None
-    assert isinstance(runs["down.baseline.0"].spec.pair, Pair)
-    assert runs["down.baseline.0"].spec.match_key != runs["up.baseline.0"].spec.match_key
+    assert runs["down.baseline.0"].read_spec().upstream is not None
+    assert isinstance(runs["down.baseline.0"].read_spec().pair, Pair)
+    assert runs["down.baseline.0"].read_spec().match_key != runs["up.baseline.0"].read_spec().match_key

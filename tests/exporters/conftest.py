@@ -12,7 +12,9 @@ from kbench import files
 from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.config.strategy_choice import Choice
-from kbench.records.folders import ExperimentDir, RunDir, write_json
+from kbench.records.folders import ExperimentDir, RunDir
+from kbench.records.run_files import Done, Failure, Job, PhaseLength, Provenance
+from kbench.records.run_state import FailureKind
 from kbench.records.schema import EpochRecord
 
 _spec = importlib.util.spec_from_file_location("cli_conftest", Path(__file__).parents[1] / "cli" / "conftest.py")
@@ -66,7 +68,7 @@ def finish(experiment: ExperimentDir) -> Finish:
         spec = RunSpec(experiment="climate", pair=pair, strategy=choice, seed=seed, ranks=8)
         run = experiment.run(spec.run_id)
         run.prepare(spec)
-        run.begin({"launcher": "local", "id": 7, "attempt": 1, "submitted_at": BEGAN.isoformat()})
+        run.begin(Job.of(attempt=1).updated(launcher="local", id=7, submitted_at=BEGAN))
         facts = {
             "worker_started_at": (BEGAN + timedelta(seconds=4)).isoformat(),
             "staging_started_at": (BEGAN + timedelta(seconds=20)).isoformat(),
@@ -79,7 +81,7 @@ def finish(experiment: ExperimentDir) -> Finish:
             "epochs": DEEPCAM["epochs"],
             "n_val": 15158,
         }
-        write_json(run.path / "provenance.json", facts | (provenance or {}))
+        Provenance.model_validate(facts | (provenance or {})).write(run.path)
         elapsed = 0.0
         for n, accuracy in enumerate(accuracies):
             elapsed += 25.123456
@@ -94,11 +96,12 @@ def finish(experiment: ExperimentDir) -> Finish:
                 "ended_at": BEGAN + timedelta(seconds=95 + 30 * (n + 1), microseconds=123 * n),
             }
             files.append(run.journal, EpochRecord.model_validate(record).model_dump(mode="json"))
-        ended = {"ended_at": (BEGAN + timedelta(seconds=300)).isoformat(), "attempt": 1}
+        ended_at, names = BEGAN + timedelta(seconds=300), phases or ("train",) * len(accuracies)
         if end == "done":
-            run.finish({**ended, "last_phase": (phases or ("train",))[-1]})
+            lengths = [PhaseLength(name=name, epochs=names.count(name)) for name in dict.fromkeys(names)]
+            run.finish(Done.of(attempt=1, phases=lengths).updated(ended_at=ended_at))
         elif end == "failed":
-            run.fail({**ended, "error": "it broke"})
+            run.fail(Failure.of("it broke", kind=FailureKind.RAISED, attempt=1).updated(ended_at=ended_at))
         return run
 
     return make

@@ -174,6 +174,11 @@ def test_a_label_hides_no_control_from_us(against: Any) -> None:
     assert found["mine"].more[0].startswith("It beat coin")
 
 
+def test_a_label_makes_no_control_of_a_method(against: Any) -> None:
+    write(against, "randomised-kakurenbo", FASTER, BETTER, name="kakurenbo")
+    assert judged(against.frames())["randomised-kakurenbo"].part is Part.METHOD
+
+
 def test_warnings_about_a_strategy_are_named_beside_its_verdict_and_not_beside_others(against: Any) -> None:
     write(against, "mine", FASTER, BETTER, n_hidden=30, n_trained=70)  # samples explain 30 % only
     write(against, "other", SLOWER, SAME)

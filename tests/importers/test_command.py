@@ -160,7 +160,7 @@ def test_imported_runs_stand_beside_measured_ones_and_are_not_averaged_with_them
     assert f"holds measured runs of {run_spec.pair.name} / baseline" in refused.stderr
     assert typed(*words, "--strategy", "theirs").returncode == 0
     assert "2 runs" in typed("gather", "small").stdout
-    assert ours.spec == run_spec
+    assert ours.read_spec() == run_spec
 
 
 def test_tables_of_other_formats_hold_published_numbers_too(audited: Path, typed: Typed) -> None:

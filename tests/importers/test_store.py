@@ -70,5 +70,5 @@ def test_a_name_of_measured_runs_is_refused(folder: ExperimentDir, run_spec: Run
     with pytest.raises(ResultsError, match="holds measured runs of digits-cnn-digits / baseline"):
         put(folder, log(), strategies="baseline", pair="digits-cnn-digits")
     put(folder, log(), strategies="theirs", pair="digits-cnn-digits")
-    assert folder.run(run_spec.run_id).spec == run_spec
+    assert folder.run(run_spec.run_id).read_spec() == run_spec
     assert len(imported.runs(folder)) == 1

@@ -12,7 +12,9 @@ from kbench.config.strategy_choice import Choice
 from kbench.experiment.driver import shuffled
 from kbench.launch.dependencies import RunQueue, prerequisite_of
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.run_state import State, state_of
+from kbench.records.liveness import state_of
+from kbench.records.run_files import Done, Failure, Job
+from kbench.records.run_state import FailureKind, State
 
 Make = Callable[..., RunDir]
 
@@ -46,13 +48,13 @@ def make(experiment: ExperimentDir, pair: Pair) -> Make:
 
 
 def done(run: RunDir) -> None:
-    run.begin({"attempt": 1})
-    run.finish({"attempt": 1})
+    run.begin(Job.of(attempt=1))
+    run.finish(Done.of(attempt=1, phases=()))
 
 
 def failed(run: RunDir) -> None:
-    run.begin({"attempt": 1})
-    run.fail({"attempt": 1, "error": "it broke"})
+    run.begin(Job.of(attempt=1))
+    run.fail(Failure.of("it broke", kind=FailureKind.RAISED, attempt=1))
 
 
 def test_who_follows_nobody_comes_in_the_order_of_the_queue(make: Make) -> None:
@@ -100,7 +102,7 @@ def test_two_follow_one_and_each_its_own_seed(make: Make) -> None:
 def test_a_run_whose_leader_is_done_long_since_starts_at_once(make: Make) -> None:
     leader, follower = make("sb"), make("random", like="sb")
     done(leader)
-    assert RunQueue([follower]).next([]) == follower and not follower.failed
+    assert RunQueue([follower]).next([]) == follower and not follower.read().failure
 
 
 @pytest.mark.parametrize("ended", [State.FAILED, State.MISSING])
@@ -110,16 +112,16 @@ def test_who_follows_a_run_that_failed_or_never_came_fails_with_it(ended: State,
         failed(leader)
     waiting = RunQueue([follower, other])
     assert waiting.next([]) == other and len(waiting) == 0
-    assert state_of(follower) is State.FAILED
-    told = {key: follower.failed[key] for key in ("error", "hint", "kind", "exit_code", "attempt")}
+    assert state_of(follower.read()) is State.FAILED
+    told = {key: getattr(follower.read().failure, key) for key in ("error", "hint", "kind", "exit_code", "attempt")}
     assert told == {
         "error": f"it follows {leader.run_id}, which is {ended}",
         "hint": "mend that one, then kbench run --retry",
-        "kind": "RunError",
+        "kind": "PrerequisiteFailed",
         "exit_code": 5,
         "attempt": 1,
     }
-    assert follower.job == {"attempt": 1, "host": socket.gethostname(), "id": None} and not follower.epochs()
+    assert follower.read().job == Job(attempt=1, host=socket.gethostname(), id=None) and not follower.epochs()
 
 
 def test_a_leader_that_dies_at_work_takes_its_followers_with_it(make: Make) -> None:
@@ -128,7 +130,7 @@ def test_a_leader_that_dies_at_work_takes_its_followers_with_it(make: Make) -> N
     assert [waiting.next([]), waiting.next([leader.run_id])] == [leader, None]
     failed(leader)
     assert waiting.next([]) is None and len(waiting) == 0
-    assert [state_of(run) for run in followers] == [State.FAILED] * 2
+    assert [state_of(run.read()) for run in followers] == [State.FAILED] * 2
 
 
 def test_giving_up_is_an_attempt_of_its_own(make: Make) -> None:
@@ -136,7 +138,7 @@ def test_giving_up_is_an_attempt_of_its_own(make: Make) -> None:
     failed(leader)
     failed(follower)
     RunQueue([follower]).next([])
-    assert (follower.job["attempt"], follower.failed["attempt"]) == (2, 2)
+    assert (follower.read().job.attempt, follower.read().failure.attempt) == (2, 2)
 
 
 def test_in_the_order_nobody_stands_before_the_run_that_it_follows(make: Make, experiment: ExperimentDir) -> None:
@@ -149,7 +151,7 @@ def test_in_the_order_nobody_stands_before_the_run_that_it_follows(make: Make, e
     for _ in range(60):
         order = shuffled(runs, experiment, max_parallel=1)
         assert sorted(run.run_id for run in order) == sorted(run.run_id for run in runs)
-        assert [run.spec.seed for run in order] in ([0] * 5 + [1] * 5, [1] * 5 + [0] * 5)
+        assert [run.read_spec().seed for run in order] in ([0] * 5 + [1] * 5, [1] * 5 + [0] * 5)
         place = {run.run_id: i for i, run in enumerate(order)}
         for run in runs:
             leader = prerequisite_of(run)

@@ -10,6 +10,8 @@ from kbench.config.run_spec import RunSpec
 from kbench.launch import failure
 from kbench.launch.failure import cause
 from kbench.records.folders import RunDir
+from kbench.records.run_files import Done, Failure, Job
+from kbench.records.run_state import FailureKind
 
 
 @pytest.fixture
@@ -17,7 +19,7 @@ def run(tmp_path: Path, run_spec: RunSpec) -> RunDir:
     """The folder of a run that is in its second attempt."""
     folder = RunDir(tmp_path / run_spec.run_id)
     folder.prepare(run_spec)
-    folder.begin({"id": None, "attempt": 2})
+    folder.begin(Job.of(attempt=2))
     return folder
 
 
@@ -44,7 +46,7 @@ def test_the_exit_status_tells_the_cause(status: int, sentence: str) -> None:
 def test_it_says_why_the_run_failed_and_how_its_stderr_ends(run: RunDir) -> None:
     run.stderr.write_text("a warning\nlibmpi.so.40: cannot open shared object file\n\n")
     write_epitaph(run, 127)
-    told = {key: run.failed[key] for key in ("error", "hint", "kind", "exit_code", "attempt")}
+    told = {key: getattr(run.read().failure, key) for key in ("error", "hint", "kind", "exit_code", "attempt")}
     assert told == {
         "error": "a rank ended with status 127 and said nothing",
         "hint": f"{run.stderr} ends: libmpi.so.40: cannot open shared object file",
@@ -56,26 +58,27 @@ def test_it_says_why_the_run_failed_and_how_its_stderr_ends(run: RunDir) -> None
 
 def test_a_silent_death_is_said_to_be_silent(run: RunDir) -> None:
     write_epitaph(run, 137)
-    assert run.failed["hint"] == f"{run.stderr} is empty"
+    assert run.read().failure.hint == f"{run.stderr} is empty"
 
 
 def test_it_does_not_speak_over_a_rank_that_spoke(run: RunDir) -> None:
-    run.fail({"error": "out of memory"})
+    first = Failure.of("out of memory", kind=FailureKind.RAISED, attempt=2)
+    run.fail(first)
     write_epitaph(run, 1)
-    assert run.failed == {"error": "out of memory"}
+    assert run.read().failure == first
 
 
 def test_it_does_not_bury_a_run_that_is_done(run: RunDir) -> None:
-    run.finish({"attempt": 2})
+    run.finish(Done.of(attempt=2, phases=()))
     write_epitaph(run, 134)
-    assert run.failed == {}
+    assert run.read().failure is None
 
 
 def test_what_no_terminal_can_show_is_left_out_of_the_hint(tmp_path: Path) -> None:
     folder = RunDir(tmp_path)
     folder.stderr.write_text("mpirun noticed\x00 that\x1b[0m\n\x00\n")
     failure.write(folder, 1)
-    assert folder.failed["hint"] == f"{folder.stderr} ends: mpirun noticed that[0m"
+    assert folder.read().failure.hint == f"{folder.stderr} ends: mpirun noticed that[0m"
 
 
 @pytest.mark.parametrize(
@@ -95,4 +98,4 @@ def test_what_srun_says_tells_how_ranks_ended(tmp_path: Path, said: str, status:
     with folder.stderr.open("a") as file:
         file.write(said)
     failure.write(folder, status, since=since)
-    assert folder.failed["kind"] == kind
+    assert folder.read().failure.kind == kind

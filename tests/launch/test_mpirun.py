@@ -15,7 +15,8 @@ import pytest
 
 from kbench.config.run_spec import RunSpec
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.run_state import State, state_of
+from kbench.records.liveness import state_of
+from kbench.records.run_state import State
 
 pytestmark = pytest.mark.dist
 
@@ -104,7 +105,7 @@ def finish(process: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str
 
 def runs(folder: Path) -> dict[str, RunDir]:
     """The runs below a folder, by the label of their strategy."""
-    return {run.spec.strategy.label: run for run in ExperimentDir(folder / "results" / "ranks").all_runs()}
+    return {run.read_spec().strategy.label: run for run in ExperimentDir(folder / "results" / "ranks").all_runs()}
 
 
 def processes_below(folder: Path) -> list[str]:
@@ -137,7 +138,7 @@ class Ended:
         self.folder, self.done, self.runs = folder, done, runs(folder)
 
     def error(self, strategy: str) -> str:
-        return str(self.runs[strategy].failed.get("error"))
+        return str(getattr(self.runs[strategy].read().failure, "error", None))
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +174,7 @@ def test_an_experiment_of_any_number_of_ranks_is_done(by_ranks: dict[int, Ended]
     """Plans and weights were equal on all ranks after every epoch, as kbench itself checks."""
     ended = by_ranks[ranks]
     assert ended.done.returncode == 0, ended.done.stderr
-    assert [state_of(run) for run in ended.runs.values()] == [State.DONE, State.DONE]
+    assert [state_of(run.read()) for run in ended.runs.values()] == [State.DONE, State.DONE]
     assert {len(run.epochs()) for run in ended.runs.values()} == {2}
 
 
@@ -196,13 +197,13 @@ def test_the_number_of_ranks_is_in_the_results(by_ranks: dict[int, Ended]) -> No
 
 
 def test_runs_of_different_ranks_do_not_match_one_another(by_ranks: dict[int, Ended]) -> None:
-    assert len({ended.runs["baseline"].spec.match_key for ended in by_ranks.values()}) == 3
+    assert len({ended.runs["baseline"].read_spec().match_key for ended in by_ranks.values()}) == 3
 
 
 def test_ranks_of_one_run_write_one_journal_and_one_provenance(by_ranks: dict[int, Ended]) -> None:
     run = by_ranks[3].runs["baseline"]
     assert len(run.journal.read_text().splitlines()) == 2
-    assert (run.provenance["backend"], len(run.provenance["hosts"])) == ("gloo", 1)
+    assert (run.read().provenance.backend, len(run.read().provenance.hosts)) == ("gloo", 1)
 
 
 def test_the_local_launcher_starts_several_ranks_with_torchrun(deadly: Ended) -> None:
@@ -217,7 +218,7 @@ def test_a_run_of_which_a_rank_died_ends_with_exit_code_5(deadly: Ended) -> None
 
 
 def test_the_other_runs_are_still_tried_when_a_rank_of_one_died(deadly: Ended) -> None:
-    assert {label: (run.job["attempt"], len(run.epochs())) for label, run in deadly.runs.items()} == {
+    assert {label: (run.read().job.attempt, len(run.epochs())) for label, run in deadly.runs.items()} == {
         "baseline": (1, 1),
         "raises": (1, 1),
     }
@@ -229,14 +230,14 @@ def test_a_killed_rank_is_told_by_those_that_lost_it_or_by_its_status(deadly: En
 
 
 def test_an_exception_of_one_rank_is_what_is_told_of_the_run(deadly: Ended) -> None:
-    failed = deadly.runs["raises"].failed
-    assert (failed["error"], failed["kind"]) == ("ValueError: the plan is lost", "ValueError")
-    assert 'raise ValueError("the plan is lost")' in failed["traceback"]
+    failed = deadly.runs["raises"].read().failure
+    assert (failed.error, failed.exception) == ("ValueError: the plan is lost", "ValueError")
+    assert 'raise ValueError("the plan is lost")' in failed.traceback
 
 
 def test_the_rank_that_failed_first_is_named(deadly: Ended) -> None:
     expected = 0 if deadly.folder.name.startswith("local") else 1
-    assert deadly.runs["raises"].failed["rank"] == expected
+    assert deadly.runs["raises"].read().failure.rank == expected
 
 
 def test_no_process_of_a_dead_run_is_left(deadly: Ended) -> None:
@@ -272,7 +273,7 @@ def test_an_interrupted_run_leaves_no_process_and_no_failure(long_run: "subproce
     assert done.returncode == 130
     assert until(lambda: not processes_below(tmp_path), 20.0), processes_below(tmp_path)
     (run,) = runs(tmp_path).values()
-    assert (state_of(run), run.failed) == (State.INTERRUPTED, {})
+    assert (state_of(run.read()), run.read().failure) == (State.INTERRUPTED, None)
 
 
 @pytest.mark.parametrize(
@@ -292,6 +293,6 @@ def test_another_number_of_ranks_than_the_spec_wants_is_said(
     failed = json.loads((run.path / "failed.json").read_text())
     assert failed["error"] == f"{run.run_id}: 2 ranks were started by {starter}, its spec wants 1"
     hint = "check ranks_per_node and nodes of the site against its job template"
-    assert (failed["kind"], failed["exit_code"], failed["hint"]) == ("LaunchError", 3, hint)
+    assert (failed["exception"], failed["exit_code"], failed["hint"]) == ("LaunchError", 3, hint)
     assert failed["rank"] == 1
     assert done.stderr == f"error: {failed['error']}\nhint: {hint}\n"

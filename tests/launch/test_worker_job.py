@@ -11,7 +11,8 @@ import pytest
 
 from kbench.config.run_spec import RunSpec
 from kbench.records.folders import RunDir
-from kbench.records.run_state import State, said
+from kbench.records.run_files import Job
+from kbench.records.run_state import State
 
 Start = Callable[..., "subprocess.Popen[str]"]
 # In place of the ranks: writes down that it came, then does as its first argument says.
@@ -22,7 +23,7 @@ how, run = sys.argv[1], Path(sys.argv[2])
 start = json.loads((run / "start.json").read_text())
 (run / "came").write_text(str(start["attempt"]))
 if how == "done":
-    (run / "done.json").write_text(json.dumps({"attempt": start["attempt"]}))
+    (run / "done.json").write_text(json.dumps({"attempt": start["attempt"], "ended_at": start["started_at"]}))
 elif how == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
 elif how == "node":
@@ -39,7 +40,7 @@ elif how == "deaf":
 def run(tmp_path: Path, run_spec: RunSpec) -> RunDir:
     folder = RunDir(tmp_path / run_spec.run_id)
     folder.prepare(run_spec)
-    folder.begin({"launcher": "slurm", "token": "kb00000000", "task": 0, "attempt": 1})
+    folder.begin(Job.of(attempt=1, token="kb00000000").updated(launcher="slurm"))
     return folder
 
 
@@ -83,23 +84,27 @@ def come(run: RunDir) -> None:
 
 def test_a_run_that_ends_well_is_done_and_is_not_trained_again(run: RunDir, start: Start) -> None:
     assert ended(start("done")) == 0
-    assert run.done and run.start["attempt"] == 1
+    assert run.read().done and run.read().start.attempt == 1
     (run.path / "came").unlink()
     assert ended(start("done")) == 0
-    assert not (run.path / "came").exists() and run.start["attempt"] == 1
+    assert not (run.path / "came").exists() and run.read().start.attempt == 1
 
 
 def test_each_start_of_a_job_is_another_attempt_and_the_earlier_ones_are_on_record(run: RunDir, start: Start) -> None:
     assert ended(start("node")) == 1
-    assert (run.failed["kind"], run.failed["node"], said(run.failed)) == ("NodeFailure", "n7", State.INTERRUPTED)
+    assert (run.read().failure.kind, run.read().failure.node, run.read().failure.kind.state) == (
+        "NodeFailure",
+        "n7",
+        State.INTERRUPTED,
+    )
     assert ended(start("done")) == 0
-    assert (run.attempt, [one["attempt"] for one in run.start["earlier"]]) == (2, [1])
-    assert run.done["attempt"] == 2 and not run.failed
+    assert (run.read_attempt(), [one.attempt for one in run.read().start.earlier]) == (2, [1])
+    assert run.read().done.attempt == 2 and not run.read().failure
 
 
 def test_ranks_that_are_killed_fail_the_run_and_it_is_not_begun_again_unasked(run: RunDir, start: Start) -> None:
     assert ended(start("killed")) == 1
-    assert said(run.failed) is State.FAILED and "SIGKILL" in run.failed["error"]
+    assert run.read().failure.kind.state is State.FAILED and "SIGKILL" in run.read().failure.error
     (run.path / "came").unlink()
     assert ended(start("done")) == 1
     assert not (run.path / "came").exists()
@@ -110,13 +115,13 @@ def test_a_warning_lets_the_epoch_end(run: RunDir, start: Start) -> None:
     come(run)
     job.send_signal(signal.SIGUSR1)
     assert ended(job) == 1
-    assert (run.failed["kind"], said(run.failed)) == ("TimeLimit", State.INTERRUPTED)
+    assert (run.read().failure.kind, run.read().failure.kind.state) == ("TimeLimit", State.INTERRUPTED)
 
 
 @pytest.mark.parametrize("words", [("--limit", "0.5", "--grace", "0.5"), ("--limit", "0.5")])
 def test_an_epoch_that_takes_too_long_is_given_up(run: RunDir, start: Start, words: tuple[str, ...]) -> None:
     assert ended(start("deaf", *words)) == 1
-    assert run.failed["kind"] == "TimeLimit"
+    assert run.read().failure.kind == "TimeLimit"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
@@ -125,7 +130,7 @@ def test_a_job_that_is_ended_ends_its_ranks_and_says_so(run: RunDir, start: Star
     come(run)
     job.send_signal(number)
     assert ended(job) == 1
-    assert (run.failed["kind"], said(run.failed)) == ("Ended", State.CANCELLED)
+    assert (run.read().failure.kind, run.read().failure.kind.state) == ("Ended", State.CANCELLED)
 
 
 def test_ranks_do_not_outlive_a_job_that_is_killed(run: RunDir, start: Start) -> None:
@@ -144,7 +149,7 @@ def test_a_command_that_is_not_there_is_a_sentence(run: RunDir, tmp_path: Path, 
     words = ["-m", "kbench.launch.worker_job", "--folder", str(tmp_path), run.run_id, "--", "no-such-srun"]
     done = subprocess.run([sys.executable, *words], env=clean_env, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (1, "")
-    assert run.failed["error"] == "no-such-srun cannot be started: No such file or directory"
+    assert run.read().failure.error == "no-such-srun cannot be started: No such file or directory"
 
 
 def test_a_follower_whose_leader_is_not_done_does_not_begin(
@@ -154,7 +159,7 @@ def test_a_follower_whose_leader_is_not_done_does_not_begin(
     spec = run_spec.model_copy(update={"strategy": choice, "follows": run_spec.strategy})
     follower = RunDir(tmp_path / spec.run_id)
     follower.prepare(spec)
-    follower.begin({"launcher": "slurm", "token": "kb00000000", "task": 0, "attempt": 1})
+    follower.begin(Job.of(attempt=1, token="kb00000000").updated(launcher="slurm"))
     words = [
         "-m",
         "kbench.launch.worker_job",
@@ -168,4 +173,7 @@ def test_a_follower_whose_leader_is_not_done_does_not_begin(
     ]
     done = subprocess.run([sys.executable, *words], env=clean_env, capture_output=True, timeout=60)
     assert done.returncode == 1
-    assert (follower.failed["kind"], said(follower.failed)) == ("PrerequisiteMissing", State.INTERRUPTED)
+    assert (follower.read().failure.kind, follower.read().failure.kind.state) == (
+        "PrerequisiteMissing",
+        State.INTERRUPTED,
+    )

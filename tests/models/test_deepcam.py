@@ -1,6 +1,7 @@
 """DeepCAM's network and recipes: its size, where it starts, what fits into it, and what MLPerf HPC fixes."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch import nn
 
 from kbench.config.experiment import ExperimentSpec
 from kbench.config.parse import parse
+from kbench.config.recipe import Recipe
 from kbench.config.yaml_source import read_source
 from kbench.data import DATASETS
 from kbench.engine.schedule import learning_rate
@@ -85,10 +87,20 @@ def test_a_model_of_another_task_is_refused_before_anything_starts(model: str, d
 
 
 def test_a_confidence_over_the_batch_is_refused_before_anything_starts() -> None:
-    params = {"fraction": 0.3, "confidence_over": "batch"}
-    assert [param for param, _ in Registries().clashes(params, "deepcam", 2048)] == ["confidence_over"]
-    assert Registries().clashes(params | {"confidence_over": "classes"}, "deepcam", 2048) == []
-    assert Registries().clashes(params, "cifar10", 128) == []
+    def problems(over: str, dataset: str, global_batch: int) -> list[Any]:
+        recipe = Recipe(epochs=100, global_batch=global_batch, lr=0.1)
+        params = {"fraction": 0.3, "confidence_over": over}
+        return Registries().training_problems("kakurenbo", params, dataset, recipe)
+
+    assert [loc for loc, _ in problems("batch", "deepcam", 2048)] == [("confidence_over",)]
+    assert problems("classes", "deepcam", 2048) == []
+    assert problems("batch", "cifar10", 128) == []
+
+
+def test_an_assistant_for_pixels_is_refused_before_anything_starts() -> None:
+    recipe = Recipe(epochs=100, global_batch=2048, lr=0.1)
+    ((loc, text),) = Registries().training_problems("autoassist", {}, "deepcam", recipe)
+    assert loc == () and text.startswith("the assistant has a weight for the class of a sample")
 
 
 @pytest.mark.parametrize("name", ["deepcam", "deepcam-cosine"])

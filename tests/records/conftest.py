@@ -9,6 +9,8 @@ import pytest
 from kbench import files
 from kbench.config.run_spec import RunSpec
 from kbench.records.folders import ExperimentDir, RunDir
+from kbench.records.run_files import Done, Failure, Job, PhaseLength
+from kbench.records.run_state import FailureKind
 from kbench.records.schema import EpochRecord
 
 MakeEpoch = Callable[..., EpochRecord]
@@ -51,12 +53,14 @@ def make_run(experiment_dir: ExperimentDir, run_spec: RunSpec, make_epoch: MakeE
         for epoch in range(epochs):
             files.append(run.journal, make_epoch(epoch).model_dump(mode="json"))
         if end:
-            run.begin({"launcher": "local", "id": 1, "host": "elsewhere", "attempt": 1})
-        ended = {"ended_at": "2025-01-01T12:30:00+00:00"}
+            run.begin(Job(launcher="local", id=1, host="elsewhere", attempt=1))
+        ended_at = datetime(2025, 1, 1, 12, 30, tzinfo=UTC)
         if end == "done":
-            run.finish({**ended, "last_phase": "train"})
+            phases = (PhaseLength(name="train", epochs=epochs),)
+            run.finish(Done.of(attempt=1, phases=phases).updated(ended_at=ended_at))
         elif end == "failed":
-            run.fail({**ended, "error": "it broke"})
+            failure = Failure.of("it broke", kind=FailureKind.RAISED, attempt=1)
+            run.fail(failure.updated(ended_at=ended_at))
         return run
 
     return make

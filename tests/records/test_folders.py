@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,13 @@ import pytest
 from kbench import files
 from kbench.config.run_spec import RunSpec
 from kbench.errors import ResultsError
-from kbench.records.folders import ExperimentDir, RunDir, read_json, write_json
+from kbench.records.folders import ExperimentDir, RunDir
+from kbench.records.run_files import Done, Failure, Job, Provenance
+from kbench.records.run_state import FailureKind
 
 
 def test_a_spec_is_read_back_as_it_was_written(make_run, run_spec: RunSpec) -> None:
-    assert make_run().spec == run_spec
+    assert make_run().read_spec() == run_spec
     assert make_run().run_id == run_spec.run_id
 
 
@@ -22,52 +25,38 @@ def test_a_spec_that_cannot_be_read_is_named(text: str | None, make_run) -> None
     run = make_run()
     (run.path / "spec.json").unlink() if text is None else (run.path / "spec.json").write_text(text)
     with pytest.raises(ResultsError, match="spec.json: is no spec of a run: ") as caught:
-        run.spec  # noqa: B018
+        run.read_spec()  # noqa: B018
     assert "\n" not in caught.value.message
 
 
-def test_json_is_written_whole_and_leaves_no_draft(tmp_path: Path) -> None:
-    write_json(tmp_path / "x.json", {"a": 1})
-    write_json(tmp_path / "x.json", {"a": 2})
-    assert json.loads((tmp_path / "x.json").read_text()) == {"a": 2}
-    assert os.listdir(tmp_path) == ["x.json"]
+MOMENT = datetime(2025, 1, 1, tzinfo=UTC)
 
 
-def test_json_that_cannot_be_written_leaves_the_old(tmp_path: Path) -> None:
-    write_json(tmp_path / "x.json", {"a": 1})
-    with pytest.raises(TypeError):
-        write_json(tmp_path / "x.json", {("no", "key"): 2})  # type: ignore[dict-item]
-    assert read_json(tmp_path / "x.json") == {"a": 1}
-    assert os.listdir(tmp_path) == ["x.json"]
-
-
-@pytest.mark.parametrize("text", [None, "", "{", "[1]", "7"])
-def test_json_that_is_missing_or_torn_is_empty(text: str | None, tmp_path: Path) -> None:
-    if text is not None:
-        (tmp_path / "x.json").write_text(text)
-    assert read_json(tmp_path / "x.json") == {}
+def failure(error: str) -> Failure:
+    return Failure.of(error, kind=FailureKind.RAISED, attempt=1).updated(ended_at=MOMENT)
 
 
 def test_the_first_rank_to_fail_is_heard(make_run) -> None:
     run = make_run()
-    assert run.fail({"error": "first"})
-    assert not run.fail({"error": "second"})
-    assert run.failed == {"error": "first"}
+    assert run.fail(failure("first"))
+    assert not run.fail(failure("second"))
+    assert run.read().failure == failure("first")
     assert sorted(os.listdir(run.path)) == ["failed.json", "spec.json"]
 
 
 def test_a_run_that_is_done_cannot_fail_any_more(make_run) -> None:
     run = make_run(end="done")
-    assert not run.fail({"error": "late"})
-    assert run.done
-    assert not run.failed
+    assert not run.fail(failure("late"))
+    assert run.read().done
+    assert not run.read().failure
 
 
 @pytest.mark.parametrize("end", ["done", "failed"])
 def test_a_new_attempt_sets_the_end_of_the_last_aside(end: str, make_run) -> None:
     run = make_run(end=end)
-    run.begin({"attempt": 2})
-    assert (run.done, run.failed, run.job) == ({}, {}, {"attempt": 2})
+    run.begin(Job.of(attempt=2))
+    now = run.read()
+    assert (now.done, now.failure, now.job) == (None, None, Job.of(attempt=2))
 
 
 def test_epochs_come_in_their_order(make_run) -> None:
@@ -92,7 +81,7 @@ def test_only_the_last_attempt_counts(make_run, make_epoch) -> None:
 def test_an_attempt_that_wrote_no_epoch_yet_does_not_show_those_of_the_one_before(make_run) -> None:
     run = make_run(epochs=2)
     assert [(record.attempt, record.epoch) for record in run.epochs()] == [(1, 0), (1, 1)]
-    run.begin({"attempt": 2})
+    run.begin(Job.of(attempt=2))
     assert run.epochs() == []
 
 
@@ -105,7 +94,7 @@ def kept(make_run) -> RunDir:
     """A run of three epochs that has a checkpoint, started for the second time."""
     run: RunDir = make_run(epochs=3)
     run.checkpoint.write_bytes(b"the state of the run")
-    run.begin({"attempt": 2})
+    run.begin(Job.of(attempt=2))
     return run
 
 
@@ -148,16 +137,16 @@ def test_an_attempt_that_went_on_in_an_earlier_phase_replaces_the_later_one(make
 
 def test_three_attempts_make_one_run(kept: RunDir, make_epoch) -> None:
     write(kept, make_epoch(2, attempt=2), make_epoch(3, attempt=2))
-    kept.begin({"attempt": 3})
+    kept.begin(Job.of(attempt=3))
     write(kept, make_epoch(3, attempt=3), make_epoch(4, attempt=3))
     assert told(kept) == [(1, "train", 0), (1, "train", 1), (2, "train", 2), (3, "train", 3), (3, "train", 4)]
 
 
 def test_a_run_knows_how_many_epochs_it_takes_once_it_has_begun(make_run) -> None:
     run = make_run()
-    assert run.n_epochs is None
-    write_json(run.path / "provenance.json", {"epochs": 43})
-    assert run.n_epochs == 43
+    assert run.read().n_epochs is None
+    Provenance(epochs=43).write(run.path)
+    assert run.read().n_epochs == 43
 
 
 def test_a_sibling_is_a_run_of_the_same_experiment(make_run) -> None:
@@ -192,12 +181,12 @@ def test_an_epoch_survives_the_journal_to_the_last_digit(make_run, make_epoch) -
 def test_runs_come_in_the_order_of_the_experiments_file(experiment_dir: ExperimentDir, make_run, run_spec) -> None:
     for label in ("sb", "baseline", "iswr"):
         make_run(strategy=run_spec.strategy.model_copy(update={"label": label}))
-    in_folders = [run.spec.strategy.label for run in experiment_dir.all_runs()]
+    in_folders = [run.read_spec().strategy.label for run in experiment_dir.all_runs()]
     pair = json.dumps({"model": "m", "dataset": "d", "name": run_spec.pair.name, "recipe": {"epochs": 1}})
     pair = pair.replace('"epochs": 1', '"epochs": 1, "global_batch": 1, "lr": 1')
     experiment_dir.source.write_text(f"name: small\npairs: [{pair}]\nstrategies: [sb, baseline, iswr]\n")
     assert in_folders == ["baseline", "iswr", "sb"]
-    assert [run.spec.strategy.label for run in experiment_dir.all_runs()] == ["sb", "baseline", "iswr"]
+    assert [run.read_spec().strategy.label for run in experiment_dir.all_runs()] == ["sb", "baseline", "iswr"]
 
 
 def test_a_folder_without_a_spec_is_no_run(experiment_dir: ExperimentDir, make_run) -> None:
@@ -209,8 +198,9 @@ def test_a_folder_without_a_spec_is_no_run(experiment_dir: ExperimentDir, make_r
 def test_the_end_of_an_older_attempt_is_no_end_of_this_one(tmp_path: Path, run_spec: RunSpec) -> None:
     run = RunDir(tmp_path / "run")
     run.prepare(run_spec)
-    run.begin({"attempt": 2})
-    run.finish({"attempt": 1})
-    assert run.done == {}
-    run.finish({"attempt": 2})
-    assert run.done == {"attempt": 2}
+    run.begin(Job.of(attempt=2))
+    run.finish(Done.of(attempt=1, phases=()))
+    assert run.read().done is None
+    last = Done.of(attempt=2, phases=())
+    run.finish(last)
+    assert run.read().done == last

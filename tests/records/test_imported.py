@@ -11,7 +11,7 @@ from kbench.errors import ResultsError
 from kbench.records import imported
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.imported import File, Imported
-from kbench.records.run_state import state_of
+from kbench.records.liveness import state_of
 from kbench.records.schema import EpochRecord
 from kbench.records.store import EPOCH_COLUMNS, gather, stale
 
@@ -80,10 +80,10 @@ def test_imported_runs_match_each_other_and_never_a_measured_one(
     experiment_dir: ExperimentDir, make_run: MakeRun
 ) -> None:
     ours = make_run(epochs=1, end="done")
-    same = {"pair": ours.spec.pair.name, "seed": ours.spec.seed}
+    same = {"pair": ours.read_spec().pair.name, "seed": ours.read_spec().seed}
     keys = {facts(**same, strategy=strategy).match_key for strategy in ("baseline", "sb")}
     assert len(keys) == 1
-    assert ours.spec.match_key not in keys
+    assert ours.read_spec().match_key not in keys
     assert keys.isdisjoint({facts(**same | {"seed": 1}).match_key, facts(**same | {"pair": "other"}).match_key})
 
 

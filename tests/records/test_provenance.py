@@ -19,17 +19,17 @@ def git(*words: str) -> str:
 
 def test_versions_are_those_that_are_installed() -> None:
     facts = provenance()
-    assert facts["torch_version"] == version("torch")
-    assert facts["kbench_version"] == kbench.__version__
+    assert facts.torch_version == version("torch")
+    assert facts.kbench_version == kbench.__version__
 
 
 def test_the_start_is_a_time_with_its_zone() -> None:
     before = datetime.now(UTC)
-    assert before <= datetime.fromisoformat(provenance()["started_at"]) <= datetime.now(UTC)
+    assert before <= (provenance().started_at or before) <= datetime.now(UTC)
 
 
 def test_the_commit_is_the_last_that_changed_the_source() -> None:
-    assert source()["commit"] == (git("log", "-1", "--format=%H", "--", "kbench") or None)
+    assert source().commit == (git("log", "-1", "--format=%H", "--", "kbench") or None)
 
 
 def test_a_file_beside_the_source_does_not_make_it_dirty(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_a_file_beside_the_source_does_not_make_it_dirty(tmp_path: Path) -> None
     here = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
     for words in (["init", "-q"], ["add", "kbench"], ["commit", "-q", "-m", "all"]):
         subprocess.run([*here, *words], check=True)
-    program = "from kbench.records import provenance; print(provenance.source()['dirty'])"
+    program = "from kbench.records import provenance; print(provenance.source().dirty)"
     dirty = [sys.executable, "-c", program]
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     clean = subprocess.run(dirty, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
@@ -54,7 +54,7 @@ def test_a_copy_that_is_no_checkout_has_no_commit(tmp_path: Path) -> None:
     told = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env={"PATH": ""}, capture_output=True, text=True, timeout=60
     )
-    assert told.stdout.strip() == "{'commit': None, 'dirty': None}"
+    assert told.stdout.strip() == "Source(commit=None, dirty=None)"
 
 
 def test_a_package_beside_somebody_elses_repository_does_not_take_its_commit(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_package_beside_somebody_elses_repository_does_not_take_its_commit(tmp
     told = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert told.stdout.splitlines() == [
         str(tmp_path / "kbench" / "records" / "provenance.py"),
-        "{'commit': None, 'dirty': None}",
+        "Source(commit=None, dirty=None)",
     ]
 
 

@@ -37,13 +37,13 @@ def test_checking_writes_nothing(experiment_dir: ExperimentDir, run_spec: RunSpe
 
 def test_taking_keeps_the_text_and_makes_the_runs(taken: ExperimentDir, run_spec: RunSpec) -> None:
     assert taken.source.read_text() == TEXT
-    assert [run.spec for run in taken.all_runs()] == [run_spec]
+    assert [run.read_spec() for run in taken.all_runs()] == [run_spec]
 
 
 def test_the_same_runs_may_come_again(taken: ExperimentDir, run_spec: RunSpec) -> None:
     register.check(taken, [run_spec])
     register.take(taken, [run_spec], TEXT)
-    assert [run.spec for run in taken.all_runs()] == [run_spec]
+    assert [run.read_spec() for run in taken.all_runs()] == [run_spec]
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kbench.config.run_spec import RunSpec
 from kbench.records.folders import RunDir
-from kbench.records.run_state import State, is_alive, state_of
+from kbench.records.liveness import is_alive, state_of
+from kbench.records.run_files import Done, Failure, Job
+from kbench.records.run_state import FailureKind, State
 
 Start = Callable[[str], "subprocess.Popen[bytes]"]
 HERE = socket.gethostname()
@@ -45,8 +46,12 @@ def run(tmp_path: Path, run_spec: RunSpec) -> RunDir:
     return folder
 
 
-def job(pid: int | None, host: str = HERE) -> dict[str, Any]:
-    return {"launcher": "local", "id": pid, "host": host, "attempt": 1}
+def job(pid: int | None) -> Job:
+    return Job(launcher="local", id=pid, host=HERE, attempt=1)
+
+
+def failure() -> Failure:
+    return Failure.of("no more", kind=FailureKind.RAISED, attempt=1)
 
 
 def ended(process: "subprocess.Popen[bytes]") -> int:
@@ -56,51 +61,51 @@ def ended(process: "subprocess.Popen[bytes]") -> int:
 
 
 def test_a_run_that_was_never_started_is_missing(run: RunDir) -> None:
-    assert state_of(run) is State.MISSING
+    assert state_of(run.read()) is State.MISSING
 
 
 def test_a_run_whose_process_lives_is_running(run: RunDir, start: Start) -> None:
     run.begin(job(start(run.run_id).pid))
-    assert state_of(run) is State.RUNNING
+    assert state_of(run.read()) is State.RUNNING
 
 
 def test_a_run_whose_process_is_gone_without_a_word_is_interrupted(run: RunDir, start: Start) -> None:
     run.begin(job(ended(start(run.run_id))))
-    assert state_of(run) is State.INTERRUPTED
+    assert state_of(run.read()) is State.INTERRUPTED
 
 
 def test_what_a_run_says_of_its_end_comes_before_its_process(run: RunDir, start: Start) -> None:
     run.begin(job(start(run.run_id).pid))
-    run.finish({"attempt": 1})
-    assert state_of(run) is State.DONE
+    run.finish(Done.of(attempt=1, phases=()))
+    assert state_of(run.read()) is State.DONE
 
 
 def test_a_run_that_said_why_it_failed_is_failed_though_its_process_lives(run: RunDir, start: Start) -> None:
     run.begin(job(start(run.run_id).pid))
-    run.fail({"error": "no more"})
-    assert state_of(run) is State.FAILED
+    run.fail(failure())
+    assert state_of(run.read()) is State.FAILED
 
 
 def test_half_a_word_of_its_end_is_no_word(run: RunDir, start: Start) -> None:
     run.begin(job(start(run.run_id).pid))
     (run.path / "done.json").write_text(json.dumps({"attempt": 1})[:-3])
-    assert state_of(run) is State.RUNNING
+    assert state_of(run.read()) is State.RUNNING
 
 
 def test_a_new_attempt_forgets_how_the_last_one_ended(run: RunDir, start: Start) -> None:
-    run.fail({"error": "no more"})
+    run.fail(failure())
     run.begin(job(start(run.run_id).pid))
-    assert state_of(run) is State.RUNNING
+    assert state_of(run.read()) is State.RUNNING
 
 
 def test_a_run_whose_process_id_is_not_noted_yet_does_not_count_as_running(run: RunDir) -> None:
     run.begin(job(None))
-    assert state_of(run) is State.INTERRUPTED
+    assert state_of(run.read()) is State.INTERRUPTED
 
 
 def test_a_recycled_process_id_deceives_nobody(run: RunDir, start: Start) -> None:
     run.begin(job(start("another-run.s0.0123abcd").pid))
-    assert state_of(run) is State.INTERRUPTED
+    assert state_of(run.read()) is State.INTERRUPTED
 
 
 def test_a_process_that_ended_and_was_not_waited_for_is_not_alive(run: RunDir, start: Start) -> None:
@@ -110,13 +115,13 @@ def test_a_process_that_ended_and_was_not_waited_for_is_not_alive(run: RunDir, s
     process.stdin = None
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # leaves it as it is: a zombie
     run.begin(job(process.pid))
-    assert state_of(run) is State.INTERRUPTED
+    assert state_of(run.read()) is State.INTERRUPTED
 
 
 def test_a_process_of_another_host_is_believed_to_live() -> None:
-    assert is_alive(job(1, host="elsewhere"), mark="no such mark")
+    assert is_alive("elsewhere", 1, mark="no such mark")
 
 
-@pytest.mark.parametrize("facts", [{"host": HERE}, {"host": HERE, "id": "none"}], ids=["no id", "no number"])
-def test_a_job_without_a_process_id_is_not_alive(facts: dict[str, Any]) -> None:
-    assert not is_alive(facts, mark="kbench")
+@pytest.mark.parametrize("process", [None, "none"], ids=["no id", "no number"])
+def test_a_job_without_a_process_id_is_not_alive(process: str | None) -> None:
+    assert not is_alive(HERE, process, mark="kbench")

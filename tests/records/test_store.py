@@ -11,7 +11,8 @@ import pytest
 from kbench import files
 from kbench.errors import ResultsError
 from kbench.records.folders import ExperimentDir
-from kbench.records.run_state import state_of
+from kbench.records.liveness import state_of
+from kbench.records.run_files import Job
 from kbench.records.store import gather, stale
 
 IDENTITY = "experiment pair model dataset strategy seed ranks run_id match_key "
@@ -106,7 +107,7 @@ def test_the_two_tables_join_on_the_run(gathered: ExperimentDir) -> None:
 
 
 def test_every_run_is_there_whatever_its_state(gathered: ExperimentDir, make_run) -> None:
-    make_run(seed=3, epochs=2).begin({"launcher": "local", "id": None, "host": os.uname().nodename, "attempt": 1})
+    make_run(seed=3, epochs=2).begin(Job.of(attempt=1))
     gather(gathered, state_of)
     frame = pd.read_parquet(gathered.runs)
     assert frame.state.tolist() == ["done", "failed", "missing", "interrupted"]

@@ -3,18 +3,18 @@
 import ast
 import dataclasses
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kbench.conformance.checks import CHECKS, Check
-from kbench.conformance.contract_rules import Finding
-from kbench.conformance.short_training import Case
+from kbench.conformance.checks import CHECKS, Case, Check
+from kbench.conformance.monitor import Finding
 from kbench.errors import ConfigError
-from kbench.strategies import STRATEGIES, load, strategy_class
-from kbench.strategies.api import Epoch, SampleStats
+from kbench.strategies import STRATEGIES, load, role_of, strategy_class
+from kbench.strategies.api import Epoch, SampleStats, TrainingSetup
 from kbench.strategies.parameters import resolve, schema
 
 NAMES = sorted(STRATEGIES)
@@ -38,7 +38,7 @@ def case_of(name: str) -> Case:
 
 
 def keeps(name: str, check: Check) -> None:
-    answer = check.look(case_of(name))
+    answer = check.run(case_of(name))
     assert not isinstance(answer, Finding), answer.sentence
     assert answer is None or (check.name == "baseline-params" and strategy_class(name).baseline_params is None), answer
 
@@ -170,6 +170,41 @@ def test_a_strategy_of_ones_own_is_loaded_with_its_parameters(tmp_path: Path, mo
     assert mine.gentleness == 0.25
     with pytest.raises(ConfigError, match="gentleness"):
         load("own_method_of_a_test:Mine", {"gentleness": 2.0})
+
+
+def test_only_controls_and_the_baseline_are_no_methods() -> None:
+    roles = {name: role_of(name) for name in NAMES}
+    assert {name for name, role in roles.items() if role == "control"} == {"random", "budget"}
+    assert {name for name, role in roles.items() if role == "baseline"} == {"baseline"}
+    assert role_of("nobody") == role_of("no_such_module:Thing") == "method"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_with_its_defaults_nothing_stands_against_a_strategy_in_a_long_recipe(name: str) -> None:
+    setup = TrainingSetup(n_train=50_000, n_classes=10, task="classification", epochs=200, global_batch=128)
+    assert list(load(name).problems(setup)) == []
+    assert list(load(name).problems(replace(setup, n_train=None, n_classes=None))) == []
+
+
+def test_a_control_that_copies_another_run_leaves_out_what_that_one_did() -> None:
+    setup = TrainingSetup(n_train=100, n_classes=10, task="classification", epochs=2, global_batch=90)
+    assert [name for name, _ in load("random").problems(setup)] == ["fraction"]
+    assert list(load("random", {"like": "sb"}).problems(setup)) == []
+
+
+def test_a_role_that_there_is_not_is_a_mistake_of_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "judge_of_a_test.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from kbench.strategies.api import Strategy\n"
+        "@dataclass\n"
+        "class Judge(Strategy):\n"
+        "    role = 'judge'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match="role must be one of control, method, baseline, got 'judge'"):
+        load("judge_of_a_test:Judge")
 
 
 @pytest.mark.parametrize("name", ["nobody", "no_such_module:Thing", "kbench.strategies.sb:Nobody", "", ":", "json:"])

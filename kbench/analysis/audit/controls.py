@@ -1,6 +1,7 @@
-"""Whether a method did better than what needs no method."""
+"""Whether a method beat its controls: strategies that know nothing of the samples."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -8,64 +9,78 @@ from kbench.analysis.finding import Finding, note, on, warning
 from kbench.analysis.frame import Frames
 from kbench.analysis.interval import estimate, estimate_change
 from kbench.analysis.rows import Row
+from kbench.config.run_spec import RunSpec
+from kbench.config.strategy_choice import Role
 from kbench.errors import ResultsError
 from kbench.records.schema import noun
+from kbench.strategies import role_of
 
-CONTROLS = ("random", "budget")  # hides as many, but anybody; trains on all, but stops earlier
+RANDOM_HIDING = "random"  # the control that leaves out as many samples, but any
 
 
 def controls(frames: Frames, baseline: str, rows: Sequence[Row], both: pd.DataFrame) -> Iterator[Finding]:
     """Compare every method with the controls of its pair, on the seeds that both have."""
-    kinds = _kinds(frames, [row.strategy for row in rows])
+    identities = _identities(frames, [row.strategy for row in rows])
     metrics = {row.pair: row.metric for row in rows}
     for pair in dict.fromkeys(row.pair for row in rows):
         there = [row.strategy for row in rows if row.pair == pair]
         others = [strategy for strategy in there if strategy != baseline]
-        methods = [strategy for strategy in others if kinds[strategy] == "method"]
-        if methods and not any(kinds[strategy] == "random" for strategy in there):
+        methods = [strategy for strategy in others if identities[strategy].role == "method"]
+        if methods and not any(identities[strategy].name == RANDOM_HIDING for strategy in there):
             yield note(
                 "control",
                 f"{pair}: no run hides at random; whether {', '.join(methods)} do better is not known",
                 on(pair, *methods),
             )
         own = {strategy: runs for strategy, runs in both[both["pair"] == pair].groupby("strategy")}
-        for control in (strategy for strategy in others if kinds[strategy] in CONTROLS):
-            beaten = {method: _beside(method, own[method], own[control]) for method in methods}
-            if told := {method: text for method, text in beaten.items() if text}:
+        for control in (strategy for strategy in others if identities[strategy].role == "control"):
+            differences = {method: _against(method, own[method], own[control]) for method in methods}
+            if no_better := {method: text for method, text in differences.items() if text}:
                 yield warning(
                     "control",
                     f"{pair}: did not beat {control} ({noun(metrics[pair])} not better, time not less): "
-                    f"{', '.join(told.values())}",
-                    on(pair, *told),
+                    f"{', '.join(no_better.values())}",
+                    on(pair, *no_better),
                 )
 
 
-def _kinds(frames: Frames, strategies: Sequence[str]) -> Mapping[str, str]:
-    """For each label: random, budget, baseline or method; its spec or the label itself tells."""
+def role_in(spec: RunSpec | None, label: str) -> Role:
+    """The role of a run's strategy, as its spec recorded it when the run was submitted.
+
+    Where none was recorded (an older kbench) the class of that name has it; an imported run has no spec, and its
+    label is taken for its strategy's name.  A name that is not known here is a method's.
+    """
+    if spec is None:
+        return role_of(label)
+    return spec.strategy.role or role_of(spec.strategy.name)
+
+
+class _Identity(NamedTuple):
+    name: str
+    role: Role
+
+
+def _identities(frames: Frames, strategies: Sequence[str]) -> Mapping[str, _Identity]:
+    """For each label the strategy's name and role, from the spec of a run that began with fresh weights."""
     fresh = frames.done[frames.done["upstream"].isna()]  # the others train like the baseline
     first = fresh.drop_duplicates("strategy").set_index("strategy")["run_id"]
     found = {}
-    for strategy in dict.fromkeys(strategies):
-        found[strategy] = kind_of([strategy, _name(frames, str(first[strategy]))])
+    for label in dict.fromkeys(strategies):
+        spec = _spec(frames, str(first[label]))
+        found[label] = _Identity(spec.strategy.name if spec else label, role_in(spec, label))
     return found
 
 
-def kind_of(names: Sequence[str]) -> str:
-    """random, budget, baseline or method, by the beginnings of a strategy's label and name."""
-    known = [kind for kind in (*CONTROLS, "baseline") if any(name.startswith(kind) for name in names)]
-    return next(iter(known), "method")
-
-
-def _name(frames: Frames, run_id: str) -> str:
-    """The name of a run's strategy, whatever its label; empty where no spec tells."""
+def _spec(frames: Frames, run_id: str) -> RunSpec | None:
+    """A run's spec; None where it has none that can be read, as imported runs."""
     try:
-        return "" if frames.folder is None else frames.folder.run(run_id).spec.strategy.name
+        return None if frames.folder is None else frames.folder.run(run_id).read_spec()
     except ResultsError:
-        return ""
+        return None
 
 
-def _beside(method: str, own: pd.DataFrame, control: pd.DataFrame) -> str:
-    """The method's differences from the control if it has nothing for itself, else nothing."""
+def _against(method: str, own: pd.DataFrame, control: pd.DataFrame) -> str:
+    """The method's differences from the control where neither accuracy nor time is better, else nothing."""
     columns = ["match_key", "best_acc1", "total_train_s"]
     pairs = own[columns].merge(control[columns], on="match_key", suffixes=("", "_control"))
     accuracy = estimate((pairs["best_acc1"] - pairs["best_acc1_control"]).tolist()).mean

@@ -57,7 +57,7 @@ def _difference(frames: Frames, near: pd.DataFrame) -> str:
     if frames.folder is None:
         return ""
     try:
-        own, base = (frames.folder.run(near[name].iloc[0]).spec.content for name in ("run_id", "run_id_base"))
+        own, base = (frames.folder.run(near[name].iloc[0]).read_spec().content for name in ("run_id", "run_id_base"))
     except ResultsError:
         return ""
     ours, theirs = _flat(own), _flat(base)

@@ -3,7 +3,6 @@
 Imports no torch before arrays are opened.
 """
 
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import kbench
+from kbench import files
 from kbench.data.store import manifest
 from kbench.data.store.manifest import Manifest
 from kbench.errors import WorkloadError
@@ -57,10 +57,8 @@ def save(
     (folder / manifest.NAME).unlink(missing_ok=True)
     arrays = {"train-x.npy": train.x, "train-y.npy": train.y, "val-x.npy": val.x, "val-y.npy": val.y}
     for name, array in arrays.items():
-        draft = folder / f".{name}.{os.getpid()}"
-        with draft.open("wb") as file:
+        with files.writing(folder / name) as draft, draft.open("wb") as file:
             np.save(file, np.ascontiguousarray(array))
-        draft.replace(folder / name)
     channels, height, width = train.x.shape[1:]
     written = Manifest(
         dataset=dataset,

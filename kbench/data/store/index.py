@@ -3,7 +3,6 @@
 A file for each image, images in a tar, images packed one after another: to a reader all are the same.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from kbench import files
 from kbench.errors import WorkloadError
 
 
@@ -96,10 +96,8 @@ def write(place: Path, part: str, index: Index) -> dict[str, int]:
     sizes = {}
     for name, array in arrays.items():
         path = folder / f"{part}-{name}.npy"
-        draft = folder / f".{path.name}.{os.getpid()}"
-        with draft.open("wb") as file:
+        with files.writing(path) as draft, draft.open("wb") as file:
             np.save(file, array)
-        draft.replace(path)
         sizes[f"{FOLDER}/{path.name}"] = path.stat().st_size
     return sizes
 

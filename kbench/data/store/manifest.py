@@ -1,12 +1,12 @@
 """The manifest of a prepared data set: a file beside the data that says what it holds and what was checked."""
 
 import hashlib
-import os
 from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from kbench import files
 from kbench.data.registry import DatasetInfo
 from kbench.errors import WorkloadError
 
@@ -71,9 +71,7 @@ def read(folder: Path) -> Manifest | None:
 
 def write(folder: Path, manifest: Manifest) -> None:
     """Write the manifest into a data set's folder, whole or not at all."""
-    draft = folder / f".{NAME}.{os.getpid()}"
-    draft.write_text(manifest.model_dump_json(indent=1) + "\n")
-    draft.replace(folder / NAME)
+    files.write(folder / NAME, manifest.model_dump_json(indent=1) + "\n")
 
 
 def misfits(folder: Path, manifest: Manifest, *, at_most: int | None = None) -> list[str]:

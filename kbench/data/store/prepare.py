@@ -10,7 +10,7 @@ from kbench.data.registry import DATASETS, OWN, DatasetInfo, dataset_info
 from kbench.data.store import locate, manifest
 from kbench.data.store.manifest import Manifest
 from kbench.data.store.prepare_job import PrepareJob
-from kbench.errors import ConfigError, WorkloadError
+from kbench.errors import ConfigError, ResultsError, WorkloadError
 
 if TYPE_CHECKING:  # torch is not needed to know what is missing
     from kbench.data.views.spec import Source
@@ -34,7 +34,7 @@ def prepare(
 
     Raises:
         ConfigError: There is no such data set, nothing to prepare, or no data root.
-        WorkloadError: A file is missing, or is not what it should be.
+        WorkloadError: A file is missing, is not what it should be, or cannot be written.
     """
     info = require_dataset(dataset)
     if not info.prepare:
@@ -57,7 +57,10 @@ def prepare(
         workers=workers,
         report=report,
     )
-    written: Manifest = _function(info.prepare)(job)
+    try:
+        written: Manifest = _function(info.prepare)(job)
+    except ResultsError as error:  # a file that cannot be written
+        raise WorkloadError(error.message, hint="name another data root") from error
     return folder, written
 
 

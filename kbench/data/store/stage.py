@@ -1,15 +1,13 @@
 """Stage a data set: copy it to storage of a node's own, whole or not at all, once per node."""
 
-import fcntl
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from kbench import files
 from kbench.data.registry import dataset_info
 from kbench.data.store import locate, manifest
 from kbench.data.store.manifest import Manifest
-from kbench.errors import WorkloadError
+from kbench.errors import ResultsError, WorkloadError
 
 
 def stage(dataset: str, root: str, to: Path) -> str:
@@ -34,18 +32,10 @@ def stage(dataset: str, root: str, to: Path) -> str:
     written, copy = manifest.read(source), to / info.folder
     assert written is not None, "there are no problems"
     to.mkdir(parents=True, exist_ok=True)
-    with _locked(to / f".{info.folder}.lock"):
+    with files.locked(to / f".{info.folder}.lock"):  # one process of this node at a time
         if not _is_whole(copy, written):
             _copy(source, copy, written)
     return str(to)
-
-
-@contextmanager
-def _locked(lock: Path) -> Iterator[None]:
-    """One process of this node at a time; a lock goes with its process."""
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _is_whole(copy: Path, written: Manifest) -> bool:
@@ -68,10 +58,11 @@ def _copy(source: Path, copy: Path, written: Manifest) -> None:
                 shutil.copyfile(source / name, draft / name)
         manifest.write(draft, written)
         draft.rename(copy)
-    except OSError as error:
+    except (OSError, ResultsError) as error:
         free = shutil.disk_usage(copy.parent).free
         shutil.rmtree(draft, ignore_errors=True)
+        why = (error.strerror if isinstance(error, OSError) else "") or error
         raise WorkloadError(
-            f"{written.dataset}: cannot be copied to {copy}: {error.strerror or error} ({free / 1e9:.1f} GB are free)",
+            f"{written.dataset}: cannot be copied to {copy}: {why} ({free / 1e9:.1f} GB are free)",
             hint="leave scratch of the site empty, or name a larger place",
         ) from None

@@ -15,10 +15,10 @@ from typing import Any, NoReturn
 import torch
 import torch.distributed as dist
 
+from kbench import files
 from kbench.engine.runtime.comm import Comm
 from kbench.engine.runtime.ranks import RankEnv, hosts_over_mpi, share_over_mpi
 from kbench.errors import LaunchError, WorkloadError
-from kbench.records.folders import read_json, write_json
 
 MEET_S = 300.0  # nodes of a large job come up minutes apart
 SIOCGIFADDR = 0x8915  # of Linux: the address of an interface
@@ -91,7 +91,7 @@ def _meet_by_file(env: RankEnv, folder: Path, interface: str) -> "dist.TCPStore"
     if env.rank == 0:
         there = socket.getfqdn() if not interface else address_of(interface)
         store = dist.TCPStore(there, 0, env.size, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
-        write_json(path, {"host": socket.gethostname(), "address": there, "port": store.port})
+        files.write_json(path, {"host": socket.gethostname(), "address": there, "port": store.port})
         store.wait([f"met{rank}" for rank in range(1, env.size)], timedelta(seconds=MEET_S))
         path.unlink(missing_ok=True)
         return store
@@ -107,7 +107,7 @@ def _told(path: Path, env: RankEnv) -> dict[str, Any]:
     deadline = time.monotonic() + MEET_S
     while time.monotonic() < deadline:
         if path.name in os.listdir(path.parent):
-            told = read_json(path)
+            told = files.read_json(path)
             if told:
                 return told
         time.sleep(0.05)

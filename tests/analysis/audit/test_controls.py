@@ -2,6 +2,10 @@
 
 from typing import Any
 
+import pytest
+
+from kbench.analysis.audit.controls import role_in
+
 PAIR = "digits-cnn-digits"
 
 
@@ -34,6 +38,34 @@ def test_a_control_is_known_by_its_name_whatever_its_label(book: Any, told) -> N
         book.run("anybody", seed, [0.9], [7.0], name="random")
         book.run("mine", seed, [0.8], [8.0])
     assert told(book, "control")[0].startswith(f"{PAIR}: did not beat anybody (")
+
+
+def test_a_label_that_begins_like_a_control_makes_none(book: Any, told) -> None:
+    for seed in range(3):
+        book.run("baseline", seed, [0.9], [10.0])
+        book.run("random", seed, [0.9], [7.0])
+        book.run("randomised-kakurenbo", seed, [0.8], [8.0], name="kakurenbo")
+    assert told(book, "control") == [
+        f"{PAIR}: did not beat random (accuracy not better, time not less): "
+        "randomised-kakurenbo (-10.00 points, +14.3 % time)"
+    ]
+
+
+def test_the_role_on_record_counts_where_the_class_cannot_be_loaded_any_more(book: Any, told) -> None:
+    for seed in range(3):
+        book.run("baseline", seed, [0.9], [10.0])
+        book.run("coin", seed, [0.9], [7.0], name="no_such_module:Coin", role="control")
+        book.run("gone", seed, [0.8], [8.0], name="no_such_module:Gone")
+    assert f"{PAIR}: no run hides at random; whether gone do better is not known" in told(book, "control")
+    assert any(text.startswith(f"{PAIR}: did not beat coin (") for text in told(book, "control"))
+
+
+@pytest.mark.parametrize(
+    ("label", "role"),
+    [("random", "control"), ("budget", "control"), ("baseline", "baseline"), ("sb", "method"), ("random-30", "method")],
+)
+def test_an_imported_run_has_the_role_of_the_strategy_that_its_label_names(label: str, role: str) -> None:
+    assert role_in(None, label) == role
 
 
 def test_without_random_hiding_it_is_not_known_whether_methods_do_better(book: Any, findings) -> None:

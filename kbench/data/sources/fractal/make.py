@@ -1,7 +1,6 @@
 """Make FractalDB: a tar shard per class, whole or not at all, going on where it was left."""
 
 import io
-import os
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from kbench import files
 from kbench.data.sources import shards
 from kbench.data.sources.fractal.render import GREY, Bits, Drawing, RenderSettings, drawings, flipped
 from kbench.data.sources.fractal.search import Category, read_table, search, write_table
@@ -92,9 +92,7 @@ def _note_settings(folder: Path, settings: RenderSettings) -> None:
     """Write the settings beside the images; raises WorkloadError when they were made with others."""
     found = read_settings(folder)
     if found is None:
-        draft = folder / f".{SETTINGS_FILE}.{os.getpid()}"
-        draft.write_bytes(SETTINGS.dump_json(settings))
-        draft.replace(folder / SETTINGS_FILE)
+        files.write(folder / SETTINGS_FILE, SETTINGS.dump_json(settings))
     elif found != settings:
         raise WorkloadError(
             f"{folder / SETTINGS_FILE}: holds images of {found}, not of {settings}",
@@ -143,16 +141,12 @@ def _shard(folder: Path, part: str, number: int) -> Path:
 
 def _write(path: Path, samples: Iterable[Sample], number: int) -> None:
     """Write a shard whole or not at all: for each sample KEY.png and KEY.cls, the class as text."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with tarfile.open(draft, "w", format=tarfile.USTAR_FORMAT) as shard:
+    with files.writing(path) as draft, tarfile.open(draft, "w", format=tarfile.USTAR_FORMAT) as shard:
         for key, bits in samples:
             for name, data in ((f"{key}.png", _png(bits)), (f"{key}.cls", str(number).encode())):
                 member = tarfile.TarInfo(name)  # of no time and no owner: the same bytes wherever it is made
                 member.size = len(data)
                 shard.addfile(member, io.BytesIO(data))
-    draft.replace(path)
-    for abandoned in path.parent.glob(f".{path.name}.*"):  # of processes that were killed
-        abandoned.unlink(missing_ok=True)
 
 
 def _png(bits: Bits) -> bytes:

@@ -7,7 +7,6 @@ stream of random numbers in the same order, hence the same classes, to the last 
 """
 
 import csv
-import os
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kbench import files
 from kbench.data.sources.fractal.orbit import Floats, choose_maps, orbits, pixels
 from kbench.data.store.parallel import in_order
 from kbench.errors import WorkloadError
@@ -112,15 +112,13 @@ def _skip(stream: np.random.RandomState) -> None:
 
 def write_table(path: Path, categories: Sequence[Category], *, n_draws: int) -> None:
     """Write the table whole or not at all; numbers have the 19 digits of the published ones."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("w", newline="") as file:
+    with files.writing(path) as draft, draft.open("w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow((MARK, n_draws))
         rows.writerow(COLUMNS)
         for number, found in enumerate(categories):
             for affine, share in zip(found.maps, found.shares, strict=True):
                 rows.writerow((number, found.draw, found.fill, *(f"{value:.18e}" for value in (*affine, share))))
-    draft.replace(path)
 
 
 def read_table(path: Path) -> Batch:

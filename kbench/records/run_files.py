@@ -1,0 +1,357 @@
+"""The files of a run's folder, typed and versioned: what the processes of a run tell one another and the reader.
+
+A file without ``schema_version`` is of schema 1, as kbench wrote until 0.10; ``MIGRATIONS`` brings it to this one.
+"""
+
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json
+
+from kbench import files
+from kbench.config.run_spec import RunSpec
+from kbench.config.site import Site
+from kbench.errors import ResultsError, RunError
+from kbench.records.run_state import FailureKind, State
+from kbench.records.schema import EpochRecord
+
+SCHEMA = 2
+RETRY = "kbench run --retry trains the run again"
+
+Entry = dict[str, Any]  # a JSON object as it was read
+
+
+class RunFile(BaseModel):
+    """A JSON file in a run's folder; a key that this schema does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    NAME: ClassVar[str]
+
+    schema_version: Literal[2] = 2
+
+    @classmethod
+    def read(cls, folder: Path) -> Self | None:
+        """Read the file in a run's folder, whatever schema it has; None where there is none.
+
+        Raises ResultsError when it is no such record, or one of a newer kbench.
+        """
+        path = folder / cls.NAME
+        try:
+            return cls.model_validate(_migrated(cls.NAME, path.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except ValidationError as error:
+            raise ResultsError(f"{path}: is damaged: {first_problem(error)}", hint=RETRY) from error
+        except ValueError as error:
+            raise ResultsError(f"{path}: is damaged: {error}", hint=RETRY) from error
+        except OSError as error:
+            raise ResultsError(f"{path}: cannot be read: {error.strerror}") from error
+
+    def write(self, folder: Path) -> None:
+        """Write the file into a run's folder, whole or not at all."""
+        files.write(folder / self.NAME, self.text)
+
+    @property
+    def text(self) -> str:
+        """The file's content."""
+        return self.model_dump_json(indent=1) + "\n"
+
+    def updated(self, **changes: object) -> Self:
+        """The same with some fields changed."""
+        return self.model_validate({**dict(self), **changes})
+
+
+class Allocation(BaseModel):
+    """What the site says that a job gets; the ranks hold it against what they find."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    nodes: int
+    ranks_per_node: int
+    gpus_per_node: int
+
+
+class Job(RunFile):
+    """How a run was last started, or handed to a scheduler."""
+
+    NAME = "job.json"
+
+    attempt: int  # how often the run was started, this time included, from 1
+    host: str  # where it was started from
+    launcher: str | None = None
+    id: int | None = None  # of the process on that host; None: a scheduler has it, or it never came to be
+    token: str | None = None  # of the submission
+    task: int = 0  # of the submission
+    allocation: Allocation | None = None
+    max_parallel: int = 1
+    threads_per_rank: int | None = None
+    data_root: str = ""
+    scratch: str = ""
+    network_interface: str = ""
+    submitted_at: datetime | None = None
+
+    @classmethod
+    def of(
+        cls, site: Site | None = None, *, attempt: int, token: str | None = None, task: int = 0, max_parallel: int = 1
+    ) -> "Job":
+        """Describe a start from this host, on ``site``; ``token`` and ``task`` say which submission does the run."""
+        job = cls(attempt=attempt, host=socket.gethostname(), token=token, task=task, max_parallel=max_parallel)
+        if site is None:
+            return job
+        keys = ("launcher", "threads_per_rank", "data_root", "scratch", "network_interface")
+        parts = {key: getattr(site, key) for key in Allocation.model_fields}
+        return job.updated(
+            **{key: getattr(site, key) for key in keys},
+            allocation=Allocation(**parts) if token else None,
+            submitted_at=datetime.now(UTC),
+        )
+
+
+class Start(RunFile):
+    """How a scheduler's job last began the run."""
+
+    NAME = "start.json"
+
+    attempt: int
+    id: str  # of the job
+    scheduler: str
+    host: str
+    nodes: tuple[str, ...]
+    restarts: int  # how often the scheduler has started the job again
+    started_at: datetime
+    earlier: tuple["Start", ...] = ()
+
+    @classmethod
+    def of(
+        cls, before: "Start | None", *, attempt: int, id: str, scheduler: str, nodes: Iterable[str], restarts: int
+    ) -> "Start":
+        """Describe a start on this host; ``before`` is the one that it comes after."""
+        return cls(
+            attempt=attempt,
+            id=id,
+            scheduler=scheduler,
+            host=socket.gethostname(),
+            nodes=tuple(nodes),
+            restarts=restarts,
+            started_at=datetime.now(UTC),
+            earlier=(*before.earlier, before.updated(earlier=())) if before else (),
+        )
+
+
+class PhaseLength(BaseModel):
+    """A stretch of training, and how many epochs it has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    epochs: int
+
+
+class Provenance(RunFile):
+    """Where and with what a run was made; None is what is not known, or not yet.  None of it is part of its name."""
+
+    NAME = "provenance.json"
+
+    commit: str | None = None
+    dirty: bool | None = None
+    kbench_version: str | None = None
+    python_version: str | None = None
+    torch_version: str | None = None
+    numpy_version: str | None = None
+    platform: str | None = None
+    processor: str | None = None
+    argv: tuple[str, ...] = ()
+    started_at: datetime | None = None
+    epochs: int | None = None  # over all phases
+    phases: tuple[PhaseLength, ...] | None = None  # None: written by schema 1
+    device_name: str | None = None
+    n_devices: int | None = None
+    hosts: tuple[str, ...] = ()
+    threads_per_rank: int | None = None
+    max_parallel: int | None = None
+    launcher: str | None = None
+    worker_started_at: datetime | None = None
+    metric: str | None = None
+    n_val: int | None = None
+    dataset_note: str | None = None
+    dataset_identity: str | None = None
+    backend: str | None = None
+    stage_s: float | None = None  # over all attempts
+    staging_started_at: datetime | None = None
+    staging_stopped_at: datetime | None = None
+
+
+class Done(RunFile):
+    """What a run writes last when it went well."""
+
+    NAME = "done.json"
+
+    attempt: int
+    ended_at: datetime
+    last_phase: str = "train"
+    phases: tuple[PhaseLength, ...] | None = None  # None: written by schema 1
+    weights_digest: str | None = None
+    order_digest: str | None = None
+    augment_digest: str | None = None
+    disturbs: str | None = None
+
+    @classmethod
+    def of(
+        cls, *, attempt: int, phases: Sequence[PhaseLength], digests: dict[str, str] | None = None,
+        disturbs: str | None = None,
+    ) -> "Done":  # fmt: skip
+        """Describe an end that has just been reached.
+
+        Args:
+            attempt: Which attempt reached it.
+            phases: What the run set out to train.
+            digests: By column, of the initial weights, the first order and the first view.
+            disturbs: Random streams of others that the strategy moved.
+        """
+        last = phases[-1].name if phases else "train"
+        return cls(
+            attempt=attempt,
+            ended_at=datetime.now(UTC),
+            last_phase=last,
+            phases=tuple(phases),
+            disturbs=disturbs,
+        ).updated(**(digests or {}))
+
+
+class Failure(RunFile):
+    """How an attempt ended that did not come to its end."""
+
+    NAME = "failed.json"
+
+    error: str
+    hint: str = ""
+    kind: FailureKind
+    exception: str | None = None  # the class of what was raised
+    exit_code: int = RunError.exit_code
+    rank: int | None = None  # that raised it
+    attempt: int
+    node: str | None = None  # one that failed, so that it can be avoided
+    traceback: str | None = None
+    ended_at: datetime
+
+    @classmethod
+    def of(
+        cls, error: str, *, kind: FailureKind, attempt: int, hint: str | None = None, node: str | None = None,
+        exception: str | None = None, exit_code: int = RunError.exit_code, rank: int | None = None,
+        traceback: str | None = None,
+    ) -> "Failure":  # fmt: skip
+        """Describe an end that has just been met; the hint is the kind's unless there is a better one."""
+        return cls(
+            error=error,
+            hint=kind.hint if hint is None else hint,
+            kind=kind,
+            exception=exception,
+            exit_code=exit_code,
+            rank=rank,
+            attempt=attempt,
+            node=node,
+            traceback=traceback,
+            ended_at=datetime.now(UTC),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSnapshot:
+    """What the files of a run's folder said at one moment, each read once."""
+
+    path: Path
+    spec: RunSpec | None  # None: it cannot be read
+    job: Job | None  # None, here and below: there is none
+    start: Start | None
+    provenance: Provenance
+    done: Done | None
+    failure: Failure | None
+    epochs: tuple[EpochRecord, ...]  # those that count
+    trouble: str = ""  # what is damaged, in a sentence
+
+    @property
+    def run_id(self) -> str:
+        """The name of the run and of its folder."""
+        return self.path.name
+
+    @property
+    def attempt(self) -> int:
+        """How often the run was started, the start that is requested included; 0 before any."""
+        return attempt_of(self.job, self.start)
+
+    @property
+    def has_started(self) -> bool:
+        """Whether a scheduler's job has begun the latest attempt."""
+        return self.start is not None and self.start.attempt == self.attempt
+
+    @property
+    def n_epochs(self) -> int | None:
+        """How many epochs the run takes over all its phases; None before it has begun."""
+        return self.provenance.epochs
+
+    @property
+    def last(self) -> EpochRecord | None:
+        """The latest epoch; None before the first."""
+        return self.epochs[-1] if self.epochs else None
+
+    @property
+    def state_on_record(self) -> State | None:
+        """The state that the run's own last file means; None where it has not ended."""
+        if self.done:
+            return State.DONE
+        return self.failure.kind.state if self.failure else None
+
+
+def attempt_of(job: Job | None, start: Start | None) -> int:
+    """How often a run was started; 0 before any."""
+    return max(job.attempt if job else 0, start.attempt if start else 0)
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong, in one line."""
+    problem = error.errors(include_url=False)[0]
+    place = ".".join(map(str, problem["loc"]))
+    found = repr(problem["input"])
+    got = f", got {found if len(found) <= 40 else found[:37] + '...'}" if problem["type"] != "missing" else ""
+    return f"{place}: {problem['msg'][0].lower()}{problem['msg'][1:]}{got}".removeprefix(": ")
+
+
+def _migrated(name: str, content: bytes) -> Entry:
+    """The object in a file, as the current schema has it; raises ValueError where that cannot be."""
+    entry: Entry = from_json(content)
+    if not isinstance(entry, dict):
+        raise ValueError("holds no JSON object")
+    version = entry.get("schema_version", 1)
+    if not isinstance(version, int) or version < 1:
+        raise ValueError(f"schema_version is {version!r}")
+    if version > SCHEMA:
+        raise ValueError(f"a newer kbench wrote it (schema {version}, this one knows {SCHEMA})")
+    for step in range(version, SCHEMA):
+        entry = MIGRATIONS[step](name, entry)
+    return entry
+
+
+def _from_1(name: str, entry: Entry) -> Entry:
+    """Schema 1 had no version, let any key in, and named an exception's class as the kind of a failure."""
+    entry = dict(entry)
+    if name == Job.NAME and "promised" in entry:
+        entry["allocation"] = entry.pop("promised")
+    if name == Job.NAME:
+        entry = {key: value for key, value in entry.items() if value is not None}
+    if name == Failure.NAME:
+        kind = {"LeaderMissing": "PrerequisiteMissing"}.get(str(entry.get("kind")), entry.get("kind"))
+        if kind not in list(FailureKind):
+            entry["exception"], kind = kind, FailureKind.RAISED
+        entry["kind"] = kind
+    known = next(file.model_fields for file in RUN_FILES if file.NAME == name)
+    return {key: value for key, value in entry.items() if key in known}
+
+
+RUN_FILES: tuple[type[RunFile], ...] = (Job, Start, Provenance, Done, Failure)
+MIGRATIONS: dict[int, Callable[[str, Entry], Entry]] = {1: _from_1}
