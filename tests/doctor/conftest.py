@@ -1,5 +1,6 @@
 """Sites to ask for, and commands that play what this machine does not have."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from kbench.doctor.need import Need, need_of
 
 Needs = Callable[..., Need]
 Plays = Callable[[str, str], Path]
+
+PROGRAMS = ("bash", "sleep", "true")  # that commands which are played need
 
 
 @pytest.fixture
@@ -25,10 +28,14 @@ def needs(tmp_path: Path) -> Needs:
 
 @pytest.fixture
 def plays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plays:
-    """Put a command first on the PATH: ``plays("qstat", "echo pbs_version = 23")``."""
+    """Put a command on a PATH that holds no scheduler, MPI or driver of this machine:
+    ``plays("qstat", "echo pbs_version = 23")``.
+    """
     place = tmp_path / "bin"
     place.mkdir()
-    monkeypatch.setenv("PATH", f"{place}:/usr/bin:/bin")
+    for program in PROGRAMS:
+        (place / program).symlink_to(shutil.which(program) or f"/bin/{program}")
+    monkeypatch.setenv("PATH", str(place))
 
     def make(name: str, body: str) -> Path:
         path = place / name
