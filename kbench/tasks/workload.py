@@ -70,7 +70,7 @@ class Workload:
         return channels, self.recipe.image_size or height, self.recipe.image_size or width
 
     def model(self) -> nn.Module:
-        """Build the model with fresh weights from torch's global random stream, but for its initial weights."""
+        """Build the model, on the CPU, with fresh weights from torch's global random stream, but for those given."""
         recipe = self.recipe
         model = build_model(
             self.pair.model, self.shape, self.n_classes, dropout=recipe.dropout, drop_path=recipe.drop_path
@@ -97,11 +97,20 @@ class Workload:
         return self.val.batches(ids, self._val_view)
 
     def measure(self, output: Tensor, y: Tensor, *, over: Over = "classes") -> Results:
-        """Measure samples as the task does, (b,) each: loss [nat], right or wrong, confidence, error_norm."""
+        """Measure a forward pass as the task defines it, without a graph.
+
+        Args:
+            output: of the model: (b, n_classes) logits, or (b, n_classes, height, width) for segmentation.
+            y: (b,) int64 labels, or (b, height, width).
+            over: the softmax of the confidence runs over the classes, or over the batch as in published code.
+
+        Returns:
+            (b,) each: loss [nat], correct (bool), confidence in [0, 1], error_norm in [0, sqrt(2)].
+        """
         return self.task.measure(output, y, over=over)
 
     def criterion(self, output: Tensor, y: Tensor) -> Tensor:
-        """The recipe's training loss: (b,) [nat]."""
+        """The recipe's training loss of each sample: (b,) [nat], with a graph; arguments as for ``measure``."""
         return self.task.criterion(output, y, label_smoothing=self.recipe.label_smoothing)
 
 
