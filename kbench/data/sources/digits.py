@@ -8,21 +8,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kbench.data.arrays import Arrays
+from kbench.data.loader import Arrays
 
 
 def load(_: Path | None = None) -> tuple[Arrays, Arrays]:
     """Load the 1,797 digits as (training, validation); every fifth sample of a class is held out.
 
-    Images are (n, 1, 8, 8) float32 with mean 0 and deviation 1 over the training pixels.
+    Images are (n, 1, 8, 8) float32 with mean 0 and standard deviation 1 over the training pixels, labels (n,) int64.
     Source: UCI optdigits test set (Alpaydin and Kaynak 1998), as in ``sklearn.datasets``.
     """
     table = torch.from_numpy(_table())
     x, y = table[:, :-1].float().view(-1, 1, 8, 8), table[:, -1].long()
-    held = _every_fifth(y)
-    mean, deviation = x[~held].mean(), x[~held].std()
-    x = (x - mean) / deviation
-    return Arrays(x[~held], y[~held]), Arrays(x[held], y[held])
+    held_out = _every_fifth(y)
+    mean, std = x[~held_out].mean(), x[~held_out].std()
+    x = (x - mean) / std
+    return Arrays(x[~held_out], y[~held_out]), Arrays(x[held_out], y[held_out])
 
 
 def _table() -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
