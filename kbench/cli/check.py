@@ -2,58 +2,39 @@
 
 from typing import TYPE_CHECKING
 
-from kbench.cli.options import (
-    DEFAULT,
-    RESULTS,
-    Debug,
-    Experiment,
-    Json,
-    Launcher,
-    MaxNodeHours,
-    MaxParallel,
-    Only,
-    Pairing,
-    Quiet,
-    Results,
-    SchedulerOptions,
-    Settings,
-    SiteName,
-    log,
-    print_json,
-    print_result,
-    split_options,
-)
+from kbench.cli import options
+from kbench.cli.options import log, print_json, print_result
 
 if TYPE_CHECKING:
     from kbench.experiment.check import CheckReport
 
 
 def check(
-    experiment: Experiment = DEFAULT,
-    scheduler_options: SchedulerOptions = None,
-    site: SiteName = "",
-    launcher: Launcher = "auto",
-    only: Only = [],  # noqa: B006
-    settings: Settings = [],  # noqa: B006
-    max_parallel: MaxParallel = None,
-    pairing: Pairing = "none",
-    max_node_hours: MaxNodeHours = None,
-    results: Results = RESULTS,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    experiment: options.Experiment = options.DEFAULT,
+    scheduler_options: options.SchedulerOptions = None,
+    site: options.SiteName = "",
+    launcher: options.Launcher = "auto",
+    only: options.Only = [],  # noqa: B006
+    settings: options.Settings = [],  # noqa: B006
+    max_parallel: options.MaxParallel = None,
+    pairing: options.Pairing = "none",
+    max_node_hours: options.MaxNodeHours = None,
+    results: options.Results = options.RESULTS,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
 ) -> None:
     """Find every mistake in an experiment, list its runs and a job script; start nothing."""
     from kbench import api
 
-    experiment, options = split_options(experiment, scheduler_options)
+    experiment, more = options.split_options(experiment, scheduler_options)
     report = api.check(
         experiment,
         site=site,
         launcher=launcher,
         only=only,
         settings=settings,
-        scheduler_options=options,
+        scheduler_options=more,
         max_parallel=max_parallel,
         pairing=pairing,
         max_node_hours=max_node_hours,

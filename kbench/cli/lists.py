@@ -1,15 +1,11 @@
 """kbench list: the names that experiments can use."""
 
 from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, print_json, print_result
-
-if TYPE_CHECKING:
-    from kbench.config.experiment import Pair
 
 UNKNOWN = "node-hours: unknown"
 KINDS = ("strategies", "models", "datasets", "experiments", "sites")
@@ -26,10 +22,9 @@ def list_names(
     """List strategies, models, datasets, experiments or sites, a line each."""
     from kbench.config.parse import did_you_mean
     from kbench.errors import ConfigError
+    from kbench.experiment.catalog import describe
 
-    if kind not in KINDS:
-        raise ConfigError(f"unknown kind {kind!r}{did_you_mean(kind, KINDS)}")
-    found = _found(kind, results)
+    found = describe(kind, results)
     if name:
         if name not in found:
             raise ConfigError(f"no {kind} named {name!r}{did_you_mean(name, found)}")
@@ -47,12 +42,6 @@ def list_names(
             print_result(f"{key:<{width}}  {_experiment_line(facts) if kind == 'experiments' else facts['about']}")
 
 
-def _found(kind: str, results: Path) -> dict[str, dict[str, Any]]:
-    if kind == "strategies":
-        return _strategies()
-    return _experiments(results) if kind == "experiments" else _others(kind)
-
-
 def _in_full(name: str, facts: dict[str, Any]) -> str:
     import json
 
@@ -62,46 +51,6 @@ def _in_full(name: str, facts: dict[str, Any]) -> str:
     width = max(map(len, written), default=0)
     lines += [f"  {text:<{width}}  {param['range']}" for text, param in zip(written, parameters, strict=True)]
     return "\n".join(lines).rstrip()
-
-
-def _strategies() -> dict[str, dict[str, Any]]:
-    import importlib
-    import inspect
-
-    from kbench.strategies import known, strategy_class
-    from kbench.strategies.parameters import described
-
-    found = {}
-    for name in known():
-        cls = strategy_class(name)
-        module = importlib.import_module(cls.__module__)
-        about = (module.__doc__ or cls.__doc__ or "").strip().splitlines()[0]
-        found[name] = {"about": about, "text": inspect.getdoc(cls), "parameters": described(cls)}
-    return found
-
-
-def _others(kind: str) -> dict[str, dict[str, Any]]:
-    from kbench.config.lookup import names
-    from kbench.data import DATASETS
-    from kbench.models.registry import MODELS, TIMM, TORCHVISION
-
-    if kind == "models":
-        doors = {
-            TIMM + "NAME": {"about": "any model of timm, untrained (timm:resnet18)"},
-            TORCHVISION + "NAME": {"about": "any classifier of torchvision, untrained (torchvision:resnet50)"},
-        }
-        return {name: {"about": card.about} for name, card in MODELS.items()} | doors
-    if kind == "datasets":
-        return {name: {"about": card.about} for name, card in DATASETS.items()}
-    shelf = names("configs/sites", ".yaml")
-    return {name: {"about": _first_comment(path), "file": str(path)} for name, path in shelf.items()}
-
-
-def _experiments(results: Path) -> dict[str, dict[str, Any]]:
-    """The facts of each experiment in configs/, by its name; with what its finished runs in ``results`` took."""
-    from kbench.config.lookup import names
-
-    return {name: _experiment_facts(path, results) for name, path in names("configs", ".yaml").items()}
 
 
 def _experiment_line(facts: dict[str, Any]) -> str:
@@ -125,40 +74,6 @@ def _experiment_in_full(name: str, facts: dict[str, Any]) -> str:
         seeds = ", ".join(map(str, facts["seeds"]))
         lines += ["", f"strategies: {_all(facts['strategies'])}", f"seeds: {seeds}", _cost(facts)]
     return "\n".join(lines)
-
-
-def _experiment_facts(path: Path, results: Path) -> dict[str, Any]:
-    from kbench.config.experiment import ExperimentSpec
-    from kbench.config.parse import parse
-    from kbench.config.yaml_source import read_source
-    from kbench.errors import ConfigError
-    from kbench.experiment.cost import spent_node_hours
-    from kbench.records.folders import ExperimentDir
-
-    facts: dict[str, Any] = {"about": _first_comment(path), "file": str(path), "pairs": [], "strategies": []}
-    try:
-        spec = parse(ExperimentSpec, read_source(path))
-    except ConfigError as error:
-        return facts | {"problem": error.message}
-    hours, n_runs = spent_node_hours(spec, ExperimentDir(results / spec.name))
-    return facts | {
-        "pairs": [_pair_facts(pair) for pair in spec.pairs],
-        "strategies": [choice.label for choice in spec.strategies],
-        "seeds": list(spec.seeds),
-        "node_hours": hours,
-        "node_hours_from": n_runs,
-    }
-
-
-def _pair_facts(pair: "Pair") -> dict[str, Any]:
-    paper = pair.paper
-    return {
-        **{key: getattr(pair, key) for key in ("name", "model", "dataset", "starts_from")},
-        **{key: getattr(pair.recipe, key) for key in ("epochs", "global_batch")},
-        "cited": paper is not None,
-        **{key: getattr(paper, key, None) for key in ("gpus", "gpu", "batch_per_gpu", "source", "note")},
-        "paper_epochs": getattr(paper, "epochs", None),
-    }
 
 
 def _models_on_datasets(pairs: list[dict[str, Any]]) -> str:
@@ -194,9 +109,3 @@ def _each(pairs: list[dict[str, Any]], key: str) -> list[Any]:
 
 def _all(names: Iterable[Any]) -> str:
     return ", ".join(dict.fromkeys(map(str, names)))
-
-
-def _first_comment(path: Path) -> str:
-    """What a file says of itself in its first line."""
-    first = path.read_text().splitlines()[:1]
-    return first[0].lstrip("# ") if first and first[0].startswith("#") else ""

@@ -5,47 +5,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kbench.cli.options import (
-    DEFAULT,
-    RESULTS,
-    Debug,
-    Experiment,
-    Json,
-    Launcher,
-    MaxNodeHours,
-    MaxParallel,
-    Only,
-    Pairing,
-    Quiet,
-    Results,
-    SchedulerOptions,
-    Settings,
-    SiteName,
-    log,
-    on_terminal,
-    print_json,
-    print_result,
-    split_options,
-)
+from kbench.cli import options
+from kbench.cli.options import log, print_json, print_result
 
 if TYPE_CHECKING:
     from kbench.experiment.driver import RunReport
 
 
 def run(
-    experiment: Experiment = DEFAULT,
-    scheduler_options: SchedulerOptions = None,
-    site: SiteName = "",
-    launcher: Launcher = "auto",
-    only: Only = [],  # noqa: B006  (typer's way)
-    settings: Settings = [],  # noqa: B006
+    experiment: options.Experiment = options.DEFAULT,
+    scheduler_options: options.SchedulerOptions = None,
+    site: options.SiteName = "",
+    launcher: options.Launcher = "auto",
+    only: options.Only = [],  # noqa: B006  (typer's way)
+    settings: options.Settings = [],  # noqa: B006
     retry: Annotated[bool, typer.Option("--retry", help="Start failed and cancelled runs again.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Print what would be started; start nothing.")
     ] = False,
-    max_parallel: MaxParallel = None,
-    pairing: Pairing = "none",
-    max_node_hours: MaxNodeHours = None,
+    max_parallel: options.MaxParallel = None,
+    pairing: options.Pairing = "none",
+    max_node_hours: options.MaxNodeHours = None,
     wait: Annotated[
         bool | None,
         typer.Option(
@@ -54,10 +34,10 @@ def run(
             show_default=False,
         ),
     ] = None,
-    results: Results = RESULTS,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    results: options.Results = options.RESULTS,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
 ) -> None:
     """Train what is missing of an experiment (default: quick), one line per run."""
     from kbench.cli.check import show
@@ -67,7 +47,7 @@ def run(
     from kbench.experiment.plan import Request
     from kbench.experiment.status import Progress
 
-    experiment, options = split_options(experiment, scheduler_options)
+    experiment, more = options.split_options(experiment, scheduler_options)
     plan = checked_plan(
         Request(
             experiment=experiment,
@@ -75,7 +55,7 @@ def run(
             launcher=launcher,
             only=only,
             settings=settings,
-            scheduler_options=options,
+            scheduler_options=more,
             retry=retry,
             max_parallel=max_parallel,
             pairing=pairing,
@@ -86,7 +66,7 @@ def run(
     if dry_run:
         show(check_report(plan), as_json=as_json, quiet=quiet)
         return
-    follow = LiveTable if on_terminal(sys.stderr) and not quiet else Progress
+    follow = LiveTable if options.on_terminal(sys.stderr) and not quiet else Progress
     try:
         report = drive(plan, wait=wait, progress=follow(lambda text: log(text, quiet=quiet)))
     except KeyboardInterrupt as interrupt:

@@ -1,12 +1,13 @@
-"""Runs that need another run to be done first: in which order they come, and which can never start."""
+"""Dependencies between runs: which are missing, who comes first, and a queue that starts no run too early."""
 
 from collections.abc import Mapping, Sequence
 
 from kbench.config.run_spec import RunSpec
 from kbench.errors import ConfigError
-from kbench.launch.dependencies import prerequisite_of
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.run_state import State
+from kbench.records.liveness import state_of
+from kbench.records.run_files import Failure, Job
+from kbench.records.run_state import FailureKind, State
 
 
 def check_prerequisites(runs: Sequence[RunSpec], folder: ExperimentDir) -> None:
@@ -26,7 +27,7 @@ def check_prerequisites(runs: Sequence[RunSpec], folder: ExperimentDir) -> None:
 def prerequisites_first(runs: list[RunDir]) -> None:
     """Let every run that follows another change places with it, if it stands before it."""
     for run in list(runs):
-        prerequisite = prerequisite_of(run)
+        prerequisite = run.read_prerequisite()
         ids = [one.run_id for one in runs]
         if prerequisite and prerequisite.run_id in ids and ids.index(prerequisite.run_id) > ids.index(run.run_id):
             first, second = ids.index(run.run_id), ids.index(prerequisite.run_id)
@@ -43,8 +44,44 @@ def orphans(runs: Sequence[RunDir], states: Mapping[str, State]) -> list[tuple[R
     }
     lost: list[tuple[RunDir, RunDir]] = []
     for _ in runs:  # what follows an orphan is one as well
-        more = [(run, first) for run in runs if (first := prerequisite_of(run)) and first.run_id not in coming]
+        more = [(run, first) for run in runs if (first := run.read_prerequisite()) and first.run_id not in coming]
         if more == lost:
             break
         lost, coming = more, coming - {run.run_id for run, _ in more}
     return lost
+
+
+class RunQueue:
+    """The runs that one process is to start, in their order; some depend on another."""
+
+    def __init__(self, runs: Sequence[RunDir]) -> None:
+        self._runs = list(runs)
+        self._prerequisites = {run.run_id: run.read_prerequisite() for run in runs}
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def next(self, busy: Sequence[str]) -> RunDir | None:
+        """Take out the first run that may start; None while each depends on one that is ``busy`` or in this queue.
+
+        A run whose prerequisite failed, or was never requested, is marked as failed and left out.
+        """
+        for run in list(self._runs):
+            prerequisite = self._prerequisites[run.run_id]
+            state = state_of(prerequisite.read()) if prerequisite else State.DONE
+            if prerequisite is None or state is State.DONE:
+                self._runs.remove(run)
+                return run
+            if state is State.RUNNING:  # elsewhere, if not here
+                continue
+            if prerequisite.run_id not in busy and prerequisite.run_id not in [one.run_id for one in self._runs]:
+                self._runs.remove(run)
+                _fail(run, prerequisite)
+        return None
+
+
+def _fail(run: RunDir, prerequisite: RunDir) -> None:
+    attempt = run.read_attempt() + 1
+    run.begin(Job.of(attempt=attempt))
+    why = f"it follows {prerequisite.run_id}, which is {state_of(prerequisite.read())}"
+    run.fail(Failure.of(why, kind=FailureKind.PREREQUISITE_FAILED, attempt=attempt))

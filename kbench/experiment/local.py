@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 from kbench.config.lookup import find
 from kbench.config.site import Site
+from kbench.experiment.dependencies import RunQueue
 from kbench.experiment.resolve import cores
-from kbench.launch.dependencies import RunQueue
 from kbench.launch.job_script import render
 from kbench.records.folders import RunDir
 from kbench.records.liveness import state_of

@@ -10,7 +10,6 @@ from typing import Any
 from kbench.errors import LaunchError
 from kbench.experiment.ledger import Submission, last_order, submissions
 from kbench.experiment.lock import driver_of
-from kbench.launch.dependencies import prerequisite_of
 from kbench.launch.failure import lost_node
 from kbench.launch.schedulers.base import JobInfo, Scheduler, Stage
 from kbench.launch.schedulers.registry import is_scheduler
@@ -199,7 +198,7 @@ class StatusMonitor:
         if submission.id is None and found is None and not run.has_started:  # it may be about to be taken
             return RunStatus(run, State.WAITING if self._driver else State.MISSING)
         ended = ended or _ended_by_accounting(submission, job_id)
-        prerequisite = prerequisite_of(folder)
+        prerequisite = folder.read_prerequisite()
         if prerequisite and not run.has_started and not prerequisite.is_done():
             why, kind = f"it follows {prerequisite.run_id}, which is not done", FailureKind.PREREQUISITE_MISSING
         elif ended in kinds:

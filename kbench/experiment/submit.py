@@ -14,7 +14,6 @@ from kbench.experiment.ledger import Submission
 from kbench.experiment.lock import driver_lock
 from kbench.experiment.plan import Plan, shuffled
 from kbench.experiment.status import StatusMonitor, id_by_token
-from kbench.launch.dependencies import prerequisite_of
 from kbench.launch.job_script import Task, script
 from kbench.launch.schedulers.base import NoAnswer, Scheduler
 from kbench.launch.schedulers.registry import is_scheduler, scheduler_class
@@ -134,7 +133,7 @@ def _room_for(
 def _prerequisites(task: Task) -> list[str]:
     """The runs outside a task that must be done before it, and are not."""
     inside = {run.run_id for run in task}
-    every = [first for run in task if (first := prerequisite_of(run))]
+    every = [first for run in task if (first := run.read_prerequisite())]
     return list(dict.fromkeys(run.run_id for run in every if run.run_id not in inside and not run.is_done()))
 
 

@@ -18,7 +18,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from kbench.launch import failure
-from kbench.launch.dependencies import prerequisite_of
 from kbench.launch.schedulers.base import JobEnvironment
 from kbench.launch.schedulers.registry import current_job
 from kbench.records.folders import RunDir
@@ -175,7 +174,7 @@ def begin(run: RunDir, here: JobEnvironment) -> bool:
     )
     start.write(run.path)
     run.forget_end()
-    prerequisite = prerequisite_of(run)
+    prerequisite = run.read_prerequisite()
     if prerequisite and not prerequisite.is_done():
         _record_failure(run, f"it follows {prerequisite.run_id}, which is not done", FailureKind.PREREQUISITE_MISSING)
         return False

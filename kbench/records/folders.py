@@ -107,6 +107,11 @@ class RunDir:
         """Read where the run was made; all is None where that is not on record."""
         return self._read(Provenance, []) or Provenance()
 
+    def read_prerequisite(self) -> "RunDir | None":
+        """Read which run must be done before this one, and return its folder; None without one."""
+        prerequisite = self.read_spec().prerequisite
+        return self.sibling(prerequisite.run_id) if prerequisite else None
+
     def read_attempt(self) -> int:
         """Read how often the run was started, the start that is requested included; 0 before any."""
         return attempt_of(self._read(Job, []), self._read(Start, []))

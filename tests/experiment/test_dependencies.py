@@ -9,8 +9,8 @@ import pytest
 from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.config.strategy_choice import Choice
+from kbench.experiment.dependencies import RunQueue
 from kbench.experiment.plan import shuffled
-from kbench.launch.dependencies import RunQueue, prerequisite_of
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.liveness import state_of
 from kbench.records.run_files import Done, Failure, Job
@@ -66,8 +66,8 @@ def test_who_follows_nobody_comes_in_the_order_of_the_queue(make: Make) -> None:
 
 def test_a_run_names_the_folder_of_the_run_that_it_follows(make: Make) -> None:
     leader, follower = make("sb", seed=1), make("random", like="sb", seed=1)
-    assert prerequisite_of(follower) == leader and prerequisite_of(leader) is None
-    assert prerequisite_of(make("random", like="sb", seed=2)) != leader
+    assert follower.read_prerequisite() == leader and leader.read_prerequisite() is None
+    assert make("random", like="sb", seed=2).read_prerequisite() != leader
 
 
 def test_who_follows_a_run_in_work_lets_others_pass(make: Make) -> None:
@@ -154,7 +154,7 @@ def test_in_the_order_nobody_stands_before_the_run_that_it_follows(make: Make, e
         assert [run.read_spec().seed for run in order] in ([0] * 5 + [1] * 5, [1] * 5 + [0] * 5)
         place = {run.run_id: i for i, run in enumerate(order)}
         for run in runs:
-            leader = prerequisite_of(run)
+            leader = run.read_prerequisite()
             if leader and leader.run_id in place:
                 assert place[leader.run_id] < place[run.run_id]
         seen.add(tuple(place))

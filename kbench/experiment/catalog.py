@@ -1,0 +1,95 @@
+"""Describe what an experiment can name: strategies, models, data sets, sites, and the experiments themselves."""
+
+import importlib
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kbench.config.experiment import ExperimentSpec, Pair
+from kbench.config.lookup import names
+from kbench.config.parse import did_you_mean, parse
+from kbench.config.yaml_source import read_source
+from kbench.data import DATASETS
+from kbench.errors import ConfigError
+from kbench.experiment.cost import spent_node_hours
+from kbench.models.registry import MODELS, TIMM, TORCHVISION
+from kbench.records.folders import ExperimentDir
+
+Facts = dict[str, Any]  # what ``kbench list --json`` prints of a name
+
+
+def describe(kind: str, results: Path) -> dict[str, Facts]:
+    """Describe every name of a kind; experiments with what their finished runs in ``results`` took.
+
+    Raises ConfigError for a kind that is none.
+    """
+    kinds: dict[str, Callable[[], dict[str, Facts]]] = {
+        "strategies": _strategies,
+        "models": _models,
+        "datasets": lambda: {name: {"about": info.about} for name, info in DATASETS.items()},
+        "experiments": lambda: {name: _experiment(path, results) for name, path in names("configs", ".yaml").items()},
+        "sites": _sites,
+    }
+    if kind not in kinds:
+        raise ConfigError(f"unknown kind {kind!r}{did_you_mean(kind, kinds)}")
+    return kinds[kind]()
+
+
+def _strategies() -> dict[str, Facts]:
+    from kbench.strategies import known, strategy_class
+    from kbench.strategies.parameters import described
+
+    found = {}
+    for name in known():
+        cls = strategy_class(name)
+        module = importlib.import_module(cls.__module__)
+        about = (module.__doc__ or cls.__doc__ or "").strip().splitlines()[0]
+        found[name] = {"about": about, "text": inspect.getdoc(cls), "parameters": described(cls)}
+    return found
+
+
+def _models() -> dict[str, Facts]:
+    collections = {
+        TIMM + "NAME": {"about": "any model of timm, untrained (timm:resnet18)"},
+        TORCHVISION + "NAME": {"about": "any classifier of torchvision, untrained (torchvision:resnet50)"},
+    }
+    return {name: {"about": info.about} for name, info in MODELS.items()} | collections
+
+
+def _sites() -> dict[str, Facts]:
+    sites = names("configs/sites", ".yaml")
+    return {name: {"about": _first_comment(path), "file": str(path)} for name, path in sites.items()}
+
+
+def _experiment(path: Path, results: Path) -> Facts:
+    facts: Facts = {"about": _first_comment(path), "file": str(path), "pairs": [], "strategies": []}
+    try:
+        spec = parse(ExperimentSpec, read_source(path))
+    except ConfigError as error:
+        return facts | {"problem": error.message}
+    hours, n_runs = spent_node_hours(spec, ExperimentDir(results / spec.name))
+    return facts | {
+        "pairs": [_pair(pair) for pair in spec.pairs],
+        "strategies": [choice.label for choice in spec.strategies],
+        "seeds": list(spec.seeds),
+        "node_hours": hours,
+        "node_hours_from": n_runs,
+    }
+
+
+def _pair(pair: Pair) -> Facts:
+    paper = pair.paper
+    return {
+        **{key: getattr(pair, key) for key in ("name", "model", "dataset", "starts_from")},
+        **{key: getattr(pair.recipe, key) for key in ("epochs", "global_batch")},
+        "cited": paper is not None,
+        **{key: getattr(paper, key, None) for key in ("gpus", "gpu", "batch_per_gpu", "source", "note")},
+        "paper_epochs": getattr(paper, "epochs", None),
+    }
+
+
+def _first_comment(path: Path) -> str:
+    """What a file says of itself in its first line."""
+    first = path.read_text().splitlines()[:1]
+    return first[0].lstrip("# ") if first and first[0].startswith("#") else ""
