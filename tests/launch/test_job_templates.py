@@ -91,7 +91,7 @@ def test_directives_stand_before_the_first_command(golden: str) -> None:
 
 @pytest.mark.parametrize("launcher", ["slurm", "queue"])
 def test_a_results_folder_of_several_lines_is_no_place_for_job_scripts(tmp_path: Path, launcher: str) -> None:
-    site = Site(launcher=launcher, template="sge", queue=QUEUE, threads_per_rank=1)  # type: ignore[arg-type]
+    site = Site(launcher=launcher, template="sge", queue=QUEUE, threads_per_rank=1)
     with pytest.raises(ConfigError, match="control characters"):
         rendered(site, ExperimentDir(tmp_path / "two\nlines" / "small"))
 

@@ -210,6 +210,28 @@ def test_a_template_that_is_no_template_is_reported_at_its_line(tmp_path: Path) 
         render(path, FIXED, given={})
 
 
+def test_a_mistake_in_a_part_that_a_template_includes_is_reported_in_the_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "jobs").mkdir()
+    written(tmp_path / "jobs" / "part.sh", "true\n{% if %}\n")
+    path = written(tmp_path / "mine.sh", '{% include "part.sh" %}\n')
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"jobs/part\.sh:2: is no valid template"):
+        render(path, FIXED, given={})
+
+
+def test_a_part_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path / "mine.sh", '{% include "parts/nope.sh" %}\n')
+    with pytest.raises(ConfigError, match=r"mine\.sh: includes parts/nope\.sh, which is not in jobs/"):
+        render(path, FIXED, given={})
+
+
+def test_what_an_included_part_uses_is_not_ignored(tmp_path: Path) -> None:
+    path = written(tmp_path / "mine.sh", '{% include "parts/mpirun-setup.sh" %}\n')
+    assert "module load x\n" in render(path, FIXED, given={"setup": ("module load x",)})
+
+
 @pytest.mark.parametrize("around", ["{}", "{{% if ranks %}}{}{{% endif %}}"], ids=["plain", "in a condition"])
 def test_an_unknown_filter_is_a_mistake_in_the_template(tmp_path: Path, around: str) -> None:
     path = written(tmp_path / "mine.sh", around.format("{{ ranks | quoted }}\n"))

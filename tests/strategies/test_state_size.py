@@ -18,7 +18,7 @@ SIZES, BATCH = (6400, 12800), 64
 CPU = torch.device("cpu")
 
 
-def lived(name: str, n: int, epoch_at: Callable[..., Epoch], probe_of: Any) -> tuple[Strategy, SampleStore]:
+def trained(name: str, n: int, epoch_at: Callable[..., Epoch], probe_of: Any) -> tuple[Strategy, SampleStore]:
     """A strategy and a store after three epochs of each phase, with losses out of thin air."""
     strategy, store, comm = load(name), SampleStore(n, 10, CPU), Comm()
     rng = torch.Generator().manual_seed(n)
@@ -58,7 +58,7 @@ def resident_bytes(strategy: Strategy, store: SampleStore) -> int:
 def test_store_and_strategy_remember_at_most_24_bytes_a_sample(
     name: str, epoch_at: Callable[..., Epoch], probe_of: Any
 ) -> None:
-    small, large = (resident_bytes(*lived(name, n, epoch_at, probe_of)) for n in SIZES)
+    small, large = (resident_bytes(*trained(name, n, epoch_at, probe_of)) for n in SIZES)
     per_sample = (large - small) / (SIZES[1] - SIZES[0])  # windows and assistants don't grow with n
     assert 19 <= per_sample <= ALLOWED_BYTES
 

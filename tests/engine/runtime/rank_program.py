@@ -33,7 +33,7 @@ def collectives(comm: Comm) -> dict[str, Any]:
 
 
 def agreements(comm: Comm) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for name, number in {
         "same": 2**61,
         "one differs": 5 + (comm.rank == 1),
@@ -42,10 +42,10 @@ def agreements(comm: Comm) -> dict[str, Any]:
     }.items():
         try:
             comm.agree(number, "the number")
-            told[name] = None
+            found[name] = None
         except RankError as error:
-            told[name] = error.message
-    return {"agree": told}
+            found[name] = error.message
+    return {"agree": found}
 
 
 def averages(comm: Comm) -> dict[str, Any]:
@@ -100,14 +100,14 @@ def main() -> None:
     rank, size, meeting_point = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     dist.init_process_group("gloo", init_method=f"file://{meeting_point}", rank=rank, world_size=size)
     comm = Comm()
-    told = collectives(comm) | agreements(comm) | averages(comm) | merged(comm) | trained(comm)
+    found = collectives(comm) | agreements(comm) | averages(comm) | merged(comm) | trained(comm)
     comm.barrier()
     if rank < size - 1:  # the last rank ends here, and the others notice
         try:
             comm.barrier()
         except RankError as error:
-            told["lost"] = error.message
-    print(json.dumps(told))
+            found["lost"] = error.message
+    print(json.dumps(found))
     leave(0)
 
 

@@ -1,4 +1,4 @@
-"""KF18 in the real loop: pools, draws and updates, and ranks that switch together."""
+"""KF18 in the real loop: draws and updates, and ranks that switch together."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,20 +11,22 @@ from kbench.engine.learner import Learner
 from kbench.engine.loop import Run
 from kbench.engine.probe import ModelProbe
 from kbench.engine.runtime.comm import Comm
-from kbench.engine.stream import Placed, chosen, shard
+from kbench.engine.stream import PositionedBatch, selected_batches, shard
 from kbench.strategies import load
 from kbench.strategies.api import Batch, Epoch, Probe, Resample
 from kbench.strategies.kf18 import KF18
 
-Lives = Callable[..., Any]
+Trainings = Callable[..., Any]
 OnThreads = Callable[[int, Callable[[Comm], Any]], list[Any]]
 N, TAIL, GLOBAL_BATCH = 1442, 2, 48
-AT_ONCE = {"threshold": 1.0, "momentum": 0.0}  # x is never below 1, so every pool but the first is drawn from
+AT_ONCE = {"threshold": 1.0, "momentum": 0.0}  # x is never below 1, so that all candidates but the first are drawn from
 
 
 @pytest.mark.parametrize("presample", [3, 100])
-def test_with_a_threshold_out_of_reach_it_trains_exactly_like_the_baseline(presample: int, life_of: Lives) -> None:
-    ours, baseline = life_of("kf18", {"threshold": 1e9, "presample": presample}), life_of()
+def test_with_a_threshold_out_of_reach_it_trains_exactly_like_the_baseline(
+    presample: int, training_of: Trainings
+) -> None:
+    ours, baseline = training_of("kf18", {"threshold": 1e9, "presample": presample}), training_of()
     for epoch in range(3):
         assert ours.ids(epoch) == baseline.ids(epoch)
     for record, theirs in zip(ours.records, baseline.records, strict=True):
@@ -33,37 +35,39 @@ def test_with_a_threshold_out_of_reach_it_trains_exactly_like_the_baseline(presa
         assert record.val_loss == pytest.approx(theirs.val_loss, rel=1e-5)
 
 
-def test_a_pool_that_is_drawn_from_is_looked_at_whole_and_gives_one_batch(life_of: Lives) -> None:
-    life = life_of("kf18", AT_ONCE)
-    # 30 global batches are 10 pools of 3; the first of all is trained as it is.
-    assert [r.n_scored for r in life.records] == [9 * 3 * 48, 1440, 1440]
-    assert [r.n_trained for r in life.records] == [(3 + 9) * 48, 480, 480]
-    assert [r.n_dropped for r in life.records] == [TAIL] * 3 and life.kept == [r.n_trained for r in life.records]
+def test_candidates_that_are_drawn_from_are_all_measured_and_give_one_batch(training_of: Trainings) -> None:
+    training = training_of("kf18", AT_ONCE)
+    # 30 global batches are candidates 3 at a time, 10 times; the first are trained as it is.
+    assert [r.n_scored for r in training.records] == [9 * 3 * 48, 1440, 1440]
+    assert [r.n_trained for r in training.records] == [(3 + 9) * 48, 480, 480]
+    assert [r.n_dropped for r in training.records] == [TAIL] * 3 and training.n_selected == [
+        r.n_trained for r in training.records
+    ]
 
 
 @pytest.mark.parametrize(("presample", "n_trained", "n_scored"), [(7, 5, 30), (29, 2, 29)])
-def test_the_last_pool_gives_one_batch_however_small_it_is(
-    presample: int, n_trained: int, n_scored: int, life_of: Lives
+def test_the_last_candidates_give_one_batch_however_few_they_are(
+    presample: int, n_trained: int, n_scored: int, training_of: Trainings
 ) -> None:
-    last = life_of("kf18", {**AT_ONCE, "presample": presample}).records[-1]
+    last = training_of("kf18", {**AT_ONCE, "presample": presample}).records[-1]
     assert (last.n_trained, last.n_scored) == (n_trained * 48, n_scored * 48)  # one batch of 29 + 1 has no choice
 
 
-def test_draws_are_weighted_back_and_repeated(life_of: Lives) -> None:
-    life = life_of("kf18", AT_ONCE)
-    weights = torch.cat([batch.weight for batch, _ in life.trained[2]])
+def test_draws_are_weighted_back_and_repeated(training_of: Trainings) -> None:
+    training = training_of("kf18", AT_ONCE)
+    weights = torch.cat([batch.weight for batch, _ in training.trained[2]])
     assert (weights > 0).all() and weights.std() > 0.1
-    assert len(set(life.ids(2))) < len(life.ids(2))
+    assert len(set(training.ids(2))) < len(training.ids(2))
     assert 0.5 < weights.mean() < 2  # 1 in the mean of all draws
 
 
-def test_learning_rates_follow_the_pass_over_candidates(life_of: Lives) -> None:
-    ours, baseline = life_of("kf18", AT_ONCE).records, life_of().records
+def test_learning_rates_follow_the_pass_over_candidates(training_of: Trainings) -> None:
+    ours, baseline = training_of("kf18", AT_ONCE).records, training_of().records
     assert [r.lr for r in ours] == pytest.approx([r.lr for r in baseline])
 
 
 class Watched(KF18):
-    """KF18 that notes at every pool what its own tau was and whether it drew."""
+    """KF18 that notes at every draw what its own tau was and whether it drew."""
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
@@ -79,7 +83,7 @@ class Watched(KF18):
 def watched_epochs(
     run: Run, comm: Comm, learner: Learner, strategy: Watched, *, n_epochs: int
 ) -> list[tuple[float, bool]]:
-    """The engine's stream with a learner of each rank's own: their residuals, and so their taus, differ."""
+    """The engine's stream with a learner of each rank's own: their error norms, and so their taus, differ."""
     workload, size = run.workload, GLOBAL_BATCH // comm.size
     for index in range(n_epochs):
         rng = torch.Generator().manual_seed(index)
@@ -96,15 +100,15 @@ def watched_epochs(
         plan = strategy.plan(epoch, run.store.view())
         steps = shard(plan.indices, rng, global_batch=GLOBAL_BATCH, candidate_batches=plan.candidate_batches, comm=comm)
 
-        def candidates(steps: tuple[torch.Tensor, ...] = steps) -> Iterator[Placed]:
+        def candidates(steps: tuple[torch.Tensor, ...] = steps) -> Iterator[PositionedBatch]:
             for ids, x, y in workload.batches(steps, key=0):
-                yield Placed(0.0, 1.0, Batch(ids, x, y))
+                yield PositionedBatch(0.0, 1.0, Batch(ids, x, y))
 
         timer = PhaseTimer(workload.device)
         timer.start()
         local = torch.Generator().manual_seed(comm.rank)
         probe = ModelProbe(learner, run.store, epoch, comm, local)
-        for _, batch in chosen(candidates(), strategy, probe, timer, size=size):
+        for _, batch in selected_batches(candidates(), strategy, probe, timer, size=size):
             assert len(batch) == size
             strategy.observe(batch, learner.step(batch, 0.05, timer))
     return strategy.notes

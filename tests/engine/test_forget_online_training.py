@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-Lives = Callable[..., Any]
+Trainings = Callable[..., Any]
 N, TAIL = 1442, 2
 
 
-def test_with_fraction_0_it_trains_exactly_like_the_baseline(life_of: Lives) -> None:
-    ours, baseline = life_of("forget-online", {"fraction": 0.0}), life_of()
+def test_with_fraction_0_it_trains_exactly_like_the_baseline(training_of: Trainings) -> None:
+    ours, baseline = training_of("forget-online", {"fraction": 0.0}), training_of()
     for epoch in range(3):
         assert ours.ids(epoch) == baseline.ids(epoch)
     for record, theirs in zip(ours.records, baseline.records, strict=True):
@@ -21,11 +21,11 @@ def test_with_fraction_0_it_trains_exactly_like_the_baseline(life_of: Lives) -> 
 
 
 @pytest.mark.parametrize("keep_unlearnt", [True, False])
-def test_hides_who_was_forgotten_least_over_training_and_refreshes(keep_unlearnt: bool, life_of: Lives) -> None:
-    life = life_of("forget-online", {"fraction": 0.4, "keep_unlearnt": keep_unlearnt}, epochs=6)
+def test_hides_who_was_forgotten_least_over_training_and_refreshes(keep_unlearnt: bool, training_of: Trainings) -> None:
+    training = training_of("forget-online", {"fraction": 0.4, "keep_unlearnt": keep_unlearnt}, epochs=6)
     right, learnt, events = np.zeros(N, bool), np.zeros(N, bool), np.zeros(N)
-    for epoch, (plan, record) in enumerate(zip(life.plans, life.records, strict=True)):
-        now, known = life.shown[epoch].correct.numpy(), life.shown[epoch].known.numpy()
+    for epoch, (plan, record) in enumerate(zip(training.plans, training.records, strict=True)):
+        now, known = training.shown[epoch].correct.numpy(), training.shown[epoch].known.numpy()
         events, right, learnt = events + (right & ~now), now, learnt | now
         score = np.where(learnt if keep_unlearnt else known, events, np.inf)
         ranked = sorted(range(N), key=lambda i: (score[i], i))
@@ -36,7 +36,7 @@ def test_hides_who_was_forgotten_least_over_training_and_refreshes(keep_unlearnt
     assert events.sum() > 0
 
 
-def test_hidden_samples_come_back(life_of: Lives) -> None:
-    life = life_of("forget-online", {"fraction": 0.4}, epochs=6)
-    before, after = (set(life.plans[epoch].refresh.tolist()) for epoch in (2, 5))
-    assert before - after and all(i in life.ids(5) for i in sorted(before - after)[:1])
+def test_hidden_samples_come_back(training_of: Trainings) -> None:
+    training = training_of("forget-online", {"fraction": 0.4}, epochs=6)
+    before, after = (set(training.plans[epoch].refresh.tolist()) for epoch in (2, 5))
+    assert before - after and all(i in training.ids(5) for i in sorted(before - after)[:1])

@@ -21,7 +21,7 @@ HIDES = {"fraction": 0.3, "confidence": 0.0}
 
 
 @dataclass
-class Heard:
+class Recorded:
     """What went on inside a run."""
 
     rates: list[float] = field(default_factory=list)  # of each step
@@ -43,37 +43,37 @@ def same(a: list[Tensor], b: list[Tensor]) -> bool:
 
 
 @pytest.fixture
-def hear(monkeypatch: pytest.MonkeyPatch) -> Callable[[Run], Heard]:
+def record_steps(monkeypatch: pytest.MonkeyPatch) -> Callable[[Run], Recorded]:
     """Train to the end and listen to every step and every refresh, without changing what they do."""
 
-    def listen(run: Run) -> Heard:
-        heard, step, refresh, ready = Heard(), Learner.step, Learner.refresh, []
+    def listen(run: Run) -> Recorded:
+        recorded, step, refresh, ready = Recorded(), Learner.step, Learner.refresh, []
 
         def listening_step(self: Learner, batch: Batch, lr: float, timer: PhaseTimer) -> Measured:
-            keep = lambda _module, _inputs, output: heard.logits.append(output.detach().clone())  # noqa: E731
+            keep = lambda _module, _inputs, output: recorded.logits.append(output.detach().clone())  # noqa: E731
             handle = self.module.register_forward_hook(keep)
             measured = step(self, batch, lr, timer)
             handle.remove()
             if self in ready:
-                heard.rates.append(lr)
-                heard.labels.append(batch.y)
-                heard.measured.append(measured)
+                recorded.rates.append(lr)
+                recorded.labels.append(batch.y)
+                recorded.measured.append(measured)
             else:  # the warm-up's step comes first, and counts for nothing
-                heard.logits.pop()
+                recorded.logits.pop()
                 ready.append(self)
             return measured
 
         def listening_refresh(self: Learner, batch: Batch) -> Measured:
             buffers, weights = values(self.module.buffers()), values(self.module.parameters())
-            heard.refreshed.append(refresh(self, batch))
-            heard.moved.append(not same(buffers, list(self.module.buffers())))
-            heard.moved_weights.append(not same(weights, list(self.module.parameters())))
-            return heard.refreshed[-1]
+            recorded.refreshed.append(refresh(self, batch))
+            recorded.moved.append(not same(buffers, list(self.module.buffers())))
+            recorded.moved_weights.append(not same(weights, list(self.module.parameters())))
+            return recorded.refreshed[-1]
 
         monkeypatch.setattr(Learner, "step", listening_step)
         monkeypatch.setattr(Learner, "refresh", listening_refresh)
-        heard.records.extend(train(run))
-        return heard
+        recorded.records.extend(train(run))
+        return recorded
 
     return listen
 
@@ -82,11 +82,13 @@ def hear(monkeypatch: pytest.MonkeyPatch) -> Callable[[Run], Heard]:
 
 
 @pytest.mark.parametrize(("over", "dim"), [("classes", 1), ("batch", 0)])
-def test_a_confidence_is_what_its_habit_says(over: str, dim: int, hear: Any, run_of: Callable[..., Run]) -> None:
+def test_a_confidence_is_what_its_option_says(
+    over: str, dim: int, record_steps: Any, run_of: Callable[..., Run]
+) -> None:
     params = {"fraction": 0.3, "confidence": 0.2, "confidence_over": over}
-    heard = hear(run_of("kakurenbo", params, epochs=2))
-    assert len(heard.measured) > FULL_LENGTH
-    for measured, logits, y in zip(heard.measured, heard.logits, heard.labels, strict=True):
+    recorded = record_steps(run_of("kakurenbo", params, epochs=2))
+    assert len(recorded.measured) > FULL_LENGTH
+    for measured, logits, y in zip(recorded.measured, recorded.logits, recorded.labels, strict=True):
         share = logits.double().softmax(dim)
         expected = share.max(1).values if over == "batch" else share[torch.arange(len(y)), y]
         assert torch.allclose(measured.confidence.double(), expected, atol=1e-6)
@@ -106,13 +108,13 @@ def test_confidence_over_the_batch_decides_who_is_hidden(run_of: Callable[..., R
 
 @pytest.mark.parametrize(("name", "params"), [("kakurenbo", HIDES), ("iswr", {}), ("sb-epoch", {})])
 @pytest.mark.parametrize("mode", ["eval", "train"])
-def test_refreshing_moves_batch_norm_only_where_its_habit_says_so(
-    name: str, params: dict[str, Any], mode: str, hear: Any, run_of: Callable[..., Run]
+def test_refreshing_moves_batch_norm_only_where_its_option_says_so(
+    name: str, params: dict[str, Any], mode: str, record_steps: Any, run_of: Callable[..., Run]
 ) -> None:
-    heard = hear(run_of(name, {**params, "refresh_in": mode}))
-    assert len(heard.moved) > 0 and set(heard.moved) == {mode == "train"}
-    assert not any(heard.moved_weights)
-    assert sum(len(m.loss) for m in heard.refreshed) == sum(r.n_refreshed for r in heard.records) > 0
+    recorded = record_steps(run_of(name, {**params, "refresh_in": mode}))
+    assert len(recorded.moved) > 0 and set(recorded.moved) == {mode == "train"}
+    assert not any(recorded.moved_weights)
+    assert sum(len(m.loss) for m in recorded.refreshed) == sum(r.n_refreshed for r in recorded.records) > 0
 
 
 def test_refreshing_in_training_mode_measures_with_the_statistics_of_the_batch(
@@ -138,35 +140,39 @@ def scheduled(run: Run, passed: float) -> float:
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "step"])
-def test_by_updates_the_schedule_follows_real_updates(schedule: str, hear: Any, run_of: Callable[..., Run]) -> None:
+def test_by_updates_the_schedule_follows_real_updates(
+    schedule: str, record_steps: Any, run_of: Callable[..., Run]
+) -> None:
     recipe = {"schedule": schedule, "milestones": [1, 3], "gamma": 0.1} if schedule == "step" else {}
     run = run_of("kakurenbo", {**HIDES, "lr_clock": "updates"}, epochs=4, **recipe)
-    heard = hear(run)
-    steps = [record.n_trained // 48 for record in heard.records]
-    scales = [record.lr_scale for record in heard.records for _ in range(record.n_trained // 48)]
+    recorded = record_steps(run)
+    steps = [record.n_trained // 48 for record in recorded.records]
+    scales = [record.lr_scale for record in recorded.records for _ in range(record.n_trained // 48)]
     assert steps[0] == FULL_LENGTH > min(steps[1:])
-    assert heard.rates == pytest.approx(
+    assert recorded.rates == pytest.approx(
         [scheduled(run, k / FULL_LENGTH) * scale for k, scale in enumerate(scales)], rel=1e-12
     )
 
 
-def test_by_epochs_the_schedule_follows_the_place_in_the_epoch(hear: Any, run_of: Callable[..., Run]) -> None:
+def test_by_epochs_the_schedule_follows_the_place_in_the_epoch(record_steps: Any, run_of: Callable[..., Run]) -> None:
     run = run_of("kakurenbo", HIDES, epochs=4)
-    heard = hear(run)
+    recorded = record_steps(run)
     places = [
         (record.epoch + (k + 0.5) / (record.n_trained // 48), record.lr_scale)
-        for record in heard.records
+        for record in recorded.records
         for k in range(record.n_trained // 48)
     ]
-    assert heard.rates == pytest.approx([scheduled(run, passed) * scale for passed, scale in places], rel=1e-12)
+    assert recorded.rates == pytest.approx([scheduled(run, passed) * scale for passed, scale in places], rel=1e-12)
 
 
-def test_by_updates_kakurenbo_never_gets_to_the_end_of_its_schedule(hear: Any, run_of: Callable[..., Run]) -> None:
+def test_by_updates_kakurenbo_never_gets_to_the_end_of_its_schedule(
+    record_steps: Any, run_of: Callable[..., Run]
+) -> None:
     last = {}
     for clock in ("epochs", "updates"):
-        heard = hear(run_of("kakurenbo", {**HIDES, "lr_clock": clock}, epochs=4))
-        last[clock] = heard.rates[-1] / heard.records[-1].lr_scale
-    passed = (len(heard.rates) - 1) / (4 * FULL_LENGTH)
+        recorded = record_steps(run_of("kakurenbo", {**HIDES, "lr_clock": clock}, epochs=4))
+        last[clock] = recorded.rates[-1] / recorded.records[-1].lr_scale
+    passed = (len(recorded.rates) - 1) / (4 * FULL_LENGTH)
     assert passed < 0.8 and last["updates"] == pytest.approx(0.025 * (1 + np.cos(np.pi * passed)))  # from 0.05 to 0
     assert last["epochs"] < 0.05 * 0.001 < 0.05 * 0.05 < last["updates"]
 

@@ -14,7 +14,7 @@ from kbench.engine.loop import Run, train
 from kbench.strategies.api import Batch, Measured, state_dict
 from kbench.strategies.autoassist import Assistant, AutoAssist
 
-Lives = Callable[..., Any]
+Trainings = Callable[..., Any]
 N, BATCH, SEEN = 1442, 48, 1440
 
 
@@ -29,15 +29,15 @@ class Watched(AutoAssist):
 WORKS: list[tuple[int, bool, int, list[int]]] = []
 
 
-def test_with_a_base_probability_of_1_it_trains_exactly_like_the_baseline(life_of: Lives) -> None:
-    ours, baseline = life_of("autoassist", {"base_prob": 1.0}), life_of()
+def test_with_a_base_probability_of_1_it_trains_exactly_like_the_baseline(training_of: Trainings) -> None:
+    ours, baseline = training_of("autoassist", {"base_prob": 1.0}), training_of()
     assert [ours.ids(epoch) for epoch in range(3)] == [baseline.ids(epoch) for epoch in range(3)]
-    losses, theirs = (torch.cat([m.loss for _, m in life.trained[0][:4]]) for life in (ours, baseline))
+    losses, theirs = (torch.cat([m.loss for _, m in training.trained[0][:4]]) for training in (ours, baseline))
     assert torch.allclose(losses, theirs, rtol=1e-4)  # queued batches lie elsewhere in memory, and rounding differs
     assert [r.train_loss for r in ours.records] == pytest.approx([r.train_loss for r in baseline.records], rel=1e-3)
 
 
-def test_the_assistant_learns_on_another_thread_from_all_but_the_last_batches(run_of: Lives) -> None:
+def test_the_assistant_learns_on_another_thread_from_all_but_the_last_batches(run_of: Trainings) -> None:
     WORKS.clear()
     run = replace(run_of("autoassist"), strategy=Watched())
     records = list(train(run))
@@ -49,30 +49,30 @@ def test_the_assistant_learns_on_another_thread_from_all_but_the_last_batches(ru
     assert all(r.background_s > 0 for r in records)
 
 
-def test_two_runs_are_equal_bit_by_bit(live_again: Lives) -> None:
-    first, second = (live_again("autoassist", {"lr": 0.1}) for _ in range(2))
+def test_two_runs_are_equal_bit_by_bit(new_training_of: Trainings) -> None:
+    first, second = (new_training_of("autoassist", {"lr": 0.1}) for _ in range(2))
     assert [first.ids(epoch) for epoch in range(3)] == [second.ids(epoch) for epoch in range(3)]
     exact = ("train_loss", "train_acc", "val_loss", "val_acc1", "n_trained", "n_dropped")
     for ours, theirs in zip(first.records, second.records, strict=True):
         assert [getattr(ours, name) for name in exact] == [getattr(theirs, name) for name in exact]
 
 
-def test_accepts_between_the_base_probability_and_all_and_pays_for_no_look(life_of: Lives) -> None:
-    life = life_of("autoassist", {"base_prob": 0.3})
-    for record, n_kept in zip(life.records, life.kept, strict=True):
+def test_accepts_between_the_base_probability_and_all_and_pays_for_no_look(training_of: Trainings) -> None:
+    training = training_of("autoassist", {"base_prob": 0.3})
+    for record, n_kept in zip(training.records, training.n_selected, strict=True):
         assert record.n_trained + record.n_dropped - (N - SEEN) == n_kept
         assert (record.n_scored, record.n_refreshed, record.n_hidden) == (0, 0, 0)
         assert 0.3 * SEEN < n_kept < SEEN
     untrained = 0.65 * SEEN  # at first, and the assistant is slow to change its mind
-    assert abs(life.kept[0] - untrained) < 5 * math.sqrt(0.65 * 0.35 * SEEN) + 0.05 * SEEN
+    assert abs(training.n_selected[0] - untrained) < 5 * math.sqrt(0.65 * 0.35 * SEEN) + 0.05 * SEEN
 
 
-def test_a_quick_assistant_lets_fewer_easy_samples_pass(life_of: Lives) -> None:
-    life = life_of("autoassist", {"base_prob": 0.1, "lr": 0.5}, epochs=6)
-    assert life.kept[-1] < life.kept[0]
+def test_a_quick_assistant_lets_fewer_easy_samples_pass(training_of: Trainings) -> None:
+    training = training_of("autoassist", {"base_prob": 0.1, "lr": 0.5}, epochs=6)
+    assert training.n_selected[-1] < training.n_selected[0]
 
 
-def test_goes_on_from_a_checkpoint_as_if_nothing_had_happened(run_of: Lives, tmp_path: Any) -> None:
+def test_goes_on_from_a_checkpoint_as_if_nothing_had_happened(run_of: Trainings, tmp_path: Any) -> None:
     def left_behind(run: Run, **place: Any) -> None:
         if place["epoch"] == 1:
             save(tmp_path / "now", store=run.store, strategy=run.strategy, comm=run.comm, made_by={}, **place)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.config.strategy_choice import Choice
-from kbench.conformance.ranks import start
+from kbench.conformance.ranks import train_on_ranks
 from kbench.engine.loop import Run, train
 from kbench.engine.runtime.guard import Guarded
 from kbench.records.folders import RunDir
@@ -172,7 +172,7 @@ def test_a_run_that_is_done_tells_which_streams_were_disturbed(
     monkeypatch.syspath_prepend(tmp_path)
     choice = Choice(label="reseeder", name="reseeder_of_a_test:Reseeder")
     spec = RunSpec(experiment="disturbed", pair=pair, strategy=choice, seed=0, ranks=1)
-    assert start(spec, tmp_path).error is None
+    assert train_on_ranks(spec, tmp_path).error is None
     folder = RunDir(tmp_path / spec.run_id)
     assert folder.read().done.disturbs == "numpy in plan"
     assert "moved random streams of others" in folder.stderr.read_text()

@@ -78,13 +78,13 @@ def free_port() -> int:
 
 @pytest.mark.parametrize(("ranks", "name", "params"), [(2, "random", {"fraction": 0.3}), (3, "baseline", {})])
 def test_several_ranks_count_what_one_rank_counts(
-    ranks: int, name: str, params: dict[str, Any], start: Start, life_of: Callable[..., Any]
+    ranks: int, name: str, params: dict[str, Any], start: Start, training_of: Callable[..., Any]
 ) -> None:
     folder, codes = start(name, params, ranks=ranks)
     assert (
         codes == [0] * ranks and folder.read().done and not folder.read().failure
     )  # so plans and models agreed in every epoch
-    alone = life_of(name, params, epochs=2).records
+    alone = training_of(name, params, epochs=2).records
     counts = ("phase", "epoch", "lr", "lr_scale", "n_trained", "n_scored", "n_refreshed", "n_hidden", "n_dropped")
     for ours, theirs in zip(folder.epochs(), alone, strict=True):
         assert {key: getattr(ours, key) for key in counts} == {key: getattr(theirs, key) for key in counts}
@@ -116,7 +116,7 @@ def test_ranks_that_plan_differently_end_in_one_sentence(tmp_path: Path, start: 
 
 def test_three_ranks_that_draw_from_pools_switch_at_the_same_step(start: Start) -> None:
     folder, codes = start("kf18", {"threshold": 1.0, "momentum": 0.0}, ranks=3)
-    switching, drawing = folder.epochs()  # each of 10 pools of 3 global batches; the first of all is trained as it is
+    switching, drawing = folder.epochs()  # 10 times 3 global batches of candidates; the first are trained as they are
     assert codes == [0, 0, 0]
     assert (switching.n_trained, switching.n_scored) == ((3 + 9) * 48, 9 * 144)
     assert (drawing.n_trained, drawing.n_scored, drawing.n_dropped) == (480, 1440, TAIL)
