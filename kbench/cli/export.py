@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, put, put_json, say
+from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, log, print_json, print_result
 from kbench.exporters.registry import FORMATS, Submission, export_format
 
 STATUSES = ("cloud", "onprem", "preview", "research")
@@ -50,8 +50,8 @@ def export(
     debug: Debug = False,
 ) -> None:
     """Write results for others: csv (epochs, runs, columns) or mllog (MLPerf logs, a file per run)."""
-    from kbench.cli.gather import gathered
     from kbench.errors import ConfigError
+    from kbench.experiment.results import gathered
 
     for name, value in (("FORMAT", form), ("--division", division), ("--status", status)):
         _check(name, value)
@@ -62,15 +62,15 @@ def export(
     submission = Submission(org=org, platform=platform, division=division, status=status, cache_cleared=cache_cleared)
     exported = style.export(folder, submission)
     if output == "-":
-        put(exported.files[style.stdout].decode().rstrip("\n"))
+        print_result(exported.files[style.stdout].decode().rstrip("\n"))
         return
     written = _write(Path(output) if output else folder.exports / form, exported.files)
     for note in exported.notes:
-        say(f"note: {note}", quiet=quiet)
+        log(f"note: {note}", quiet=quiet)
     if as_json:
-        put_json({"schema": 1, "files": written, "notes": list(exported.notes)})
+        print_json({"schema": 1, "files": written, "notes": list(exported.notes)})
     else:
-        put("\n".join(written))
+        print_result("\n".join(written))
 
 
 def _check(name: str, value: str) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, put, put_json, say
+from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, log, print_json, print_result
 from kbench.importers.registry import FORMATS
 
 if TYPE_CHECKING:
@@ -55,16 +55,16 @@ def import_results(
 def _show(folder: "ExperimentDir", stored: "list[StoredImport]", *, as_json: bool, quiet: bool) -> None:
     runs = [_facts(each) for each in stored]
     if as_json:
-        put_json({"schema": 1, "experiment": folder.path.name, "runs": runs})
+        print_json({"schema": 1, "experiment": folder.path.name, "runs": runs})
         return
     for each in runs:
-        put("  ".join(_columns(each)))
+        print_result("  ".join(_columns(each)))
     new = sum(each.is_new for each in stored)
     for remark in dict.fromkeys(remark for each in stored for remark in each.log.remarks):
-        say(f"note: {remark}", quiet=quiet)
+        log(f"note: {remark}", quiet=quiet)
     if any(each.log.state == "interrupted" for each in stored):
-        say("note: interrupted runs are not compared; --epochs says how many epochs runs were to take", quiet=quiet)
-    say(
+        log("note: interrupted runs are not compared; --epochs says how many epochs runs were to take", quiet=quiet)
+    log(
         f"{new} of {len(stored)} runs are new in {folder.path}; "
         f"see kbench compare {folder.path.name} --published, kbench plot {folder.path.name}",
         quiet=quiet,

@@ -9,7 +9,8 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from kbench.config.recipe import Recipe
 
-NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+# nn.RMSNorm is there since torch 2.4
+NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, getattr(nn, "RMSNorm", nn.LayerNorm))
 Groups = list[dict[str, Any]]
 
 

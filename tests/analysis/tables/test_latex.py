@@ -24,7 +24,8 @@ KAKURENBO: \MACRO.
 """
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not here")
+@pytest.mark.latex
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
 def test_a_paper_compiles_with_the_tables_and_a_macro_in_its_text(full: Comparison, tmp_path: Path) -> None:
     made = latex(tables(full), full.experiment, full.findings)
     name = next(iter(macro_texts(tables(full), full.experiment)))
