@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,9 +15,6 @@ data = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-if TYPE_CHECKING:
-    from kbench.data.store.manifest import Manifest
 
 Root = Annotated[str, typer.Option("--root", help="Where data sets lie, before the site's and $KBENCH_DATA.")]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes.", show_default="all cores")]
@@ -35,7 +32,7 @@ def list_data(
     from kbench.data.store import locate
 
     where = _root(root, site)
-    states = {name: _state(name, where) for name in (*DATASETS, *locate.own_datasets(where))}
+    states = {name: locate.describe(name, where) for name in (*DATASETS, *locate.own_datasets(where))}
     if as_json:
         print_json({"schema": SCHEMA, "roots": [str(path) for path in locate.roots(where)], "datasets": states})
         return
@@ -64,10 +61,10 @@ def prepare(
 
     Only this command downloads; run it where there is network, never on a compute node.
     """
-    from kbench.data.store import prepare
+    from kbench.data.store import locate, prepare
 
     where = _root(root, site)
-    ready = None if again or given else _ready(dataset, where)
+    ready = None if again or given else locate.find_prepared(dataset, where)
     if ready:
         log(f"{dataset} is ready; kbench data check reads it in full, --again makes it anew", quiet=quiet)
     folder, manifest = ready or prepare.prepare(
@@ -119,16 +116,6 @@ def check(
             log(f"warning: {note}")
 
 
-def _ready(dataset: str, root: str) -> "tuple[Path, Manifest] | None":
-    """Where a data set lies that needs no more preparing, and what it holds."""
-    from kbench.data.store import locate
-    from kbench.data.store.manifest import read
-
-    place = None if locate.problems(dataset, root) else locate.find(dataset, root)
-    manifest = read(place) if place else None
-    return (place, manifest) if place and manifest else None
-
-
 def _root(root: str, site: str) -> str:
     """The data root that was given, else the one of the site."""
     if root:
@@ -136,19 +123,3 @@ def _root(root: str, site: str) -> str:
     from kbench.experiment.plan import read_site
 
     return read_site(site).data_root
-
-
-def _state(name: str, root: str) -> dict[str, Any]:
-    """Whether a data set is ready; the line is for people."""
-    from kbench.data import dataset_info
-    from kbench.data.store import locate
-
-    card = dataset_info(name)
-    assert card is not None, "it is in the list"
-    if not card.folder:
-        return {"state": "ready", "line": "needs no files", "folder": None, "note": None, "get": ""}
-    place, wrong = locate.find(name, root), locate.problems(name, root)
-    note = None if wrong else locate.note(name, root)
-    state = "ready" if not wrong else "missing" if place is None else "not ready"
-    line = note or str(place) if not wrong else card.get if place is None else wrong[0]
-    return {"state": state, "line": line, "folder": place and str(place), "note": note, "get": card.get}

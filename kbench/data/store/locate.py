@@ -73,3 +73,23 @@ def note(dataset: str, root: str) -> str | None:
     info, place = dataset_info(dataset), find(dataset, root)
     written = manifest.read(place) if place else None
     return written.note(info) if written and info else None
+
+
+def find_prepared(dataset: str, root: str) -> tuple[Path, manifest.Manifest] | None:
+    """Find the folder of a data set that needs no more preparing, and read what it holds; None if there is none."""
+    place = None if problems(dataset, root) else find(dataset, root)
+    written = manifest.read(place) if place else None
+    return (place, written) if place and written else None
+
+
+def describe(dataset: str, root: str) -> dict[str, str | None]:
+    """Describe where a data set is: its state, a line for people, its folder, and how to get it."""
+    info = dataset_info(dataset)
+    assert info is not None, "it is in the list"
+    if not info.folder:
+        return {"state": "ready", "line": "needs no files", "folder": None, "note": None, "get": ""}
+    place, wrong = find(dataset, root), problems(dataset, root)
+    remark = None if wrong else note(dataset, root)
+    state = "ready" if not wrong else "missing" if place is None else "not ready"
+    line = remark or str(place) if not wrong else info.get if place is None else wrong[0]
+    return {"state": state, "line": line, "folder": str(place) if place else None, "note": remark, "get": info.get}
