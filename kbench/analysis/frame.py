@@ -1,4 +1,4 @@
-"""The gathered Parquet as pandas frames."""
+"""An experiment's gathered Parquet files as pandas frames."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +26,10 @@ class Frames:
 
 
 def load(folder: ExperimentDir) -> Frames:
-    """Read what was gathered; raises ResultsError when it cannot be read.
+    """Read epochs.parquet and runs.parquet; columns that an older kbench did not gather are there, and hold nothing.
 
-    Columns that an older kbench did not gather are there, and hold nothing.
+    Raises:
+        ResultsError: A file is not there or cannot be read.
     """
     try:
         epochs = _read(folder.epochs, columns(Identity, EpochRecord))
@@ -41,12 +42,12 @@ def load(folder: ExperimentDir) -> Frames:
 def last_phase(epochs: pd.DataFrame) -> pd.DataFrame:
     """The epochs of each run's last phase, in the order of training; logs without phases have one."""
     ordered = epochs.sort_values("elapsed_s", kind="stable")
-    phase = named(ordered["phase"], "")
+    phase = fill_unknown(ordered["phase"], "")
     return ordered[phase == phase.groupby(ordered["run_id"], sort=False).transform("last")]
 
 
-def named(texts: "pd.Series[str]", otherwise: str) -> "pd.Series[str]":
-    """``texts`` with a word for what is not known, also where nothing is (pandas takes that for numbers)."""
+def fill_unknown(texts: "pd.Series[str]", otherwise: str) -> "pd.Series[str]":
+    """``texts`` with ``otherwise`` where one is not known, also where none is (pandas takes those for numbers)."""
     return texts.astype("object").where(texts.notna(), otherwise)
 
 

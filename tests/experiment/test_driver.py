@@ -26,7 +26,7 @@ CONTENDER = """
 import os, sys
 from pathlib import Path
 from kbench.errors import LaunchError
-from kbench.launch.front import driver_lock
+from kbench.experiment.driver import driver_lock
 from kbench.records.folders import ExperimentDir
 
 folder = ExperimentDir(Path(sys.argv[1]))

@@ -9,12 +9,18 @@ from typing import Any
 
 import pytest
 
-from kbench.exporters.mllog import Submission, mllog
+from kbench.exporters import mllog as exporter
+from kbench.exporters.mllog import Log, Submission
 from kbench.importers.mllog import read
 from kbench.records.folders import RunDir
+from kbench.records.run_files import Job
 
 Finish = Callable[..., RunDir]
 SAID = Submission(org="a centre", division="closed")
+
+
+def mllog(run: RunDir, submission: Submission) -> Log:
+    return exporter.mllog(run.read(), submission)
 
 
 def events(text: str) -> list[dict[str, Any]]:
@@ -136,7 +142,7 @@ def test_an_end_that_was_none_is_told_as_such(end: str, state: str, finish: Fini
 def test_what_the_records_do_not_tell_is_left_out_and_said(finish: Finish) -> None:
     bare = dict.fromkeys(["worker_started_at", "staging_started_at", "started_at", "hosts", "n_devices", "n_val"])
     run = finish(provenance={**bare, "hosts": []})
-    (run.path / "job.json").write_text('{"attempt": 1}')
+    Job.of(attempt=1).write(run.path)
     log = mllog(run, Submission())
     absent = {"submission_org", "submission_platform", "number_of_nodes", "accelerators_per_node", "eval_samples"}
     absent |= {"init_start", "init_stop", "staging_start", "staging_stop"}
