@@ -89,10 +89,12 @@ def test_the_page_has_a_recipe_for_each_thing_that_can_be_added() -> None:
 
 @pytest.mark.parametrize("title", COSTS)
 def test_a_recipe_works_as_it_stands_and_touches_as_few_files_as_it_says(
-    title: str, copy: Path, clean_env: dict[str, str]
+    title: str, copy: Path, small_folder: Path, clean_env: dict[str, str]
 ) -> None:
     touched, output = set(), ""
     env = clean_env | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    shutil.copytree(small_folder / "results", copy / "read-only")
+    env["SMALL_RESULTS"] = str(copy / "read-only")
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
     for step in recipes()[title].steps:
         path = copy / step.where
