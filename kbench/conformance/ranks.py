@@ -19,7 +19,7 @@ from torch import Tensor
 from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.conformance.monitor import Finding, Monitor
-from kbench.data.arrays import Arrays
+from kbench.data.loader import Arrays
 from kbench.engine.clock import PhaseTimer
 from kbench.engine.loop import Run, train
 from kbench.engine.probe import ModelProbe

@@ -179,7 +179,7 @@ class ExperimentDir:
         return self.path / "ledger.jsonl"
 
     @property
-    def front(self) -> Path:
+    def driver(self) -> Path:
         """Names the process that starts runs here, while there is one."""
         return self.path / "front.json"
 

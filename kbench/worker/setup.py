@@ -48,10 +48,10 @@ def build_run(folder: RunDir, spec: RunSpec, comm: Comm, device: torch.device, r
     """Build the run that a spec describes, before its first epoch."""
     workload = Workload(spec.pair, device, root=root)
     strategy = load(spec.strategy.name, spec.strategy.params)
-    if spec.leader and spec.upstream:
-        workload.beginning = checkpoint.final_weights(folder.sibling(spec.leader.run_id))
-    elif spec.leader:
-        strategy.follow(read_costs(folder.sibling(spec.leader.run_id), workload))
+    if spec.prerequisite and spec.upstream:
+        workload.initial_weights = checkpoint.final_weights(folder.sibling(spec.prerequisite.run_id))
+    elif spec.prerequisite:
+        strategy.follow(read_costs(folder.sibling(spec.prerequisite.run_id), workload))
     return Run(
         strategy=strategy,
         workload=workload,
