@@ -119,7 +119,7 @@ def train_on_ranks(spec: RunSpec, place: Path) -> Outcome:
         "CUDA_VISIBLE_DEVICES": "",
     }
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["kbench.worker.rank", "kbench.conformance.ranks", "sklearn.datasets"])
+    context.set_forkserver_preload(["kbench.worker.rank", "kbench.conformance.ranks"])
     processes = []
     for rank in range(spec.ranks):
         place_of_rank = shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
