@@ -32,8 +32,14 @@ ProcessesOf = Callable[[Path], list[int]]
 # What a test that uses one of these fixtures does.
 MARK_OF_FIXTURE = {
     "small_folder": "trains",
-    "life_of": "trains",
-    "live_again": "trains",
+    "training_of": "trains",
+    "new_training_of": "trains",
+    "run_of": "trains",
+    "folder_of": "trains",
+    "crashed": "trains",
+    "failed": "trains",
+    "interrupted": "trains",
+    "detached": "trains",
     "browser": "browser",
     "slurm_daemons": "slurm",
     "thousand": "slurm",
