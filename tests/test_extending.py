@@ -1,4 +1,4 @@
-"""Adding something costs what docs/extending.md says: each recipe is followed word by word, in a copy of the package."""
+"""Adding something costs what docs/extending.md says: a test follows each recipe, in a copy of the package."""
 
 import os
 import re
