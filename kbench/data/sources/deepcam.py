@@ -36,7 +36,7 @@ N_CLASSES = 3
 PARTS = {"train": "train", "val": "validation"}  # folders; there is a test/ too, which nobody reads
 STATS = "stats.h5"
 SPOT_CHECKS = 64  # files of each part that are looked for before every run
-CHUNK = 64  # files that a process takes at a time
+CHUNK = 64  # files that a process opens at a time
 AGAIN = "copy it again from the source, and let kbench data check read all of them"
 
 Shape = tuple[int, int, int]
@@ -236,7 +236,7 @@ def verify(place: Path, written: Manifest, workers: int, report: Callable[[str],
     names = [name for part in PARTS for name in index.read(place, part).names]
     report(f"{written.dataset}: reading {len(names):,} files in {place}")
     check = partial(problem_of, shape=(height, width, n_channels))
-    sentences = in_order(check, (place / name for name in names), workers=workers, chunk=CHUNK)
+    sentences = in_order(check, (place / name for name in names), workers=workers)
     return [sentence for sentence in sentences if sentence is not None]
 
 
