@@ -1,13 +1,12 @@
 """The gathered Parquet as pandas frames."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
 from kbench.errors import ResultsError
 from kbench.records.folders import ExperimentDir
-from kbench.records.schema import Column, EpochRecord, Identity, RunRecord, columns
+from kbench.records.store import is_current
 
 
 @dataclass(frozen=True)
@@ -26,15 +25,14 @@ class Frames:
 
 
 def load(folder: ExperimentDir) -> Frames:
-    """Read what was gathered; raises ResultsError when it cannot be read.
-
-    Columns that an older kbench did not gather are there, and hold nothing.
-    """
+    """Read what was gathered; raises ResultsError when it cannot be read, or another kbench gathered it."""
     try:
-        epochs = _read(folder.epochs, columns(Identity, EpochRecord))
-        runs = _read(folder.runs, columns(Identity, RunRecord))
+        epochs, runs = pd.read_parquet(folder.epochs), pd.read_parquet(folder.runs)
     except (OSError, ValueError) as error:
         raise ResultsError(f"{folder.path}: cannot be read: {error}", hint="kbench gather makes it anew") from error
+    for table in (folder.epochs, folder.runs):
+        if not is_current(table):
+            raise ResultsError(f"{table}: another version of kbench made it", hint="kbench gather makes it anew")
     return Frames(folder.path.name, epochs, runs, folder)
 
 
@@ -48,11 +46,3 @@ def last_phase(epochs: pd.DataFrame) -> pd.DataFrame:
 def named(texts: "pd.Series[str]", otherwise: str) -> "pd.Series[str]":
     """``texts`` with a word for what is not known, also where nothing is (pandas takes that for numbers)."""
     return texts.astype("object").where(texts.notna(), otherwise)
-
-
-def _read(path: Path, wanted: list[Column]) -> pd.DataFrame:
-    frame = pd.read_parquet(path)
-    for column in wanted:
-        if column.name not in frame.columns:
-            frame[column.name] = pd.Series(None, index=frame.index, dtype="object" if column.type is str else "float64")
-    return frame

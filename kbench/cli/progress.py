@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from kbench.cli.options import say
 from kbench.experiment.status import RunStatus, StatusMonitor
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.run_files import RunSnapshot
 from kbench.records.run_state import State
 from kbench.records.schema import printed
+from kbench.records.snapshot import RunSnapshot
 
 if TYPE_CHECKING:
     from rich.table import Table

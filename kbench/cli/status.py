@@ -63,7 +63,11 @@ def status(
 def _imported(folder: "ExperimentDir") -> list[str]:
     from kbench.records import imported
 
-    return [f"{run.run_id}  imported from {imported.read(run).format}" for run in imported.runs(folder)]
+    lines = []
+    for run in map(imported.read, imported.runs(folder)):
+        what = f"imported from {run.facts.format}" if run.facts and not run.trouble else f"damaged  {run.trouble}"
+        lines.append(f"{run.path.name}  {what}")
+    return lines
 
 
 def logs(

@@ -13,8 +13,9 @@ from kbench.launch.schedulers.base import Scheduler, Seen, Stage
 from kbench.launch.schedulers.slurm import Slurm
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.liveness import state_of
-from kbench.records.run_files import Failure, Job, RunSnapshot
+from kbench.records.run_files import Failure, Job
 from kbench.records.run_state import FailureKind, State
+from kbench.records.snapshot import RunSnapshot
 
 SCHEDULED = ("slurm", "queue")
 SILENT_S = 300.0

@@ -16,8 +16,8 @@ from kbench.errors import ResultsError
 from kbench.exporters.recipe_keys import Value, left_out, optimizer_keys, scheduler_keys, step_keys
 from kbench.exporters.timeline import EpochMoments, Moments, Ms, moments
 from kbench.records.folders import RunDir
-from kbench.records.run_files import RunSnapshot
 from kbench.records.schema import EpochRecord
+from kbench.records.snapshot import RunSnapshot
 
 MARK = ":::MLLOG"
 Kind = Literal["POINT_IN_TIME", "INTERVAL_START", "INTERVAL_END"]

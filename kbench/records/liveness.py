@@ -4,8 +4,8 @@ import os
 import socket
 from pathlib import Path
 
-from kbench.records.run_files import RunSnapshot
 from kbench.records.run_state import State
+from kbench.records.snapshot import RunSnapshot
 
 
 def state_of(run: RunSnapshot) -> State:

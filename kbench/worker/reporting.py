@@ -6,13 +6,14 @@ from datetime import datetime
 
 import torch
 
-from kbench import files
 from kbench.engine.loop import Run
 from kbench.engine.runtime.comm import Comm
 from kbench.errors import KBenchError
+from kbench.records import journal
 from kbench.records.folders import RunDir
+from kbench.records.journal import PhaseLength
 from kbench.records.provenance import provenance
-from kbench.records.run_files import Done, Failure, Job, PhaseLength, Provenance
+from kbench.records.run_files import Done, Failure, Job, Provenance
 from kbench.records.run_state import FailureKind
 from kbench.records.schema import EpochRecord, printed
 
@@ -67,7 +68,7 @@ def _backend(comm: Comm, device: torch.device) -> str | None:
 
 def report_epoch(folder: RunDir, record: EpochRecord, metric: str) -> None:
     """Put an epoch into the journal, and print it."""
-    files.append(folder.journal, record.model_dump(mode="json"))
+    journal.append(folder.journal, record)
     print(
         f"{record.phase} {record.epoch + 1:3d}  {printed(metric)} {record.val_acc1:.4f}  "
         f"loss {record.train_loss:.4f}  {record.train_s:7.3f} s  trained {record.n_trained}",
