@@ -3,7 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check lint types bench gpu clean
+# Tests run in this many processes; each file in one of them, a cluster's tests together.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations 25
+SOURCES := $(shell find kbench tests -name '*.py')
+
+.PHONY: help demo fast test test-lowest check lint types bench gpu clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1:\t/p' Makefile
@@ -14,8 +19,14 @@ demo: $(VENV)/.demo  ## run the default experiment, print its tables, draw its f
 	$(BIN)/kbench plot quick --kind all
 	$(BIN)/kbench report quick
 
+fast: $(VENV)/.linted types  ## under a minute: lint of what changed, types, and the tests that neither train nor start ranks, clusters or browsers
+	$(PYTEST) -q -m "not (gpu or trains or dist or slurm or sge or browser or latex)"
+
 test: $(VENV)/.test  ## run all tests that need no GPU
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-lowest: $(VENV)-lowest/.test  ## train, compare and draw with the oldest packages that setup.cfg allows
+	$(VENV)-lowest/bin/python -m pytest $(LOWEST)
 
 check: lint types test  ## what a contributor runs before a commit: lint, types, test
 
@@ -41,6 +52,13 @@ clean:  ## remove the virtual environment and all caches; results stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache
 	find kbench tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# Of what is newer than the last time that all was well.
+$(VENV)/.linted: $(SOURCES) setup.cfg | $(VENV)/.test
+	$(BIN)/black --quiet --check --diff --line-length 120 $(or $(filter %.py,$?),$(SOURCES))
+	$(BIN)/isort --check-only --diff $(or $(filter %.py,$?),$(SOURCES))
+	$(BIN)/flake8 $(or $(filter %.py,$?),$(SOURCES))
+	@touch $@
+
 # The stamps are renewed when what they install from has changed.
 $(VENV)/.demo: setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -51,4 +69,11 @@ $(VENV)/.demo: setup.cfg pyproject.toml
 
 $(VENV)/.test: $(VENV)/.demo
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+$(VENV)-lowest/.test: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(VENV)-lowest/bin/uv pip install --python $(VENV)-lowest/bin/python --resolution lowest-direct \
+		--editable '.[mpi,tensorboard]' 'pytest>=8.0'
 	@touch $@

@@ -11,7 +11,4 @@ export RANK=0 WORLD_SIZE=1 LOCAL_RANK=0
 {{ python | map("sh") | join(" ") }} -m torch.distributed.run --standalone --nproc-per-node {{ ranks | sh }} \
     --module kbench.worker {{ run_dir | sh }}
 {% endif %}
-status=$?
-# A run says itself how it ended; this is for one that could not.
-[ "$status" -eq 0 ] || {{ host_python | sh }} -m kbench.launch.failure {{ run_dir | sh }} "$status"
-exit "$status"
+{% include "parts/local-end.sh" %}

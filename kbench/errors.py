@@ -1,9 +1,9 @@
-"""Every error that a user can meet: what is wrong, what was got, what to do next.
+"""The errors that a user can meet, each with the exit code of a command that ends with it.
 
 KBenchError                exit
  +- ConfigError            2     experiment, site, template or flag
  +- LaunchError            3     a run could not be started, or its ranks not be gathered
- |   +- NodeError          3     a node is not what the site promised
+ |   +- NodeError          3     a node is not what the site says
  +- WorkloadError          4     data or model
  +- RunError               5     training went wrong
  |   +- RankError          5     ranks disagree, or one is lost
@@ -15,7 +15,12 @@ from typing import ClassVar
 
 
 class KBenchError(Exception):
-    """An error for users; ``message`` says what is wrong and where, ``hint`` what to do."""
+    """An error for users, in words that need no traceback.
+
+    Args:
+        message: where it is wrong, what is wrong, and what was got.
+        hint: what to do about it.
+    """
 
     exit_code: ClassVar[int] = 1
 
@@ -31,7 +36,12 @@ class KBenchError(Exception):
 
 
 class ConfigError(KBenchError):
-    """Something written by the user does not make sense; nothing was started."""
+    """Something written by the user does not make sense; nothing was started.
+
+    Args:
+        problems: a sentence for each thing that is wrong, with its place (file:line: key).
+        hint: what to do about it.
+    """
 
     exit_code = 2
 
@@ -51,7 +61,13 @@ class LaunchError(KBenchError):
 
 
 class NodeError(LaunchError):
-    """A node does not have what its site promised; another one may."""
+    """A node does not have what its site allocates; another one may.
+
+    Args:
+        message: as for every error.
+        node: its name in the scheduler's words.
+        hint: as for every error.
+    """
 
     def __init__(self, message: str, *, node: str, hint: str = "") -> None:
         super().__init__(message, hint=hint)

@@ -1,15 +1,17 @@
-"""What several tests stand on: a command line in a clean room, and one small finished experiment."""
+"""What several tests stand on: a command line in a clean room, one small finished experiment, marks and skips."""
 
 import importlib.util
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Generator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from filelock import FileLock
 
 from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
@@ -18,7 +20,26 @@ from kbench.config.strategy_choice import Choice
 NOISE = ("KBENCH_RESULTS", "KBENCH_DATA", "FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "NO_COLOR")
 STARTERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "OMPI_", "PMI_", "SLURM_")
 
+# Tests share the cores, and threads that wait for one another in a loop would crawl.  Read when torch is imported.
+os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE")
+
 Kbench = Callable[..., subprocess.CompletedProcess[str]]
+BuildOnce = Callable[[str, Callable[[Path], object]], Path]
+ProcessesOf = Callable[[Path], list[int]]
+
+# What a test that uses one of these fixtures does.
+MARK_OF_FIXTURE = {
+    "small_folder": "trains",
+    "life_of": "trains",
+    "live_again": "trains",
+    "browser": "browser",
+    "slurm_daemons": "slurm",
+    "thousand": "slurm",
+    "sge_daemons": "sge",
+    "hosts": "dist",
+}
+CLUSTERS = ("slurm_daemons", "thousand", "sge_daemons", "hosts")
+SLOW = ("trains", "dist", "slurm", "sge", "browser", "latex")
 
 SMALL = """\
 name: small
@@ -35,12 +56,43 @@ targets: [0.5, 1.0]
 """
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Several tests may share the cores; threads that wait for one another would crawl."""
-    import torch
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by the fixtures that they use, and say what the processes of pytest-xdist must not tear apart.
 
-    torch.set_num_threads(1)
+    A file is worked through by one process; so are all tests of a cluster, which run first: they mostly wait.
+    """
+    groups: dict[str, int] = {}
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        for name in {MARK_OF_FIXTURE[fixture] for fixture in fixtures if fixture in MARK_OF_FIXTURE}:
+            item.add_marker(name)
+        group = next((name for name in CLUSTERS if name in fixtures), item.nodeid.partition("::")[0])
+        item.add_marker(pytest.mark.xdist_group(group))
+        slow = any(item.get_closest_marker(name) for name in SLOW)
+        groups[group] = min(groups.get(group, 2), 0 if group in CLUSTERS else 1 if slow else 2)
+    items.sort(key=lambda item: groups[item.get_closest_marker("xdist_group").args[0]])  # type: ignore[union-attr]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where everything must be there (CI=true) a test that needs something which is not there fails."""
+    report = yield
+    if report.skipped and isinstance(report.longrepr, tuple) and os.environ.get("CI") == "true":
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if reason.startswith("needs "):
+            report.outcome, report.longrepr = "failed", f"this machine must have all that tests need; this one {reason}"
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests were skipped for which reason."""
+    reports = terminalreporter.stats.get("skipped", [])
+    reasons = Counter((report.longrepr[2].removeprefix("Skipped: ") for report in reports))
+    if reasons:
+        terminalreporter.section("skipped")
+    for reason, number in reasons.most_common():
+        terminalreporter.line(f"{number:5} {reason}")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -70,14 +122,53 @@ def kbench(tmp_path: Path, clean_env: dict[str, str]) -> Kbench:
 
 
 @pytest.fixture(scope="session")
-def small_folder(tmp_path_factory: pytest.TempPathFactory, clean_env: dict[str, str]) -> Path:
+def processes_of() -> ProcessesOf:
+    """``processes_of(folder)``: the living processes that work in a folder or have it in their command lines."""
+
+    def found(folder: Path) -> list[int]:
+        pids = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                command, place = (process / "cmdline").read_bytes(), (process / "cwd").readlink()
+            except OSError:
+                continue
+            if command and (str(folder).encode() in command or place.is_relative_to(folder)):
+                pids.append(int(process.name))
+        return [pid for pid in pids if pid != os.getpid()]
+
+    return found
+
+
+@pytest.fixture(scope="session")
+def build_once(tmp_path_factory: pytest.TempPathFactory) -> BuildOnce:
+    """``build_once("small", build)``: a folder that ``build(folder)`` fills once for all processes of this session."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    shared.mkdir(exist_ok=True)
+
+    def build_or_wait(name: str, build: Callable[[Path], object]) -> Path:
+        folder, built = shared / name, shared / f"{name}.built"
+        with FileLock(shared / f"{name}.lock"):
+            if not built.exists():
+                folder.mkdir()
+                build(folder)
+                built.touch()
+        return folder
+
+    return build_or_wait
+
+
+@pytest.fixture(scope="session")
+def small_folder(build_once: BuildOnce, clean_env: dict[str, str]) -> Path:
     """A folder in which ``kbench run small.yaml`` has ended: small.yaml and results/small/.  Read only."""
-    folder = tmp_path_factory.mktemp("small")
-    (folder / "small.yaml").write_text(SMALL)
-    command = [sys.executable, "-m", "kbench", "run", "small.yaml", "--quiet", "--set", "threads_per_rank=1"]
-    done = subprocess.run(command, cwd=folder, env=clean_env, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    return folder
+
+    def run(folder: Path) -> None:
+        (folder / "small.yaml").write_text(SMALL)
+        command = [sys.executable, "-m", "kbench", "run", "small.yaml", "--quiet", "--set", "threads_per_rank=1"]
+        done = subprocess.run(command, cwd=folder, env=clean_env, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr
+
+    return build_once("small", run)
 
 
 @pytest.fixture
@@ -102,3 +193,19 @@ def formats() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def plays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
+    """Put a command first on the PATH: ``plays("qstat", "echo pbs_version = 23")``."""
+    place = tmp_path / "bin"
+    place.mkdir()
+    monkeypatch.setenv("PATH", f"{place}:/usr/bin:/bin")
+
+    def make(name: str, body: str) -> Path:
+        path = place / name
+        path.write_text(f"#!/bin/bash\n{body}\n")
+        path.chmod(0o755)
+        return path
+
+    return make

@@ -289,13 +289,9 @@ seeds: [0]
 """
 
 
-def worker_of(run: RunDir) -> int:
-    """The process that trains a run."""
-    listed = subprocess.run(["ps", "-ww", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    return next(int(line.split()[0]) for line in listed.splitlines() if "kbench.worker" in line and run.run_id in line)
-
-
-def test_a_killed_run_goes_on_with_retry(tmp_path: Path, clean_env: dict[str, str]) -> None:
+def test_a_killed_run_goes_on_with_retry(
+    tmp_path: Path, clean_env: dict[str, str], processes_of: Callable[[Path], list[int]]
+) -> None:
     (tmp_path / "long.yaml").write_text(LONG)
     command = [sys.executable, "-m", "kbench", "run", "long.yaml", "--quiet", "--set", "threads_per_rank=1"]
     experiment = ExperimentDir(tmp_path / "results" / "long")
@@ -306,7 +302,10 @@ def test_a_killed_run_goes_on_with_retry(tmp_path: Path, clean_env: dict[str, st
             assert time.monotonic() < deadline and front.poll() is None
             time.sleep(0.005)
         (run,) = experiment.all_runs()
-        os.kill(worker_of(run), signal.SIGKILL)
+        (worker,) = (
+            pid for pid in processes_of(run.path) if b"kbench.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        )
+        os.kill(worker, signal.SIGKILL)
         said = front.communicate(timeout=120)[1]
     assert front.returncode == 5 and "a rank was killed by SIGKILL" in said
     n_before = len(run.epochs())

@@ -1,1 +1,1 @@
-"""What it means."""
+"""Comparing strategies with their matched baseline: rows, intervals, targets, transfers, findings, tables."""

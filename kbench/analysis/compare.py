@@ -1,4 +1,4 @@
-"""Each strategy against its matched baseline: same pair, same seed, same everything else."""
+"""Compare each strategy with its matched baseline: same pair, same seed, same everything else."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,12 +6,13 @@ import pandas as pd
 
 from kbench.analysis.audit.audit import audit
 from kbench.analysis.curve import Curve, curves
+from kbench.analysis.finding import gravest_first
 from kbench.analysis.frame import Frames
-from kbench.analysis.multiple_testing import adjusted
-from kbench.analysis.pairing import paired
-from kbench.analysis.rows import Comparison, Reach, row_of
-from kbench.analysis.time_to_target import Target, reach, target_of
-from kbench.analysis.transfer import recorded, transfer
+from kbench.analysis.multiple_testing import adjust_p_values
+from kbench.analysis.pairing import pair_runs
+from kbench.analysis.rows import Comparison, build_row
+from kbench.analysis.time_to_target import Target, TimeToTarget, parse_target, time_to_target
+from kbench.analysis.transfer import Chain, recorded_chains, transfer
 from kbench.errors import ResultsError
 
 
@@ -20,43 +21,49 @@ def compare(
     *,
     baseline: str,
     targets: Sequence[float | Target],
-    transfers: Sequence[tuple[str, Sequence[str]]] = (),
+    transfers: Sequence[Chain] = (),
 ) -> Comparison:
-    """Compare every strategy with ``baseline`` on the seeds that both have.
+    """Compare every strategy with the baseline on the seeds that both have.
 
-    ``transfers`` names chains: an upstream pair and its downstream pairs.  Those on record are
-    compared anyway, unless their upstream pair is named there.
-    Raises ResultsError when no baseline run is done, or a chain's pair is not there.
+    Args:
+        frames: The gathered results of an experiment.
+        baseline: Label of the strategy to compare with.
+        targets: Accuracies to reach [fraction], or multiples of the baseline's final error.
+        transfers: Chains of an upstream pair and its downstream pairs.  Those on record are compared
+            anyway, unless their upstream pair is named here.
+
+    Raises:
+        ResultsError: No run of the baseline is done, or a chain's pair is not there.
     """
-    _check(frames, baseline)
-    wanted = [target if isinstance(target, Target) else target_of(target) for target in targets]
-    both = paired(frames, baseline)
-    every = {curve.run_id: curve for curve in curves(frames)}
-    finals = _finals(frames, baseline)
+    _check_baseline(frames, baseline)
+    parsed = [target if isinstance(target, Target) else parse_target(target) for target in targets]
+    matched = pair_runs(frames, baseline)
+    curve_of = {curve.run_id: curve for curve in curves(frames)}
+    finals = _final_accuracies(frames, baseline)
     rows = []
     order = dict.fromkeys(zip(frames.done["pair"], frames.done["strategy"], strict=True))
-    groups = dict(iter(both.groupby(["pair", "strategy"], sort=False)))
+    groups = dict(iter(matched.groupby(["pair", "strategy"], sort=False)))
     for pair, strategy in (key for key in order if key in groups):
-        own = groups[pair, strategy]
-        reaches = _reaches(own, every, wanted, finals.get(pair, ()), is_baseline=strategy == baseline)
-        rows.append(row_of(own, reaches, is_baseline=strategy == baseline))
-    rows = adjusted(rows)
-    findings = audit(frames, baseline, rows, both)
+        runs, is_baseline = groups[pair, strategy], strategy == baseline
+        times = _times_to_targets(runs, curve_of, parsed, finals.get(pair, ()), is_baseline=is_baseline)
+        rows.append(build_row(runs, times, is_baseline=is_baseline))
+    rows = adjust_p_values(rows)
     named = {upstream for upstream, _ in transfers}
-    every_chain = [*(chain for chain in recorded(frames) if chain[0] not in named), *transfers]
-    chains = [transfer(frames, upstream=up, downstream=down, baseline=baseline) for up, down in every_chain]
-    findings = sorted([*findings, *(one for _, told in chains for one in told)], key=lambda f: f.severity != "warning")
+    chains = [*(chain for chain in recorded_chains(frames) if chain[0] not in named), *transfers]
+    compared = [transfer(frames, upstream=up, downstream=down, baseline=baseline) for up, down in chains]
+    findings = audit(frames, baseline, rows, matched)
+    findings = gravest_first([*findings, *(finding for _, about_chain in compared for finding in about_chain)])
     return Comparison(
         experiment=frames.name,
         baseline=baseline,
         rows=tuple(rows),
         warnings=tuple(finding.text for finding in findings),
         findings=tuple(findings),
-        transfers=tuple(chain for chain, _ in chains),
+        transfers=tuple(chain for chain, _ in compared),
     )
 
 
-def _check(frames: Frames, baseline: str) -> None:
+def _check_baseline(frames: Frames, baseline: str) -> None:
     done = frames.done
     if done.empty:
         states = ", ".join(f"{n} {state}" for state, n in frames.runs["state"].value_counts().items())
@@ -69,19 +76,19 @@ def _check(frames: Frames, baseline: str) -> None:
         )
 
 
-def _finals(frames: Frames, baseline: str) -> Mapping[str, list[float]]:
+def _final_accuracies(frames: Frames, baseline: str) -> Mapping[str, list[float]]:
     """The final accuracies of all runs of the baseline that are done, by pair."""
     base = frames.done[frames.done["strategy"] == baseline]
-    return {str(pair): own.astype(float).tolist() for pair, own in base.groupby("pair")["final_acc1"]}
+    return {str(pair): accuracies.astype(float).tolist() for pair, accuracies in base.groupby("pair")["final_acc1"]}
 
 
-def _reaches(
-    own: pd.DataFrame,
-    every: Mapping[str, Curve],
+def _times_to_targets(
+    runs: pd.DataFrame,
+    curve_of: Mapping[str, Curve],
     targets: Sequence[Target],
     finals: Sequence[float],
     *,
     is_baseline: bool,
-) -> tuple[Reach, ...]:
-    pairs = [(every[a], every[b]) for a, b in zip(own["run_id"], own["run_id_base"], strict=True)]
-    return tuple(reach(pairs, t.asked, t.on(finals), is_baseline=is_baseline) for t in targets)
+) -> tuple[TimeToTarget, ...]:
+    pairs = [(curve_of[a], curve_of[b]) for a, b in zip(runs["run_id"], runs["run_id_base"], strict=True)]
+    return tuple(time_to_target(pairs, t.text, t.resolve(finals), is_baseline=is_baseline) for t in targets)

@@ -1,4 +1,4 @@
-"""Accuracy over time: one curve per run."""
+"""Accuracy curves: accuracy over training time, one curve per run."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from kbench.analysis.frame import Frames, last_phase
 class Curve:
     """The last phase of a run, epoch by epoch; earlier phases are where its clock starts.
 
-    What the logs of others do not tell is NaN.
+    What imported logs do not hold is NaN.
     """
 
     pair: str
@@ -55,10 +55,11 @@ def curves(frames: Frames) -> Iterator[Curve]:
 
 
 def seconds_to(curve: Curve, target: float) -> float | None:
-    """When the accuracy first reached ``target`` [fraction], or None if it never did.
+    """When the accuracy first reached ``target`` [fraction]: the end [s] of the first epoch at or above it.
 
-    The end of the first epoch at or above it: nothing is interpolated, nothing extrapolated.
-    NaN where it was reached at a time that nobody wrote down.
+    Nothing is interpolated, nothing extrapolated.
+
+    Returns:
+        None if it was never reached, NaN where it was reached at a time that is not on record.
     """
-    reached = (s for s, a in zip(curve.seconds, curve.accuracy, strict=True) if a >= target)
-    return next(reached, None)
+    return next((s for s, a in zip(curve.seconds, curve.accuracy, strict=True) if a >= target), None)

@@ -1,4 +1,4 @@
-"""One thing that a reader must know before believing a comparison."""
+"""Findings: what a reader must know before believing a comparison."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -33,6 +33,11 @@ def note(kind: str, text: str, about: Iterable[About] = ()) -> Finding:
     return Finding("note", kind, text, tuple(about))
 
 
-def on(pair: object, *strategies: object) -> tuple[About, ...]:
-    """Some strategies of a pair, by name or as pandas gives names; none is the whole pair."""
+def about(pair: object, *strategies: object) -> tuple[About, ...]:
+    """What a finding is about: strategies of a pair, as names or as pandas gives them; none is the whole pair."""
     return tuple(About(str(pair), str(strategy)) for strategy in strategies) or (About(str(pair)),)
+
+
+def gravest_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Warnings before notes, else in their order."""
+    return sorted(findings, key=lambda finding: finding.severity != "warning")

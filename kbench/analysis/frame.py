@@ -1,4 +1,4 @@
-"""The gathered Parquet as pandas frames."""
+"""An experiment's gathered Parquet files as pandas frames."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,11 @@ class Frames:
 
 
 def load(folder: ExperimentDir) -> Frames:
-    """Read what was gathered; raises ResultsError when it cannot be read, or another kbench gathered it."""
+    """Read epochs.parquet and runs.parquet.
+
+    Raises:
+        ResultsError: A file is not there, cannot be read, or was gathered by another version of kbench.
+    """
     try:
         epochs, runs = pd.read_parquet(folder.epochs), pd.read_parquet(folder.runs)
     except (OSError, ValueError) as error:
@@ -39,10 +43,10 @@ def load(folder: ExperimentDir) -> Frames:
 def last_phase(epochs: pd.DataFrame) -> pd.DataFrame:
     """The epochs of each run's last phase, in the order of training; logs without phases have one."""
     ordered = epochs.sort_values("elapsed_s", kind="stable")
-    phase = named(ordered["phase"], "")
+    phase = fill_unknown(ordered["phase"], "")
     return ordered[phase == phase.groupby(ordered["run_id"], sort=False).transform("last")]
 
 
-def named(texts: "pd.Series[str]", otherwise: str) -> "pd.Series[str]":
-    """``texts`` with a word for what is not known, also where nothing is (pandas takes that for numbers)."""
+def fill_unknown(texts: "pd.Series[str]", otherwise: str) -> "pd.Series[str]":
+    """``texts`` with ``otherwise`` where one is not known, also where none is (pandas takes those for numbers)."""
     return texts.astype("object").where(texts.notna(), otherwise)

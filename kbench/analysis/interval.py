@@ -1,4 +1,4 @@
-"""How sure a mean over seeds is."""
+"""Estimates over seeds: means with 95 % intervals (Student's t, bootstrap, ranks), p-values, ratios."""
 
 import math
 import warnings
@@ -10,15 +10,15 @@ import numpy as np
 from scipy import special  # scipy.stats takes half a second to import; it is, where it is needed
 
 Bounds = tuple[float, float] | None
-FEWEST = 3  # values that an interval takes
-FEWEST_RESAMPLED = 20  # values that a bootstrap takes: BCa, at 95 %, covered 90 % with ten and 93 % with twenty
-ROUNDING = 1e-9  # spread that is none, relative to the values
+MIN_VALUES = 3  # that an interval takes
+MIN_RESAMPLED = 20  # values that a bootstrap takes: BCa, at 95 %, covered 90 % with ten and 93 % with twenty
+ROUNDING = 1e-9  # of the values: a smaller spread is none
 RESAMPLES = 1999
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What paired values say about their mean; None for what they cannot say."""
+    """The mean of paired values and how sure it is; None for what they cannot tell."""
 
     mean: float | None = None
     ci: Bounds = None  # 95 %, Student's t: three values or more
@@ -35,12 +35,15 @@ def estimate(values: Sequence[float], *, resampled: bool = False) -> Estimate:
 
     Student's t is exact for normal differences.  Fewer than three values have no interval, nor have
     values without any spread (but for rounding): too little is known of the spread to say anything.
-    With ``resampled`` there is a bootstrap beside it where there are values enough.
+
+    Args:
+        values: One per seed.
+        resampled: Add a bootstrap interval where there are values enough.
     """
     if not values or any(map(math.isnan, values)):
         return UNKNOWN
     mean, error = fmean(values), _error(values)
-    enough = resampled and error is not None and len(values) >= FEWEST_RESAMPLED
+    enough = resampled and error is not None and len(values) >= MIN_RESAMPLED
     return Estimate(
         mean=mean,
         ci=_student(mean, error, len(values)) if error is not None else None,
@@ -93,7 +96,7 @@ def median_and_interval(values: Sequence[float]) -> tuple[float, Bounds]:
     return median, (ordered[rank - 1], ordered[n - rank]) if rank else None
 
 
-def deviation(values: Sequence[float]) -> float | None:
+def standard_deviation(values: Sequence[float]) -> float | None:
     """The sample standard deviation; None for one value, and where one is not known."""
     return stdev(values) if len(values) > 1 and not any(map(math.isnan, values)) else None
 
@@ -103,22 +106,9 @@ def mean_of(values: Sequence[float]) -> float | None:
     return fmean(values) if values and not any(map(math.isnan, values)) else None
 
 
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Adjust p-values of one family for being several (Holm 1979); None stays None and counts in the family.
-
-    A test that could not be made was still asked for; leaving it out would favour the others.
-    """
-    asked, adjusted, highest = len(p_values), list(p_values), 0.0
-    known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
-    for rank, (p, place) in enumerate(known):
-        highest = max(highest, min(1.0, (asked - rank) * p))
-        adjusted[place] = highest
-    return adjusted
-
-
 def _error(values: Sequence[float]) -> float | None:
     """The standard error of the mean; None where the spread says nothing."""
-    if len(values) < FEWEST:
+    if len(values) < MIN_VALUES:
         return None
     spread = stdev(values)
     return None if spread <= ROUNDING * max(map(abs, values)) else spread / math.sqrt(len(values))

@@ -1,4 +1,4 @@
-"""How fast a target was reached, and what can be said when some runs never reached it.
+"""Time to a target accuracy and speed-up over the baseline, and what can be said when some runs never reached it.
 
 A run that is done and did not reach the target never will: its schedule is over.  It counts as
 a speed-up of 0.  To count it as "at least its total time" would give a bound that rises when the
@@ -14,60 +14,120 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kbench.analysis.curve import Curve, seconds_to
-from kbench.analysis.interval import UNKNOWN, estimate_ratio, mean_of, median_and_interval
-from kbench.analysis.rows import Reach
+from kbench.analysis.interval import UNKNOWN, Bounds, estimate_ratio, mean_of, median_and_interval
 
-Pairs = Sequence[tuple[Curve, Curve]]
+ROUNDING = 1e-12  # a run that ended at the error asked for has reached it
+
+CurvePairs = Sequence[tuple[Curve, Curve]]  # each run's curve with its baseline's
 
 
-def reach(pairs: Pairs, asked: str, accuracy: float | None, *, is_baseline: bool) -> Reach:
-    """When the runs first reached ``accuracy`` [fraction, None: not known]; each run's curve is with its baseline's."""
-    if accuracy is None or not all(_told(curve) for curve, _ in pairs):
-        return Reach(asked=asked, target=accuracy, reached=None, seconds=None, speedup=None, speedup_ci=None)
-    own = [seconds_to(curve, accuracy) for curve, _ in pairs]
-    base = [seconds_to(curve, accuracy) for _, curve in pairs]
-    ours = [s for s in own if s is not None]
-    theirs = [s for s in base if s is not None]
-    all_ours, all_theirs = len(ours) == len(pairs), len(theirs) == len(pairs)
-    seconds = mean_of(ours) if all_ours else None
-    found, at_least, median, median_ci = UNKNOWN, None, None, None
-    if not is_baseline and (ours or theirs) and all(_told(curve) for _, curve in pairs):
-        lows = [_lowest(a, b, curve) for a, b, (_, curve) in zip(own, base, pairs, strict=True)]
-        highs = [_highest(a, b) for a, b in zip(own, base, strict=True)]
-        found = estimate_ratio(lows) if all_ours and all_theirs else UNKNOWN
-        at_least = estimate_ratio(lows).mean if all_ours and not all_theirs else None
+@dataclass(frozen=True)
+class Target:
+    """An accuracy [fraction], or ``factor`` times the baseline's mean final error on the same pair."""
+
+    text: str
+    accuracy: float | None = None
+    factor: float | None = None
+
+    def resolve(self, finals: Sequence[float]) -> float | None:
+        """The accuracy to reach [fraction], where the baseline's runs ended at ``finals``; None if not known."""
+        if self.factor is None:
+            return self.accuracy
+        final = mean_of(finals)
+        return None if final is None else 1 - self.factor * (1 - final) - ROUNDING
+
+
+def parse_target(target: str | float) -> Target:
+    """Read a target: ``0.76``, or ``final*1.1`` as in the Selective-Backprop paper (arXiv:1910.00762, Table 1).
+
+    Raises:
+        ValueError: It is neither a fraction in (0, 1] nor final*K.
+    """
+    text = f"{target:g}" if isinstance(target, float) else target.strip()
+    multiple = re.fullmatch(r"final\s*\*\s*(\S+)", text)
+    try:
+        number = float(multiple[1] if multiple else target)
+    except ValueError:
+        number = math.nan
+    if multiple and 0 < number < math.inf:
+        return Target(f"final*{number:g}", factor=number)
+    if not multiple and 0 < number <= 1:
+        return Target(text, accuracy=number)
+    raise ValueError(f"must be a fraction in (0, 1] or final*K, got {target if multiple else text}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeToTarget:
+    """How fast a target was reached.  A speed-up is the baseline's time over this one's, paired by seed."""
+
+    requested: str  # "0.76" or "final*1.1"
+    target: float | None  # the accuracy that it means on this pair [fraction]
+    reached: int | None  # of the seeds; None where no accuracy is on record
+    seconds: float | None  # [s] mean over the seeds; None unless all reached it
+    speedup: float | None  # geometric mean; None unless all runs of both reached it
+    speedup_ci: Bounds
+    speedup_range: Bounds = None
+    speedup_at_least: float | None = None  # where all runs of this one reached it, and some of the baseline's did not
+    speedup_median: float | None = None  # from six seeds on; a run that did not reach it counts as 0
+    speedup_median_ci: tuple[float, float | None] | None = None  # 95 %, from ranks; None: no upper bound
+
+
+def time_to_target(pairs: CurvePairs, requested: str, accuracy: float | None, *, is_baseline: bool) -> TimeToTarget:
+    """When runs first reached an accuracy, beside their baseline's runs.
+
+    Args:
+        pairs: The curve of each run with that of its baseline's run.
+        requested: The target in words.
+        accuracy: What is to be reached [fraction]; None: not known.
+        is_baseline: Whether the runs are the baseline's own; then there is no speed-up.
+    """
+    if accuracy is None or not all(_has_accuracy(curve) for curve, _ in pairs):
+        return TimeToTarget(
+            requested=requested, target=accuracy, reached=None, seconds=None, speedup=None, speedup_ci=None
+        )
+    times = [seconds_to(curve, accuracy) for curve, _ in pairs]
+    base_times = [seconds_to(curve, accuracy) for _, curve in pairs]
+    reached = [s for s in times if s is not None]
+    n_base_reached = sum(s is not None for s in base_times)
+    all_reached, all_base_reached = len(reached) == len(pairs), n_base_reached == len(pairs)
+    speedup, at_least, median, median_ci = UNKNOWN, None, None, None
+    if not is_baseline and (reached or n_base_reached) and all(_has_accuracy(curve) for _, curve in pairs):
+        lows = [_lowest(a, b, curve) for a, b, (_, curve) in zip(times, base_times, pairs, strict=True)]
+        highs = [_highest(a, b) for a, b in zip(times, base_times, strict=True)]
+        speedup = estimate_ratio(lows) if all_reached and all_base_reached else UNKNOWN
+        at_least = estimate_ratio(lows).mean if all_reached and not all_base_reached else None
         median, median_ci = _median(lows, highs)
-    return Reach(
-        asked=asked,
+    return TimeToTarget(
+        requested=requested,
         target=accuracy,
-        reached=len(ours),
-        seconds=seconds,
-        speedup=found.mean,
-        speedup_ci=found.ci,
-        speedup_range=found.range,
+        reached=len(reached),
+        seconds=mean_of(reached) if all_reached else None,
+        speedup=speedup.mean,
+        speedup_ci=speedup.ci,
+        speedup_range=speedup.range,
         speedup_at_least=at_least,
         speedup_median=median,
         speedup_median_ci=median_ci,
     )
 
 
-def _told(curve: Curve) -> bool:
-    """Whether any accuracy of a run is on record; without, nobody knows what it reached."""
+def _has_accuracy(curve: Curve) -> bool:
+    """Whether any accuracy of a run is on record; without, nothing is known of what it reached."""
     return not all(map(math.isnan, curve.accuracy))
 
 
-def _lowest(own: float | None, base: float | None, baseline: Curve) -> float:
+def _lowest(time: float | None, base_time: float | None, baseline: Curve) -> float:
     """The least that a seed's speed-up can be."""
-    if own is None:
+    if time is None:
         return 0.0
-    return (baseline.total_s if base is None else base) / own
+    return (baseline.total_s if base_time is None else base_time) / time
 
 
-def _highest(own: float | None, base: float | None) -> float:
+def _highest(time: float | None, base_time: float | None) -> float:
     """The most that a seed's speed-up can be."""
-    if base is None:
+    if base_time is None:
         return math.inf
-    return 0.0 if own is None else base / own
+    return 0.0 if time is None else base_time / time
 
 
 def _median(lows: Sequence[float], highs: Sequence[float]) -> tuple[float | None, tuple[float, float | None] | None]:
@@ -79,40 +139,3 @@ def _median(lows: Sequence[float], highs: Sequence[float]) -> tuple[float | None
     if low is None or high is None:
         return None, None
     return median, (low[0], None if math.isinf(high[1]) else high[1])
-
-
-ROUNDING = 1e-12  # a run that ended at the error asked for has reached it
-
-
-@dataclass(frozen=True)
-class Target:
-    """An accuracy [fraction], or ``factor`` times the baseline's mean final error on the same pair."""
-
-    asked: str
-    accuracy: float | None = None
-    factor: float | None = None
-
-    def on(self, finals: Sequence[float]) -> float | None:
-        """The accuracy to reach [fraction], where the baseline's runs ended at ``finals``; None if not known."""
-        if self.factor is None:
-            return self.accuracy
-        final = mean_of(finals)
-        return None if final is None else 1 - self.factor * (1 - final) - ROUNDING
-
-
-def target_of(asked: str | float) -> Target:
-    """Read a target: ``0.76``, or ``final*1.1`` as in the Selective-Backprop paper (arXiv:1910.00762, Table 1).
-
-    Raises ValueError for anything else.
-    """
-    text = f"{asked:g}" if isinstance(asked, float) else asked.strip()
-    multiple = re.fullmatch(r"final\s*\*\s*(\S+)", text)
-    try:
-        number = float(multiple[1] if multiple else asked)
-    except ValueError:
-        number = math.nan
-    if multiple and 0 < number < math.inf:
-        return Target(f"final*{number:g}", factor=number)
-    if not multiple and 0 < number <= 1:
-        return Target(text, accuracy=number)
-    raise ValueError(f"must be a fraction in (0, 1] or final*K, got {asked if multiple else text}")

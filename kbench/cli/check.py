@@ -65,18 +65,19 @@ def examined(
     from kbench.config.parse import did_you_mean
     from kbench.errors import ConfigError
     from kbench.experiment.resolve import resolved
-    from kbench.experiment.status import SCHEDULED
+    from kbench.launch.schedulers.registry import is_scheduler, scheduler_class
     from kbench.records import register
 
     if pairing not in ("none", "node"):
         raise ConfigError(f"--pairing: unknown {pairing!r}{did_you_mean(pairing, ('none', 'node'))}")
     there = resolved(asked.site, launcher=launcher, max_parallel=max_parallel or 1)
-    if there.launcher not in SCHEDULED and pairing == "node":
+    scheduled = is_scheduler(there.launcher)
+    if not scheduled and pairing == "node":
         raise ConfigError("--pairing node: needs a scheduler", hint="runs of this machine share it anyway")
-    if there.launcher not in SCHEDULED and asked.site.options:
+    if not scheduled and asked.site.options:
         raise ConfigError(f"{asked.site.options[0]}: launcher {there.launcher!r} knows no scheduler's options")
-    if there.launcher in SCHEDULED and max_parallel and not (there.launcher == "slurm" and there.arrays):
-        raise ConfigError("--max-parallel: only Slurm's job arrays can limit how many run at a time")
+    if scheduled and max_parallel and not (scheduler_class(there.launcher).can.arrays and there.arrays):
+        raise ConfigError("--max-parallel: only job arrays can limit how many run at a time, and there are none here")
     register.check(asked.folder, asked.runs)
     check_prerequisites(asked)
     _script(asked, there)  # a template that cannot be filled is found before anything starts
@@ -89,35 +90,35 @@ def examined(
 def _script(asked: "Request", site: "Site") -> str:
     """The job script of the first run."""
     from kbench.experiment import local
-    from kbench.experiment.status import SCHEDULED
     from kbench.launch import job_script
+    from kbench.launch.schedulers.registry import is_scheduler
 
     runs = asked.run_dirs
-    if site.launcher in SCHEDULED:
+    if is_scheduler(site.launcher):
         return job_script.check_template(site, asked.folder, runs)
     return local.script(runs[0], site)
 
 
 def _test(asked: "Request", site: "Site") -> str:
-    """What Slurm says to the script of the first run; raises LaunchError where it would never run it."""
+    """The scheduler's own test of the first run's script; raises LaunchError where it would never run it."""
     import tempfile
     from pathlib import Path
 
     from kbench.errors import ConfigError
-    from kbench.launch.schedulers.slurm import Slurm, limit_s
+    from kbench.launch.schedulers.registry import is_scheduler, scheduler_class
 
-    if site.launcher != "slurm":
+    if not is_scheduler(site.launcher):
         return ""
-    limit = limit_s(site.partition) if site.time_limit_s else None
-    if limit and site.time_limit_s and site.time_limit_s > limit:  # Slurm would let it wait for ever
-        raise ConfigError(
-            f"time_limit: {site.time_limit} is more than the {limit} s that the partition allows",
-            hint="see time_limit and partition in the site file; a run that needs longer is requeued and goes on",
-        )
+    scheduler = scheduler_class(site.launcher)(site.queue)
+    if problem := scheduler.limit_problem(site):
+        hint = "see time_limit and partition in the site file; a run that needs longer is requeued and goes on"
+        raise ConfigError(problem, hint=hint)
+    if not scheduler.can.submission_test:
+        return ""
     with tempfile.TemporaryDirectory(prefix="kbench-") as folder:
         path = Path(folder) / "job.sh"
         path.write_text(_script(asked, site))
-        return Slurm().test(path)
+        return scheduler.test(path)
 
 
 def _check_hours(asked: "Request", site: "Site", at_most: float, *, paired: bool) -> None:
@@ -153,6 +154,7 @@ def _hours(asked: "Request", site: "Site", found: "Sequence[State]", *, paired: 
 def show(asked: "Request", site: "Site", *, as_json: bool, paired: bool, quiet: bool) -> None:
     """Print the runs with their states, what they cost, and the script of the first."""
     from kbench.experiment.status import StatusMonitor
+    from kbench.launch.schedulers.registry import scheduler_class
 
     runs = asked.run_dirs
     found = StatusMonitor(asked.folder).states(runs)
@@ -179,7 +181,7 @@ def show(asked: "Request", site: "Site", *, as_json: bool, paired: bool, quiet: 
     put(f"\n{len(runs)} runs ({counts}), {site.ranks} rank(s) of {site.threads_per_rank} thread(s), {site.launcher}")
     put(told)
     if tested:
-        put(f"sbatch --test-only: {tested}")
+        put(f"{scheduler_class(site.launcher).can.submission_test}: {tested}")
     for problem in missing:
         say(f"warning: {problem}", quiet=quiet)
     put(f"\n# job.sh of {runs[0].run_id}\n{text}")

@@ -4,18 +4,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, put, put_json, say
+from kbench.analysis.tables.registry import FORMATS
+from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, put, say
 
 if TYPE_CHECKING:
-    from kbench.analysis.rows import Comparison
     from kbench.analysis.time_to_target import Target
-    from kbench.papers.papers import Papers
     from kbench.records.folders import ExperimentDir
 
-FORMS = ("text", "markdown", "latex", "csv", "json")
-
-
-Form = Annotated[str, typer.Option("--format", help=", ".join(FORMS) + ".", metavar="FORM")]
+Form = Annotated[str, typer.Option("--format", help=", ".join(FORMATS) + ".", metavar="FORM")]
 Targets = Annotated[
     list[str],
     typer.Option(
@@ -57,14 +53,16 @@ def compare(
     from kbench.cli.gather import gathered
     from kbench.errors import ConfigError, ResultsError
 
-    if form not in FORMS:
-        raise ConfigError(f"--format: must be one of {', '.join(FORMS)}, got {form!r}")
+    if form not in FORMATS:
+        raise ConfigError(f"--format: must be one of {', '.join(FORMATS)}, got {form!r}")
     targets, transfers = targets_of(target), [_chain(text) for text in transfer]
     folder = gathered(experiment, results)
 
     from kbench.analysis.compare import compare as compared
     from kbench.analysis.frame import load
-    from kbench.papers.papers import alone, papers
+    from kbench.analysis.tables.layout import document
+    from kbench.analysis.tables.registry import table_format
+    from kbench.papers.papers import papers, without_baseline
 
     asked_baseline, asked_targets = asked_of(folder)
     baseline, frames = baseline or asked_baseline, load(folder)
@@ -73,40 +71,21 @@ def compare(
     except ResultsError as error:
         if not published or baseline in set(frames.done["strategy"]):
             raise
-        found = alone(frames, baseline, error)
-    _print(found, papers(frames, found) if published else None, "json" if as_json else form, quiet=quiet)
-
-
-def _print(found: "Comparison", beside: "Papers | None", form: str, *, quiet: bool) -> None:
-    from kbench.analysis.tables.as_csv import sheet
-    from kbench.analysis.tables.as_latex import latex
-    from kbench.analysis.tables.as_markdown import markdown
-    from kbench.analysis.tables.as_text import text
-    from kbench.analysis.tables.layout import tables
-
-    every, findings = tables(found), found.findings
-    metrics = {row.pair: row.metric for row in found.rows if row.metric}
-    if beside:
-        every, findings = [*every, *beside.tables], beside.among(findings)
-    if form == "json":
-        put_json(found.as_json() | (beside.entries if beside else {}))
-    elif form == "csv":
-        put(sheet(every, found.experiment, metrics))
-        for finding in findings:
-            say(f"{finding.severity}: {finding.text}", quiet=quiet)
-    elif form == "latex":
-        put(latex(every, found.experiment, findings))
-    else:
-        put((markdown if form == "markdown" else text)(every, findings))
+        found = without_baseline(frames, baseline, error)
+    printed = papers(frames, found).document(found) if published else document(found)
+    style = table_format("json" if as_json else form)
+    put(style.render(printed))
+    for finding in () if style.has_findings else printed.findings:
+        say(f"{finding.severity}: {finding.text}", quiet=quiet)
 
 
 def targets_of(asked: list[str]) -> "list[Target]":
     """What ``--target`` asks for; raises ConfigError for what is no target."""
-    from kbench.analysis.time_to_target import target_of
+    from kbench.analysis.time_to_target import parse_target
     from kbench.errors import ConfigError
 
     try:
-        return [target_of(text) for text in asked]
+        return [parse_target(text) for text in asked]
     except ValueError as error:
         raise ConfigError(f"--target: {error}", hint="0.98 means 98 %, final*1.1 a tenth more error") from error
 

@@ -134,12 +134,11 @@ def _root(root: str, site: str) -> str:
     if root:
         return root
     from kbench.cli.request import site_file
-    from kbench.config.parse import parse
-    from kbench.config.site import Site
     from kbench.config.yaml_source import read_source
+    from kbench.launch.schedulers.registry import parse_site
 
     path = site_file(site)
-    return parse(Site, read_source(path)).data_root
+    return parse_site(read_source(path)).data_root
 
 
 def _state(name: str, root: str) -> dict[str, Any]:

@@ -15,15 +15,14 @@ def doctor(
 ) -> None:
     """Tell what this machine has and lacks, with the remedies; exits with 3 when it lacks what the site needs."""
     from kbench.cli.request import site_file
-    from kbench.config.parse import parse
-    from kbench.config.site import Site
     from kbench.config.yaml_source import read_source
     from kbench.doctor.examine import examine
     from kbench.doctor.need import need_of
     from kbench.errors import LaunchError
+    from kbench.launch.schedulers.registry import parse_site
 
     path = site_file(site)
-    need = need_of(path, parse(Site, read_source(path)), results=results)
+    need = need_of(path, parse_site(read_source(path)), results=results)
     items = []
     for item in examine(need):
         items.append(item)

@@ -30,7 +30,9 @@ Settings = Annotated[
 SiteName = Annotated[
     str, typer.Option("--site", help="A site file, or a name found in configs/sites/.", metavar="NAME")
 ]
-Launcher = Annotated[str, typer.Option("--launcher", help="auto, local, mpirun, slurm or queue.", metavar="NAME")]
+Launcher = Annotated[
+    str, typer.Option("--launcher", help="auto, local, mpirun, slurm, queue, or MODULE:CLASS.", metavar="NAME")
+]
 Only = Annotated[
     list[str],
     typer.Option("--only", help="Strategy, pair or seed to keep; repeatable.", metavar="NAME", show_default=False),

@@ -20,6 +20,7 @@ from kbench.config.yaml_source import Source, read_source
 from kbench.data.store import locate
 from kbench.errors import ConfigError, ResultsError, WorkloadError
 from kbench.experiment.registries import Registries
+from kbench.launch.schedulers.registry import parse_site
 from kbench.records.folders import ExperimentDir, RunDir
 
 
@@ -124,7 +125,7 @@ def _both(experiment: Source, site: Source) -> tuple[ExperimentSpec, Site]:
     """Validate both files; raises ConfigError with the mistakes of both."""
     problems: list[str] = []
     try:
-        place = parse(Site, site)
+        place = parse_site(site)
     except ConfigError as error:
         problems += error.sentences
     try:

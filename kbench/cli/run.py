@@ -69,7 +69,7 @@ def run(
     from kbench.cli.check import examined, show
     from kbench.cli.request import read
     from kbench.experiment.driver import check_no_driver
-    from kbench.experiment.status import SCHEDULED
+    from kbench.launch.schedulers.registry import is_scheduler
     from kbench.records import register
 
     asked = read(
@@ -85,7 +85,7 @@ def run(
     check_no_driver(asked.folder)
     register.make(asked.folder)
     runs = asked.run_dirs
-    if there.launcher in SCHEDULED:
+    if is_scheduler(there.launcher):
         paired = pairing == "node"
         submit.submit(asked, there, runs, retry=retry, paired=paired, max_parallel=max_parallel, quiet=quiet)
         if not wait:
@@ -107,7 +107,8 @@ def start(
     from kbench.cli.progress import Lines, Live
     from kbench.experiment.driver import driver_lock, shuffled
     from kbench.experiment.local import Children
-    from kbench.experiment.status import SCHEDULED, StatusMonitor
+    from kbench.experiment.status import StatusMonitor
+    from kbench.launch.schedulers.registry import is_scheduler
     from kbench.records import register
     from kbench.records.liveness import is_here, state_of
     from kbench.records.run_state import State
@@ -119,7 +120,7 @@ def start(
         register.take(folder, asked.runs, asked.as_written)
         outlook = StatusMonitor(folder)
         seen = {folder.run(run.run_id): run for run in folder.read()}
-        queued = [run for run, at in seen.items() if at.job and at.job.launcher in SCHEDULED and not at.done]
+        queued = [run for run, at in seen.items() if at.job and is_scheduler(at.job.launcher) and not at.done]
         queued = [run for run in queued if outlook.state_of(seen[run]) in (State.WAITING, State.RUNNING)]
         alive = [run for run in seen if run not in queued and state_of(seen[run]) is State.RUNNING]
         hosts = {run: job.host for run in alive if (job := seen[run].job) and not is_here(job.host)}

@@ -130,12 +130,12 @@ def cancel(
 
 
 def _running(folder: "ExperimentDir") -> "list[RunDir]":
-    from kbench.experiment.status import SCHEDULED
+    from kbench.launch.schedulers.registry import is_scheduler
     from kbench.records.folders import RunDir
     from kbench.records.liveness import state_of
     from kbench.records.run_state import State
 
-    ours = [run for run in folder.read() if not run.job or run.job.launcher not in SCHEDULED]
+    ours = [run for run in folder.read() if not run.job or not is_scheduler(run.job.launcher)]
     return [RunDir(run.path) for run in ours if state_of(run) is State.RUNNING]
 
 

@@ -1,9 +1,9 @@
-"""Where runs happen: how ranks are started, how many, with what around them."""
+"""The site file: the machine where runs happen, how their ranks are started, and how many."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Protocol
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from kbench.config.parse import Spec
 from kbench.config.value_types import Count, Flag, Natural
@@ -36,11 +36,11 @@ Lines = tuple[Line, ...]
 
 
 class Queue(Spec):
-    """A scheduler other than Slurm: how to hand it a script, ask for its jobs and end them."""
+    """The commands of a scheduler that kbench does not know: to submit a script, to list jobs and to end them."""
 
-    submit: Annotated[Words, Field(min_length=1)]  # the script's path is put behind
+    submit: Annotated[Words, Field(min_length=1)]  # the script's path is appended
     list: Annotated[Words, Field(min_length=1)]  # prints a line per waiting or running job
-    cancel: Annotated[Words, Field(min_length=1)]  # job ids are put behind
+    cancel: Annotated[Words, Field(min_length=1)]  # job ids are appended
     id_pattern: Annotated[Word, AfterValidator(lambda pattern: _pattern(pattern))] = r"(\d+)"
 
 
@@ -54,11 +54,21 @@ def _pattern(pattern: str) -> str:
     return pattern
 
 
+class LauncherCatalogue(Protocol):
+    """The launchers that there are; passed in as the context of the validation, as config knows no scheduler."""
+
+    def launcher_problem(self, launcher: str) -> str:
+        """What is wrong with the name of a launcher, as a sentence; empty when nothing."""
+
+    def site_problem(self, site: "Site") -> str:
+        """What a site lacks for its launcher, as a sentence; empty when nothing."""
+
+
 class Site(Spec):
     """A machine or a part of one.  A site names no model, no data set and no strategy."""
 
     hostnames: Words = ()  # machines on which this site is taken when none is named, as patterns (login*.abci.local)
-    launcher: Literal["auto", "local", "mpirun", "slurm", "queue"] = "auto"
+    launcher: Word = "auto"  # auto, local, mpirun, a scheduler, or package.module:Class of one
     template: Line = ""  # job script, found like an experiment; empty: the launcher's own
     nodes: Count = 1
     ranks_per_node: Count = 1
@@ -74,7 +84,7 @@ class Site(Spec):
     account: Line = ""
     qos: Line = ""
     options: Words = ()  # passed on to the scheduler as they are (--constraint=v100)
-    queue: Queue | None = None  # commands of the launcher "queue"
+    queue: Queue | None = None  # its commands, for a scheduler that has no other way
     hosts: Words = ()  # where mpirun starts ranks; empty: this machine
     hostfile: Line = ""  # the same, in a file of mpirun's
     mpirun: Word = "mpirun"  # the command
@@ -100,10 +110,19 @@ class Site(Spec):
         days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
         return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
+    @field_validator("launcher")
+    @classmethod
+    def _known(cls, launcher: str, info: ValidationInfo) -> str:
+        catalogue: LauncherCatalogue | None = info.context
+        if problem := catalogue.launcher_problem(launcher) if catalogue else "":
+            raise ValueError(problem)
+        return launcher
+
     @model_validator(mode="after")
-    def _consistent(self) -> "Site":
-        if self.launcher == "queue" and self.queue is None:
-            raise ValueError("launcher 'queue' needs the key queue with submit, list and cancel")
+    def _consistent(self, info: ValidationInfo) -> "Site":
+        catalogue: LauncherCatalogue | None = info.context
+        if problem := catalogue.site_problem(self) if catalogue else "":
+            raise ValueError(problem)
         if self.hosts and self.hostfile:
             raise ValueError("hosts and hostfile say the same, give one of them")
         if self.time_limit_s and self.time_limit_s <= self.signal_s:

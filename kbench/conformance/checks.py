@@ -20,7 +20,7 @@ from kbench.conformance.parameters import (
     phase_violation,
     plan_agreement_violation,
 )
-from kbench.conformance.ranks import GLOBAL_BATCH, PAIR, RECIPE, Ended, as_rank_0, start, train_shortly
+from kbench.conformance.ranks import GLOBAL_BATCH, PAIR, RECIPE, Outcome, as_rank_0, train_on_ranks, train_shortly
 from kbench.errors import ConfigError, KBenchError
 from kbench.records.schema import EpochRecord
 from kbench.strategies import load
@@ -62,7 +62,7 @@ class Case:
             raise
         except Exception as error:
             raise ConfigError(f"{name} cannot be made: {type(error).__name__}: {error}") from error
-        self._on_ranks: dict[int, Ended] = {}
+        self._on_ranks: dict[int, Outcome] = {}
 
     def make(self) -> Strategy:
         """A new instance."""
@@ -94,7 +94,7 @@ class Case:
         """The baseline's training."""
         return _last_phase(train_shortly(load("baseline")))
 
-    def on_ranks(self, ranks: int) -> Ended:
+    def on_ranks(self, ranks: int) -> Outcome:
         """A training on so many real ranks, monitored."""
         if ranks not in self._on_ranks:
             recipe = RECIPE | {"epochs": 2, "global_batch": BATCH_ON_RANKS // ranks * ranks}
@@ -102,7 +102,7 @@ class Case:
             choice = Choice(label="method", name=MONITORED, params={"method": self.name, "params": self.params})
             spec = RunSpec(experiment="check-method", pair=pair, strategy=choice, seed=0, ranks=ranks)
             with tempfile.TemporaryDirectory(prefix="kbench-") as folder:
-                self._on_ranks[ranks] = start(spec, Path(folder))
+                self._on_ranks[ranks] = train_on_ranks(spec, Path(folder))
         return self._on_ranks[ranks]
 
 
@@ -239,25 +239,25 @@ def same_plan(case: Case) -> Answer:
     """Check that real ranks agreed on their plans."""
     several = [ranks for ranks in case.ranks if ranks > 1]
     for ranks in several:
-        ended = case.on_ranks(ranks)
-        if ended.error and ended.error.startswith(SAME_PLAN):
-            return _rank_finding("same-plan", ended, ranks)
+        outcome = case.on_ranks(ranks)
+        if outcome.error and outcome.error.startswith(SAME_PLAN):
+            return _rank_finding("same-plan", outcome, ranks)
     return None if several else "more than one rank was not asked for"
 
 
 def ranks(case: Case) -> Answer:
     """Check how runs on real ranks ended, if not by differing plans."""
     for size in case.ranks:
-        ended = case.on_ranks(size)
-        if ended.error and not ended.error.startswith(SAME_PLAN):
-            return _rank_finding("ranks", ended, size)
-        if ended.error:
+        outcome = case.on_ranks(size)
+        if outcome.error and not outcome.error.startswith(SAME_PLAN):
+            return _rank_finding("ranks", outcome, size)
+        if outcome.error:
             return "its ranks plan differently"
     return None
 
 
-def _rank_finding(check: str, ended: Ended, size: int) -> Finding:
-    return Finding(check=check, what=ended.error or "", where=f"{size} rank{'s' * (size > 1)}", do=ended.hint)
+def _rank_finding(check: str, outcome: Outcome, size: int) -> Finding:
+    return Finding(check=check, what=outcome.error or "", where=f"{size} rank{'s' * (size > 1)}", do=outcome.hint)
 
 
 CHECKS = (

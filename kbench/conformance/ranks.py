@@ -99,7 +99,7 @@ PATIENCE_S = 300.0  # ranks that still wait for one another by then never stop
 
 
 @dataclass(frozen=True)
-class Ended:
+class Outcome:
     """How a run of several ranks ended."""
 
     codes: tuple[int | None, ...]  # exit codes by rank; None: it never ended
@@ -107,7 +107,7 @@ class Ended:
     hint: str = ""
 
 
-def start(spec: RunSpec, place: Path) -> Ended:
+def train_on_ranks(spec: RunSpec, place: Path) -> Outcome:
     """Train ``spec`` in the folder ``place`` with as many ranks as it names, on CPUs, and wait for the end."""
     folder = RunDir(place / spec.run_id)
     folder.prepare(spec)
@@ -129,17 +129,19 @@ def start(spec: RunSpec, place: Path) -> Ended:
     return _how_it_ended(folder, _all_ended(processes))
 
 
-def _how_it_ended(folder: RunDir, codes: tuple[int | None, ...]) -> Ended:
+def _how_it_ended(folder: RunDir, codes: tuple[int | None, ...]) -> Outcome:
     """How a run ended, from its own files."""
     end = folder.read()
     if end.failure:
-        return Ended(codes, end.failure.error, end.failure.hint)
+        return Outcome(codes, end.failure.error, end.failure.hint)
     if None in codes:
-        return Ended(codes, f"the ranks waited for one another for {PATIENCE_S:g} s", "ask for the same on every rank")
+        return Outcome(
+            codes, f"the ranks waited for one another for {PATIENCE_S:g} s", "ask for the same on every rank"
+        )
     if any(codes) or not end.done:
         lines = folder.stderr.read_text(errors="replace").strip().splitlines()
-        return Ended(codes, f"the ranks ended with {codes}", lines[-1] if lines else "they printed nothing")
-    return Ended(codes, None)
+        return Outcome(codes, f"the ranks ended with {codes}", lines[-1] if lines else "they printed nothing")
+    return Outcome(codes, None)
 
 
 def _all_ended(processes: list[ForkServerProcess]) -> tuple[int | None, ...]:

@@ -9,6 +9,7 @@ from kbench.config.site import Site
 from kbench.errors import KBenchError
 from kbench.experiment.resolve import resolved
 from kbench.launch.diagnosis import Finding, missing, ok
+from kbench.launch.schedulers.registry import is_scheduler
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,7 @@ class Need:
     @property
     def on_others(self) -> bool:
         """Whether ranks run on other machines than this, which must see the same files."""
-        return self.launcher in ("slurm", "queue") or self.site.nodes > 1 or bool(self.site.hosts or self.site.hostfile)
+        return is_scheduler(self.launcher) or self.site.nodes > 1 or bool(self.site.hosts or self.site.hostfile)
 
     @property
     def python(self) -> list[str]:

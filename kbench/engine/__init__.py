@@ -1,1 +1,1 @@
-"""Doing it: one loop for every strategy."""
+"""The training engine: one loop for every strategy, and what it is made of."""

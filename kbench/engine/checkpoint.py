@@ -1,4 +1,4 @@
-"""A run between two epochs, on disk: what it needs to go on as if nothing had happened."""
+"""Checkpoints: what a run needs, between two epochs, to go on as if nothing had happened."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,8 +22,8 @@ PLACE = ("phase", "epoch", "elapsed_s", "disturbed", "state")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Start:
-    """Where a run begins, or goes on: the phase and the epoch in it, both from 0."""
+class ResumePoint:
+    """Where a run begins or resumes: the phase and the epoch in it, both from 0."""
 
     phase: int = 0
     epoch: int = 0
@@ -33,14 +33,14 @@ class Start:
     note: str = ""  # why the run begins anew although there was a checkpoint
 
     def restore(self, learner: Learner, store: SampleStore, strategy: Strategy, *, rank: int) -> None:
-        """Put everything back as it was; nothing where a run begins."""
+        """Set weights, statistics and the strategy's state to the checkpoint's; does nothing where a run begins."""
         if self.state:
             learner.restore(self.state)
             store.values.copy_(self.state["values"])
             store.age.copy_(self.state["age"])
-            own: list[dict[str, Any]] = self.state["memory_of_rank"]
+            of_ranks: list[dict[str, Any]] = self.state["memory_of_rank"]
             device = store.values.device
-            past = self.state["memory"] | own[rank]
+            past = self.state["memory"] | of_ranks[rank]
             load_state_dict(strategy, {name: _moved(value, device) for name, value in past.items()})
 
 
@@ -50,9 +50,16 @@ def save(
 ) -> None:  # fmt: skip
     """Write a checkpoint, whole or not at all; every rank must call, rank 0 writes.
 
-    What all ranks remember alike is written once.  ``made_by`` says what source and machine made it.
+    Fields of the strategy's state that are equal on all ranks are written once.
+
+    Args:
+        phase: number of the phase, from 0.
+        epoch: the next one in it, from 0.
+        elapsed_s: [s] on the run's clock.
+        made_by: what source and machine made it.
+        disturbed: random streams of others that the strategy has moved.
     """
-    shared, of_rank = _memories(strategy, comm)
+    shared, of_ranks = _states(strategy, comm)
     if comm.rank:
         return
     state = {
@@ -60,7 +67,7 @@ def save(
         "values": store.values,
         "age": store.age,
         "memory": shared,
-        "memory_of_rank": of_rank,
+        "memory_of_rank": of_ranks,
     }
     place = {
         "phase": phase,
@@ -73,29 +80,29 @@ def save(
         torch.save({**place, "state": state}, file)
 
 
-def load(path: Path, *, comm: Comm, device: torch.device, made_by: Mapping[str, object]) -> Start:
-    """Where to begin: at the checkpoint, if there is one that this source made on such a machine.
+def load(path: Path, *, comm: Comm, device: torch.device, made_by: Mapping[str, object]) -> ResumePoint:
+    """Read where to begin: at the checkpoint, if there is one that this source made on such a machine.
 
     Half of a run by one program and half by another is no measurement: any other is deleted, and
-    the start's ``note`` says why.
+    the ``note`` of the resume point says why.
     """
     found, note = _read(path, device)
     if found and found["made_by"] != made_by:
-        theirs = found["made_by"]
-        differ = ", ".join(key for key in made_by if made_by[key] != theirs.get(key))
+        differ = ", ".join(key for key in made_by if made_by[key] != found["made_by"].get(key))
         found, note = {}, f"{path.name} is of another make ({differ}); the run begins anew"
     if not comm.min(int(bool(found))):
-        comm.barrier()  # nobody looks any more
+        comm.barrier()  # no rank reads it any more
         if comm.rank == 0:
             path.unlink(missing_ok=True)
-        return Start(note=note)
-    return Start(**{key: found[key] for key in PLACE})
+        return ResumePoint(note=note)
+    return ResumePoint(**{key: found[key] for key in PLACE})
 
 
 def final_weights(run: RunDir) -> dict[str, Tensor]:
-    """The weights that a run which is done ended with: their moving average where it kept one.
+    """Read the weights that a done run ended with: their moving average where it has one.
 
-    Raises RunError when it is not done, or its checkpoint is gone.
+    Raises:
+        RunError: it is not done, or its checkpoint is gone.
     """
     if not run.is_done():
         raise RunError(f"{run.run_id} is not done, and this run begins with its weights", hint="kbench run starts both")
@@ -121,8 +128,8 @@ def _read(path: Path, device: torch.device) -> tuple[dict[str, Any], str]:
         return {}, f"{path.name} cannot be read ({why}); the run begins anew"
 
 
-def _memories(strategy: Strategy, comm: Comm) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """What all ranks remember alike, and what each remembers by itself (a list by rank)."""
+def _states(strategy: Strategy, comm: Comm) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The fields of a strategy's state that are equal on all ranks, and the others of each rank (a list by rank)."""
     own = state_dict(strategy)
     marks = [mark.split(" ") for mark in comm.gather_text(" ".join(map(_mark, own.values())))]
     alike = [len(set(column)) == 1 for column in zip(*marks, strict=True)] if own else []

@@ -1,14 +1,15 @@
-"""A stopwatch with laps: every instant of an epoch belongs to exactly one part of it."""
+"""Timing: a lap timer in which every instant of an epoch belongs to exactly one part of it, and CPU time."""
 
 import multiprocessing
-import os
 import time
-from pathlib import Path
+from multiprocessing.process import BaseProcess
 from typing import Protocol
 
 import torch
 
-PARTS = ("plan_s", "data_s", "forward_s", "backward_s", "update_s", "select_s", "refresh_s", "sync_s")
+from kbench.records.schema import ON_CLOCK
+
+PARTS = tuple(part.column for part in ON_CLOCK)
 
 
 class _Clock(Protocol):
@@ -83,15 +84,17 @@ class PhaseTimer:
         return seconds
 
 
-def processor_s() -> float:
-    """Seconds since some moment, over all threads of this process and of the living processes that it started."""
-    return time.process_time() + sum(_of(child.pid) for child in multiprocessing.active_children())
+def cpu_time_s() -> float:
+    """CPU time [s] since some moment, over all threads of this process and of the living processes that it started."""
+    return time.process_time() + sum(map(_cpu_time_s, multiprocessing.active_children()))
 
 
-def _of(pid: int | None) -> float:
+def _cpu_time_s(child: BaseProcess) -> float:
     """What a process has used [s]; 0 where the system does not tell."""
+    import psutil
+
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
+        times = psutil.Process(child.pid).cpu_times()
+    except psutil.Error:
         return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # user and system
+    return float(times.user + times.system)

@@ -1,4 +1,4 @@
-"""Exact evaluation: every validation sample once, sums over ranks divided once."""
+"""Exact evaluation: every validation sample once, sums over the ranks divided once."""
 
 import time
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Score:
 
 
 def evaluate(learner: Learner, comm: Comm) -> Score:
-    """Evaluate over all ranks; each takes every ``size``-th sample, and none is padded."""
+    """Evaluate over all ranks; each takes every ``comm.size``-th sample, and nothing is padded."""
     started = time.perf_counter()
     workload = learner.workload
     mine = torch.arange(comm.rank, len(workload.val), comm.size, device=learner.device)

@@ -1,4 +1,4 @@
-"""A model in training: weights, optimizer, precision; one step, or one look."""
+"""A model in training: weights, optimizer, precision; training steps and measurements."""
 
 from collections.abc import Callable, Mapping
 from inspect import signature
@@ -32,10 +32,18 @@ class Learner:
             model = workload.model()
         self.module = model.to(self.device).to(memory_format=self._layout())
         self._begin()
-        self._train, self._look = self._forward_passes(comm)
+        self._train, self._measure = self._forward_passes(comm)
 
     def step(self, batch: Batch, lr: float, timer: PhaseTimer) -> Measured:
-        """Train on a full batch and return what its forward pass measured, before the update."""
+        """Train on a full batch of this rank; gradients are averaged over the ranks.
+
+        Args:
+            batch: global_batch / ranks samples, with loss weights or None.
+            lr: the learning rate of this step, scaled by the plan.
+
+        Returns:
+            What its forward pass measured, before the update.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.module.train()
@@ -54,39 +62,42 @@ class Learner:
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
-        """The answers that count: of the moving average where the recipe keeps one, else of the model."""
+        """The outputs (logits) to evaluate: of the moving average where the recipe has one, else of the model."""
         if self.average is None:
             return self.output(x)
         with self._autocast():
-            answers: Tensor = self.average.module(x.contiguous(memory_format=self._layout()))
-        return answers
+            output: Tensor = self.average.module(x.contiguous(memory_format=self._layout()))
+        return output
 
     @torch.no_grad()
     def output(self, x: Tensor) -> Tensor:
-        """The logits of a batch in evaluation mode: no graph, BatchNorm's statistics untouched."""
+        """The logits of a batch in evaluation mode: no graph, BatchNorm's statistics untouched.
+
+        (b, n_classes) for ``x`` of (b, channels, height, width); (b, n_classes, height, width) for segmentation.
+        """
         self.module.eval()
         with self._autocast():
-            return self._look(x.contiguous(memory_format=self._layout()))
+            return self._measure(x.contiguous(memory_format=self._layout()))
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> Measured:
-        """Loss, correctness, confidence and error_norm of a batch as the model stands."""
+        """Loss, correctness, confidence and error_norm of a batch, (b,) each, as the model stands."""
         return self._measured(self.output(batch.x), batch.y)
 
     def refresh(self, batch: Batch) -> Measured:
-        """Measure again, in the mode that the plan's habits ask for."""
+        """Measure again, in the mode that the plan's ``as_coded`` asks for."""
         if self.as_coded.refresh_in == "eval":
             return self.measure(batch)
         self.module.train()
         with torch.no_grad(), self._autocast():
-            output = self._look(batch.x.contiguous(memory_format=self._layout()))
+            output = self._measure(batch.x.contiguous(memory_format=self._layout()))
         return self._measured(output, batch.y)
 
     def _measured(self, output: Tensor, y: Tensor) -> Measured:
         return Measured(*self.workload.measure(output, y, over=self.as_coded.confidence_over))
 
     def warm_up(self, batch: Batch) -> None:
-        """One untimed step, and looks at batches of several sizes, so that no method pays for compilation.
+        """One untimed step, and forward passes of several sizes, so that no method pays for compilation.
 
         Weights and buffers are left as they were.
         """
@@ -107,7 +118,7 @@ class Learner:
         return int(digest(*(value for value in values if value.is_floating_point())), 16)
 
     def average_buffers(self, comm: Comm) -> None:
-        """Replace what each rank gathered by itself, BatchNorm's statistics, by the mean over the ranks."""
+        """Replace the floating buffers of each rank, BatchNorm's statistics, by their mean over the ranks."""
         for module in self._modules():
             comm.average_buffers(module)
 
@@ -121,7 +132,7 @@ class Learner:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what ``state`` told."""
+        """Set the training to what ``state`` returned."""
         self.module.load_state_dict(state["module"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.n_updates = state["n_updates"]
@@ -129,12 +140,11 @@ class Learner:
             self.average.module.load_state_dict(state["average"])
 
     def _begin(self) -> None:
-        """Nothing is learnt yet: an optimizer without memory, and an average of nothing."""
+        """Build an optimizer without state, and an average of nothing."""
         self.optimizer, self.n_updates = build_optimizer(self.module, self.recipe), 0
-        kept = self.recipe.ema_decay > 0
-        self.average = (
-            MovingAverage(self.module, decay=self.recipe.ema_decay, every=self.recipe.ema_every) if kept else None
-        )
+        self.average: MovingAverage | None = None
+        if self.recipe.ema_decay > 0:
+            self.average = MovingAverage(self.module, decay=self.recipe.ema_decay, every=self.recipe.ema_every)
 
     def _update(self) -> None:
         if self.recipe.max_grad_norm:
@@ -148,7 +158,7 @@ class Learner:
         return [self.module, self.average.module] if self.average else [self.module]
 
     def _forward_passes(self, comm: Comm) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
-        """The forward pass to train with (gradients averaged over ranks) and the one to look with.
+        """The forward pass to train with (gradients averaged over ranks) and the one to measure with.
 
         BatchNorm's statistics stay each rank's own within an epoch; Comm averages them at its end.
         """

@@ -7,25 +7,25 @@ import torch
 from torch import Tensor
 
 from kbench.engine import seeds
-from kbench.engine.checkpoint import Start
+from kbench.engine.checkpoint import ResumePoint
 from kbench.engine.clock import PhaseTimer
 from kbench.engine.evaluate import evaluate
 from kbench.engine.learner import Learner
-from kbench.engine.metrics import Tally
+from kbench.engine.metrics import EpochMetrics
 from kbench.engine.probe import ModelProbe
 from kbench.engine.runtime.comm import Comm
 from kbench.engine.runtime.guard import Guarded
 from kbench.engine.samples import SampleStore
 from kbench.engine.schedule import learning_rate, warming_up
 from kbench.engine.seeds import fingerprint
-from kbench.engine.stream import Placed, chosen, shard
+from kbench.engine.stream import PositionedBatch, selected_batches, shard
 from kbench.errors import RunError
 from kbench.records.schema import EpochRecord
 from kbench.strategies.api import Batch, Epoch, EpochPlan, Phase, Strategy
 from kbench.tasks.workload import Workload
 
-Keep = Callable[..., None]
-BEGINNING = Start()
+Save = Callable[..., None]
+BEGINNING = ResumePoint()
 
 
 @dataclass
@@ -39,16 +39,16 @@ class Run:
     timer: PhaseTimer
     seed: int
     attempt: int
-    facts: dict[str, str | None] = field(default_factory=dict)  # that the comparison will ask for
+    facts: dict[str, str | None] = field(default_factory=dict)  # that comparisons need, by column
 
     def __post_init__(self) -> None:
         self.watched = Guarded(self.strategy, self.workload.device)
 
 
-def train(run: Run, start: Start = BEGINNING, keep: Keep = lambda **_: None) -> Iterator[EpochRecord]:
+def train(run: Run, start: ResumePoint = BEGINNING, save: Save = lambda **_: None) -> Iterator[EpochRecord]:
     """Train through every phase; yield a record when an epoch is trained and evaluated.
 
-    ``keep`` is told where the run stands when the record has been dealt with.
+    ``save`` gets where the run stands (phase, epoch, elapsed_s, learner) when the record has been consumed.
     """
     elapsed_s = start.elapsed_s
     phases = run.watched.phases(run.workload.recipe.epochs)
@@ -63,19 +63,19 @@ def train(run: Run, start: Start = BEGINNING, keep: Keep = lambda **_: None) -> 
         for index in range(first, phase.epochs):
             epoch = _epoch(run, phase, index)
             closing = epoch.last and phase is phases[-1]
-            tally = train_epoch(run, phase, epoch, learner, closing=closing)
-            elapsed_s += tally.train_s
+            metrics = train_epoch(run, phase, epoch, learner, closing=closing)
+            elapsed_s += metrics.train_s
             run.facts["disturbs"] = ", ".join(run.watched.disturbed) or None
-            yield tally.record(run.attempt, elapsed_s, evaluate(learner, run.comm))
-            keep(phase=number, epoch=index + 1, elapsed_s=elapsed_s, learner=learner)
+            yield metrics.record(run.attempt, elapsed_s, evaluate(learner, run.comm))
+            save(phase=number, epoch=index + 1, elapsed_s=elapsed_s, learner=learner)
 
 
-def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closing: bool) -> Tally:
+def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closing: bool) -> EpochMetrics:
     """Plan, train, refresh, merge: everything that a method must pay for, on the clock."""
     workload, comm, timer = run.workload, run.comm, run.timer
-    tally = Tally(workload.device, comm, workload.recipe.global_batch)
+    metrics = EpochMetrics(workload.device, comm, workload.recipe.global_batch)
     comm.barrier()
-    tally.start(timer)
+    metrics.start(timer)
 
     plan = run.watched.plan(epoch, run.store.view())
     if comm.size > 1:
@@ -85,13 +85,13 @@ def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closi
 
     probe = ModelProbe(learner, run.store, epoch, comm, _local_rng(run, epoch))
     size = workload.recipe.global_batch // comm.size
-    for position, batch in chosen(_candidates(run, epoch, plan), run.watched, probe, timer, size=size):
+    for position, batch in selected_batches(_candidates(run, epoch, plan), run.watched, probe, timer, size=size):
         passed = _passed(run, epoch, plan, position, n_updates=learner.n_updates)
         lr = learning_rate(workload.recipe, passed / phase.horizon) * plan.lr_scale
         measured = learner.step(batch, lr, timer)
         run.store.write(batch.index, measured)
         run.watched.observe(batch, measured)
-        tally.trained(measured)
+        metrics.trained(measured)
         timer.lap("select_s")
 
     probe.settle()
@@ -100,21 +100,21 @@ def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closi
     learner.average_buffers(comm)
     timer.lap("sync_s")
     if plan.refresh is not None and not closing:
-        for batch in _dealt(run, epoch, plan.refresh):
+        for batch in _rank_batches(run, epoch, plan.refresh):
             run.store.write(batch.index, learner.refresh(batch))
-            tally.n_refreshed += len(batch)
+            metrics.n_refreshed += len(batch)
         timer.lap("refresh_s")
         if plan.as_coded.refresh_in == "train":  # every rank moved its own
             comm.average_buffers(learner.module)
     run.store.merge(comm)
     timer.lap("sync_s")
-    tally.stop(timer)
+    metrics.stop(timer)
 
     if comm.size > 1:
         comm.agree(learner.digest(), f"the model after epoch {epoch.index} ({epoch.phase})")
     passed = _passed(run, epoch, plan, 0.5, n_updates=(began + learner.n_updates) / 2)
-    tally.close(epoch, plan, probe, lr=learning_rate(workload.recipe, passed / phase.horizon))
-    return tally
+    metrics.close(epoch, plan, probe, lr=learning_rate(workload.recipe, passed / phase.horizon))
+    return metrics
 
 
 def _passed(run: Run, epoch: Epoch, plan: EpochPlan, position: float, *, n_updates: float) -> float:
@@ -144,8 +144,8 @@ def _local_rng(run: Run, epoch: Epoch) -> torch.Generator:
     return seeds.generator(*key, device=run.workload.device)
 
 
-def _candidates(run: Run, epoch: Epoch, plan: EpochPlan) -> Iterator[Placed]:
-    """This rank's batches of the planned samples, each at the middle of its place in the epoch."""
+def _candidates(run: Run, epoch: Epoch, plan: EpochPlan) -> Iterator[PositionedBatch]:
+    """This rank's batches of the planned samples, each with its position in the epoch."""
     rng = seeds.generator(run.seed, "order", epoch.phase, epoch.index)
     steps = shard(
         plan.indices,
@@ -161,22 +161,22 @@ def _candidates(run: Run, epoch: Epoch, plan: EpochPlan) -> Iterator[Placed]:
             hint="hide less, or use a smaller global_batch",
         )
     seen, total = 0, sum(map(len, steps))
-    for batch in _viewed(run, epoch, steps):
+    for batch in _load(run, epoch, steps):
         weight = None if plan.weights is None else plan.weights[batch.index]
         run.timer.lap("data_s")
-        yield Placed(seen / total, (seen + len(batch)) / total, replace(batch, weight=weight))
+        yield PositionedBatch(seen / total, (seen + len(batch)) / total, replace(batch, weight=weight))
         seen += len(batch)
 
 
-def _dealt(run: Run, epoch: Epoch, ids: Tensor) -> Iterator[Batch]:
+def _rank_batches(run: Run, epoch: Epoch, ids: Tensor) -> Iterator[Batch]:
     """This rank's part of ``ids``, in batches of which the last may be short."""
     size = run.workload.recipe.global_batch // run.comm.size
     mine = ids[run.comm.rank :: run.comm.size]
-    yield from _viewed(run, epoch, torch.split(mine, size) if len(mine) else ())
+    yield from _load(run, epoch, torch.split(mine, size) if len(mine) else ())
 
 
-def _viewed(run: Run, epoch: Epoch, ids: Iterable[Tensor]) -> Iterator[Batch]:
-    """Batches of the samples ``ids`` as they look in this epoch, whoever asks."""
+def _load(run: Run, epoch: Epoch, ids: Iterable[Tensor]) -> Iterator[Batch]:
+    """Batches of the samples ``ids``, augmented as in this epoch on any rank and for any purpose."""
     key = seeds.stream(run.seed, "augment", epoch.phase, epoch.index)
     for index, x, y in run.workload.batches(ids, key=key):
         yield Batch(index, x, y)

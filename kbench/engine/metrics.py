@@ -1,4 +1,4 @@
-"""What one epoch cost and learnt, over all ranks."""
+"""The metrics of one epoch over all ranks: counts, sums, times, memory."""
 
 import math
 import resource
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import torch
 
-from kbench.engine.clock import PARTS, PhaseTimer, processor_s
+from kbench.engine.clock import PARTS, PhaseTimer, cpu_time_s
 from kbench.engine.evaluate import Score
 from kbench.engine.probe import ModelProbe
 from kbench.engine.runtime.comm import Comm
@@ -16,8 +16,8 @@ from kbench.records.schema import EpochRecord
 from kbench.strategies.api import Epoch, EpochPlan, Measured
 
 
-class Tally:
-    """Counts on the host, sums on the device; nothing is read before the epoch is over."""
+class EpochMetrics:
+    """Counts on the host, sums on the device; nothing is read from the device before the epoch is over."""
 
     def __init__(self, device: torch.device, comm: Comm, global_batch: int) -> None:
         self._device, self._comm, self._global_batch = device, comm, global_batch
@@ -32,7 +32,7 @@ class Tally:
         """Start the clocks; all ranks are here."""
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
-        self._cpu_s = processor_s()
+        self._cpu_s = cpu_time_s()
         timer.start()
 
     def trained(self, measured: Measured) -> None:
@@ -43,23 +43,27 @@ class Tally:
     def stop(self, timer: PhaseTimer) -> None:
         """Stop the clocks."""
         self._parts = timer.stop()
-        self._cpu_s = processor_s() - self._cpu_s
+        self._cpu_s = cpu_time_s() - self._cpu_s
 
     def close(self, epoch: Epoch, plan: EpochPlan, probe: ModelProbe, *, lr: float) -> None:
-        """Put the ranks' counts together.  The slowest rank's time is the epoch's.
+        """Add up the counts over the ranks; the slowest rank's time is the epoch's.
 
-        Raises RunError when nothing was trained on or the training loss is not finite, on every rank.
+        Args:
+            lr: the scheduled learning rate in the middle of the epoch, before the plan scales it.
+
+        Raises:
+            RunError: nothing was trained on, or the training loss is not finite; on every rank.
         """
-        own = [self._memory(), probe.background_s]
-        own += [self.n_trained, probe.n_scored, self.n_refreshed, probe.n_dropped, self._cpu_s, *self._sums.tolist()]
-        ranks = self._comm.gather(own + [self._parts[part] for part in PARTS])
+        mine = [self._memory(), probe.background_s]
+        mine += [self.n_trained, probe.n_scored, self.n_refreshed, probe.n_dropped, self._cpu_s, *self._sums.tolist()]
+        ranks = self._comm.gather(mine + [self._parts[part] for part in PARTS])
         columns = list(zip(*ranks, strict=True))
         trained, scored, refreshed, dropped, cpu_s, loss, correct = map(sum, columns[2:9])
         slowest = max((row[9:] for row in ranks), key=sum)
         self.train_s = sum(slowest)
         self._check(epoch, plan, trained, loss, lr)
-        there = torch.zeros(epoch.n_samples, dtype=torch.bool, device=plan.indices.device)
-        there[plan.indices] = True
+        planned = torch.zeros(epoch.n_samples, dtype=torch.bool, device=plan.indices.device)
+        planned[plan.indices] = True
         self._of_epoch = {
             "phase": epoch.phase,
             "epoch": epoch.index,
@@ -69,7 +73,7 @@ class Tally:
             "n_trained": int(trained),
             "n_scored": int(scored),
             "n_refreshed": int(refreshed),
-            "n_hidden": int(epoch.n_samples - there.sum()),
+            "n_hidden": int(epoch.n_samples - planned.sum()),
             "ceiling": plan.ceiling,
             "n_dropped": int(dropped) + len(plan.indices) % self._global_batch,
             "train_loss": loss / trained,

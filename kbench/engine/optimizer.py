@@ -1,4 +1,4 @@
-"""The recipe's optimizer, and which parameters it lets decay."""
+"""The recipe's optimizer, which parameters decay in it, and the moving average of the weights."""
 
 import copy
 from typing import Any
@@ -9,7 +9,8 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from kbench.config.recipe import Recipe
 
-NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+# nn.RMSNorm is there since torch 2.4
+NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, getattr(nn, "RMSNorm", nn.LayerNorm))
 Groups = list[dict[str, Any]]
 
 
@@ -70,15 +71,17 @@ class MovingAverage:
 
     @torch.no_grad()
     def follow(self, module: nn.Module, *, n_updates: int, copying: bool) -> None:
-        """Take in ``module`` after its ``n_updates``-th update, if that one counts: the first does."""
+        """Add the weights of ``module`` after its ``n_updates``-th update, if that one counts (the first does)."""
         if (n_updates - 1) % self._every:
             return
-        mine, theirs = _values(self.module), _values(module)
-        floating = [] if copying or n_updates == 1 else [i for i, value in enumerate(mine) if value.is_floating_point()]
+        averaged, current = _values(self.module), _values(module)
+        floating = (
+            [] if copying or n_updates == 1 else [i for i, value in enumerate(averaged) if value.is_floating_point()]
+        )
         if floating:
-            self._blend([mine[i] for i in floating], [theirs[i] for i in floating], n_updates)
-        for i in set(range(len(mine))) - set(floating):
-            mine[i].copy_(theirs[i])
+            self._blend([averaged[i] for i in floating], [current[i] for i in floating], n_updates)
+        for i in set(range(len(averaged))) - set(floating):
+            averaged[i].copy_(current[i])
 
 
 def _values(module: nn.Module) -> list[Tensor]:

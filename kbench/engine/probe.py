@@ -1,4 +1,4 @@
-"""What a strategy may ask for while it selects, and what that cost."""
+"""The probe of a running training: measures candidates for a strategy, and counts what that cost."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ from kbench.strategies.api import Batch, Epoch, Measured
 
 
 class ModelProbe:
-    """Lets a strategy look at candidates through the model in training; one for each epoch."""
+    """The Probe of kbench.strategies.api on the model in training; one for each epoch."""
 
     def __init__(self, learner: Learner, store: SampleStore, epoch: Epoch, comm: Comm, rng: torch.Generator) -> None:
         self.learner, self.store, self.epoch, self.comm = learner, store, epoch, comm
@@ -23,7 +23,7 @@ class ModelProbe:
         self.background_s = 0.0
 
     def measure(self, batch: Batch) -> Measured:
-        """Look at a batch in evaluation mode; what is seen is remembered."""
+        """Forward a batch in evaluation mode; the store keeps the statistics."""
         measured = self.learner.measure(batch)
         self.store.write(batch.index, measured)
         self.n_scored += len(batch)
@@ -38,9 +38,9 @@ class ModelProbe:
         return sum(row[0] for row in self.comm.gather([float(number)])) / self.comm.size
 
     def in_background(self, work: Callable[[], Any], then: Callable[[Any], None], *, lag: int) -> None:
-        """Do ``work`` beside the training; ``then`` gets the result when it is ``lag`` works old."""
+        """Run ``work`` in the background; ``then`` gets the result when it is ``lag`` works old."""
         self._background.give(work, then, lag=lag)
 
     def settle(self) -> None:
-        """Wait for the work beside the training, and note how long it took."""
+        """Wait for the background work, and record how long it took."""
         self.background_s = self._background.settle()

@@ -1,4 +1,4 @@
-"""What a run remembers of each training sample."""
+"""The per-sample statistics of a run, merged over the ranks once an epoch."""
 
 import math
 
@@ -10,19 +10,24 @@ from kbench.strategies.api import Measured, SampleStats
 
 
 class SampleStore:
-    """Per-sample memory: local writes during an epoch, one merge at its end.
+    """Per-sample statistics: local writes during an epoch, one merge at its end.
 
-    It lies on the training device, 19 bytes a sample; writing never waits for the device.
+    They lie on the training device, 19 bytes a sample; writing never waits for the device.
+
+    Attributes:
+        values: (4, n_samples) float32: loss [nat], correct (0 or 1; a share after a merge), confidence, error_norm.
+        written: (n_samples,) bool: measured on this rank since the last merge.
+        age: (n_samples,) int16 [epoch] since a sample was measured; -1: never.
     """
 
     def __init__(self, n_samples: int, n_classes: int, device: torch.device) -> None:
         guess = torch.tensor([math.log(n_classes), 0.0, 1 / n_classes, math.sqrt(1 - 1 / n_classes)])
-        self.values = guess[:, None].repeat(1, n_samples).to(device)  # loss, correct, confidence, error_norm
-        self.written = torch.zeros(n_samples, dtype=torch.bool, device=device)  # since the merge
+        self.values = guess[:, None].repeat(1, n_samples).to(device)
+        self.written = torch.zeros(n_samples, dtype=torch.bool, device=device)
         self.age = torch.full((n_samples,), -1, dtype=torch.int16, device=device)
 
     def write(self, index: Tensor, m: Measured) -> None:
-        """Remember what was measured of the samples ``index``; the latest measurement stands."""
+        """Store what was measured of the samples ``index`` ((b,) int64); the latest measurement stands."""
         self.values[:, index] = torch.stack([m.loss, m.correct.float(), m.confidence, m.error_norm])
         self.written[index] = True
 
@@ -41,6 +46,6 @@ class SampleStore:
         self.written.zero_()
 
     def view(self) -> SampleStats:
-        """A copy, so that a strategy cannot change what it is shown."""
+        """A copy of the statistics, (n_samples,) each, so that a strategy cannot change what it is shown."""
         loss, correct, confidence, error_norm = (row.clone() for row in self.values)  # so that one can be kept alone
         return SampleStats(loss, correct > 0.5, confidence, error_norm, self.age.clone())

@@ -7,7 +7,7 @@ from kbench.config.recipe import Recipe
 
 
 def learning_rate(recipe: Recipe, position: float) -> float:
-    """The learning rate at ``position`` in [0, 1], the share of the schedule that has passed.
+    """The learning rate at ``position`` in [0, 1], the fraction of the schedule that has passed.
 
     A function of epochs passed, never of steps taken: an epoch with fewer steps does not stretch
     the schedule, and a shorter training sees all of it.

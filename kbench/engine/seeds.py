@@ -1,4 +1,4 @@
-"""Random streams by name: each draw belongs to a key, never to who drew before."""
+"""Random streams by name, so that no draw depends on earlier draws; digests of what they lead to."""
 
 import hashlib
 
@@ -34,15 +34,15 @@ def digest(*values: Tensor) -> str:
     return hashed.hexdigest()
 
 
-Part = str | int
+KeyPart = str | int
 
 
-def stream(*parts: Part) -> int:
+def stream(*parts: KeyPart) -> int:
     """A 63-bit seed for the stream named by ``parts``: ``stream(seed, "plan", "train", 3)``."""
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 
 
-def generator(*parts: Part, device: torch.device | str = "cpu") -> torch.Generator:
+def generator(*parts: KeyPart, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator at the start of the stream named by ``parts``."""
     return torch.Generator(device).manual_seed(stream(*parts))

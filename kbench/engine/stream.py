@@ -1,4 +1,4 @@
-"""From a plan to the batches of a rank: order, shard, look, keep."""
+"""From a plan to the batches that a rank trains on: shuffle, shard, select, queue."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -11,18 +11,18 @@ from kbench.engine.probe import ModelProbe
 from kbench.engine.runtime.comm import Comm
 from kbench.strategies.api import Batch, Resample, Strategy
 
-QUEUE_BATCHES = 8  # kept samples that may wait, in batches (two pools, if that is more); beyond, the oldest are dropped
+QUEUE_BATCHES = 8  # [batch] of selected samples may wait, or twice the candidates; then the oldest are dropped
 
 
-class Placed(NamedTuple):
-    """Candidates, and where in the epoch they stand: from ``start`` to ``end``, in [0, 1]."""
+class PositionedBatch(NamedTuple):
+    """Candidates of one rank, and where in the epoch they stand: from ``start`` to ``end``, in [0, 1]."""
 
     start: float
     end: float
     batch: Batch
 
     def at(self, part: int, parts: int) -> float:
-        """The middle of the ``part``-th of so many equal parts of the place."""
+        """The position in the middle of the ``part``-th of so many equal parts of the candidates."""
         return self.start + (part + 0.5) / parts * (self.end - self.start)
 
 
@@ -33,7 +33,15 @@ def shard(
 
     The global batches are the same for any number of ranks.  Nothing is padded: the tail, less
     than one global batch, is left out, for the baseline and the methods alike.
-    Returns (candidate_batches * global_batch / ranks,) int64 tensors of sample ids, the last perhaps of fewer batches.
+
+    Args:
+        indices: (m,) int64 sample ids of the plan, the same on every rank.
+        rng: the order's stream, on the CPU, in the same state on every rank.
+        global_batch: [sample] of one step over all ranks; a multiple of their number.
+        candidate_batches: [global batch] that the strategy selects from at once.
+
+    Returns:
+        (candidate_batches * global_batch / ranks,) int64 tensors of sample ids, the last perhaps of fewer batches.
     """
     order = indices[torch.randperm(len(indices), generator=rng).to(indices.device)]
     full = order[: len(order) // global_batch * global_batch]
@@ -41,37 +49,44 @@ def shard(
     return tuple(batches.flatten() for batches in torch.split(mine, candidate_batches)) if len(mine) else ()
 
 
-def chosen(
-    candidates: Iterator[Placed], strategy: Strategy, probe: ModelProbe, timer: PhaseTimer, *, size: int
+def selected_batches(
+    candidates: Iterator[PositionedBatch], strategy: Strategy, probe: ModelProbe, timer: PhaseTimer, *, size: int
 ) -> Iterator[tuple[float, Batch]]:
-    """Yield the batches to train on, each with its position: full ones, equally many on every rank.
+    """Yield the batches to train on: full ones, equally many on every rank.
 
-    Candidates pass untouched until the strategy first weighs some; from then on kept samples
+    Candidates pass untouched until the strategy first weighs some; from then on selected samples
     queue up and leave when every rank has a full batch.  What still waits at the end of the
     epoch is dropped, like the tail of any epoch, and counted in ``probe.n_dropped``.
+
+    Args:
+        candidates: this rank's, in the order of the epoch.
+        size: [sample] of this rank's batches: global_batch / ranks.
+
+    Yields:
+        The position in the epoch, in [0, 1], and a batch of ``size`` samples.
     """
     queue: Queue | None = None
-    for placed in candidates:
-        kept = strategy.select(placed.batch, probe)
-        if queue is None and kept is None:
-            parts = _cut(placed.batch, size)
+    for positioned in candidates:
+        selection = strategy.select(positioned.batch, probe)
+        if queue is None and selection is None:
+            parts = _cut(positioned.batch, size)
             ready = len(parts)
         else:
             if queue is None:  # and not where it is empty: it counts what it dropped
-                queue = Queue(max(QUEUE_BATCHES * size, 2 * len(placed.batch)))
-            queue.push(placed.batch, kept)
+                queue = Queue(max(QUEUE_BATCHES * size, 2 * len(positioned.batch)))
+            queue.push(positioned.batch, selection)
             ready = probe.comm.min(len(queue) // size)
         timer.lap("select_s")
         for i in range(ready):
             full = parts[i] if queue is None else queue.pop(size)
             timer.lap("select_s")
-            yield placed.at(i, ready), full
+            yield positioned.at(i, ready), full
     if queue is not None:
         probe.n_dropped += queue.n_dropped + len(queue)
 
 
 class Queue:
-    """Kept samples that wait for a full batch: at most ``limit``, the oldest leave first."""
+    """Selected samples that wait for a full batch: at most ``limit``, the oldest leave first."""
 
     def __init__(self, limit: int) -> None:
         self._limit, self.n_dropped = limit, 0
@@ -80,14 +95,14 @@ class Queue:
     def __len__(self) -> int:
         return 0 if self._waiting is None else len(self._waiting)
 
-    def push(self, batch: Batch, kept: Tensor | Resample | None) -> None:
-        """Queue what a strategy keeps of a batch; None is all of it, with weight 1."""
-        if not isinstance(kept, Resample):
-            weight = torch.ones(len(batch), device=batch.x.device) if kept is None else kept
+    def push(self, batch: Batch, selection: Tensor | Resample | None) -> None:
+        """Queue what a strategy selected of b candidates: (b,) float32 weights, a Resample, or None for all."""
+        if not isinstance(selection, Resample):
+            weight = torch.ones(len(batch), device=batch.x.device) if selection is None else selection
             rows = (weight > 0).nonzero().squeeze(1)
-            kept = Resample(rows, weight[rows])
-        new = _rows(batch, kept.rows)
-        weight = kept.weight if new.weight is None else kept.weight * new.weight
+            selection = Resample(rows, weight[rows])
+        new = _rows(batch, selection.rows)
+        weight = selection.weight if new.weight is None else selection.weight * new.weight
         new = Batch(new.index, new.x, new.y, weight)
         joined = new if self._waiting is None else _joined(self._waiting, new)
         excess = max(0, len(joined) - self._limit)

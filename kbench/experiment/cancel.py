@@ -1,7 +1,8 @@
 """Jobs of a scheduler ended at somebody's wish: only those of the ledger."""
 
 from kbench.experiment.ledger import submissions
-from kbench.experiment.status import SCHEDULED, StatusMonitor
+from kbench.experiment.status import StatusMonitor
+from kbench.launch.schedulers.registry import is_scheduler
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.run_files import Failure
 from kbench.records.run_state import FailureKind, State
@@ -13,7 +14,7 @@ def cancel_queued(experiment: ExperimentDir) -> list[RunDir]:
     Raises LaunchError when a scheduler does not listen.
     """
     outlook, there = StatusMonitor(experiment), submissions(experiment)
-    mine = [run for run in experiment.read() if run.job and run.job.launcher in SCHEDULED]
+    mine = [run for run in experiment.read() if run.job and is_scheduler(run.job.launcher)]
     found = [(run, outlook.status_of(run)) for run in mine]
     alive = [(run, one) for run, one in found if one.state in (State.WAITING, State.RUNNING) and one.job]
     ids: dict[str, dict[str, None]] = {}

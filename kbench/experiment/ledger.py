@@ -9,8 +9,7 @@ from typing import Any
 from kbench import files
 from kbench.config import site
 from kbench.launch.schedulers.base import Scheduler
-from kbench.launch.schedulers.commands import Queue
-from kbench.launch.schedulers.slurm import Slurm
+from kbench.launch.schedulers.registry import scheduler_class
 from kbench.records.folders import ExperimentDir
 
 
@@ -20,7 +19,7 @@ class Submission:
 
     token: str  # in the job's name, and the script's: what finds it again in the queue
     launcher: str
-    queue: site.Queue | None  # the scheduler's commands, unless it is Slurm
+    queue: site.Queue | None  # the scheduler's commands, where it needs some
     array: bool
     id: str | None = None  # None: the front did not live to note it, or it was never taken
     over: str = ""  # why it never came to be
@@ -28,12 +27,12 @@ class Submission:
     @property
     def scheduler(self) -> Scheduler:
         """Who has it."""
-        return Queue(self.queue) if self.queue else Slurm()
+        return scheduler_class(self.launcher)(self.queue)
 
     def job(self, task: int, job_id: str | None = None) -> str | None:
         """The id of the job that does a task; None where it is not known."""
         first = self.id or job_id
-        return f"{first}_{task}" if first and self.array else first
+        return scheduler_class(self.launcher).task_id(first, task) if first and self.array else first
 
 
 def submissions(experiment: ExperimentDir) -> dict[str, Submission]:

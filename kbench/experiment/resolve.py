@@ -8,9 +8,13 @@ from pathlib import Path
 from kbench.config.parse import did_you_mean
 from kbench.config.site import Site
 from kbench.errors import ConfigError, LaunchError
-from kbench.launch.schedulers.slurm import answers
-
-LAUNCHERS = ("auto", "local", "mpirun", "slurm", "queue")
+from kbench.launch.schedulers.registry import (
+    Launchers,
+    default_scheduler,
+    is_scheduler,
+    launcher_names,
+    scheduler_class,
+)
 
 
 def resolved(site: Site, *, launcher: str, max_parallel: int) -> Site:
@@ -18,14 +22,14 @@ def resolved(site: Site, *, launcher: str, max_parallel: int) -> Site:
 
     Raises ConfigError or LaunchError when this machine cannot do what the site asks.
     """
-    if launcher not in LAUNCHERS:
-        raise ConfigError(f"--launcher: unknown launcher {launcher!r}{did_you_mean(launcher, LAUNCHERS)}")
+    if Launchers().launcher_problem(launcher):
+        raise ConfigError(f"--launcher: unknown launcher {launcher!r}{did_you_mean(launcher, launcher_names())}")
     chosen = site.launcher if launcher == "auto" else launcher
     mpirun = find_mpirun(site.mpirun)
     if chosen == "auto":
-        chosen = "slurm" if answers() else "mpirun" if mpirun and site.ranks > 1 else "local"
-    if chosen in ("slurm", "queue"):
-        return _scheduled(site, chosen)
+        chosen = default_scheduler() or ("mpirun" if mpirun and site.ranks > 1 else "local")
+    if is_scheduler(chosen):
+        return _resolved_for_scheduler(site, chosen)
     if chosen == "mpirun" and mpirun is None:
         raise LaunchError(
             f"{site.mpirun!r} is not there",
@@ -39,11 +43,9 @@ def resolved(site: Site, *, launcher: str, max_parallel: int) -> Site:
     return site.model_copy(update=facts)
 
 
-def _scheduled(site: Site, launcher: str) -> Site:
-    if launcher == "queue" and site.queue is None:
-        raise ConfigError(
-            "--launcher queue: the site has no key queue", hint="configs/sites/sge.yaml and pbs.yaml show what it says"
-        )
+def _resolved_for_scheduler(site: Site, launcher: str) -> Site:
+    if problem := scheduler_class(launcher).site_problem(site):
+        raise ConfigError(f"--launcher {launcher}: {problem}")
     cpus = site.cpus_per_rank or site.threads_per_rank
     return site.model_copy(
         update={"launcher": launcher, "threads_per_rank": site.threads_per_rank or cpus or 1, "cpus_per_rank": cpus}

@@ -9,26 +9,16 @@ from kbench.experiment.driver import driver_of, queued_by
 from kbench.experiment.ledger import Submission, submissions
 from kbench.launch.dependencies import prerequisite_of
 from kbench.launch.failure import lost_node
-from kbench.launch.schedulers.base import Scheduler, Seen, Stage
-from kbench.launch.schedulers.slurm import Slurm
+from kbench.launch.schedulers.base import JobInfo, Scheduler, Stage
+from kbench.launch.schedulers.registry import is_scheduler
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.liveness import state_of
 from kbench.records.run_files import Failure, Job
 from kbench.records.run_state import FailureKind, State
 from kbench.records.snapshot import RunSnapshot
 
-SCHEDULED = ("slurm", "queue")
 SILENT_S = 300.0
 REST_S = 20.0  # between two questions of one process to a scheduler, which has others to serve
-KINDS = {  # how a scheduler says that a job ended, and what that means for its run
-    "CANCELLED": FailureKind.CANCELLED,
-    "TIMEOUT": FailureKind.TIME_LIMIT,
-    "DEADLINE": FailureKind.TIME_LIMIT,
-    "PREEMPTED": FailureKind.PREEMPTED,
-    "NODE_FAIL": FailureKind.NODE_FAILURE,
-    "BOOT_FAIL": FailureKind.NODE_FAILURE,
-    "OUT_OF_MEMORY": FailureKind.OUT_OF_MEMORY,
-}
 
 
 class RunStatus(NamedTuple):
@@ -48,7 +38,7 @@ class StatusMonitor:
 
     def __init__(self, experiment: ExperimentDir, *, alone: bool = False) -> None:
         self._experiment, self._alone = experiment, alone
-        self._seen: dict[str, dict[str, Seen] | None] = {}  # by scheduler; None where it does not answer
+        self._seen: dict[str, dict[str, JobInfo] | None] = {}  # by scheduler; None where it does not answer
         self._asked = 0.0  # when, on the monotonic clock [s]
         self.deaf = ""  # why a scheduler did not answer
         self.refresh()
@@ -78,7 +68,7 @@ class StatusMonitor:
     def _status_of(self, run: RunSnapshot) -> RunStatus:
         if run.done:
             return RunStatus(State.DONE)
-        if run.job and run.job.launcher in SCHEDULED:
+        if run.job and is_scheduler(run.job.launcher):
             return self._scheduled(run, run.job)
         state = state_of(run)
         if state in (State.MISSING, State.INTERRUPTED) and run.run_id in self._queued:
@@ -98,7 +88,7 @@ class StatusMonitor:
         found = seen.get(job_id or "")
         if found is None or found.stage is Stage.OVER:
             return self._gone(run, submission, job_id, found)
-        requeued = found.stage is Stage.WAITING and not submission.queue
+        requeued = found.stage is Stage.WAITING and submission.scheduler.can.job_states
         is_ended = failure is not None and failure.kind is FailureKind.ENDED
         if failure and not (requeued and is_ended) and failure.kind.state is not State.INTERRUPTED:
             return RunStatus(failure.kind.state, why, job=job_id)
@@ -106,10 +96,11 @@ class StatusMonitor:
             return RunStatus(State.RUNNING, _silence(run), job=job_id)
         return RunStatus(State.WAITING, why or found.reason, found.starts_at, job_id)
 
-    def _gone(self, run: RunSnapshot, submission: Submission, job_id: str | None, found: Seen | None) -> RunStatus:
+    def _gone(self, run: RunSnapshot, submission: Submission, job_id: str | None, found: JobInfo | None) -> RunStatus:
         """A run whose job is no longer in the queue."""
         ended, failure, folder = found.reason if found else "", run.failure, RunDir(run.path)
-        if failure and not (failure.kind is FailureKind.ENDED and ended in KINDS):
+        kinds = submission.scheduler.end_kinds
+        if failure and not (failure.kind is FailureKind.ENDED and ended in kinds):
             return RunStatus(failure.kind.state, failure.error, job=job_id)
         if submission.id is None and found is None and not run.has_started:
             alive = bool(self._front)  # it may be about to be taken
@@ -118,8 +109,8 @@ class StatusMonitor:
         leader = prerequisite_of(folder)
         if leader and not run.has_started and not leader.is_done():
             why, kind = f"it follows {leader.run_id}, which is not done", FailureKind.PREREQUISITE_MISSING
-        elif ended in KINDS:
-            why, kind = f"its job {job_id} ended as {ended}", KINDS[ended]
+        elif ended in kinds:
+            why, kind = f"its job {job_id} ended as {ended}", kinds[ended]
         elif run.has_started:
             why, kind = f"its job {job_id} ended without a word", FailureKind.VANISHED
         else:
@@ -130,8 +121,8 @@ class StatusMonitor:
         folder.correct(Failure.of(why, kind=kind, attempt=run.attempt, node=node))
         return RunStatus(kind.state, why, job=job_id)
 
-    def _jobs(self, submission: Submission) -> dict[str, Seen] | None:
-        key = repr(submission.queue)
+    def _jobs(self, submission: Submission) -> dict[str, JobInfo] | None:
+        key = f"{submission.launcher} {submission.queue}"
         if key not in self._seen:
             try:
                 self._seen[key] = submission.scheduler.jobs()
@@ -139,11 +130,11 @@ class StatusMonitor:
                 self._seen[key], self.deaf = None, error.message
         return self._seen[key]
 
-    def _id_by_name(self, submission: Submission, seen: dict[str, Seen] | None) -> str | None:
+    def _id_by_name(self, submission: Submission, seen: dict[str, JobInfo] | None) -> str | None:
         """The id of a submission whose front did not live to note it."""
         if submission.id or not seen:
             return None
-        return job_named(submission.token, seen)
+        return job_named(submission.token, seen, submission.scheduler)
 
 
 def _silence(run: RunSnapshot) -> str:
@@ -155,15 +146,14 @@ def _silence(run: RunSnapshot) -> str:
     return f"no sign of life for {quiet_s / 60:.0f} min" if quiet_s > SILENT_S else ""
 
 
-def job_named(token: str, seen: dict[str, Seen]) -> str | None:
+def job_named(token: str, seen: dict[str, JobInfo], scheduler: Scheduler) -> str | None:
     """The id, without an array's task, of the job whose name has a token in it."""
     named = (job for job, one in seen.items() if token in one.name and one.stage is not Stage.OVER)
-    return next((job.partition("_")[0] for job in named), None)
+    return next((scheduler.array_id(job) for job in named), None)
 
 
 def _accounted(submission: Submission, job_id: str | None) -> str:
     """How a job ended, from the accounting, where there is one."""
-    scheduler: Scheduler = submission.scheduler
-    if not isinstance(scheduler, Slurm) or job_id is None:
+    if job_id is None or not submission.scheduler.can.accounting:
         return ""
-    return scheduler.ended([job_id]).get(job_id, "")
+    return submission.scheduler.ended([job_id]).get(job_id, "")

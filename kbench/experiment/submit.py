@@ -10,11 +10,11 @@ from kbench.config.site import Site
 from kbench.errors import LaunchError
 from kbench.experiment import ledger
 from kbench.experiment.ledger import Submission
-from kbench.experiment.status import SCHEDULED, job_named
+from kbench.experiment.status import job_named
 from kbench.launch.dependencies import prerequisite_of
 from kbench.launch.job_script import Task, script
 from kbench.launch.schedulers.base import NoAnswer, Scheduler
-from kbench.launch.schedulers.slurm import Slurm, failed_nodes
+from kbench.launch.schedulers.registry import is_scheduler, scheduler_class
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.run_files import Job
 from kbench.records.run_state import FailureKind, State
@@ -43,7 +43,8 @@ def recover(experiment: ExperimentDir) -> None:
     for one in open_ones:
         runs = [run for run in experiment.read() if run.job and run.job.token == one.token]
         began = next((run.start.id for run in runs if run.start and run.has_started), None)
-        found = job_named(one.token, one.scheduler.jobs()) or (began and began.partition("_")[0])
+        scheduler = one.scheduler
+        found = job_named(one.token, scheduler.jobs(), scheduler) or (began and scheduler.array_id(began))
         if found:
             ledger.note(experiment, "submitted", one.token, id=found)
         else:
@@ -77,11 +78,14 @@ def groups(runs: Sequence[RunDir], *, paired: bool) -> list[Task]:
     return [tuple(block) for block in blocks.values()]
 
 
-def batches(tasks: Sequence[Task], *, arrays: bool, at_most: int, places: dict[str, Place]) -> list[Batch]:
+def batches(
+    tasks: Sequence[Task], *, arrays: bool, at_most: int, places: dict[str, Place], corresponding: bool = True
+) -> list[Batch]:
     """Put tasks into scripts, those that others follow first.
 
     ``places`` are those of live runs that were handed in before; those of ``tasks`` join them.  In
-    an array, followers take the number of the run that they follow, so that one script can hold many.
+    an array, followers take the number of the run that they follow, so that one script can hold many
+    of them, where the scheduler lets a task wait for the ``corresponding`` one.
     """
     made: list[Batch] = []
     left = list(tasks)
@@ -89,7 +93,7 @@ def batches(tasks: Sequence[Task], *, arrays: bool, at_most: int, places: dict[s
         ready = [task for task in left if all(leader in places for leader in _leaders(task))]
         assert ready, "leaders are asked for, alive or done"
         for task in ready:
-            batch, number = _room_for(task, made, places, arrays=arrays, at_most=at_most)
+            batch, number = _room_for(task, made, places, arrays=arrays, at_most=at_most, corresponding=corresponding)
             batch.tasks[number] = task
         for batch in made:
             places |= {run.run_id: Place(batch.token, n) for n, task in batch.tasks.items() for run in task}
@@ -98,7 +102,7 @@ def batches(tasks: Sequence[Task], *, arrays: bool, at_most: int, places: dict[s
 
 
 def _room_for(
-    task: Task, made: list[Batch], places: dict[str, Place], *, arrays: bool, at_most: int
+    task: Task, made: list[Batch], places: dict[str, Place], *, arrays: bool, at_most: int, corresponding: bool
 ) -> tuple[Batch, int]:
     """A script that has room for a task, and the number that the task gets there."""
     behind = [places[leader] for leader in _leaders(task)]
@@ -106,7 +110,7 @@ def _room_for(
         for batch in made:
             if not batch.behind and not batch.corresponding and len(batch.tasks) < at_most:
                 return batch, len(batch.tasks)
-    if arrays and len(behind) == 1 and len(task) == 1:
+    if arrays and corresponding and len(behind) == 1 and len(task) == 1:
         token, number = behind[0]
         for batch in made:
             if batch.corresponding == token and number not in batch.tasks:
@@ -135,11 +139,14 @@ def submit_batches(
     there = ledger.submissions(experiment)
     ours = {run.run_id for run in runs}
     before = {run.run_id: run.job for run in experiment.read() if run.run_id not in ours}
-    alive = {run_id: job for run_id, job in before.items() if job and job.launcher in SCHEDULED}
+    alive = {run_id: job for run_id, job in before.items() if job and is_scheduler(job.launcher)}
     places = {run_id: Place(str(job.token), job.task) for run_id, job in alive.items()}
-    arrays = site.launcher == "slurm" and site.arrays
-    at_most = Slurm().array_tasks() if arrays else 1
-    for batch in batches(groups(runs, paired=paired), arrays=arrays, at_most=at_most, places=places):
+    scheduler = scheduler_class(site.launcher)(site.queue)
+    arrays = scheduler.can.arrays and site.arrays
+    at_most = scheduler.max_array_tasks() if arrays else 1
+    corresponding = scheduler.can.corresponding_tasks
+    tasks = groups(runs, paired=paired)
+    for batch in batches(tasks, arrays=arrays, corresponding=corresponding, at_most=at_most, places=places):
         yield _one(experiment, batch, site, there, max_parallel=max_parallel, keep=keep)
 
 
@@ -148,9 +155,10 @@ def _one(
     max_parallel: int | None, keep: Sequence[int],
 ) -> tuple[Submission, list[RunDir]]:  # fmt: skip
     """Hand in one script."""
-    arrays = site.launcher == "slurm" and site.arrays
+    scheduler = scheduler_class(site.launcher)(site.queue)
+    arrays = scheduler.can.arrays and site.arrays
     runs = [run for task in batch.tasks.values() for run in task]
-    avoid = excluded_nodes(runs) if site.launcher == "slurm" else []
+    avoid = excluded_nodes(runs, scheduler) if scheduler.can.excluded_nodes else []
     after = [str(there[batch.corresponding].id)] if batch.corresponding else []
     after += [job for place in batch.behind if (job := there[place.token].job(place.task))]
     path = experiment.job_script(batch.token)
@@ -159,14 +167,13 @@ def _one(
     )
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
-    queue = site.queue if site.launcher == "queue" else None
+    queue = site.queue if scheduler.can.site_commands else None
     submission = Submission(token=batch.token, launcher=site.launcher, queue=queue, array=arrays)
     facts = {"launcher": site.launcher, "array": arrays, "runs": [run.run_id for run in runs], "avoid": avoid}
     ledger.note(experiment, "submit", batch.token, queue=queue.model_dump() if queue else None, **facts)
     for number, task in batch.tasks.items():
         for run in task:
             _prepare(run, site, batch.token, number, experiment)
-    scheduler: Scheduler = submission.scheduler
     try:
         job_id = scheduler.submit(path, keep=keep)
     except NoAnswer:
@@ -183,14 +190,14 @@ def _one(
 def _prepare(run: RunDir, site: Site, token: str, task: int, experiment: ExperimentDir) -> None:
     """Write into a run's folder how it is about to be started."""
     before = run.read()
-    begun = before.has_started or before.job is None or before.job.launcher not in SCHEDULED
+    begun = before.has_started or before.job is None or not is_scheduler(before.job.launcher)
     attempt = before.attempt + 1 if begun else before.attempt
     run.begin(Job.of(site, attempt=attempt, token=token, task=task))
     run.script.unlink(missing_ok=True)
     run.script.symlink_to(os.path.relpath(experiment.job_script(token), run.path))
 
 
-def excluded_nodes(runs: Sequence[RunDir]) -> list[str]:
+def excluded_nodes(runs: Sequence[RunDir], scheduler: Scheduler) -> list[str]:
     """Nodes on which an earlier attempt of these runs was lost."""
     found: set[str] = set()
     for run in (folder.read() for folder in runs):
@@ -199,5 +206,5 @@ def excluded_nodes(runs: Sequence[RunDir]) -> list[str]:
             found.add(run.failure.node)
         elif kind in (FailureKind.NODE_FAILURE, FailureKind.VANISHED) and nodes:
             first = nodes[:1] if kind is FailureKind.NODE_FAILURE else ()  # it ran srun
-            found.update(failed_nodes(nodes) or first)
+            found.update(scheduler.failed_nodes(nodes) or first)
     return sorted(found)

@@ -14,11 +14,12 @@ from matplotlib.ticker import MaxNLocator
 from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Comparison
 from kbench.errors import ResultsError
-from kbench.figures.layout import View, drawing, key, line_key, sheet, titled
-from kbench.figures.seed_stats import WHO, draw_band, last_epochs, over_seeds, said
+from kbench.figures.layout import Options, add_legend, lay_out, legend_line, set_title, with_settings
+from kbench.figures.registry import FigureKind
+from kbench.figures.seed_stats import GROUP_KEYS, draw_band, last_epochs, over_seeds, seeds_text
 from kbench.figures.style import FAINT, Look
 
-COLUMNS = [*WHO, "share", "epoch", "value", "value_min", "value_max", "ceiling", "moved_back", "seeds"]
+COLUMNS = [*GROUP_KEYS, "share", "epoch", "value", "value_min", "value_max", "ceiling", "moved_back", "seeds"]
 SHARES = {"hidden": "left out by the plan [%]", "selected": "trained on, of all [%]"}
 CEILING: Any = {"lw": 0.7, "ls": "-"}
 BACK: Any = {"hatch": "////", "facecolor": "none", "lw": 0, "alpha": 0.45}
@@ -27,9 +28,9 @@ BACK: Any = {"hatch": "////", "facecolor": "none", "lw": 0, "alpha": 0.45}
 def hidden_data(frames: Frames, comparison: Comparison) -> pd.DataFrame:
     """Shares [fraction] per pair, strategy and epoch of the last phase, from 1; mean and range over seeds.
 
-    ``share`` is *hidden* (left out by the plan of the epoch) for who hides, with its ``ceiling`` and what was
-    ``moved_back`` below it where it names a ceiling; and *selected* (trained on) for who drops samples within batches.
-    Raises ResultsError when nobody does either, or nothing is known of it.
+    ``share`` is *hidden* (left out by the plan of the epoch) for strategies that hide, with the ``ceiling`` and what
+    was ``moved_back`` below it where they name one; and *selected* (trained on) for those that drop samples within
+    batches.  Raises ResultsError when none does either, or nothing is known of it.
     """
     rows = last_epochs(frames, comparison)
     n = rows["n_samples"]
@@ -40,7 +41,7 @@ def hidden_data(frames: Frames, comparison: Comparison) -> pd.DataFrame:
         unselected=n - rows["n_hidden"] - rows["n_dropped"] - rows["n_trained"],
         ceiling=rows["ceiling"].astype(float),
     )
-    most = rows.groupby(WHO)[["n_hidden", "ceiling", "unselected"]].max()
+    most = rows.groupby(GROUP_KEYS)[["n_hidden", "ceiling", "unselected"]].max()
     hides = most.index[(most["n_hidden"] > 0) | (most["ceiling"] > 0)]
     parts = [_shares(rows, "hidden", hides), _shares(rows, "selected", most.index[most["unselected"] > 0])]
     parts = [part for part in parts if not part.empty]
@@ -52,43 +53,45 @@ def hidden_data(frames: Frames, comparison: Comparison) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).reindex(columns=COLUMNS)
 
 
-def _shares(rows: pd.DataFrame, share: str, who: pd.Index) -> pd.DataFrame:
-    own = rows[pd.MultiIndex.from_frame(rows[WHO]).isin(who)]
+def _shares(rows: pd.DataFrame, share: str, groups: pd.Index) -> pd.DataFrame:
+    own = rows[pd.MultiIndex.from_frame(rows[GROUP_KEYS]).isin(groups)]
     if own.empty:
         return own
     found = over_seeds(own.rename(columns={share: "value"}), ["value"])
     found.insert(2, "share", share)
     if share == "hidden":
-        groups = own.groupby([*WHO, "epoch"], sort=False)
-        found = found.merge(groups[["ceiling", "n_samples"]].mean().reset_index(), on=[*WHO, "epoch"], how="left")
+        by_epoch = own.groupby([*GROUP_KEYS, "epoch"], sort=False)
+        found = found.merge(
+            by_epoch[["ceiling", "n_samples"]].mean().reset_index(), on=[*GROUP_KEYS, "epoch"], how="left"
+        )
         moved_back = found["ceiling"] - found["value"]
         rounding = moved_back * found.pop("n_samples") < 1  # a ceiling need not be a whole number of samples
         found["moved_back"] = moved_back.mask(rounding, 0.0)
     return found
 
 
-@drawing
-def draw_hidden(data: pd.DataFrame, view: View) -> Figure:
+@with_settings
+def draw_hidden(data: pd.DataFrame, options: Options) -> Figure:
     """A panel per pair and share: what is hidden under its ceiling, and what is selected."""
     panels = list(dict.fromkeys(zip(data["pair"], data["share"], strict=True)))
     panels.sort(key=lambda panel: list(data["pair"].unique()).index(panel[0]))
-    page = sheet(len(panels), view, columns=2 if len(panels) > 1 else 1)
-    for axes, (pair, share) in zip(page.panels, panels, strict=True):
+    layout = lay_out(len(panels), options, columns=2 if len(panels) > 1 else 1)
+    for axes, (pair, share) in zip(layout.panels, panels, strict=True):
         own = data[(data["pair"] == pair) & (data["share"] == share)]
         for strategy in own["strategy"].unique():
-            rows, look = own[own["strategy"] == strategy], view.looks[strategy]
+            rows, look = own[own["strategy"] == strategy], options.looks[strategy]
             if share == "hidden":
                 _draw_ceiling(axes, rows, look)
             draw_band(axes, rows, look, x="epoch", y="value", steps=True)  # else it would cross the ceiling
-        titled(axes, f"{pair}: {said(own)}", page.panel_in)
+        set_title(axes, f"{pair}: {seeds_text(own['seeds'])}", layout.panel_in)
         axes.set_ylabel(SHARES[share])
         axes.set_xlabel("epoch")
         axes.set_ylim(0, min(101, 114 * np.nanmax(own[["value_max", "ceiling"]].to_numpy(dtype=float)) + 1))
         axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y", **FAINT)
-    key(page.figure, _entries(data, view))
-    return page.figure
+    add_legend(layout.figure, _entries(data, options))
+    return layout.figure
 
 
 def _draw_ceiling(axes: Axes, rows: pd.DataFrame, look: Look) -> None:
@@ -107,10 +110,13 @@ def _moves_back(rows: pd.DataFrame) -> bool:
     return bool((rows["moved_back"] > 0).any())
 
 
-def _entries(data: pd.DataFrame, view: View) -> list[Artist]:
+def _entries(data: pd.DataFrame, options: Options) -> list[Artist]:
     shown = set(data["strategy"])
-    entries: list[Artist] = [line_key(name, look) for name, look in view.looks.items() if name in shown]
+    entries: list[Artist] = [legend_line(name, look) for name, look in options.looks.items() if name in shown]
     if _moves_back(data):
         entries.append(Line2D([], [], color="#808080", label="its ceiling", **CEILING))
         entries.append(Patch(edgecolor="#808080", label="moved back", **BACK))
     return entries
+
+
+HIDDEN = FigureKind("shares hidden, moved back and selected, by epoch", hidden_data, draw_hidden)

@@ -1,4 +1,4 @@
-"""Names beside marks: each where it covers no other name and no mark, or nowhere."""
+"""Labels: names beside marks, each where it covers nothing; and what is written at the ends of curves."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
-from kbench.figures.layout import SIZES, View, width_in
+from kbench.figures.layout import SIZES, Options, width_in
 from kbench.figures.style import Look
 
 SIDES = tuple(
@@ -24,10 +24,10 @@ MARK_PT = 7.0  # room that a mark takes
 Marks = Mapping[str, tuple[float, float]]
 
 
-def place_labels(figure: Figure, panels: Sequence[tuple[Axes, Marks]], view: View) -> bool:
-    """Write the name of each mark beside it; returns False, and writes nothing, where one does not fit."""
+def place_labels(figure: Figure, panels: Sequence[tuple[Axes, Marks]], options: Options) -> bool:
+    """Write the name of each mark beside it, or nothing where one does not fit; returns whether all did."""
     figure.draw_without_rendering()  # the layout must be known
-    font = SIZES[view.size].font_pt - 1
+    font = SIZES[options.size].font_pt - 1
     placed = [_offsets(axes, marks, font, figure.dpi) for axes, marks in panels]
     if any(offsets is None for offsets in placed):
         return False
@@ -37,7 +37,7 @@ def place_labels(figure: Figure, panels: Sequence[tuple[Axes, Marks]], view: Vie
             height = "bottom" if y > 0 else "top" if y < 0 else "center"
             axes.annotate(
                 name, marks[name], (x, y), textcoords="offset points", ha=side, va=height, fontsize=font,
-                color=view.looks[name].ink, in_layout=False,
+                color=options.looks[name].text_color, in_layout=False,
             )  # fmt: skip
     return True
 
@@ -47,7 +47,7 @@ def _offsets(axes: Axes, marks: Marks, font: float, dpi: float) -> dict[str, tup
     point = dpi / 72
     at = {name: axes.transData.transform(place) for name, place in marks.items()}
     taken = [_box(x, y, MARK_PT * point, MARK_PT * point) for x, y in at.values()]
-    taken += [box for line in axes.get_lines() for box in _boxes(line, point)]
+    taken += [box for line in axes.get_lines() for box in _covered(line, point)]
     inside = axes.get_window_extent()
     found: dict[str, tuple[float, float]] = {}
     for name, (x, y) in at.items():
@@ -64,7 +64,7 @@ def _offsets(axes: Axes, marks: Marks, font: float, dpi: float) -> dict[str, tup
     return found
 
 
-def _boxes(line: Line2D, point: float) -> Iterator[Bbox]:
+def _covered(line: Line2D, point: float) -> Iterator[Bbox]:
     """What a line of steps or of single marks covers."""
     places = line.get_transform().transform(line.get_xydata())
     joined = line.get_linestyle() != "None"
@@ -86,7 +86,7 @@ WIDEST = 1.9  # panel, in ends of the slowest curve: the rest is room for labels
 
 
 class End(NamedTuple):
-    """Where the curve of a strategy ends, over seeds [s]; ``change`` of its total time in words."""
+    """The end of a strategy's curve: mean, first and last over seeds [s]; ``change`` of its total time as text."""
 
     strategy: str
     seconds: float
@@ -106,44 +106,44 @@ class Strip(NamedTuple):
     width: float | None  # of the panel, in ends of the slowest curve; None: not all labels fit
 
 
-def strip_in(n: int, view: View) -> float:
+def strip_height_in(n: int, options: Options) -> float:
     """How high the strip of ``n`` strategies is [inch]: its lines, its ticks and its label."""
-    return (1.7 * n + 4.5) * _font(view) / 72
+    return (1.7 * n + 4.5) * _font(options) / 72
 
 
-def strip_of(data: pd.DataFrame, view: View, panel_in: float, *, named: bool) -> Strip:
+def measure_strip(data: pd.DataFrame, options: Options, panel_in: float, *, named: bool) -> Strip:
     """Measure the strip of a panel; without ``named`` only the changes of time are written."""
     ends = [_end(str(name), own.iloc[-1]) for name, own in data.groupby("strategy", sort=False)]
     by_name = {end.strategy: end for end in ends}
-    start = by_name.get(view.baseline, max(ends, key=lambda end: end.seconds)).seconds
+    start = by_name.get(options.baseline, max(ends, key=lambda end: end.seconds)).seconds
     labels = [f"{end.strategy}  {end.change}".strip() if named else end.change for end in ends]
-    room = panel_in - 6.5 * _font(view) / 72  # beside the axis and its label
-    lengths = [width_in(label, _font(view)) / room + 0.02 for label in labels]
+    room = panel_in - 6.5 * _font(options) / 72  # beside the axis and its label
+    lengths = [width_in(label, _font(options)) / room + 0.02 for label in labels]
     return Strip(ends, labels, lengths, start, _width(ends, lengths, start))
 
 
-def draw_ends(axes: Axes, top: Axes, strip: Strip, view: View) -> None:
-    """Per strategy an arrow from the baseline's end to its own; leaders lead up to the curves in ``top``."""
+def draw_end_labels(axes: Axes, top: Axes, strip: Strip, options: Options) -> None:
+    """Per strategy an arrow from the baseline's end to its own; dotted lines lead up to the curves in ``top``."""
     far = max(end.last for end in strip.ends)
     width = strip.width or WIDEST
     for row, (end, label, length) in enumerate(zip(strip.ends, strip.labels, strip.lengths, strict=True)):
-        look = view.looks[end.strategy]
-        _draw(axes, top, end, row, look, start=strip.start, is_baseline=end.strategy == view.baseline)
+        look = options.looks[end.strategy]
+        _draw(axes, top, end, row, look, start=strip.start, is_baseline=end.strategy == options.baseline)
         left, right = min(strip.start, end.first), max(strip.start, end.last)
         gap = 0.015 * width * far
         on_right = right + (length * width + 0.015) * far <= width * far
         at, side = (right + gap, "left") if on_right else (left - gap, "right")
-        axes.text(at, row, label, color=look.ink, ha=side, va="center", fontsize=_font(view), bbox=GROUND)
+        axes.text(at, row, label, color=look.text_color, ha=side, va="center", fontsize=_font(options), bbox=GROUND)
     axes.set_ylim(len(strip.ends) - 0.4, -0.6)
     axes.set_xlim(0, far * width)
     top.set_xlim(0, far * width)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    axes.set_ylabel("total time", fontsize=_font(view))
+    axes.set_ylabel("total time", fontsize=_font(options))
 
 
-def _font(view: View) -> float:
-    return SIZES[view.size].font_pt - 1
+def _font(options: Options) -> float:
+    return SIZES[options.size].font_pt - 1
 
 
 def _end(strategy: str, last: "pd.Series[Any]") -> End:
@@ -166,11 +166,11 @@ def _width(ends: list[End], lengths: list[float], start: float) -> float | None:
 
 
 def _draw(axes: Axes, top: Axes, end: End, row: int, look: Look, *, start: float, is_baseline: bool) -> None:
-    leader: Any = {"color": look.color, "lw": 0.5, "ls": (0, (1, 2))}
-    axes.plot([end.seconds] * 2, [-1, row], **leader)
-    top.plot([end.seconds] * 2, [0, 100 * end.accuracy], **leader)
+    dotted: Any = {"color": look.color, "lw": 0.5, "ls": (0, (1, 2))}
+    axes.plot([end.seconds] * 2, [-1, row], **dotted)
+    top.plot([end.seconds] * 2, [0, 100 * end.accuracy], **dotted)
     axes.plot([end.first, end.last], [row, row], color=look.color, lw=3, alpha=0.35, solid_capstyle="butt")
     if not is_baseline:
         arrow = {"arrowstyle": "->", "color": look.color, "lw": 0.9, "shrinkA": 0, "shrinkB": 2.5}
         axes.annotate("", (end.seconds, row), (start, row), arrowprops=arrow)
-    axes.plot(end.seconds, row, color=look.color, ls="", **look.mark)
+    axes.plot(end.seconds, row, color=look.color, ls="", **look.marker_keywords)

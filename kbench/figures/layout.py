@@ -1,4 +1,4 @@
-"""The sheet that figures are drawn on: its width, its panels, its key, and the file that it becomes."""
+"""The layout of figures: width, panels, titles, legend, and the file that a figure becomes."""
 
 import io
 import textwrap
@@ -19,6 +19,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
 
+from kbench.analysis.rows import Comparison
 from kbench.figures.style import RC, Look, looks
 
 
@@ -41,8 +42,8 @@ SIZES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class View:
-    """What drawing must know besides the data."""
+class Options:
+    """How the figures of a comparison are drawn: strategies, baseline and size."""
 
     baseline: str
     strategies: tuple[str, ...]  # of the experiment: each looks the same in all of its figures
@@ -63,8 +64,14 @@ class View:
         return {**RC, **small, **scale, "lines.markersize": 3.5 if self.size == "screen" else 2.8}
 
 
+def options_for(comparison: Comparison, size: str = "screen") -> Options:
+    """The options for the figures of a comparison; ``size`` is a name of ``SIZES``."""
+    strategies = dict.fromkeys(row.strategy for row in comparison.rows)
+    return Options(baseline=comparison.baseline, strategies=tuple(strategies), size=size)
+
+
 @dataclass(frozen=True)
-class Sheet:
+class Layout:
     """A figure and its panels; below each there may be a second, lower one."""
 
     figure: Figure
@@ -73,12 +80,19 @@ class Sheet:
     panel_in: float  # [inch] width of a panel, about
 
 
-def sheet(n: int, view: View, *, below_in: float = 0, columns: int | None = None, height: float = 1.0) -> Sheet:
-    """A figure of ``n`` panels, with a strip ``below_in`` high [inch] below each.
+def lay_out(
+    n: int, options: Options, *, below_in: float = 0, columns: int | None = None, height: float = 1.0
+) -> Layout:
+    """Make a figure of ``n`` panels.
 
-    ``height`` stretches the panels.
+    Args:
+        n: How many panels.
+        options: Its size, among others.
+        below_in: Height of a strip below each panel [inch].
+        columns: Of panels, at most; None: as many as the size allows.
+        height: Factor by which the panels are stretched.
     """
-    size = SIZES[view.size]
+    size = SIZES[options.size]
     wide = min(n, size.columns if columns is None else min(columns, size.columns))
     if n == 4 and columns is None:
         wide = min(2, size.columns)  # 2 x 2
@@ -92,16 +106,16 @@ def sheet(n: int, view: View, *, below_in: float = 0, columns: int | None = None
     lows = [grid[len(heights) * (i // wide) + 1, i % wide] for i in range(rows * wide)] if below_in else []
     for axes in tops[n:] + lows[n:]:
         axes.remove()
-    return Sheet(figure, tuple(tops[:n]), tuple(lows[:n]), width / wide)
+    return Layout(figure, tuple(tops[:n]), tuple(lows[:n]), width / wide)
 
 
-def drawing(draw: Callable[[pd.DataFrame, View], Figure]) -> Callable[[pd.DataFrame, View], Figure]:
-    """Have a function draw with the settings of its view, and leave matplotlib's own as they were."""
+def with_settings(draw: Callable[[pd.DataFrame, Options], Figure]) -> Callable[[pd.DataFrame, Options], Figure]:
+    """Have a function draw with the settings of its options, and leave matplotlib's own as they were."""
 
     @wraps(draw)
-    def drawn(data: pd.DataFrame, view: View) -> Figure:
-        with mpl.rc_context(view.rc):
-            return draw(data, view)
+    def drawn(data: pd.DataFrame, options: Options) -> Figure:
+        with mpl.rc_context(options.rc):
+            return draw(data, options)
 
     return drawn
 
@@ -112,25 +126,25 @@ def width_in(text: str, font_pt: float) -> float:
     return float(width) / 72
 
 
-def titled(axes: Axes, text: str, panel_in: float) -> None:
-    """A title that is broken into lines where the panel is too narrow for it."""
+def set_title(axes: Axes, text: str, panel_in: float) -> None:
+    """Set a title, broken into lines where the panel is too narrow for it."""
     font = float(mpl.rcParams["axes.titlesize"])
     letters = max(10, int(len(text) * 0.85 * panel_in / max(width_in(text, font), 0.1)))
     axes.set_title("\n".join(textwrap.wrap(text, letters)))
 
 
-def line_key(label: str, look: Look, *, ls: str | None = None) -> Line2D:
-    """The entry of a strategy in a key, with its dash or with ``ls``."""
-    return Line2D([], [], color=look.color, ls=look.dash if ls is None else ls, label=label, **look.mark)
+def legend_line(label: str, look: Look, *, ls: str | None = None) -> Line2D:
+    """The entry of a strategy in a legend, with its dash or with ``ls``."""
+    return Line2D([], [], color=look.color, ls=look.dash if ls is None else ls, label=label, **look.marker_keywords)
 
 
-def key_of(figure: Figure, strategies: Collection[str], view: View) -> None:
-    """A key of strategies, in the order of the table."""
-    key(figure, [line_key(name, look) for name, look in view.looks.items() if name in strategies])
+def add_strategy_legend(figure: Figure, strategies: Collection[str], options: Options) -> None:
+    """Add a legend of strategies, in the order of the table."""
+    add_legend(figure, [legend_line(name, look) for name, look in options.looks.items() if name in strategies])
 
 
-def key(figure: Figure, handles: Sequence[Artist]) -> None:
-    """A legend below all panels, in as many columns as fit: it covers nothing."""
+def add_legend(figure: Figure, handles: Sequence[Artist]) -> None:
+    """Add a legend below all panels, in as many columns as fit: it covers nothing."""
     font = float(mpl.rcParams["legend.fontsize"])
     handle = (float(mpl.rcParams["legend.handlelength"]) + 2.4) * font / 72  # with its gaps
     widest = max(width_in(str(h.get_label()), font) for h in handles) + handle
@@ -151,8 +165,8 @@ def save(figure: Figure, data: pd.DataFrame, path: Path, *, transparent: bool = 
     return path
 
 
-def svg(figure: Figure) -> str:
-    """The figure as an <svg> element for a page: no background, its black as the page's text.
+def svg_element(figure: Figure) -> str:
+    """The figure as an <svg> element for a page: no background, its black as the page's text colour.
 
     Text is text.  The grounds of labels are ``var(--ground)``, white where the page does not set it.
     """

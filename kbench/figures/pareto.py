@@ -1,4 +1,4 @@
-"""Error against cost: who is beaten by nobody in both."""
+"""Error against cost, with the Pareto front: strategies that none beats in both."""
 
 from typing import NamedTuple
 
@@ -12,8 +12,9 @@ from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Comparison
 from kbench.errors import ResultsError
 from kbench.figures.labels import place_labels
-from kbench.figures.layout import View, drawing, key, line_key, sheet, titled
-from kbench.figures.seed_stats import WHO, matched_runs, metric_of
+from kbench.figures.layout import Options, add_legend, lay_out, legend_line, set_title, with_settings
+from kbench.figures.registry import FigureKind
+from kbench.figures.seed_stats import GROUP_KEYS, matched_runs, metric_of, seeds_text
 from kbench.figures.style import FAINT
 
 WIDE = 5  # times the smallest error: the axis becomes logarithmic
@@ -53,59 +54,64 @@ def pareto_data(frames: Frames, comparison: Comparison) -> pd.DataFrame:
 
 def _of_cost(runs: pd.DataFrame, cost: str) -> pd.DataFrame:
     """Seeds and means of the strategies of which every seed is known."""
-    own = runs[[*WHO, "seed", "error"]].assign(cost=cost, amount=runs[cost].astype(float).where(runs[cost] > 0))
-    own = own[own.groupby(WHO)[["error", "amount"]].transform(lambda s: s.notna().all()).astype(bool).all(axis=1)]
+    own = runs[[*GROUP_KEYS, "seed", "error"]].assign(cost=cost, amount=runs[cost].astype(float).where(runs[cost] > 0))
+    own = own[
+        own.groupby(GROUP_KEYS)[["error", "amount"]].transform(lambda s: s.notna().all()).astype(bool).all(axis=1)
+    ]
     if own.empty:
         return own
-    means = own.groupby([*WHO, "cost"], sort=False)[["error", "amount"]].mean().reset_index()
+    means = own.groupby([*GROUP_KEYS, "cost"], sort=False)[["error", "amount"]].mean().reset_index()
     means["on_front"] = False
     for _, pair in means.groupby("pair"):
-        means.loc[_front(pair), "on_front"] = True
-    return pd.concat([own, means])[[*WHO, "cost", "seed", "amount", "error", "on_front"]].astype({"seed": "Int64"})
+        means.loc[_pareto_front(pair), "on_front"] = True
+    return pd.concat([own, means])[[*GROUP_KEYS, "cost", "seed", "amount", "error", "on_front"]].astype(
+        {"seed": "Int64"}
+    )
 
 
-def _front(means: pd.DataFrame) -> pd.Index:
+def _pareto_front(means: pd.DataFrame) -> pd.Index:
     """From the cheapest on, each that is better than all that are cheaper."""
     ordered = means.sort_values(["amount", "error"])
     best = ordered["error"].cummin().shift()
     return ordered.index[best.isna() | (ordered["error"] < best)]
 
 
-@drawing
-def draw_pareto(data: pd.DataFrame, view: View) -> Figure:
+@with_settings
+def draw_pareto(data: pd.DataFrame, options: Options) -> Figure:
     """A panel per pair and cost: seeds faint, means marked, the front a line; names beside the marks where they fit."""
     panels = list(dict.fromkeys(zip(data["pair"], data["cost"], strict=True)))
     panels.sort(key=lambda panel: list(data["pair"].unique()).index(panel[0]))
-    page = sheet(len(panels), view, columns=2 if len(panels) > 1 else 1, height=1.15)
+    layout = lay_out(len(panels), options, columns=2 if len(panels) > 1 else 1, height=1.15)
     named = []
-    for axes, (pair, cost) in zip(page.panels, panels, strict=True):
+    for axes, (pair, cost) in zip(layout.panels, panels, strict=True):
         own = data[(data["pair"] == pair) & (data["cost"] == cost)]
-        named.append(_draw(axes, own.assign(x=own["amount"] / COSTS[cost].unit, y=100 * own["error"]), view))
-        seeds = sorted(set(own.dropna(subset="seed").groupby("strategy").size()))
-        over = "one seed" if seeds == [1] else f"mean of {'-'.join(map(str, seeds))} seeds"
-        titled(axes, f"{pair}: {over}", page.panel_in)
+        named.append(_draw(axes, own.assign(x=own["amount"] / COSTS[cost].unit, y=100 * own["error"]), options))
+        seeds = own.dropna(subset="seed").groupby("strategy").size()
+        set_title(axes, f"{pair}: {seeds_text(seeds, 'mean')}", layout.panel_in)
         axes.set_xlabel(COSTS[cost].label)
         axes.set_ylabel(_error_of(str(own["metric"].iloc[0])))
-    if not place_labels(page.figure, list(zip(page.panels, named, strict=True)), view):
+    if not place_labels(layout.figure, list(zip(layout.panels, named, strict=True)), options):
         shown = set(data["strategy"])
-        key(page.figure, [line_key(name, look, ls="") for name, look in view.looks.items() if name in shown])
-    return page.figure
+        add_legend(
+            layout.figure, [legend_line(name, look, ls="") for name, look in options.looks.items() if name in shown]
+        )
+    return layout.figure
 
 
-def _draw(axes: Axes, own: pd.DataFrame, view: View) -> dict[str, tuple[float, float]]:
+def _draw(axes: Axes, own: pd.DataFrame, options: Options) -> dict[str, tuple[float, float]]:
     """Draw a panel; returns where the mean of each strategy lies."""
     means = own[own["seed"].isna()]
-    front = means[means["on_front"]].sort_values("x")
+    best = means[means["on_front"]].sort_values("x")
     # Horizontal from each to the next, then down: what any mean left of or below the line would have to beat.
     axes.plot(
-        np.repeat(front["x"], 2)[1:], np.repeat(front["y"], 2)[:-1], color="#808080", lw=0.8, label="_front", zorder=1
+        np.repeat(best["x"], 2)[1:], np.repeat(best["y"], 2)[:-1], color="#808080", lw=0.8, label="_front", zorder=1
     )
     for strategy in means["strategy"]:
-        look = view.looks[strategy]
+        look = options.looks[strategy]
         seeds = own[(own["strategy"] == strategy) & own["seed"].notna()]
         mean = means[means["strategy"] == strategy]
         axes.plot(seeds["x"], seeds["y"], ls="", color=look.color, alpha=0.5, ms=2.6, marker="o", mew=0, label="_seeds")
-        axes.plot(mean["x"], mean["y"], ls="", color=look.color, ms=6, label=strategy, **look.mark)
+        axes.plot(mean["x"], mean["y"], ls="", color=look.color, ms=6, label=strategy, **look.marker_keywords)
     _scale(axes, own["y"])
     return {str(s): (float(x), float(y)) for s, x, y in zip(means["strategy"], means["x"], means["y"], strict=True)}
 
@@ -127,3 +133,6 @@ def _error_of(metric: str) -> str:
     """What is wrong where ``metric`` is right, at the best epoch."""
     name = metric.replace("accuracy", "error") if "accuracy" in metric else f"1 - {metric}"
     return f"{name} of the best epoch [%]"
+
+
+PARETO = FigureKind("error against cost, with the Pareto front", pareto_data, draw_pareto)

@@ -1,6 +1,6 @@
-"""The runs that figures show: those that the table counts, which a matched run of the baseline stands beside."""
+"""Statistics over seeds for figures, of the runs that the table counts: those with a matched run of the baseline."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,11 @@ from kbench.analysis.rows import Comparison
 from kbench.figures.style import Look
 from kbench.records.schema import on_axis
 
-WHO = ["pair", "strategy"]
+GROUP_KEYS = ["pair", "strategy"]
 
 
 def matched_runs(frames: Frames, comparison: Comparison) -> pd.DataFrame:
-    """Rows of runs.parquet, in the order of the table."""
+    """The rows of runs.parquet that the table counts, in its order."""
     done = frames.done
     base = done.loc[done["strategy"] == comparison.baseline, "match_key"]
     return in_order(done[done["match_key"].isin(base)], comparison)
@@ -31,21 +31,27 @@ def last_epochs(frames: Frames, comparison: Comparison) -> pd.DataFrame:
 
 def points(frames: Frames, comparison: Comparison) -> pd.DataFrame:
     """A row per matched run and epoch of its curve: ``pair strategy seed match_key epoch seconds acc``."""
-    every = list(curves(frames))
-    base = {c.match_key for c in every if c.strategy == comparison.baseline}
-    kept = [c for c in every if c.match_key in base]
-    lengths = [len(c.accuracy) for c in kept]
-    table = {name: np.repeat([getattr(c, name) for c in kept], lengths) for name in (*WHO, "seed", "match_key")}
-    table["epoch"] = np.concatenate([np.arange(n) for n in lengths]) if kept else np.array([])
-    table["seconds"] = np.concatenate([c.seconds for c in kept]).astype(float) if kept else np.array([])
-    table["acc"] = np.concatenate([c.accuracy for c in kept]).astype(float) if kept else np.array([])
+    found = list(curves(frames))
+    base = {c.match_key for c in found if c.strategy == comparison.baseline}
+    matched = [c for c in found if c.match_key in base]
+    lengths = [len(c.accuracy) for c in matched]
+    table = {
+        name: np.repeat([getattr(c, name) for c in matched], lengths) for name in (*GROUP_KEYS, "seed", "match_key")
+    }
+    table["epoch"] = np.concatenate([np.arange(n) for n in lengths]) if matched else np.array([])
+    table["seconds"] = np.concatenate([c.seconds for c in matched]).astype(float) if matched else np.array([])
+    table["acc"] = np.concatenate([c.accuracy for c in matched]).astype(float) if matched else np.array([])
     return in_order(pd.DataFrame(table), comparison)
 
 
 def in_order(rows: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
     """The rows of pairs and strategies that the table has, in its order."""
-    order = pd.DataFrame([(row.pair, row.strategy) for row in comparison.rows], columns=WHO)
-    place = rows[WHO].merge(order.assign(place=range(len(order))), on=WHO, how="left")["place"].to_numpy(dtype=float)
+    order = pd.DataFrame([(row.pair, row.strategy) for row in comparison.rows], columns=GROUP_KEYS)
+    place = (
+        rows[GROUP_KEYS]
+        .merge(order.assign(place=range(len(order))), on=GROUP_KEYS, how="left")["place"]
+        .to_numpy(dtype=float)
+    )
     return rows.iloc[np.argsort(place, kind="stable")[: np.isfinite(place).sum()]]  # NaN comes last
 
 
@@ -60,33 +66,33 @@ def over_seeds(rows: pd.DataFrame, columns: Sequence[str], *, by: str = "epoch")
 
     A group in which a seed of the strategy has no value in any of the columns is left out.
     """
-    runs = rows.groupby(WHO, sort=False)["match_key"].nunique().rename("runs")
-    groups = rows.dropna(subset=list(columns)).groupby([*WHO, by], sort=False)
+    runs = rows.groupby(GROUP_KEYS, sort=False)["match_key"].nunique().rename("runs")
+    groups = rows.dropna(subset=list(columns)).groupby([*GROUP_KEYS, by], sort=False)
     found = groups["match_key"].nunique().rename("seeds").to_frame()
     for column in columns:
         found[column] = groups[column].mean()
         found[f"{column}_min"] = groups[column].min()
         found[f"{column}_max"] = groups[column].max()
-    whole = found.reset_index().merge(runs.reset_index(), on=WHO, how="left").query("seeds == runs")
+    whole = found.reset_index().merge(runs.reset_index(), on=GROUP_KEYS, how="left").query("seeds == runs")
     named = [f"{column}{end}" for column in columns for end in ("", "_min", "_max")]
-    return whole[[*WHO, by, *named, "seeds"]].reset_index(drop=True)
+    return whole[[*GROUP_KEYS, by, *named, "seeds"]].reset_index(drop=True)
 
 
-def said(data: pd.DataFrame) -> str:
-    """What a panel shows of its seeds, for its title."""
-    seeds = sorted({int(n) for n in data["seeds"]})
-    return "one seed" if seeds == [1] else f"mean and range of {'-'.join(map(str, seeds))} seeds"
+def seeds_text(seeds: Iterable[int], shown: str = "mean and range") -> str:
+    """What a panel shows of its seeds, for its title; ``seeds`` are the numbers of seeds of its lines."""
+    numbers = sorted({int(n) for n in seeds})
+    return "one seed" if numbers == [1] else f"{shown} of {'-'.join(map(str, numbers))} seeds"
 
 
 def draw_band(
     axes: Axes, own: pd.DataFrame, look: Look, *, x: str, y: str, scale: float = 100, steps: bool = False
 ) -> None:
-    """The mean of a strategy with markers at every few epochs, the range over seeds behind it."""
+    """Draw the mean of a strategy with markers at every few epochs, the range over seeds behind it."""
     at = own[x].to_numpy(dtype=float)
     low, mean, high = (scale * own[f"{y}{end}"].to_numpy(dtype=float) for end in ("_min", "", "_max"))
     axes.fill_between(at, low, high, color=look.color, alpha=0.13, lw=0, step="mid" if steps else None)
     marks = marks_of(len(own), max(1, len(own) // 8))
-    (line,) = axes.plot(at, mean, color=look.color, ls=look.dash, markevery=marks, **look.mark)
+    (line,) = axes.plot(at, mean, color=look.color, ls=look.dash, markevery=marks, **look.marker_keywords)
     line.set_label(str(own["strategy"].iloc[0]))
     line.set_drawstyle("steps-mid" if steps else "default")
 

@@ -14,8 +14,9 @@ from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Comparison
 from kbench.errors import ResultsError
 from kbench.figures.curves import SHOWN_POINTS
-from kbench.figures.layout import View, drawing, key, line_key, sheet, titled
-from kbench.figures.seed_stats import WHO, draw_band, metric_of, points, said
+from kbench.figures.layout import Options, add_legend, lay_out, legend_line, set_title, with_settings
+from kbench.figures.registry import FigureKind
+from kbench.figures.seed_stats import GROUP_KEYS, draw_band, metric_of, points, seeds_text
 from kbench.figures.style import FAINT
 
 STEP = 0.0005  # [fraction] between two targets
@@ -35,7 +36,7 @@ def speedup_data(frames: Frames, comparison: Comparison) -> pd.DataFrame:
     no time is known, or only the baseline was run.
     """
     rows = points(frames, comparison)
-    runs = rows.groupby([*WHO, "match_key"])
+    runs = rows.groupby([*GROUP_KEYS, "match_key"])
     rows = rows[
         runs["seconds"].transform("count").eq(runs["seconds"].transform("size")) & runs["acc"].transform("count").gt(0)
     ]
@@ -99,31 +100,31 @@ def _of_strategy(
     )
 
 
-@drawing
-def draw_speedup(data: pd.DataFrame, view: View) -> Figure:
+@with_settings
+def draw_speedup(data: pd.DataFrame, options: Options) -> Figure:
     """A panel per pair; a line ends where a seed of its strategy, or of the baseline, gets no further."""
-    page = sheet(data["pair"].nunique(), view)
+    layout = lay_out(data["pair"].nunique(), options)
     stops: set[str] = set()
-    for axes, pair in zip(page.panels, data["pair"].unique(), strict=True):
+    for axes, pair in zip(layout.panels, data["pair"].unique(), strict=True):
         own = data[data["pair"] == pair]
-        axes.axhline(1, color=view.looks[view.baseline].color, lw=0.8)
+        axes.axhline(1, color=options.looks[options.baseline].color, lw=0.8)
         for strategy in own["strategy"].unique():
             rows = own[own["strategy"] == strategy]
             known = rows.dropna(subset="speedup")
             if known.empty:
                 continue
-            look = view.looks[strategy]
+            look = options.looks[strategy]
             draw_band(axes, known.assign(at=100 * known["target"]), look, x="at", y="speedup", scale=1)
             stops |= _draw_stop(axes, rows, known, look.color)
-        titled(axes, f"{pair}: {said(own)}", page.panel_in)
+        set_title(axes, f"{pair}: {seeds_text(own['seeds'])}", layout.panel_in)
         _scale(axes, own)
     shown = set(data.dropna(subset="speedup")["strategy"])
-    entries: list[Artist] = [line_key(name, look) for name, look in view.looks.items() if name in shown]
-    entries.append(Line2D([], [], color=view.looks[view.baseline].color, lw=0.8, label=view.baseline))
+    entries: list[Artist] = [legend_line(name, look) for name, look in options.looks.items() if name in shown]
+    entries.append(Line2D([], [], color=options.looks[options.baseline].color, lw=0.8, label=options.baseline))
     marks = [(marker, label) for stop, (marker, label) in STOPS.items() if stop in stops]
     entries += [Line2D([], [], color="#808080", ls="", marker=marker, ms=5, label=label) for marker, label in marks]
-    key(page.figure, entries)
-    return page.figure
+    add_legend(layout.figure, entries)
+    return layout.figure
 
 
 def _draw_stop(axes: Axes, rows: pd.DataFrame, known: pd.DataFrame, color: str) -> set[str]:
@@ -148,3 +149,6 @@ def _scale(axes: Axes, own: pd.DataFrame) -> None:
     axes.set_xlabel(f"target: {own['metric'].iloc[0]} [%]")
     axes.set_ylabel("speed-up over the baseline")
     axes.grid(axis="y", **FAINT)
+
+
+SPEEDUP = FigureKind("speed-up over the baseline for every target accuracy", speedup_data, draw_speedup)

@@ -1,4 +1,4 @@
-"""One look per strategy: colour, dash and marker, told apart in grey and by the colour-blind."""
+"""The look of each strategy: colour, dash and marker, told apart in grey and by the colour-blind."""
 
 import colorsys
 from collections.abc import Sequence
@@ -38,13 +38,13 @@ class Look:
     hollow: bool = False
 
     @property
-    def mark(self) -> dict[str, Any]:
-        """The keywords of its marker."""
+    def marker_keywords(self) -> Any:
+        """The keywords of its marker, for matplotlib."""
         fill = "none" if self.hollow else self.color
         return {"marker": self.marker, "markerfacecolor": fill, "markeredgecolor": self.color}
 
     @property
-    def ink(self) -> str:
+    def text_color(self) -> str:
         """The colour of its name: to be read on white and on black."""
         return "#6b6b6b" if self.color == GREY else self.color
 
@@ -111,7 +111,7 @@ def _shaded(color: str, by: float) -> str:
 
 
 def _spare(place: int) -> Look:
-    """A look for who has none: with each round the markers move on, and every other round is hollow."""
+    """A look for a strategy that has none: with each round the markers move on, and every other round is hollow."""
     turn, at = divmod(place, len(SPARE))
     marker = SPARE[(at + turn) % len(SPARE)].marker
     return replace(SPARE[at], marker=marker, hollow=turn % 2 == 1)

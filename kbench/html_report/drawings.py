@@ -11,8 +11,8 @@ from markupsafe import Markup
 from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Comparison
 from kbench.errors import ResultsError
-from kbench.figures.layout import svg
-from kbench.figures.registry import KINDS, view_of
+from kbench.figures.layout import options_for, svg_element
+from kbench.figures.registry import FIGURES, figure_kind
 from kbench.html_report import dark_mode
 
 SILENT = ("metadata", "style")  # matplotlib's name, and one rule, which the page's own style has
@@ -109,8 +109,9 @@ class Drawings:
 
 def drawings(frames: Frames, comparison: Comparison) -> Drawings:
     """All kinds that can be drawn, each pair by pair, so that a phone shows one below the other."""
-    found, view, shared = Drawings(), view_of(comparison), SharedPage()
-    for name, kind in KINDS.items():
+    found, options, shared = Drawings(), options_for(comparison), SharedPage()
+    for name in FIGURES:
+        kind = figure_kind(name)
         try:
             data = kind.data(frames, comparison)
         except ResultsError as error:
@@ -118,8 +119,8 @@ def drawings(frames: Frames, comparison: Comparison) -> Drawings:
             continue
         panels = []
         for pair in data["pair"].unique():
-            figure = kind.draw(data[data["pair"] == pair], view)
-            element = shared.add(svg(figure), label=f"{pair}: {kind.about}")
+            figure = kind.draw(data[data["pair"] == pair], options)
+            element = shared.add(svg_element(figure), label=f"{pair}: {kind.about}")
             element, shades = dark_mode.switched(element)
             found.shades.update(shades)
             panels.append(Panel(Markup(element), figure.get_figwidth() > WIDE_IN))

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from kbench.analysis.audit.precision import ALPHA
-from kbench.analysis.interval import FEWEST, Bounds
+from kbench.analysis.interval import MIN_VALUES, Bounds
+from kbench.analysis.multiple_testing import ALPHA
 from kbench.analysis.rows import Comparison, Row
 from kbench.analysis.tables.layout import tables
 from kbench.records.schema import noun
@@ -76,7 +76,7 @@ def outcome_of(mean: float | None, ci: Bounds, *, seeds: int) -> Outcome:
     if mean is None:
         return Outcome.UNKNOWN
     if ci is None:
-        return Outcome.FEW if seeds < FEWEST else Outcome.ALIKE
+        return Outcome.FEW if seeds < MIN_VALUES else Outcome.ALIKE
     if ci[0] <= 0 <= ci[1]:
         return Outcome.OPEN
     return Outcome.LESS if ci[1] < 0 else Outcome.MORE

@@ -52,7 +52,7 @@ def sheets(tables: Sequence[Table], tags: Mapping[Who, str]) -> list[Sheet]:
         notes = tuple(note for note in table.notes if note not in said)
         said |= dict.fromkeys(notes)
         heads, lines = tuple(_headings(table.heads)), tuple(_lines(table, tags))
-        found.append(Sheet(table.kind, table.title, heads, lines, table.turned, notes))
+        found.append(Sheet(table.kind, table.title, heads, lines, table.transposed, notes))
     return found
 
 
@@ -91,7 +91,9 @@ def _headings(header: Sequence[str]) -> Iterator[Heading]:
 
 
 def _lines(table: Table, tags: Mapping[Who, str]) -> Iterator[Line]:
-    marks = [""] * len(table.rows) if table.turned else [tags.get((one.pair, one.strategy), "") for one in table.lines]
+    marks = (
+        [""] * len(table.rows) if table.transposed else [tags.get((one.pair, one.strategy), "") for one in table.lines]
+    )
     for row, tag in zip(table.rows, marks, strict=True):
         values = [cell.numbers[0].value if cell.numbers else None for cell in row.cells]
         entries = [

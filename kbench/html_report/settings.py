@@ -37,7 +37,7 @@ def settings(frames: Frames, comparison: Comparison, specs: Mapping[Who, RunSpec
     recipes = [pair.model_dump(mode="json", exclude={"name", "recipe", "paper"}) for pair in by_pair.values()]
     for told, pair in zip(recipes, by_pair.values(), strict=True):
         told |= pair.recipe.model_dump(mode="json")
-    targets = dict.fromkeys(reach.asked for row in comparison.rows for reach in row.targets)
+    targets = dict.fromkeys(target.requested for row in comparison.rows for target in row.targets)
     return Settings(
         pairs=list(by_pair),
         recipes=tuple(_columns(recipes)),

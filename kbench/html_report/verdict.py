@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kbench.analysis.frame import Frames
-from kbench.analysis.multiple_testing import adjusted
-from kbench.analysis.pairing import paired
-from kbench.analysis.rows import Comparison, row_of
+from kbench.analysis.multiple_testing import adjust_p_values
+from kbench.analysis.pairing import pair_runs
+from kbench.analysis.rows import Comparison, build_row
 from kbench.html_report.effects import Change, Changes, Outcome, Who, changes
 from kbench.html_report.roles import Part
 from kbench.html_report.wording import beats, beside, claim, gains, last_epoch, losses
@@ -67,10 +67,12 @@ def verdicts(frames: Frames, comparison: Comparison, parts: Mapping[Who, Part]) 
 
 def _beside(frames: Frames, control: str) -> Mapping[Who, Changes]:
     """All strategies beside ``control``: what kbench compare --baseline says, but for its audit and its targets."""
-    groups = paired(frames, control).groupby(["pair", "strategy"], sort=False)
-    rows = [row_of(own, (), is_baseline=who[1] == control) for who, own in groups]
+    groups = pair_runs(frames, control).groupby(["pair", "strategy"], sort=False)
+    rows = [build_row(own, (), is_baseline=who[1] == control) for who, own in groups]
     return changes(
-        Comparison(experiment=frames.name, baseline=control, rows=tuple(adjusted(rows)), warnings=(), findings=())
+        Comparison(
+            experiment=frames.name, baseline=control, rows=tuple(adjust_p_values(rows)), warnings=(), findings=()
+        )
     )
 
 

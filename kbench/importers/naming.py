@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from kbench.errors import ConfigError
 from kbench.importers.log import Log
-from kbench.papers.load import publications
-from kbench.papers.model import KnownLog, Publication
+from kbench.papers.publications import KnownLog, Publication, load_publications
 
 LONGEST = 60  # as the names of pairs and strategies
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,59}")
@@ -111,7 +110,7 @@ def _ruled(log: Log, rules: Sequence[Rule]) -> Name | None:
 
 def _known(log: Log, sums: Sequence[str]) -> Name | None:
     """The name of a log that a publication is known to rest on."""
-    for publication in publications():
+    for publication in load_publications():
         for known in publication.logs:
             name = _if_known(log, sums, publication, known)
             if name:

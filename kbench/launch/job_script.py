@@ -1,24 +1,41 @@
-"""The script of a scheduler's job: a template filled with what the site and the runs say."""
+"""The script of a scheduler's job: a template of jobs/ filled with the settings of the site and the runs."""
 
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined, TemplateRuntimeError, TemplateSyntaxError, UndefinedError, meta
+from jinja2 import (
+    Environment,
+    FileSystemLoader,
+    StrictUndefined,
+    TemplateNotFound,
+    TemplateRuntimeError,
+    TemplateSyntaxError,
+    UndefinedError,
+    meta,
+)
 
-from kbench.config.lookup import find
+from kbench.config.lookup import find, folders
 from kbench.config.site import Site
 from kbench.errors import ConfigError
+from kbench.launch.schedulers.registry import scheduler_class
 from kbench.records.folders import ExperimentDir, RunDir
 
 
 def render(template: Path, values: Mapping[str, object], *, given: Mapping[str, object]) -> str:
-    """Fill a job template; ``given`` are the site's own settings, which it must not ignore.
+    """Fill a job template, in which parts of ``jobs/`` may be included.
 
-    Raises ConfigError when the template names what has no value, or leaves out what was given.
+    ``given`` are settings of the site that the template must not ignore.  Raises ConfigError when the
+    template names what has no value, or leaves out what was given.
     """
+    return render_text(template.read_text(), values, given=given, place=str(template))
+
+
+def render_text(text: str, values: Mapping[str, object], *, given: Mapping[str, object], place: str) -> str:
+    """Fill the text of a job template; errors name ``place``."""
     environment = Environment(
+        loader=FileSystemLoader(folders("jobs")),
         undefined=StrictUndefined,
         comment_start_string="{##",  # so that bash's ${#array[@]} survives
         comment_end_string="##}",
@@ -27,28 +44,40 @@ def render(template: Path, values: Mapping[str, object], *, given: Mapping[str, 
         keep_trailing_newline=True,
     )
     environment.filters["sh"] = lambda value: shlex.quote(str(value))
-    text = template.read_text()
     try:
-        named = meta.find_undeclared_variables(environment.parse(text))
+        used = _variables(environment, text, None)
         script = environment.from_string(text).render({**values, **given})
     except TemplateSyntaxError as error:
-        raise ConfigError(f"{template}:{error.lineno}: is no valid template: {error.message}") from error
+        where = error.filename if Path(error.filename or "").is_file() else place  # a part, or the template itself
+        raise ConfigError(f"{where}:{error.lineno}: is no valid template: {error.message}") from error
     except UndefinedError as error:
-        raise ConfigError(f"{template}: no value: {error}", hint="give it in the site file, or with --set") from error
+        raise ConfigError(f"{place}: no value: {error}", hint="give it in the site file, or with --set") from error
+    except TemplateNotFound as error:
+        raise ConfigError(f"{place}: includes {error.name}, which is not in jobs/") from error
     except TemplateRuntimeError as error:
-        raise ConfigError(f"{template}: is no valid template: {error.message}") from error
-    ignored = sorted(given.keys() - named)
+        raise ConfigError(f"{place}: is no valid template: {error.message}") from error
+    ignored = sorted(given.keys() - used)
     if ignored:
         raise ConfigError(
-            f"{template}: does not use {', '.join(ignored)}, which the site sets",
+            f"{place}: does not use {', '.join(ignored)}, which the site sets",
             hint="use it in the template, choose another one, or take it out of the site file",
         )
     return script
 
 
+def _variables(environment: Environment, text: str, path: str | None) -> set[str]:
+    """The variables that a template uses, in itself and in the parts that it includes."""
+    tree = environment.parse(text, filename=path)
+    used = meta.find_undeclared_variables(tree)
+    for name in meta.find_referenced_templates(tree):
+        if name and environment.loader:
+            used |= _variables(environment, *environment.loader.get_source(environment, name)[:2])
+    return used
+
+
 Task = tuple[RunDir, ...]  # runs that share an allocation, one after the other
-LEAVING_S = 15  # [s] that are left for the end of a run when its time limit has come near
-KEPT_FOR_OURSELVES = (
+EXIT_S = 15  # that are left for the end of a run when its time limit has come near
+NOT_FOR_TEMPLATES = (
     "hostnames",
     "launcher",
     "template",
@@ -69,22 +98,17 @@ def script(
 
     Raises ConfigError when the template lacks a value, or does not use what the site sets.
     """
-    if site.launcher == "queue" and not site.template:
-        raise ConfigError("template: launcher 'queue' has none of its own", hint="name one, for instance template: sge")
+    scheduler = scheduler_class(site.launcher)
     where = str(experiment.path.absolute())
-    lost = "\\" in where and site.launcher == "slurm"  # it loses a backslash, however it is quoted
-    if not where.isprintable() or lost:
+    if problem := scheduler.path_problem(where):
         raise ConfigError(
-            f"{where!r}: a folder with {'a backslash' if lost else 'control characters'} in its name is no place for "
-            "job scripts",
-            hint="name another --results",
+            f"{where!r}: a folder with {problem} in its name is no place for job scripts", hint="name another --results"
         )
-    template = find(site.template or site.launcher, "jobs", ".sh", "job template")
-    own = site.model_dump(exclude=set(KEPT_FOR_OURSELVES))
+    own = site.model_dump(exclude=set(NOT_FOR_TEMPLATES))
     own["python"] = [*own.pop("container"), site.python or sys.executable]
     values = {
         **own,
-        "job_name": f"{experiment.path.name}.{token}" if site.launcher == "slurm" else token,
+        "job_name": scheduler.job_name(experiment.path.name, token),
         "log": experiment.job_script(token).with_suffix(".log").absolute(),
         "runs": experiment.runs_folder.absolute(),
         "tasks": {number: [run.run_id for run in task] for number, task in tasks.items()},
@@ -92,7 +116,7 @@ def script(
         "ranks": site.ranks,
         "time_limit_s": site.time_limit_s,
         "signal_s": site.signal_s,
-        "grace_s": max(0, site.signal_s - LEAVING_S),
+        "grace_s": max(0, site.signal_s - EXIT_S),
         "exclude": list(avoid),
         "after": list(after),
         "array": ",".join(map(str, tasks)) if arrays else "",
@@ -100,10 +124,17 @@ def script(
     }
     given = {key: own[key] for key in site.model_fields_set & own.keys() if own[key] and key != "nodes"}
     given |= {"python": own["python"]} | ({"after": list(after)} if after else {})
-    return render(template, values, given=given)
+    name = site.template or scheduler.template
+    if name:
+        return render(find(name, "jobs", ".sh", "job template"), values, given=given)
+    if scheduler.template_text:
+        return render_text(scheduler.template_text, values, given=given, place=f"template of launcher {site.launcher}")
+    raise ConfigError(
+        f"template: launcher {site.launcher!r} has none of its own", hint="name one, for instance template: sge"
+    )
 
 
 def check_template(site: Site, experiment: ExperimentDir, runs: Sequence[RunDir]) -> str:
-    """The script as it would be handed in for the first of ``runs``; raises ConfigError where it cannot be."""
+    """The script as it would be submitted for the first of ``runs``; raises ConfigError where it cannot be."""
     tasks = {0: tuple(runs[:1])}
     return script(site, experiment, "kb00000000", tasks, after=(), avoid=(), max_parallel=None, arrays=False)

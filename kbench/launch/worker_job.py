@@ -19,7 +19,8 @@ from pathlib import Path
 
 from kbench.launch import failure
 from kbench.launch.dependencies import prerequisite_of
-from kbench.launch.job_environment import JobEnvironment, inside
+from kbench.launch.schedulers.base import JobEnvironment
+from kbench.launch.schedulers.registry import current_job
 from kbench.records.folders import RunDir
 from kbench.records.run_files import Failure, Start
 from kbench.records.run_state import FailureKind, State
@@ -43,8 +44,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where the folders of the runs lie")
     parser.add_argument("runs", nargs="+", metavar="RUN_ID")
     args = parser.parse_args(sys.argv[1:at])
-    job = Job(inside(), sys.argv[at + 1 :], grace_s=args.grace, requeue=args.requeue)
-    sys.exit(job.work([RunDir(args.folder / run_id) for run_id in args.runs], limit_s=args.limit))
+    runs = [RunDir(args.folder / run_id) for run_id in args.runs]
+    submitted = runs[0].read().job
+    here = current_job(submitted.launcher if submitted else None)
+    sys.exit(Job(here, sys.argv[at + 1 :], grace_s=args.grace, requeue=args.requeue).work(runs, limit_s=args.limit))
 
 
 class Job:

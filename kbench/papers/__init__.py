@@ -1,1 +1,1 @@
-"""What papers printed: data files with source, unit and caveats, and the models that check them."""
+"""Published numbers: what papers printed, beside measured results and held against imported logs."""

@@ -1,48 +1,57 @@
 """All that published numbers say about an experiment: tables, findings, and the same for programs."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
-from kbench.analysis.finding import Finding, note, warning
+from kbench.analysis.finding import Finding, gravest_first, note, warning
 from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Comparison
-from kbench.analysis.tables.model import Table
+from kbench.analysis.tables import layout
+from kbench.analysis.tables.model import Document, Table
 from kbench.errors import ResultsError
-from kbench.papers.findings import doubts
-from kbench.papers.load import publications
-from kbench.papers.log_evidence import held
-from kbench.papers.published_vs_measured import beside, unpublished
-from kbench.papers.tables import as_json, beside_tables, held_tables
+from kbench.papers.log_evidence import JudgedCell, evidence_findings, judge_cells
+from kbench.papers.publications import load_publications
+from kbench.papers.published_vs_measured import PublishedVsMeasured, published_vs_measured, unpublished_pairs
+from kbench.papers.tables import as_json, evidence_tables, measured_tables
 
 
 @dataclass(frozen=True)
 class Papers:
     """Published numbers beside an experiment's."""
 
-    tables: tuple[Table, ...]
+    published: tuple[PublishedVsMeasured, ...]
+    judged: tuple[JudgedCell, ...]
     findings: tuple[Finding, ...]
-    entries: dict[str, Any]  # for JSON: published, audit and doubts
 
-    def among(self, others: Sequence[Finding]) -> tuple[Finding, ...]:
-        """All findings, the gravest first, and of these those about published numbers."""
-        return tuple(sorted((*self.findings, *others), key=lambda finding: finding.severity != "warning"))
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Published numbers beside measured ones, and held against imported logs."""
+        return (*measured_tables(self.published), *evidence_tables(self.judged))
 
+    def as_json(self) -> dict[str, object]:
+        """The same for programs: ``published``, ``audit`` and, in sentences, ``doubts``."""
+        return as_json(self.published, self.judged) | {"doubts": [finding.text for finding in self.findings]}
 
-def alone(frames: Frames, baseline: str, error: ResultsError) -> Comparison:
-    """The comparison of an experiment without a baseline: no row, and the reason."""
-    told = (warning("unmatched", error.message),)
-    return Comparison(experiment=frames.name, baseline=baseline, rows=(), warnings=(error.message,), findings=told)
+    def document(self, comparison: Comparison) -> Document:
+        """The comparison with the published numbers, ready to be printed."""
+        own = layout.document(comparison)
+        findings = gravest_first((*self.findings, *own.findings))
+        return replace(own, tables=(*own.tables, *self.tables), findings=tuple(findings), published=self.as_json())
 
 
 def papers(frames: Frames, comparison: Comparison) -> Papers:
-    """Hold what was published against the measured rows of ``comparison`` and the imported runs of ``frames``."""
-    shelf = publications()
-    found, judged = beside(frames, comparison, shelf), held(frames, shelf)
-    said = dict.fromkeys(caveat for one in found for caveat in one.caveats)
-    findings = [*doubts(frames, judged), *(note("published", text) for text in (*said, *unpublished(frames, shelf)))]
-    return Papers(
-        (*beside_tables(found), *held_tables(judged)),
-        tuple(findings),
-        as_json(found, judged) | {"doubts": [finding.text for finding in findings]},
-    )
+    """Hold what was published against the measured rows of a comparison and the imported runs of its frames."""
+    publications = load_publications()
+    published = published_vs_measured(frames, comparison, publications)
+    judged = judge_cells(frames, publications)
+    notes = dict.fromkeys(caveat for one in published for caveat in one.caveats)
+    findings = [
+        *evidence_findings(frames, judged),
+        *(note("published", text) for text in (*notes, *unpublished_pairs(frames, publications))),
+    ]
+    return Papers(tuple(published), tuple(judged), tuple(findings))
+
+
+def without_baseline(frames: Frames, baseline: str, error: ResultsError) -> Comparison:
+    """The comparison of an experiment without a baseline, as imported ones may be: no row, and the reason."""
+    findings = (warning("unmatched", error.message),)
+    return Comparison(experiment=frames.name, baseline=baseline, rows=(), warnings=(error.message,), findings=findings)

@@ -1,4 +1,4 @@
-"""Measured numbers beside published ones: within, outside, or not comparable and why."""
+"""Published numbers beside measured ones: within the interval, outside, or not comparable and why."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -8,26 +8,32 @@ from typing import Literal
 import pandas as pd
 
 from kbench.analysis.frame import Frames
-from kbench.analysis.interval import FEWEST, Bounds, mean_and_interval
+from kbench.analysis.interval import MIN_VALUES, Bounds, mean_and_interval
 from kbench.analysis.rows import Comparison, Row
 from kbench.config.run_spec import RunSpec
 from kbench.errors import ResultsError
-from kbench.papers.caveats import caveats
-from kbench.papers.comparable import ACCURACIES, Case, is_same, of_number, of_recipe
-from kbench.papers.model import Publication, Table
+from kbench.papers.publications import Cell, Publication, Table, Workload, caveats
 
 Verdict = Literal["within", "outside", "not comparable"]
 SECONDS = {"s": 1, "min": 60, "h": 3600}
+ACCURACIES = ("best_acc", "final_acc", "error")
+NO_COUNTERPART = {  # quantities of which kbench has no number that means the same
+    "acc": "which epoch's accuracy it is is not said",
+    "loss": "other definitions of the loss",
+    "speedup": "other targets",
+    "epochs": "other targets",
+    "saved": "what counts as cost is not said",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beside:
-    """A published number and ours; percent, points, or the published unit."""
+class PublishedVsMeasured:
+    """A published number and the measured one; percent, points, or the published unit."""
 
     publication: str
     where: str
-    pair: str  # ours
-    strategy: str  # our label
+    pair: str  # as measured
+    strategy: str  # label of the measured runs
     quantity: str  # a Quantity, or acc_diff: the difference from the baseline [points]
     unit: str
     at: str
@@ -35,16 +41,34 @@ class Beside:
     printed: str
     here: float | None
     here_ci: Bounds
-    difference: float | None  # ours less the published
+    difference: float | None  # measured less published
     verdict: Verdict
     why: tuple[str, ...]  # it cannot be compared
     caveats: tuple[str, ...]
 
 
-def beside(frames: Frames, comparison: Comparison, shelf: Sequence[Publication]) -> list[Beside]:
+@dataclass(frozen=True)
+class Case:
+    """A cell of a published table, and the measured runs that it may be about."""
+
+    publication: Publication
+    table: Table
+    cell: Cell
+    row: Row
+    runs: pd.DataFrame
+    spec: RunSpec
+
+    @property
+    def workload(self) -> Workload:
+        return self.publication.workloads[self.table.pair]
+
+
+def published_vs_measured(
+    frames: Frames, comparison: Comparison, publications: Sequence[Publication]
+) -> list[PublishedVsMeasured]:
     """Hold every measured row against what was published of its model, data set and strategy.
 
-    Imported runs are left to ``printed``: they are what others measured.
+    Imported runs are left to ``log_evidence``: they are what others measured.
     """
     found = []
     measured = frames.done[frames.done["imported_from"].isna()]
@@ -52,16 +76,17 @@ def beside(frames: Frames, comparison: Comparison, shelf: Sequence[Publication])
         runs = measured[(measured["pair"] == row.pair) & (measured["strategy"] == row.strategy)]
         spec = _spec(frames, runs)
         if spec is not None:
-            cases = [case for publication in shelf for case in _cases(publication, row, runs, spec)]
-            found += [one for case in cases for one in (_value(case), *_change(case))]
+            cases = [case for publication in publications for case in _cases(publication, row, runs, spec)]
+            found += [one for case in cases for one in (_value(case), *_difference(case))]
     return found
 
 
-def unpublished(frames: Frames, shelf: Sequence[Publication]) -> Iterator[str]:
+def unpublished_pairs(frames: Frames, publications: Sequence[Publication]) -> Iterator[str]:
     """Measured pairs that nothing was published of."""
     measured = frames.done[frames.done["imported_from"].isna()]
+    workloads = [workload for publication in publications for workload in publication.workloads.values()]
     for (pair, model, dataset), _ in measured.groupby(["pair", "model", "dataset"], sort=False):
-        if not any(is_same(work, str(model), str(dataset)) for each in shelf for work in each.workloads.values()):
+        if not any(_is_same(workload, str(model), str(dataset)) for workload in workloads):
             yield f"{pair}: no published number in kbench is about {model} on {dataset}"
 
 
@@ -76,21 +101,21 @@ def _spec(frames: Frames, runs: pd.DataFrame) -> RunSpec | None:
 
 def _cases(publication: Publication, row: Row, runs: pd.DataFrame, spec: RunSpec) -> Iterator[Case]:
     for table in publication.tables:
-        if is_same(publication.workloads[table.pair], spec.pair.model, spec.pair.dataset):
+        if _is_same(publication.workloads[table.pair], spec.pair.model, spec.pair.dataset):
             for cell in table.cells:
                 if (cell.method or cell.strategy) == (spec.upstream or spec).strategy.name:
                     yield Case(publication, table, cell, row, runs, spec)
 
 
-def _value(case: Case) -> Beside:
+def _value(case: Case) -> PublishedVsMeasured:
     """The number itself; only the same recipe gives the same accuracy."""
     table, cell = case.table, case.cell
     here, ci = _here(table, case.row, case.runs)
-    why = [*of_recipe(case), *of_number(case)]
+    why = [*why_recipe_differs(case), *_why_number_differs(case)]
     return _judged(case, table.quantity, table.unit, (cell.number, cell.value), (here, ci), why)
 
 
-def _change(case: Case) -> Iterator[Beside]:
+def _difference(case: Case) -> Iterator[PublishedVsMeasured]:
     """The difference from the baseline, computed from the printed values, where there is one."""
     table, cell = case.table, case.cell
     change = table.difference(cell)
@@ -98,30 +123,30 @@ def _change(case: Case) -> Iterator[Beside]:
         return
     change = -change if table.quantity == "error" else change
     row, is_best = case.row, table.quantity == "best_acc"
-    ours, ci = (row.acc_diff, row.acc_diff_ci) if is_best else (row.acc_final_diff, row.acc_final_diff_ci)
-    here = None if ours is None else 100 * ours
+    measured, ci = (row.acc_diff, row.acc_diff_ci) if is_best else (row.acc_final_diff, row.acc_final_diff_ci)
+    here = None if measured is None else 100 * measured
     printed = f"{change:+.{cell.digits}f}"
-    yield _judged(case, "acc_diff", "points", (change, printed), (here, _percent(ci)), list(of_recipe(case)))
+    yield _judged(case, "acc_diff", "points", (change, printed), (here, _percent(ci)), list(why_recipe_differs(case)))
 
 
 def _judged(
     case: Case,
     quantity: str,
     unit: str,
-    theirs: tuple[float, str],
-    ours: tuple[float | None, Bounds],
+    published: tuple[float, str],
+    measured: tuple[float | None, Bounds],
     why: list[str],
-) -> Beside:
-    """The verdict on ``ours``, a mean with its interval, and ``theirs``, a value as printed."""
-    (published, printed), (here, ci) = theirs, ours
+) -> PublishedVsMeasured:
+    """The verdict on a published value, with its digits as printed, and a measured mean with its interval."""
+    (value, printed), (here, ci) = published, measured
     if here is None:
         why.append("not known here")
     elif ci is None and not why:
-        why.append(f"no interval here: it takes {FEWEST} seeds with some spread")
+        why.append(f"no interval here: it takes {MIN_VALUES} seeds with some spread")
     verdict: Verdict = "not comparable"
     if not why and ci is not None:
-        verdict = "within" if ci[0] <= published <= ci[1] else "outside"
-    return Beside(
+        verdict = "within" if ci[0] <= value <= ci[1] else "outside"
+    return PublishedVsMeasured(
         publication=case.publication.id,
         where=case.table.where,
         pair=case.row.pair,
@@ -129,11 +154,11 @@ def _judged(
         quantity=quantity,
         unit=unit,
         at=case.cell.at,
-        published=published,
+        published=value,
         printed=printed,
         here=here,
         here_ci=ci,
-        difference=None if here is None else here - published,
+        difference=None if here is None else here - value,
         verdict=verdict,
         why=tuple(why),
         caveats=tuple(caveats(case.publication, case.table)),
@@ -141,7 +166,7 @@ def _judged(
 
 
 def _here(table: Table, row: Row, runs: pd.DataFrame) -> tuple[float | None, Bounds]:
-    """Our number of the quantity, in the published unit, with a 95 % interval of its mean."""
+    """The measured number of the quantity, in the published unit, with a 95 % interval of its mean."""
     column = {"best_acc": "best_acc1", "final_acc": "final_acc1", "error": "final_acc1", "hidden": "hidden_mean"}
     if table.quantity == "time_change":
         return None if row.time_diff is None else 100 * row.time_diff, _percent(row.time_diff_ci)
@@ -157,3 +182,40 @@ def _here(table: Table, row: Row, runs: pd.DataFrame) -> tuple[float | None, Bou
 
 def _percent(bounds: Bounds) -> Bounds:
     return (100 * bounds[0], 100 * bounds[1]) if bounds else None
+
+
+def _is_same(workload: Workload, model: str, dataset: str) -> bool:
+    return model in workload.models and dataset in workload.datasets
+
+
+def why_recipe_differs(case: Case) -> Iterator[str]:
+    """Why not even a difference from the baseline can be compared."""
+    published, measured = case.workload.epochs, case.spec.pair.recipe.epochs
+    if published is None:
+        yield "its epochs are not known"
+    elif published != measured:
+        yield f"{published} epochs there, {measured} here"
+    if case.table.metric_undefined:
+        yield "metric undefined"
+    params = (case.spec.upstream or case.spec).strategy.params
+    for name, value in case.cell.params.items():
+        if name in params and params[name] != value:
+            yield f"{name} {value:g} there, {params[name]} here"
+    if case.cell.at and not case.cell.params:
+        yield case.cell.at
+
+
+def _why_number_differs(case: Case) -> Iterator[str]:
+    """Why the number itself cannot be compared."""
+    quantity, workload = case.table.quantity, case.workload
+    if quantity in NO_COUNTERPART:
+        yield NO_COUNTERPART[quantity]
+    if quantity in ACCURACIES:
+        batch = case.spec.pair.recipe.global_batch
+        if workload.global_batch is None:
+            yield "its batch is not known"
+        elif workload.global_batch != batch:
+            yield f"batch {workload.global_batch} there, {batch} here"
+    if quantity in ("time", "time_change"):
+        devices = ", ".join(sorted({str(name) for name in case.runs["device_name"].dropna()})) or "unknown"
+        yield f"hardware: {workload.hardware or 'not said'} there, {devices} here"

@@ -1,13 +1,12 @@
-"""Published numbers as tables: beside measured ones, and held against imported logs."""
+"""Published numbers as tables and as JSON: beside measured ones, and held against imported logs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from kbench.analysis.tables.model import NONE, Cell, Line, Number, Table
-from kbench.papers.caveats import place
-from kbench.papers.log_evidence import Judged
-from kbench.papers.published_vs_measured import Beside
+from kbench.papers.log_evidence import JudgedCell
+from kbench.papers.publications import table_title
+from kbench.papers.published_vs_measured import PublishedVsMeasured
 
 NAMES: Mapping[str, str] = {
     "best_acc": "best accuracy",
@@ -24,7 +23,7 @@ NAMES: Mapping[str, str] = {
     "saved": "cost saved",
     "hidden": "mean share hidden",
 }
-BESIDE_NOTES = (
+MEASURED_NOTES = (
     "within, outside: the published value lies inside or outside the 95 % interval of ours (Student's t over seeds). "
     "Published values are of single runs unless said otherwise, and have a spread of their own that nobody printed: "
     "outside does not mean wrong.",
@@ -32,15 +31,15 @@ BESIDE_NOTES = (
     "batch agrees as well; times depend on the machine and are not compared. Published differences are computed "
     "from the printed values.",
 )
-HELD_NOTES = (
+EVIDENCE_NOTES = (
     "supported: the log of that run, taken by its name, rounds to what is printed; of times: its epochs take up at "
     "least 95 % of it. contradicted: a whole log gives another number. undecided: no log, or part of one.",
 )
 
 
-def beside_tables(found: Sequence[Beside]) -> list[Table]:
-    """A table for each place in a publication and quantity, our numbers beside the printed ones."""
-    groups: dict[tuple[str, ...], list[Beside]] = {}
+def measured_tables(found: Sequence[PublishedVsMeasured]) -> list[Table]:
+    """A table for each place in a publication and quantity, measured numbers beside the printed ones."""
+    groups: dict[tuple[str, ...], list[PublishedVsMeasured]] = {}
     for one in found:
         groups.setdefault((one.pair, one.publication, one.where, one.quantity, one.unit), []).append(one)
     header = ("strategy", "published", "here", "", "difference", "verdict")
@@ -49,14 +48,14 @@ def beside_tables(found: Sequence[Beside]) -> list[Table]:
             "published",
             f"{pair}: beside {publication}, {where}: {NAMES[quantity]} [{unit}]",
             header,
-            tuple(Line(pair, one.strategy, tuple(_beside_cells(one))) for one in group),
-            BESIDE_NOTES,
+            tuple(Line(pair, one.strategy, tuple(_measured_cells(one))) for one in group),
+            MEASURED_NOTES,
         )
         for (pair, publication, where, quantity, unit), group in groups.items()
     ]
 
 
-def _beside_cells(one: Beside) -> Iterator[Cell]:
+def _measured_cells(one: PublishedVsMeasured) -> Iterator[Cell]:
     key = f"published_{one.publication}_{one.where}_{one.quantity}_{one.at}".replace(" ", "_")
     form = f".{len(one.printed.partition('.')[2])}f"
     at = f" ({one.at})" if one.at else ""
@@ -69,29 +68,29 @@ def _beside_cells(one: Beside) -> Iterator[Cell]:
     yield Cell(f"{one.verdict}: {'; '.join(one.why)}" if one.why else one.verdict)
 
 
-def held_tables(judged: Sequence[Judged]) -> list[Table]:
+def evidence_tables(judged: Sequence[JudgedCell]) -> list[Table]:
     """A table for each published one that imported logs are about."""
-    groups: dict[int, list[Judged]] = {}
+    groups: dict[int, list[JudgedCell]] = {}
     for one in judged:
         groups.setdefault(id(one.table), []).append(one)
     header = ("strategy", "printed", "its log", "verdict", "because")
     return [
         Table(
             "audit",
-            f"{place(group[0].publication, group[0].table)}: {NAMES[group[0].table.quantity]} "
+            f"{table_title(group[0].publication, group[0].table)}: {NAMES[group[0].table.quantity]} "
             f"[{group[0].table.unit}], held against imported logs",
             header,
-            tuple(Line(one.table.pair, one.cell.strategy, tuple(_held_cells(one))) for one in group),
-            HELD_NOTES,
+            tuple(Line(one.table.pair, one.cell.strategy, tuple(_evidence_cells(one))) for one in group),
+            EVIDENCE_NOTES,
         )
         for group in groups.values()
     ]
 
 
-def _held_cells(one: Judged) -> Iterator[Cell]:
+def _evidence_cells(one: JudgedCell) -> Iterator[Cell]:
     yield Cell(one.cell.value)
-    told = [f"{log.last:.{max(1, one.cell.digits)}f}" for log in one.logs if log.last is not None and not log.short]
-    yield Cell(", ".join(told) or NONE)
+    values = [f"{log.last:.{max(1, one.cell.digits)}f}" for log in one.logs if log.last is not None and not log.short]
+    yield Cell(", ".join(values) or NONE)
     yield Cell(one.verdict)
     yield Cell(one.why)
 
@@ -101,8 +100,8 @@ def _number(key: str, value: float | None, form: str) -> Cell:
     return Cell(text, (Number(key, value, text),))
 
 
-def as_json(found: Sequence[Beside], judged: Sequence[Judged]) -> dict[str, Any]:
-    """Both for a program: ``published`` and ``audit``."""
+def as_json(found: Sequence[PublishedVsMeasured], judged: Sequence[JudgedCell]) -> dict[str, object]:
+    """Both as JSON: ``published`` and ``audit``."""
     return {
         "published": [asdict(one) for one in found],
         "audit": [

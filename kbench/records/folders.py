@@ -1,6 +1,6 @@
 """Where every file of an experiment and of a run lives, and who may write it; nobody else joins paths."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,10 +10,11 @@ from typing import TypeVar
 from kbench import files
 from kbench.config.experiment import ExperimentSpec
 from kbench.config.parse import parse
-from kbench.config.run_spec import RunSpec, expand
+from kbench.config.run_spec import RunSpec
 from kbench.config.yaml_source import read_source
 from kbench.errors import ConfigError, ResultsError
 from kbench.records import journal as journals
+from kbench.records.expected import runs_without_folder
 from kbench.records.run_files import Done, Failure, Job, Provenance, RunFile, Start
 from kbench.records.schema import EpochRecord
 from kbench.records.snapshot import CHECKPOINT, SPEC, RunSnapshot, attempt_of, read_run, read_spec
@@ -68,6 +69,10 @@ class RunDir:
     def read(self, spec: RunSpec | None = None) -> RunSnapshot:
         """Read each file once; ``spec`` is what the experiment means by the run, where its own cannot be read."""
         return read_run(self.path, spec)
+
+    def has_spec(self) -> bool:
+        """Whether the run's folder is there, and says what the run trains."""
+        return (self.path / SPEC).exists()
 
     def read_spec(self) -> RunSpec:
         """Read what the run trains; raises ResultsError when its spec.json cannot be read."""
@@ -189,12 +194,12 @@ class ExperimentDir:
         """The folder of the run ``run_id``, whether it is there or not."""
         return RunDir(self.runs_folder / run_id)
 
-    def all_runs(self) -> list[RunDir]:
-        """The folders of all runs, in the order of the experiment's file: those that it means, and those there are."""
-        return list(self._runs())
+    def all_runs(self) -> Iterator[RunDir]:
+        """The folders of runs that are there, in the order of the experiment's file."""
+        yield from (run for run in self._runs() if run.has_spec())
 
     def read(self) -> list[RunSnapshot]:
-        """Read the folders of all runs, each once, in the order of the experiment's file."""
+        """Read all runs, those that the experiment means and that have no folder too; each file once."""
         return [run.read(spec) for run, spec in self._runs().items()]
 
     def read_experiment(self) -> ExperimentSpec | None:
@@ -202,35 +207,25 @@ class ExperimentDir:
         return parse(ExperimentSpec, read_source(self.source)) if self.source.exists() else None
 
     def _runs(self) -> dict[RunDir, RunSpec | None]:
-        """All runs, in the order of the experiment's file, and what that means by them."""
-        there = [RunDir(spec.parent) for spec in self.runs_folder.glob(f"*/{SPEC}")]
+        """All runs, in the order of the experiment's file, and what that means by those that have no folder."""
+        there: dict[RunDir, RunSpec | None] = {RunDir(spec.parent): None for spec in self.runs_folder.glob(f"*/{SPEC}")}
         try:
             experiment = self.read_experiment()
         except ConfigError:  # whoever needs it says so; the runs are there all the same
             experiment = None
-        meant = self._meant(experiment, there) if experiment else []
-        order = {name: place for place, name in enumerate(dict.fromkeys(_name_of(spec.run_id) for spec in meant))}
-        every: dict[RunDir, RunSpec | None] = dict.fromkeys(there) | {self.run(spec.run_id): spec for spec in meant}
-        by_place = sorted(every, key=lambda run: (order.get(_name_of(run.run_id), len(order)), run.run_id))
-        return {run: every[run] for run in by_place}
+        if experiment is None:
+            return dict.fromkeys(sorted(there, key=lambda run: run.run_id))
+        absent = runs_without_folder(experiment, [run.path for run in there])
+        every = there | {self.run(run_id): spec for run_id, spec in absent.items()}
+        named = [f"{pair.name}.{choice.label}" for pair in experiment.pairs for choice in experiment.strategies]
+        place = {name: place for place, name in enumerate(named)}
+        ordered = sorted(every, key=lambda run: (place.get(_seedless(run), len(place)), run.run_id))
+        return {run: every[run] for run in ordered}
 
-    def _meant(self, experiment: ExperimentSpec, there: Sequence[RunDir]) -> list[RunSpec]:
-        """The runs that an experiment means, with as many ranks as runs of the pair, or else any run, have."""
-        ranks: dict[str, int] = {}
-        for run in there:
-            if run.run_id.partition(".")[0] not in ranks:
-                with suppress(ResultsError):
-                    spec = run.read_spec()
-                    ranks |= {spec.pair.name: spec.ranks}
-        others = max(ranks.values(), default=1)
-        by_ranks = {n: expand(experiment, ranks=n) for n in {*ranks.values(), others}}
-        meant = [by_ranks[ranks.get(pair.name, others)] for pair in experiment.pairs]
-        return [
-            spec
-            for pair, specs in zip(experiment.pairs, meant, strict=True)
-            for spec in specs
-            if spec.pair.name == pair.name
-        ]
+
+def _seedless(run: RunDir) -> str:
+    """The ``pair.strategy`` of a run."""
+    return run.run_id.rpartition(".s")[0]
 
 
 def _readable(kind: type[File], folder: Path) -> File | None:
@@ -239,8 +234,3 @@ def _readable(kind: type[File], folder: Path) -> File | None:
         return kind.read(folder)
     except ResultsError:
         return None
-
-
-def _name_of(run_id: str) -> str:
-    """The ``pair.strategy`` of a run."""
-    return run_id.rpartition(".s")[0]

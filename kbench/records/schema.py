@@ -13,6 +13,16 @@ class Unit(NamedTuple):
     about: str
 
 
+class TimeUse(NamedTuple):
+    """What a column of time is spent on, and its label in figures where that is not its name."""
+
+    on: Literal["training", "selection", "off clock"]  # what any training pays, what a strategy adds, not in train_s
+    label: str = ""
+
+
+TRAINING, SELECTION = TimeUse("training"), TimeUse("selection")
+
+
 class Identity(BaseModel):
     """Which run a row belongs to."""
 
@@ -55,18 +65,22 @@ class EpochRecord(BaseModel):
     val_acc1: Annotated[float, Unit("fraction", "top-1 accuracy on the validation set")]
     val_acc5: Annotated[float | None, Unit("fraction", "top-5 accuracy; null with five classes or fewer")]
     train_s: Annotated[float, Unit("s", "wall time of the slowest rank, evaluation excluded; sum of its parts")]
-    plan_s: Annotated[float, Unit("s", "planning the epoch")]
-    data_s: Annotated[float, Unit("s", "waiting for data, augmentation included")]
-    forward_s: Annotated[float, Unit("s", "forward pass of training, loss and statistics included")]
-    backward_s: Annotated[float, Unit("s", "backward pass, averaging of gradients included")]
-    update_s: Annotated[float, Unit("s", "optimizer step")]
-    select_s: Annotated[float, Unit("s", "choosing within batches, scoring included, and remembering samples")]
-    refresh_s: Annotated[float, Unit("s", "forward passes after training")]
-    sync_s: Annotated[float, Unit("s", "merging statistics over ranks")]
+    plan_s: Annotated[float, Unit("s", "planning the epoch"), SELECTION]
+    data_s: Annotated[float, Unit("s", "waiting for data, augmentation included"), TRAINING]
+    forward_s: Annotated[float, Unit("s", "forward pass of training, loss and statistics included"), TRAINING]
+    backward_s: Annotated[float, Unit("s", "backward pass, averaging of gradients included"), TRAINING]
+    update_s: Annotated[float, Unit("s", "optimizer step"), TRAINING]
+    select_s: Annotated[
+        float, Unit("s", "choosing within batches, scoring included, and remembering samples"), SELECTION
+    ]
+    refresh_s: Annotated[float, Unit("s", "forward passes after training"), SELECTION]
+    sync_s: Annotated[float, Unit("s", "merging statistics over ranks"), TimeUse("selection", "synchronise")]
     background_s: Annotated[
-        float, Unit("s", "work of the strategy beside training, on its own thread or stream; not in train_s")
+        float,
+        Unit("s", "work of the strategy beside training, on its own thread or stream; not in train_s"),
+        TimeUse("off clock", "beside training"),
     ] = 0.0
-    eval_s: Annotated[float, Unit("s", "evaluation; not in train_s")]
+    eval_s: Annotated[float, Unit("s", "evaluation; not in train_s"), TimeUse("off clock", "evaluation")]
     elapsed_s: Annotated[
         float, Unit("s", "running sum of train_s over phases; an attempt that starts again starts from 0")
     ]
@@ -147,6 +161,32 @@ def columns(*models: type[BaseModel]) -> list[Column]:
                 found.append(Column(name, plain, unit, about))
     return found
 
+
+class TimePart(NamedTuple):
+    """A part of an epoch's time that has a column of its own."""
+
+    name: str  # of its column, without "_s"
+    use: TimeUse
+
+    @property
+    def column(self) -> str:
+        """Its column [s] in the journal and in epochs.parquet."""
+        return f"{self.name}_s"
+
+    @property
+    def label(self) -> str:
+        """What it is called in figures."""
+        return self.use.label or self.name
+
+
+def _time_parts() -> tuple[TimePart, ...]:
+    hints = get_type_hints(EpochRecord, include_extras=True)
+    uses = [(name, use) for name, hint in hints.items() for use in get_args(hint) if isinstance(use, TimeUse)]
+    return tuple(TimePart(name.removesuffix("_s"), use) for name, use in uses)
+
+
+TIME_PARTS = _time_parts()
+ON_CLOCK = tuple(part for part in TIME_PARTS if part.use.on != "off clock")  # they add up to train_s
 
 PRINTED = {"top1": "top-1", "mean_iou": "mean IoU"}  # before a number; others as they are
 ACCURACY = "accuracy"

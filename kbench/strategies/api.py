@@ -15,7 +15,7 @@ each hook in its place.  Every hook has a default, and the defaults together are
                     measured = step(full)           # forward, backward, update
                     stats[full.index] = measured
                     strategy.observe(full, measured)
-            stats[plan.refresh] = measure(plan.refresh)  # left out after the last epoch of all: nobody would read it
+            stats[plan.refresh] = measure(plan.refresh)  # not after the last epoch: nothing would read it
             stats = merge(stats over all ranks)
             evaluate()                              # off the method's clock; all above is on it
 

@@ -1,4 +1,4 @@
-"""AutoAssist: a small model of its own, trained beside, guesses from raw inputs who is worth training on."""
+"""AutoAssist: a small model, trained in the background, guesses from raw inputs which samples are worth training on."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,14 +49,14 @@ class AutoAssist(Strategy):
     step of ``lr`` / batch size goes down the sum of the gradients, + ``l2`` W, and + ``l2`` U[y] for
     each sample of class y.  Losses are not weighted.  Epoch 0 asks the untrained assistant (p = 1/2),
     as their code for images does; their code for translation accepts all in the first epoch.
-    The assistant learns beside the training, on a thread of its own (on a GPU: a stream).  Its time
+    The assistant learns in the background, on a thread of its own (on a GPU: a stream).  Its time
     is ``background_s``; ``train_s`` holds it only as far as it slows the training or is waited for at the
-    end of an epoch.  Its processor time is part of ``cpu_s``.  What it learnt of a batch is asked
+    end of an epoch.  Its processor time is part of ``cpu_s``.  What it learnt of a batch is used
     from the moment when 5 later ones were handed to it; their assistant learns when at least 5
     batches queue for the model, which depends on timing, so that no run repeats.
     Departures: W and U start at 0, where theirs are normal with deviation 0.001; the decay of U is
     taken once per batch, where theirs follows each sample; it learns from the view that was trained
-    on, where theirs reads the samples again; batches trained after the last look of an epoch are not
+    on, where theirs reads the samples again; batches trained after the last selection of an epoch are not
     learnt from; an epoch is one pass over shuffled candidates, as for ``sb``, where theirs makes
     n / batch updates however many candidates that takes; each rank has an assistant of its own,
     which learns from this rank's part of the batches.
@@ -82,14 +82,14 @@ class AutoAssist(Strategy):
         self._trained: list[tuple[Batch, Measured]] = []  # not handed over yet
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
-        self._learning, self._trained = self._asked(), []
+        self._learning, self._trained = self._current(), []
         return EpochPlan(epoch.all_ids)
 
     def select(self, batch: Batch, probe: Probe) -> Tensor:
         for trained in self._trained:
             probe.in_background(partial(self._learn, *trained), self._publish, lag=LAG_BATCHES)
         self._trained = []
-        assistant = self._asked()
+        assistant = self._current()
         if assistant is None:
             assistant = untrained(batch.x, probe.epoch.n_classes)
             self._learning = assistant
@@ -109,12 +109,12 @@ class AutoAssist(Strategy):
     def _publish(self, assistant: Assistant) -> None:
         self.pixels, self.labels, self.sums = assistant
 
-    def _asked(self) -> Assistant | None:
+    def _current(self) -> Assistant | None:
         if self.pixels is None or self.labels is None or self.sums is None:
             return None
         return Assistant(self.pixels, self.labels, self.sums)
 
 
 def untrained(x: Tensor, n_classes: int) -> Assistant:
-    """An assistant that knows nothing: it says 1/2 of every sample."""
+    """An assistant that has learnt nothing: it says 1/2 of every sample."""
     return Assistant(*(torch.zeros(size, device=x.device) for size in (x[0].numel(), n_classes, 2)))

@@ -1,4 +1,4 @@
-"""FORGET: count what is forgotten in a first training, prune what never is, start again."""
+"""FORGET: count forgetting events in a first training, prune the least forgotten samples, start again."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Forgetting events: who was right at one look and wrong at the next."""
+"""Forgetting events: samples that were right in one forward pass and wrong in the next."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from kbench.strategies.ranking import lowest
 
 @dataclass
 class CountsForgetting(Strategy):
-    """Counts each sample's forgetting events, one look an epoch; what is left out is up to its heirs."""
+    """Counts each sample's forgetting events, one forward pass an epoch; subclasses decide what is left out."""
 
     fraction: Fraction = 0.3
     keep_unlearnt: Flag = True
@@ -27,7 +27,7 @@ class CountsForgetting(Strategy):
             yield "fraction", text
 
     def count(self, correct: Tensor) -> None:
-        """Take in the latest look: ``correct`` is (n,) bool."""
+        """Count the events of the latest forward pass: ``correct`` is (n,) bool."""
         if self.events is None or self.right is None or self.learnt is None:
             self.events = torch.zeros_like(correct, dtype=torch.int16)
             self.right = self.learnt = torch.zeros_like(correct)
@@ -35,7 +35,7 @@ class CountsForgetting(Strategy):
         self.right, self.learnt = correct, self.learnt | correct
 
     def least_forgotten(self, stats: SampleStats) -> Tensor:
-        """(n,) bool: the ``int(fraction * n)`` samples with the fewest events, nobody never seen among them."""
+        """(n,) bool: the ``int(fraction * n)`` samples with the fewest events, none that was never measured."""
         assert self.events is not None and self.learnt is not None
         score = self.events.clone()
         score[~(self.learnt if self.keep_unlearnt else stats.known)] = torch.iinfo(score.dtype).max

@@ -17,7 +17,7 @@ class InfoBatch(Strategy):
     the k samples below the mean, exactly ``int((1 - ratio) * k)`` are drawn anew in each epoch,
     without replacement, as in the code.  A step's loss is the mean over its batch of weight * loss,
     as there: the batch's length divides, not the sum of the weights.  After ``int(delta * epochs)``
-    epochs all train on everything, unweighted.  Who was dropped keeps the last loss; nobody is
+    epochs all train on everything, unweighted.  A sample that was dropped keeps its last loss; none is
     measured again.
     Departures from the code: a sample never measured is kept and has no part in the mean, where
     theirs starts at 3 nat and counts; the mean is taken in float64, so that equal losses are never
@@ -41,8 +41,8 @@ class InfoBatch(Strategy):
         count = share_of(len(low), 1 - self.ratio)
         if count == len(low):
             return EpochPlan(epoch.all_ids)
-        kept = torch.ones(epoch.n_samples, dtype=torch.bool, device=epoch.device)
-        kept[low] = lowest(epoch.uniform(len(low)), count)
+        planned = torch.ones(epoch.n_samples, dtype=torch.bool, device=epoch.device)
+        planned[low] = lowest(epoch.uniform(len(low)), count)
         weights = torch.ones(epoch.n_samples, device=epoch.device)
         weights[low] = 1 / (1 - self.ratio)
-        return EpochPlan(kept.nonzero().squeeze(1), weights=weights)
+        return EpochPlan(planned.nonzero().squeeze(1), weights=weights)

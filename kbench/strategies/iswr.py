@@ -20,7 +20,7 @@ class ISWR(Strategy):
     ``unbiased`` weighs each draw by 1 / (n p); the authors' code does not, so False is the default.
     Departures: the renewal runs in evaluation mode without a graph (theirs builds one, and moves
     BatchNorm, as ``refresh_in: train`` does) at the end of an epoch rather than at the beginning of
-    the next, and not after the last, where nobody reads it; epoch 0 draws uniformly, as theirs,
+    the next, and not after the last, where nothing reads it; epoch 0 draws uniformly, as theirs,
     because an unmeasured loss is a uniform guess.
     """
 

@@ -15,7 +15,7 @@ class Kakurenbo(Strategy):
     """Hides, among the ``int(F_e * n)`` lowest losses, those predicted right with confidence >= tau.
 
     Source: Thao Nguyen et al. 2023 (arXiv:2310.10102) and its code (``hs_lag_v3.1``).  The
-    ceiling F_e is ``fraction`` times the share that ``milestones`` [epoch] have reached; who is
+    ceiling F_e is ``fraction`` times the share that ``milestones`` [epoch] have reached; what is
     moved back is not replaced, so fewer may be hidden.  Losses lag: they come from the last
     epoch's training pass, and hidden samples get a forward pass at its end.  After the warm-up
     the learning rate is scaled by 1 / (1 - share): of the ceiling in every published script

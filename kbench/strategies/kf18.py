@@ -23,14 +23,14 @@ class KF18(Strategy):
     the library have it.  Candidates are drawn from while tau is above ``threshold``; None is
     (B + 3 b) / (3 b), from where a draw beats a uniform batch of the same cost if a backward pass
     costs two forward ones (the library's default; the paper's experiments use less, 1.5 for B = 5 b).
-    ``presample`` 3 and ``momentum`` 0.9 are the library's; residuals of the candidates are seen in
+    ``presample`` 3 and ``momentum`` 0.9 are the library's; error norms of the candidates are measured in
     evaluation mode, those of uniform batches in training, as there.
     Our reading: an epoch is one pass over candidates, as for ``sb``, so an epoch of draws makes
     n / B updates at (B + 3 b) / (3 B) of the time; the paper runs by the wall clock, and the
     library's epochs make n / b updates however long they take.  Departures: candidates come without
     replacement within an epoch; each rank draws from its own part, with g over that part, and tau is
-    the mean over the ranks, for which every pool waits for all of them (and for the device); the last
-    pool of an epoch may be smaller and still gives one batch; one of a single batch is trained as it is.
+    the mean over the ranks, for which each draw waits for all of them (and for the device); the last
+    candidates of an epoch may be fewer and still give one batch; a single batch is trained as it is.
     """
 
     baseline_params = {"threshold": 1e9}  # tau is never above the root of a batch's length, or the length
@@ -40,9 +40,9 @@ class KF18(Strategy):
     momentum: Fraction = 0.9
     root: Flag = True
 
-    tau: Tensor | None = state()  # () float64, this rank's part of the mean; None: nothing was seen
+    tau: Tensor | None = state()  # () float64, this rank's part of the mean; None: nothing was measured
     size: int = state(0)  # [sample] of this rank's batches
-    drawing: bool = state(False)  # the pool at hand is drawn from
+    drawing: bool = state(False)  # the candidates at hand are drawn from
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
         return EpochPlan(epoch.all_ids, candidate_batches=self.presample)

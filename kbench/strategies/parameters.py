@@ -11,7 +11,7 @@ from kbench.strategies.api import Strategy
 
 
 def schema(cls: type[Strategy]) -> type[BaseModel]:
-    """The parameters of a strategy as a pydantic model; its memory is left out."""
+    """The parameters of a strategy as a pydantic model; its state is left out."""
     hints = typing.get_type_hints(cls, include_extras=True)
     own: Any = cls  # a dataclass, as every strategy is
     fields: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""EL2N pruning: leave out for good who was easiest after a short first training, and start again."""
+"""EL2N pruning: leave out for good the samples of the lowest error norm after a short training, and start again."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class PruneEL2N(Strategy):
 
     Source: Paul, Ganguli and Dziugaite 2021 (arXiv:2107.07075), of which we have the abstract, and
     their code.  The score, EL2N, is the Euclidean norm of softmax minus one-hot; it is taken of
-    everyone in one pass after ``score_epochs`` epochs on everything, which follow the beginning of
+    all samples in one pass after ``score_epochs`` epochs on everything, which follow the beginning of
     the full schedule and whose time counts.  The highest scores are kept.
     Departures: one training gives the scores, where the paper averages several initialisations
     (their README recommends at least ten); samples are scored in their epoch's augmented view, where

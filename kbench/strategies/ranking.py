@@ -25,7 +25,7 @@ def draw(p: Tensor, at: Tensor) -> Tensor:
     """
     cumulative = p.cumsum(0)
     drawn = torch.searchsorted(cumulative, at * cumulative[-1], right=True)
-    last = (p > 0).nonzero()[-1]  # rounding may lead past it, and who has no chance is never drawn
+    last = (p > 0).nonzero()[-1]  # rounding may lead past it, and what has probability 0 is never drawn
     return drawn.clamp_max(last)
 
 

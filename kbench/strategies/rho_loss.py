@@ -33,14 +33,14 @@ class RhoLoss(Strategy):
     schedule; its last epoch then measures all others, and that is their irreducible loss.  The second
     trains on these others only: the held-out samples are lost to it, which its accuracy pays for.
     Both phases' time counts.  ``holdout`` 0 has no first phase and no irreducible loss: the highest
-    losses are taken.  ``1 / keep`` is rounded to whole batches; 1 takes all and looks at nothing.
+    losses are taken.  ``1 / keep`` is rounded to whole batches; 1 takes all and measures nothing.
     Departures: the holdout model has the architecture of the run, where theirs may be smaller, and
     is used as it ends, where their code takes the epoch with the lowest loss on the test set; held-out
-    samples are drawn at random, where their CIFAR code holds out every second; candidates are looked
-    at in evaluation mode, where their code's default is training mode; irreducible losses are of the
+    samples are drawn at random, where their CIFAR code holds out every second; candidates are measured
+    in evaluation mode, where their code's default is training mode; irreducible losses are of the
     epoch's view, augmented if the recipe does so; each rank chooses from its own part; ties go to the
-    earlier place; the last pool of an epoch may be smaller and still gives one batch, unseen if that
-    is all of it.
+    earlier place; the last candidates of an epoch may be fewer and still give one batch, unmeasured if that
+    is all of them.
     """
 
     baseline_params = {"keep": 1.0, "holdout": 0.0}
@@ -84,9 +84,7 @@ class RhoLoss(Strategy):
     def select(self, batch: Batch, probe: Probe) -> Tensor | None:
         if probe.epoch.phase == "holdout" or self.candidate_batches == 1:
             return None
-        self.size = (
-            self.size or len(batch) // self.candidate_batches
-        )  # without a holdout phase, a whole pool comes first
+        self.size = self.size or len(batch) // self.candidate_batches  # there was no holdout phase to observe
         if len(batch) == self.size:
             return None
         loss = probe.measure(batch).loss

@@ -1,4 +1,4 @@
-"""Selective-Backprop: look at every batch, train on a sample with probability CDF(loss)^beta."""
+"""Selective-Backprop: measure every batch, train on a sample with probability CDF(loss)^beta."""
 
 from dataclasses import dataclass
 
@@ -42,5 +42,5 @@ class SelectiveBackprop(Strategy):
         return (probe.uniform(len(batch)) < chance).float()
 
     def loss_of(self, batch: Batch, probe: Probe) -> Tensor:
-        """(b,) float32: what a batch is ranked by; here a look at it."""
+        """(b,) float32 [nat]: the losses that a batch is ranked by; here of the model as it stands."""
         return probe.measure(batch).loss

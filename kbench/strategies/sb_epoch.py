@@ -18,7 +18,7 @@ class EpochSB(Strategy):
 
     Source: the code of the KAKURENBO comparison (arXiv:2310.10102, ``..._sb.py`` and
     ``pretrain_sb.py``), which calls it SB; Jiang et al.'s method (arXiv:1910.00762) is ``sb``.
-    Losses come from the last epoch's training pass; who was not kept gets a forward pass at its
+    Losses come from the last epoch's training pass; what was not kept gets a forward pass at its
     end.  Losses are not weighted and the learning rate is not scaled.  If losses are exchangeable,
     about 1 / (beta + 1) of the samples are kept: 0.43 keeps 70 % (their CIFAR-100 runs), 1 a half
     (their Fractal-3K runs and their default).  ``percentile: rank`` (default) counts losses; ties
@@ -41,8 +41,8 @@ class EpochSB(Strategy):
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
         share = {"rank": by_rank, "histogram": by_histogram}[self.percentile](stats.loss)
-        kept = (epoch.uniform(epoch.n_samples) < share**self.beta) | ~stats.known
-        return EpochPlan.hide(~kept, as_coded=AsCoded(refresh_in=self.refresh_in, lr_clock=self.lr_clock))
+        trained = (epoch.uniform(epoch.n_samples) < share**self.beta) | ~stats.known
+        return EpochPlan.hide(~trained, as_coded=AsCoded(refresh_in=self.refresh_in, lr_clock=self.lr_clock))
 
 
 def by_rank(loss: Tensor) -> Tensor:

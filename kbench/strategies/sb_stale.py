@@ -1,4 +1,4 @@
-"""Stale-SB: Selective-Backprop that looks only every few epochs and ranks by remembered losses in between."""
+"""Stale-SB: Selective-Backprop that measures only every few epochs and ranks by the last known losses in between."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class StaleSB(SelectiveBackprop):
     Source: Jiang et al. 2019 (arXiv:1910.00762), which tries 2 and 3, and their code (default 3).
     ``beta``, ``window`` and ``prime_epochs`` are those of ``sb``.  Between the passes the last known
     loss of a sample stands in for a fresh one: it is pushed into the window and ranked as if it
-    were.  Registries is what the latest forward pass told, of training as well as of selection, as it
+    were.  The last known loss is that of the latest forward pass, of training as well as of selection, as it
     stood when the epoch began.  ``prime_epochs: 1`` trains epoch 0 in full, so that its losses come
     from training, and no selection pass is taken there.  Departures: the paper speaks of the last
     known probabilities, its code keeps losses, as is done here; the code forwards the whole batch
@@ -27,7 +27,7 @@ class StaleSB(SelectiveBackprop):
 
     every: Count = 3
 
-    cached: Tensor | None = state()  # (n,) float32 losses before this epoch; None: look
+    cached: Tensor | None = state()  # (n,) float32 losses before this epoch; None: measure
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
         self.cached = None if epoch.index % self.every == 0 else stats.loss

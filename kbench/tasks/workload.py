@@ -19,8 +19,13 @@ from kbench.tasks.classification import Classification, Over, Results, Task
 class Workload:
     """The data and the task of a pair on one device; the same for every strategy.
 
-    ``root`` is where the site keeps data sets; empty: $KBENCH_DATA.  Raises WorkloadError where the data is not
-    there or not as it was prepared.
+    Args:
+        pair: model, data set and recipe.
+        device: where tensors are to lie.
+        root: the folder of data sets; empty: $KBENCH_DATA.
+
+    Raises:
+        WorkloadError: the data is not there, not as it was prepared, or less than a global batch.
     """
 
     def __init__(self, pair: Pair, device: torch.device, *, root: str = "") -> None:
@@ -51,7 +56,7 @@ class Workload:
         return channels, self.recipe.image_size or height, self.recipe.image_size or width
 
     def model(self) -> nn.Module:
-        """Build the model with fresh weights from torch's global random stream, but for those that are given."""
+        """Build the model, on the CPU, with fresh weights from torch's global random stream, but for those given."""
         recipe = self.recipe
         model = build_model(
             self.pair.model, self.shape, self.n_classes, dropout=recipe.dropout, drop_path=recipe.drop_path
@@ -61,23 +66,37 @@ class Workload:
         return model
 
     def batches(self, ids: Iterable[Tensor], *, key: int) -> Iterator[Looked]:
-        """Yield (ids, images, labels) of the training set for each of ``ids``, augmented.
+        """Read batches of the training set, augmented and normalised, on the workload's device.
 
-        ``key`` names the augmentation's stream: the same sample in the same epoch looks the same,
-        whoever trains on it and wherever it stands in the order.
+        Args:
+            ids: (b,) int64 sample ids of each batch.
+            key: names the augmentation's stream: with the same key a sample looks the same in any batch, on any rank.
+
+        Yields:
+            (b,) int64 ids, (b, channels, height, width) float32 images, and labels: (b,) int64 classes, or
+            (b, height, width) for segmentation.
         """
         return self.train.batches(ids, self._look(key=key))
 
     def val_batches(self, ids: Iterable[Tensor]) -> Iterator[Looked]:
-        """Yield (ids, images, labels) of the validation set for each of ``ids``; nothing about them is random."""
+        """Read batches of the validation set, as ``batches`` does; nothing about them is random."""
         return self.val.batches(ids, self._val_look)
 
     def measure(self, output: Tensor, y: Tensor, *, over: Over = "classes") -> Results:
-        """Per sample: loss [nat], right or wrong, confidence, error_norm, as the task defines them."""
+        """Measure a forward pass as the task defines it, without a graph.
+
+        Args:
+            output: of the model: (b, n_classes) logits, or (b, n_classes, height, width) for segmentation.
+            y: (b,) int64 labels, or (b, height, width).
+            over: the softmax of the confidence runs over the classes, or over the batch as in published code.
+
+        Returns:
+            (b,) each: loss [nat], correct (bool), confidence in [0, 1], error_norm in [0, sqrt(2)].
+        """
         return self.task.measure(output, y, over=over)
 
     def criterion(self, output: Tensor, y: Tensor) -> Tensor:
-        """The recipe's training loss: (b,) [nat]."""
+        """The recipe's training loss of each sample: (b,) [nat], with a graph; arguments as for ``measure``."""
         return self.task.criterion(output, y, label_smoothing=self.recipe.label_smoothing)
 
 

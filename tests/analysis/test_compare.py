@@ -13,8 +13,8 @@ import pytest
 from scipy import stats
 
 from kbench.analysis.compare import compare
-from kbench.analysis.rows import Comparison, Reach, Row
-from kbench.analysis.time_to_target import Target, target_of
+from kbench.analysis.rows import Comparison, Row
+from kbench.analysis.time_to_target import Target, TimeToTarget, parse_target
 from kbench.errors import ResultsError
 
 
@@ -27,7 +27,7 @@ def row(book: Any, strategy: str = "mine", **asked: Any) -> Row:
     return found
 
 
-def reach(book: Any, target: float, strategy: str = "mine") -> Reach:
+def time_to(book: Any, target: float, strategy: str = "mine") -> TimeToTarget:
     (found,) = row(book, strategy, targets=[target]).targets
     return found
 
@@ -69,7 +69,7 @@ class TestDifferences:
         found = row(three, "baseline")
         differences = (found.acc_diff, found.acc_diff_ci, found.acc_final_diff, found.acc_final_diff_ci)
         assert differences == (None,) * 4
-        assert (found.time_diff, found.time_diff_ci, found.time_ceiling) == (None,) * 3
+        assert (found.time_diff, found.time_diff_ci, found.ideal_time_change) == (None,) * 3
 
     def test_another_baseline_turns_the_comparison_round(self, three: Any) -> None:
         found = row(three, "baseline", baseline="mine")
@@ -128,7 +128,7 @@ class TestTargets:
     def test_the_time_to_a_target_ends_with_the_first_epoch_that_reaches_it(self, book: Any) -> None:
         book.run("baseline", 0, [0.5, 0.8, 0.9], [10.0, 10.0, 10.0])
         book.run("mine", 0, [0.5, 0.7, 0.9], [4.0, 4.0, 4.0])
-        found = reach(book, 0.8)
+        found = time_to(book, 0.8)
         assert (found.target, found.reached, found.seconds, found.speedup) == (0.8, 1, 12.0, pytest.approx(20 / 12))
         assert (found.speedup_ci, found.speedup_range) == (None, None)
 
@@ -136,7 +136,7 @@ class TestTargets:
         for seed, (base, own) in enumerate([(10.0, 5.0), (10.0, 20.0), (30.0, 10.0)]):
             book.run("baseline", seed, [0.9], [base])
             book.run("mine", seed, [0.9], [own])
-        found = reach(book, 0.9)
+        found = time_to(book, 0.9)
         expected = stats.ttest_1samp([math.log(x) for x in (2.0, 0.5, 3.0)], 0.0).confidence_interval(0.95)
         assert found.speedup == pytest.approx(3.0 ** (1 / 3))
         assert found.speedup_ci == pytest.approx((math.exp(expected.low), math.exp(expected.high)))
@@ -144,23 +144,23 @@ class TestTargets:
 
     def test_the_baseline_has_seconds_and_no_speed_up(self, book: Any) -> None:
         book.run("baseline", 0, [0.9], [10.0])
-        found = reach(book, 0.9, "baseline")
+        found = time_to(book, 0.9, "baseline")
         assert (found.reached, found.seconds, found.speedup, found.speedup_at_least) == (1, 10.0, None, None)
 
     def test_a_multiple_of_the_final_error_is_of_the_baseline_s_mean_on_the_pair(self, three: Any) -> None:
-        found = row(three, targets=[target_of("final*1.1")]).targets[0]
+        found = row(three, targets=[parse_target("final*1.1")]).targets[0]
         assert found.target == pytest.approx(1 - 1.1 * (0.11 + 0.18 + 0.36) / 3)
-        assert found.asked == "final*1.1"
+        assert found.requested == "final*1.1"
 
     def test_a_multiple_of_the_final_error_is_reached_by_the_run_that_set_it(self, book: Any) -> None:
         book.run("baseline", 0, [0.3, 170 / 355], [1.0, 1.0])  # 1 - (1 - 170 / 355) is more by rounding
-        found = row(book, "baseline", targets=[target_of("final*1")]).targets[0]
+        found = row(book, "baseline", targets=[parse_target("final*1")]).targets[0]
         assert (found.reached, found.seconds) == (1, 2.0)
 
     def test_scoring_first_counts_in_the_time_to_a_target(self, book: Any) -> None:
         book.run("baseline", 0, [0.9], [10.0])
         book.run("forget", 0, [0.9], [5.0], score=[(0.95, 15.0)])
-        found = reach(book, 0.9, "forget")
+        found = time_to(book, 0.9, "forget")
         assert (found.seconds, found.speedup) == (20.0, 0.5)
 
 

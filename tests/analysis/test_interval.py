@@ -9,15 +9,15 @@ from scipy import stats
 
 from kbench.analysis.interval import (
     UNKNOWN,
-    deviation,
     estimate,
     estimate_change,
     estimate_ratio,
-    holm,
     mean_and_interval,
     mean_of,
     median_and_interval,
+    standard_deviation,
 )
+from kbench.analysis.multiple_testing import holm
 
 SAMPLES = [
     [0.01, 0.0, 0.02],
@@ -93,7 +93,7 @@ class TestFewValues:
 
     @pytest.mark.parametrize("values", [[math.nan], [1.0, math.nan, 2.0]])
     def test_one_that_is_not_known_makes_all_of_it_unknown(self, values: list[float]) -> None:
-        assert (estimate(values), mean_of(values), deviation(values)) == (UNKNOWN, None, None)
+        assert (estimate(values), mean_of(values), standard_deviation(values)) == (UNKNOWN, None, None)
 
     @pytest.mark.parametrize("odd", [0.0, math.nan, math.inf])
     def test_a_ratio_to_nothing_is_not_known(self, odd: float) -> None:
@@ -155,11 +155,11 @@ class TestHolm:
 
 
 def test_the_deviation_is_that_of_a_sample() -> None:
-    assert deviation([1.0, 2.0, 3.0]) == pytest.approx(1.0)
+    assert standard_deviation([1.0, 2.0, 3.0]) == pytest.approx(1.0)
 
 
 def test_one_value_has_no_deviation() -> None:
-    assert deviation([1.0]) is None
+    assert standard_deviation([1.0]) is None
 
 
 def covered(values: "np.ndarray[tuple[int, int], np.dtype[np.float64]]", truth: float) -> float:

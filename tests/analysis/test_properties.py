@@ -10,15 +10,15 @@ import pytest
 
 from kbench.analysis.compare import compare
 from kbench.analysis.frame import Frames
-from kbench.analysis.pairing import paired
-from kbench.analysis.rows import Comparison, Row, change, difference
-from kbench.analysis.tables.as_text import text
+from kbench.analysis.pairing import change, difference, pair_runs
+from kbench.analysis.rows import Comparison, Row
 from kbench.analysis.tables.layout import tables
-from kbench.analysis.time_to_target import target_of
+from kbench.analysis.tables.plain import text
+from kbench.analysis.time_to_target import parse_target
 
 Made = Callable[..., Frames]
 Runs = dict[tuple[str, int], tuple[list[float], list[float]]]
-TARGETS = [0.6, 0.8, target_of("final*1.1")]
+TARGETS = [0.6, 0.8, parse_target("final*1.1")]
 
 
 def random_runs(rng: np.random.Generator, strategies: str, seeds: int, epochs: int = 6) -> Runs:
@@ -76,7 +76,7 @@ def test_a_known_effect_is_covered_through_the_paired_path(made: Made) -> None:
         best_acc1=0.8 + of_seed + 0.003 * noise[0] - 0.004 * mine,
         total_train_s=100 * np.exp(5 * of_seed + 0.05 * noise[1]) * np.where(mine, 0.8, 1.0),
     )
-    both = paired(replace(frames, runs=runs), "baseline")
+    both = pair_runs(replace(frames, runs=runs), "baseline")
     both = both[both["strategy"] == "mine"]
     groups = [both.iloc[first : first + 5] for first in range(0, len(both), 5)]
     assert len(groups) == 2000

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from kbench.analysis.curve import Curve
-from kbench.analysis.rows import Reach
-from kbench.analysis.time_to_target import reach
+from kbench.analysis.time_to_target import Target, TimeToTarget, parse_target, time_to_target
 
 Points = Sequence[tuple[float, float]]
 MISSED = ((10.0, 0.5), (20.0, 0.6))
@@ -19,8 +18,8 @@ def curve(points: Points) -> Curve:
     return Curve(pair="p", strategy="s", seed=0, match_key="k", seconds=seconds, accuracy=accuracy, start_s=0.0)
 
 
-def found(pairs: Sequence[tuple[Points, Points]], target: float | None = 0.9) -> Reach:
-    return reach([(curve(own), curve(base)) for own, base in pairs], "0.9", target, is_baseline=False)
+def found(pairs: Sequence[tuple[Points, Points]], target: float | None = 0.9) -> TimeToTarget:
+    return time_to_target([(curve(own), curve(base)) for own, base in pairs], "0.9", target, is_baseline=False)
 
 
 def at(seconds: float) -> Points:
@@ -106,7 +105,7 @@ def random_points(rng: np.random.Generator) -> Points:
     return list(zip(rng.uniform(0.5, 2.0, n).cumsum().tolist(), accuracy.tolist(), strict=True))
 
 
-def claims(it: Reach) -> dict[str, float]:
+def claims(it: TimeToTarget) -> dict[str, float]:
     """All that is reported of how fast it was, by name; what is not reported is not claimed."""
     low, high = it.speedup_median_ci or (None, None)
     named = {"reached": it.reached, "mean": it.speedup, "at least": it.speedup_at_least, "median": it.speedup_median}
@@ -143,3 +142,32 @@ def test_cutting_the_end_off_the_baseline_s_run_never_raises_the_least_that_is_c
 
 def least(of: dict[str, float]) -> float:
     return of.get("mean", of.get("at least", 0.0))
+
+
+@pytest.mark.parametrize("asked", ["0.76", "1", "1e-3", 0.76, " 0.5 "])
+def test_a_fraction_is_an_accuracy(asked: str | float) -> None:
+    found = parse_target(asked)
+    assert (found.accuracy, found.factor) == (float(asked), None)
+    assert found.resolve([]) == float(asked)
+
+
+@pytest.mark.parametrize("asked", ["final*1.1", "final * 1.1", " final*1.10"])
+def test_a_multiple_of_the_final_error_has_one_name(asked: str) -> None:
+    assert parse_target(asked) == Target("final*1.1", factor=1.1)
+
+
+@pytest.mark.parametrize(
+    "asked", ["0", "1.01", "98", "-0.5", "nan", "high", "", "final", "final*", "final*0", "final*-1", "final*inf", 98.0]
+)
+def test_anything_else_is_refused(asked: str | float) -> None:
+    with pytest.raises(ValueError, match=r"must be a fraction in \(0, 1\] or final\*K, got "):
+        parse_target(asked)
+
+
+def test_a_multiple_is_of_the_mean_final_error() -> None:
+    assert parse_target("final*1.5").resolve([0.9, 0.8]) == pytest.approx(1 - 1.5 * 0.15)
+
+
+@pytest.mark.parametrize("finals", [[], [0.9, math.nan]])
+def test_a_multiple_of_what_is_not_known_is_not_known(finals: list[float]) -> None:
+    assert parse_target("final*1.5").resolve(finals) is None

@@ -12,8 +12,8 @@ import numpy as np
 
 from kbench.analysis.compare import compare
 from kbench.analysis.frame import load
-from kbench.analysis.tables.as_text import text
 from kbench.analysis.tables.layout import tables
+from kbench.analysis.tables.plain import text
 from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.config.strategy_choice import Choice

@@ -42,6 +42,23 @@ def setting(text: str) -> list[str]:
             2,
             "small.yaml:5: pairs[0].recipe.global_batch: must divide evenly among 5 ranks, got 48; 45 or 50 would",
         ),
+        (
+            setting("strategies=[baseline, rho-loss: {holdout: 0.99}]"),
+            2,
+            "--set strategies: strategies[1].rho-loss.holdout: leaves 15 of 1442 samples, fewer than one global batch "
+            "of 48 (pair digits-cnn-digits)",
+        ),
+        (
+            setting("pairs.0.recipe.epochs=2"),
+            2,
+            "small.yaml:9: strategies[2].kakurenbo.milestones: 2 is never reached in 2 epochs, take it out, and the "
+            "share that begins there (pair digits-cnn-digits)",
+        ),
+        (
+            setting("strategies.0={name: randm, label: baseline}"),
+            2,
+            "--set strategies.0: strategies[0].name: unknown strategy; did you mean 'random'?",
+        ),
         (setting("pairs.3.model=x"), 2, "--set pairs.3.model: leads nowhere in small.yaml"),
         (setting("epochs"), 2, "--set epochs: must be KEY=VALUE, got 'epochs'"),
         (

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,7 +100,7 @@ class Interrupted(NamedTuple):
 
 @pytest.fixture(scope="module")
 def interrupted(
-    tmp_path_factory: pytest.TempPathFactory, clean_env: dict[str, str], call, lasting, until
+    tmp_path_factory: pytest.TempPathFactory, clean_env: dict[str, str], call, lasting, until, processes_of
 ) -> Interrupted:
     """An experiment that got a Ctrl-C after the first epoch of its first run."""
     folder = tmp_path_factory.mktemp("interrupted")
@@ -114,18 +114,9 @@ def interrupted(
     until(lambda: any(run.epochs() for run in experiment.all_runs()) or front.poll() is not None)
     os.killpg(front.pid, signal.SIGINT)
     _, err = front.communicate(timeout=120)
-    survivors = [pid for run in experiment.all_runs() for pid in processes_of(run.run_id)]
+    survivors = processes_of(folder)
     states = sorted(state_of(run.read()) for run in experiment.all_runs())
     return Interrupted(folder, experiment, front.returncode, err, survivors, states, call(folder, "gather", "long"))
-
-
-def processes_of(mark: str) -> Iterator[int]:
-    """The living processes with ``mark`` in their command lines."""
-    listed = subprocess.run(["ps", "-eo", "pid,stat,args"], capture_output=True, text=True, check=True).stdout
-    for line in listed.splitlines()[1:]:
-        pid, stat, command = line.split(maxsplit=2)
-        if mark in command and not stat.startswith("Z"):
-            yield int(pid)
 
 
 def test_ctrl_c_says_what_is_left_and_exits_with_130(interrupted: Interrupted) -> None:
@@ -168,7 +159,7 @@ class Detached(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def detached(tmp_path_factory: pytest.TempPathFactory, call, lasting, until) -> Detached:
+def detached(tmp_path_factory: pytest.TempPathFactory, call, lasting, until, processes_of) -> Detached:
     """A long experiment started with --no-wait, looked at, and cancelled."""
     folder = tmp_path_factory.mktemp("detached")
     (folder / "far.yaml").write_text(lasting("far", 100_000))
@@ -185,9 +176,8 @@ def detached(tmp_path_factory: pytest.TempPathFactory, call, lasting, until) -> 
         ]
     finally:
         cancel = call(folder, "cancel", "far")
-        until(lambda: not list(processes_of("far.yaml")))
-    survivors = [pid for run in experiment.all_runs() for pid in processes_of(run.run_id)]
-    return Detached(experiment, start, *looked, cancel, survivors)
+        until(lambda: not processes_of(folder))
+    return Detached(experiment, start, *looked, cancel, processes_of(folder))
 
 
 def test_without_waiting_the_front_says_who_goes_on(detached: Detached) -> None:

@@ -9,6 +9,7 @@ from kbench.config.parse import parse
 from kbench.config.site import Site
 from kbench.config.yaml_source import Source, read_source
 from kbench.errors import ConfigError
+from kbench.launch.schedulers.registry import parse_site
 
 
 def test_the_world_is_nodes_times_ranks_per_node() -> None:
@@ -43,7 +44,7 @@ def test_the_site_of_a_newcomer_is_this_machine_with_one_rank() -> None:
 )
 def test_a_site_that_makes_no_sense_is_refused(tree: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse(Site, Source("s", tree))
+        parse_site(Source("s", tree))
     assert caught.value.message.startswith(message)
 
 

@@ -21,19 +21,3 @@ def needs(tmp_path: Path) -> Needs:
         return need_of(tmp_path / "mine.yaml", site, results=tmp_path / "results")
 
     return make
-
-
-@pytest.fixture
-def plays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plays:
-    """Put a command first on the PATH: ``plays("qstat", "echo pbs_version = 23")``."""
-    place = tmp_path / "bin"
-    place.mkdir()
-    monkeypatch.setenv("PATH", f"{place}:/usr/bin:/bin")
-
-    def make(name: str, body: str) -> Path:
-        path = place / name
-        path.write_text(f"#!/bin/bash\n{body}\n")
-        path.chmod(0o755)
-        return path
-
-    return make

@@ -1,4 +1,4 @@
-"""Runs of the real loop on the digits, ranks that are threads, and whole lives that several tests look at."""
+"""Runs of the real loop on the digits, ranks that are threads, and whole trainings that several tests share."""
 
 import copy
 import json
@@ -70,14 +70,14 @@ def run_of(workload_of: Callable[..., Workload]) -> Callable[..., Run]:
 
 
 @dataclass
-class Life:
+class Training:
     """A run from its beginning to its end: its records, and what its strategy was shown on the way."""
 
     records: list[EpochRecord] = field(default_factory=list)
     plans: list[EpochPlan] = field(default_factory=list)
     shown: list[SampleStats] = field(default_factory=list)  # to each plan
     trained: list[list[tuple[Batch, Measured]]] = field(default_factory=list)  # by epoch
-    kept: list[int] = field(default_factory=list)  # by epoch: samples that select gave a weight above 0 or drew
+    n_selected: list[int] = field(default_factory=list)  # by epoch: samples that select gave a weight above 0 or drew
 
     def ids(self, epoch: int) -> list[int]:
         """The samples trained on, in order."""
@@ -92,26 +92,26 @@ class Life:
         }
 
 
-def live(run: Run) -> Life:
+def observed(run: Run) -> Training:
     """Train to the end; listen to the hooks without changing what they answer."""
-    life, strategy = Life(), run.strategy
+    training, strategy = Training(), run.strategy
     plan, select, observe = strategy.plan, strategy.select, strategy.observe
 
     def listening_plan(epoch: Epoch, stats: SampleStats) -> EpochPlan:
-        life.shown.append(stats)
-        life.plans.append(plan(epoch, stats))
-        life.trained.append([])
-        life.kept.append(0)
-        return life.plans[-1]
+        training.shown.append(stats)
+        training.plans.append(plan(epoch, stats))
+        training.trained.append([])
+        training.n_selected.append(0)
+        return training.plans[-1]
 
     def listening_select(batch: Batch, probe: Any) -> Tensor | Resample | None:
-        kept = select(batch, probe)
-        weight = kept.weight if isinstance(kept, Resample) else kept
-        life.kept[-1] += len(batch) if weight is None else int((weight > 0).sum())
-        return kept
+        selection = select(batch, probe)
+        weight = selection.weight if isinstance(selection, Resample) else selection
+        training.n_selected[-1] += len(batch) if weight is None else int((weight > 0).sum())
+        return selection
 
     def listening_observe(batch: Batch, measured: Measured) -> None:
-        life.trained[-1].append((batch, measured))
+        training.trained[-1].append((batch, measured))
         observe(batch, measured)
 
     strategy.plan, strategy.select, strategy.observe = (  # type: ignore[method-assign]
@@ -119,28 +119,28 @@ def live(run: Run) -> Life:
         listening_select,
         listening_observe,
     )
-    life.records.extend(train(run))
-    return life
+    training.records.extend(train(run))
+    return training
 
 
 @pytest.fixture(scope="session")
-def life_of(run_of: Callable[..., Run]) -> Callable[..., Life]:
-    """``life_of("sb", {"beta": 2.0})``: a whole run, lived once for all who ask the same."""
-    lived: dict[str, Life] = {}
+def training_of(run_of: Callable[..., Run]) -> Callable[..., Training]:
+    """``training_of("sb", {"beta": 2.0})``: a whole run, trained once for all tests that want the same."""
+    trained: dict[str, Training] = {}
 
-    def lived_once(name: str = "baseline", params: dict[str, Any] | None = None, **more: Any) -> Life:
+    def trained_once(name: str = "baseline", params: dict[str, Any] | None = None, **more: Any) -> Training:
         key = json.dumps([name, params, more], sort_keys=True)
-        if key not in lived:
-            lived[key] = live(run_of(name, params, **more))
-        return lived[key]
+        if key not in trained:
+            trained[key] = observed(run_of(name, params, **more))
+        return trained[key]
 
-    return lived_once
+    return trained_once
 
 
 @pytest.fixture(scope="session")
-def live_again(run_of: Callable[..., Run]) -> Callable[..., Life]:
+def new_training_of(run_of: Callable[..., Run]) -> Callable[..., Training]:
     """The same, always from the beginning."""
-    return lambda *what, **more: live(run_of(*what, **more))
+    return lambda *what, **more: observed(run_of(*what, **more))
 
 
 class ThreadComm(Comm):

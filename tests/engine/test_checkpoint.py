@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kbench.engine.checkpoint import Start, load, save
+from kbench.engine.checkpoint import ResumePoint, load, save
 from kbench.engine.clock import PARTS, PhaseTimer
 from kbench.engine.learner import Learner
 from kbench.engine.loop import Run, train
@@ -75,11 +75,11 @@ def numbers(records: list[EpochRecord]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_run_stopped_after_every_epoch_is_the_run_that_was_not(
-    name: str, run_of: Callable[..., Run], life_of: Callable[..., Any], tmp_path: Path
+    name: str, run_of: Callable[..., Run], training_of: Callable[..., Any], tmp_path: Path
 ) -> None:
     params = PARAMS.get(name, {})
     pieces = in_pieces(lambda: run_of(name, params), tmp_path / "checkpoint.pt")
-    assert numbers(pieces) == numbers(life_of(name, params).records)
+    assert numbers(pieces) == numbers(training_of(name, params).records)
 
 
 @pytest.mark.parametrize(
@@ -93,11 +93,11 @@ def test_a_run_stopped_after_every_epoch_is_the_run_that_was_not(
     ids=str,
 )
 def test_with_all_that_a_recipe_can_ask_for_too(
-    recipe: dict[str, Any], run_of: Callable[..., Run], life_of: Callable[..., Any], tmp_path: Path
+    recipe: dict[str, Any], run_of: Callable[..., Run], training_of: Callable[..., Any], tmp_path: Path
 ) -> None:
     recipe = {"lr": 0.003, "warmup_epochs": 1, **recipe}
     pieces = in_pieces(lambda: run_of("sb", **recipe), tmp_path / "checkpoint.pt")
-    assert numbers(pieces) == numbers(life_of("sb", **recipe).records)
+    assert numbers(pieces) == numbers(training_of("sb", **recipe).records)
 
 
 def test_elapsed_time_goes_on(run_of: Callable[..., Run], tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def checkpoint(run_of: Callable[..., Run], tmp_path: Path) -> Path:
 def refused(path: Path, made_by: dict[str, Any] = MADE_BY) -> str:
     """Why a checkpoint was refused; it must be gone, and the run at its beginning."""
     start = load(path, comm=Comm(), device=CPU, made_by=made_by)
-    assert start == Start(note=start.note) and not path.exists()
+    assert start == ResumePoint(note=start.note) and not path.exists()
     return start.note
 
 
@@ -189,11 +189,11 @@ def test_something_else_that_torch_saved_is_said_to_be_unreadable(thing: Any, tm
 
 
 def test_a_run_with_a_checkpoint_of_another_make_begins_anew(
-    checkpoint: Path, run_of: Callable[..., Run], life_of: Callable[..., Any]
+    checkpoint: Path, run_of: Callable[..., Run], training_of: Callable[..., Any]
 ) -> None:
     run = run_of(epochs=2)
     start = load(checkpoint, comm=run.comm, device=CPU, made_by=MADE_BY | {"commit": "another"})
-    assert numbers(list(train(run, start))) == numbers(life_of(epochs=2).records)
+    assert numbers(list(train(run, start))) == numbers(training_of(epochs=2).records)
 
 
 def test_ranks_begin_anew_together_when_one_cannot_read(checkpoint: Path, on_threads: Any) -> None:

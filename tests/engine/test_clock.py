@@ -1,12 +1,13 @@
-"""The stopwatch: every instant belongs to one part."""
+"""The lap timer: every instant belongs to one part; and CPU time."""
 
+import multiprocessing
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 
-from kbench.engine.clock import PARTS, PhaseTimer
+from kbench.engine.clock import PARTS, PhaseTimer, cpu_time_s
 
 
 @pytest.fixture
@@ -80,3 +81,24 @@ def test_laps_between_stop_and_start_count_for_nothing(timer: PhaseTimer, at: Ca
     at(51)
     timer.lap("update_s")
     assert timer.stop() == dict.fromkeys(PARTS, 0.0) | {"update_s": 1}
+
+
+def test_the_cpu_time_of_processes_that_it_started_is_counted_while_they_live() -> None:
+    context = multiprocessing.get_context("fork")
+    used, end = context.Event(), context.Event()
+
+    def work() -> None:
+        while time.process_time() < 0.2:  # a child's clock begins at 0
+            pass
+        used.set()
+        end.wait(60)
+
+    child = context.Process(target=work)
+    before = cpu_time_s() - time.process_time()
+    child.start()
+    try:
+        assert used.wait(60)
+        assert cpu_time_s() - time.process_time() - before >= 0.1  # the system counts coarsely
+    finally:
+        end.set()
+        child.join()

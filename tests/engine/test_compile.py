@@ -15,7 +15,7 @@ from kbench.tasks.workload import Workload
 CPU = torch.device("cpu")
 
 
-@pytest.mark.skipif(not shutil.which("g++"), reason="inductor needs a C++ compiler")
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs g++")
 def test_a_compiled_model_trains_and_looks_like_an_eager_one(workload_of: Callable[..., Workload]) -> None:
     eager, compiled = (Learner(workload_of(compile=on), 0, Comm()) for on in (False, True))
     index, x, y = next(eager.workload.batches([torch.arange(48)], key=5))

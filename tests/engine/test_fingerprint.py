@@ -50,19 +50,19 @@ def test_a_recipe_that_looks_at_samples_otherwise_differs_in_the_views_alone(
 
 
 def test_the_order_is_the_one_in_which_the_baseline_trains(
-    life_of: Callable[..., Any], workload_of: Callable[..., Workload]
+    training_of: Callable[..., Any], workload_of: Callable[..., Workload]
 ) -> None:
-    trained, workload = life_of().ids(0), workload_of()
+    trained, workload = training_of().ids(0), workload_of()
     dropped = sorted(set(range(workload.n_samples)) - set(trained))
     told = fingerprint(workload, nn.Linear(1, 1), 0)["order_digest"]
     assert told in {digest(torch.tensor([*trained, *tail])) for tail in permutations(dropped)}
 
 
 def test_the_views_are_the_ones_that_the_baseline_trains_on(
-    life_of: Callable[..., Any], workload_of: Callable[..., Workload]
+    training_of: Callable[..., Any], workload_of: Callable[..., Workload]
 ) -> None:
     workload, ids = workload_of(), range(48)
-    batches = [batch for batch, _ in life_of().trained[0]]
+    batches = [batch for batch, _ in training_of().trained[0]]
     seen = {int(i): x for batch in batches for i, x in zip(batch.index, batch.x, strict=True)}
     assert set(ids) <= seen.keys()
     told = fingerprint(workload, nn.Linear(1, 1), 0)["augment_digest"]

@@ -12,7 +12,7 @@ from kbench.data.views.hashed_random import uniform
 from kbench.engine.clock import PARTS, PhaseTimer
 from kbench.engine.learner import Learner
 from kbench.engine.loop import Run, train
-from kbench.engine.metrics import Tally
+from kbench.engine.metrics import EpochMetrics
 from kbench.engine.runtime.comm import Comm
 from kbench.engine.samples import SampleStore
 from kbench.records.schema import EpochRecord
@@ -76,11 +76,11 @@ def test_steps_of_the_baseline_never_wait_for_the_device(
     gpu: torch.device, gpu_run: Callable[..., Run], syncs_are_errors: Callable[[], None]
 ) -> None:
     run = gpu_run()
-    learner, tally = Learner(run.workload, 0, run.comm), Tally(gpu, run.comm, run.workload.recipe.global_batch)
+    learner, metrics = Learner(run.workload, 0, run.comm), EpochMetrics(gpu, run.comm, run.workload.recipe.global_batch)
     ids = torch.arange(480, device=gpu).split(48)
     index, x, y = next(run.workload.batches(ids[:1], key=0))
     learner.warm_up(Batch(index, x, y))
-    tally.start(run.timer)
+    metrics.start(run.timer)
     torch.cuda.synchronize()
     syncs_are_errors()
     for index, x, y in run.workload.batches(ids, key=1):
@@ -88,7 +88,7 @@ def test_steps_of_the_baseline_never_wait_for_the_device(
         run.timer.lap("data_s")
         measured = learner.step(batch, 0.05, run.timer)
         run.store.write(batch.index, measured)
-        tally.trained(measured)
+        metrics.trained(measured)
         run.timer.lap("select_s")
     torch.cuda.set_sync_debug_mode("default")
     run.store.merge(run.comm)
@@ -132,9 +132,9 @@ def test_runs_on_the_device_count_and_time_as_on_a_cpu(
 
 
 def test_the_baseline_on_the_device_learns_what_it_learns_on_a_cpu(
-    gpu_run: Callable[..., Run], life_of: Callable[..., Any]
+    gpu_run: Callable[..., Run], training_of: Callable[..., Any]
 ) -> None:
-    here, there = life_of(epochs=2).records, list(train(gpu_run(epochs=2)))
+    here, there = training_of(epochs=2).records, list(train(gpu_run(epochs=2)))
     assert [r.train_loss for r in there] == pytest.approx([r.train_loss for r in here], rel=0.05)
 
 

@@ -1,4 +1,4 @@
-"""The memory of samples: local writes, one merge, everyone counted once."""
+"""The statistics of samples: local writes, one merge, each sample counted once."""
 
 import math
 from collections.abc import Callable

@@ -16,7 +16,7 @@ from kbench.engine.loop import Run
 from kbench.engine.probe import ModelProbe
 from kbench.engine.runtime.comm import Comm
 from kbench.engine.samples import SampleStore
-from kbench.engine.stream import QUEUE_BATCHES, Placed, Queue, chosen, shard
+from kbench.engine.stream import QUEUE_BATCHES, PositionedBatch, Queue, selected_batches, shard
 from kbench.strategies.api import Batch, Epoch, Probe, Resample, Strategy
 
 CPU = torch.device("cpu")
@@ -75,12 +75,12 @@ def test_fewer_than_a_global_batch_make_no_step() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 @pytest.mark.parametrize("n", [11, 12, 59, 60, 61, 100])
-def test_a_pool_is_a_row_of_the_batches_that_would_have_come_one_by_one(n: int, size: int) -> None:
-    for singles, pools in zip(
+def test_candidates_are_a_row_of_the_batches_that_would_have_come_one_by_one(n: int, size: int) -> None:
+    for singles, several in zip(
         dealt(torch.arange(n), size), dealt(torch.arange(n), size, candidate_batches=3), strict=True
     ):
-        assert [i for ids in pools for i in ids] == [i for ids in singles for i in ids]
-        assert [len(ids) for ids in pools] == [
+        assert [i for ids in several for i in ids] == [i for ids in singles for i in ids]
+        assert [len(ids) for ids in several] == [
             sum(map(len, singles[first : first + 3])) for first in range(0, len(singles), 3)
         ]
 
@@ -162,18 +162,18 @@ def epoch_1(n: int = 100) -> Epoch:
 def choose(
     answers: Sequence[Tensor | Resample | None], *, size: int, candidate_batches: int = 1, comm: Comm | None = None
 ) -> tuple[list[tuple[float, Batch]], ModelProbe]:
-    """Let pools 0, 1, ... of so many batches of ``size`` ids pass by the answers."""
+    """Let several 0, 1, ... of so many batches of ``size`` ids pass by the answers."""
     store = SampleStore(100, 10, CPU)
     probe = ModelProbe(cast(Learner, None), store, epoch_1(), comm or Comm(), torch.Generator())
     timer = PhaseTimer(CPU)
     timer.start()
 
-    def candidates() -> Iterator[Placed]:
+    def candidates() -> Iterator[PositionedBatch]:
         for i in range(len(answers)):
             ids = list(range(i * size * candidate_batches, (i + 1) * size * candidate_batches))
-            yield Placed(i / len(answers), (i + 1) / len(answers), batch_of(ids))
+            yield PositionedBatch(i / len(answers), (i + 1) / len(answers), batch_of(ids))
 
-    return list(chosen(candidates(), Scripted(answers), probe, timer, size=size)), probe
+    return list(selected_batches(candidates(), Scripted(answers), probe, timer, size=size)), probe
 
 
 def test_batches_that_nobody_weighs_pass_as_they_are() -> None:

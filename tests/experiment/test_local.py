@@ -67,19 +67,6 @@ def children(runs: list[RunDir], template: str, folder: Path, *, max_parallel: i
     return Children(site, max_parallel=max_parallel)
 
 
-def processes_of(run: RunDir) -> list[int]:
-    """The living processes that have the folder of a run in their command line."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            named = str(run.path).encode() in (path / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if named and int(path.name) != os.getpid():
-            found.append(int(path.name))
-    return found
-
-
 def until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Wait for a condition; returns whether it came true in time."""
     deadline = time.monotonic() + seconds
@@ -226,7 +213,9 @@ def test_a_run_that_an_earlier_front_left_alive_keeps_its_place(stand: Stand, tm
     assert [state_of(run.read()) for run in runs] == [State.DONE, State.DONE]
 
 
-def test_stopping_leaves_nothing_that_a_run_has_started(stand: Stand, tmp_path: Path) -> None:
+def test_stopping_leaves_nothing_that_a_run_has_started(
+    stand: Stand, tmp_path: Path, processes_of: Callable[[Path], list[int]]
+) -> None:
     runs = stand(1)
     ours = children(runs, STUBBORN, tmp_path, max_parallel=1)
 
@@ -236,10 +225,10 @@ def test_stopping_leaves_nothing_that_a_run_has_started(stand: Stand, tmp_path: 
 
     with pytest.raises(KeyboardInterrupt):
         ours.work_through(runs, [], interrupt_when_up)
-    assert processes_of(runs[0])
+    assert processes_of(runs[0].path)
     ours.stop(grace_s=1.0)
-    gone = until(lambda: not processes_of(runs[0]), 5.0)
-    for pid in processes_of(runs[0]):
+    gone = until(lambda: not processes_of(runs[0].path), 5.0)
+    for pid in processes_of(runs[0].path):
         os.kill(pid, signal.SIGKILL)
     assert gone
     assert state_of(runs[0].read()) is State.INTERRUPTED

@@ -16,7 +16,8 @@ from matplotlib.transforms import Bbox
 
 from kbench.analysis.compare import compare
 from kbench.analysis.frame import Frames
-from kbench.figures.registry import KINDS, view_of
+from kbench.figures.layout import options_for
+from kbench.figures.registry import figure_kind
 from kbench.records.store import EPOCH_COLUMNS, RUN_COLUMNS
 
 SEVEN = ("baseline", "random", "budget", "iswr", "forget", "sb", "kakurenbo")
@@ -173,8 +174,8 @@ def draw() -> Callable[..., Drawn]:
 
     def drawn(kind: str, frames: Frames, *, size: str = "screen", baseline: str = "baseline") -> Drawn:
         comparison = compare(frames, baseline=baseline, targets=())
-        data = KINDS[kind].data(frames, comparison)
-        figure = KINDS[kind].draw(data, view_of(comparison, size))
+        data = figure_kind(kind).data(frames, comparison)
+        figure = figure_kind(kind).draw(data, options_for(comparison, size))
         canvas = FigureCanvasAgg(figure)
         figure.draw_without_rendering()  # lays it out
         return Drawn(figure, data, canvas.get_renderer())
@@ -187,6 +188,6 @@ def data_of() -> Callable[..., pd.DataFrame]:
     """``data_of("curves", frames)``: what a figure shows."""
 
     def data(kind: str, frames: Frames, *, baseline: str = "baseline") -> pd.DataFrame:
-        return KINDS[kind].data(frames, compare(frames, baseline=baseline, targets=()))
+        return figure_kind(kind).data(frames, compare(frames, baseline=baseline, targets=()))
 
     return data

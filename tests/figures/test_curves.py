@@ -10,8 +10,7 @@ import pytest
 
 from kbench.analysis.compare import compare
 from kbench.errors import ResultsError
-from kbench.figures.layout import save
-from kbench.figures.registry import view_of
+from kbench.figures.layout import options_for, save
 
 SEVEN = ("baseline", "random", "budget", "iswr", "forget", "sb", "kakurenbo")
 
@@ -165,7 +164,7 @@ def test_the_text_of_an_svg_stays_text(tmp_path: Path, invent: Any, draw: Any) -
 
 def test_the_view_of_a_comparison_has_all_strategies_in_the_order_of_the_table(invent: Any) -> None:
     comparison = compare(invent(SEVEN, ("p", "q"), epochs=2), baseline="baseline", targets=())
-    assert view_of(comparison).strategies == SEVEN
+    assert options_for(comparison).strategies == SEVEN
 
 
 def test_names_that_do_not_fit_in_the_strip_stand_in_a_key(invent: Any, draw: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from kbench.figures.layout import SIZES, save, svg, width_in
+from kbench.figures.layout import SIZES, save, svg_element, width_in
 
 
 @pytest.mark.parametrize(("size", "width"), [("one", 3.33), ("two", 6.9)])
@@ -71,7 +71,7 @@ def test_a_transparent_file_has_no_ground(tmp_path: Path, invent: Any, draw: Any
 
 
 def test_an_svg_for_a_page_takes_the_colour_of_its_text(invent: Any, draw: Any) -> None:
-    element = svg(draw("curves", invent(("baseline", "sb"), epochs=3)).figure)
+    element = svg_element(draw("curves", invent(("baseline", "sb"), epochs=3)).figure)
     assert element.startswith('<svg fill="currentColor"')
     assert "#000000" not in element
     assert "#ffffff" not in element.replace("var(--ground, #ffffff)", "")

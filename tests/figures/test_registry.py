@@ -10,7 +10,7 @@ from matplotlib.transforms import Bbox
 
 from kbench.cli import plot
 from kbench.figures.layout import SIZES, save
-from kbench.figures.registry import KINDS
+from kbench.figures.registry import FIGURES, figure_kind
 
 BEGINS = {"png": b"\x89PNG\r\n", "pdf": b"%PDF-", "svg": b"<?xml"}
 TWELVE = (
@@ -26,7 +26,7 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module", params=[(kind, size) for kind in KINDS for size in ("one", "two")], ids="-".join)
+@pytest.fixture(scope="module", params=[(kind, size) for kind in FIGURES for size in ("one", "two")], ids="-".join)
 def figure(request: pytest.FixtureRequest, invent: Any, draw: Any) -> Any:
     kind, size = request.param
     return draw(kind, invent(epochs=8), size=size)
@@ -44,7 +44,7 @@ def test_a_figure_is_written_in_the_format_of_its_ending(figure: Any, ending: st
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FIGURES)
 def test_nothing_is_cut_off_and_nothing_covers_anything(kind: str, case: str, invent: Any, draw: Any) -> None:
     size, asked = CASES[case]
     assert flaws(draw(kind, invent(**asked), size=size)) == []
@@ -62,6 +62,6 @@ def flaws(drawn: Any) -> list[str]:
 
 
 def test_the_command_line_offers_what_there_is() -> None:
-    assert plot.KINDS == tuple(KINDS)
+    assert tuple(plot.FIGURES) == tuple(FIGURES)
     assert set(plot.SIZES) == set(SIZES)
-    assert all(kind.about for kind in KINDS.values())
+    assert all(figure_kind(name).about for name in FIGURES)

@@ -103,7 +103,7 @@ def test_parts_are_told_apart_in_grey() -> None:
     from matplotlib.colors import to_rgb
 
     seen: set[tuple[int, str]] = set()
-    for part in ON_CLOCK.values():
-        red, green, blue = to_rgb(part.color)
-        seen.add((round(10 * (0.3 * red + 0.59 * green + 0.11 * blue)), part.hatch))
+    for bar in ON_CLOCK.values():
+        red, green, blue = to_rgb(bar.style.color)
+        seen.add((round(10 * (0.3 * red + 0.59 * green + 0.11 * blue)), bar.style.hatch))
     assert len(seen) == len(ON_CLOCK)

@@ -119,6 +119,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A real browser, without a window."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
-        pytest.skip("chromium is not installed")
+        pytest.skip("needs chromium")
     with Browser(program, tmp_path_factory.mktemp("profile")) as opened:
         yield opened

@@ -12,7 +12,7 @@ import pytest
 from kbench.analysis.compare import compare
 from kbench.analysis.frame import Frames
 from kbench.analysis.tables.layout import tables
-from kbench.figures.registry import KINDS
+from kbench.figures.registry import FIGURES
 from kbench.html_report.page import page
 from kbench.records import imported
 
@@ -71,7 +71,7 @@ def test_headings_leave_no_level_out(told: Any) -> None:
 
 
 def test_every_figure_that_can_be_drawn_is_there_and_named(told: Any) -> None:
-    assert [attrs["class"] for attrs in told.all("figure")] == list(KINDS)
+    assert [attrs["class"] for attrs in told.all("figure")] == list(FIGURES)
     assert all(attrs["role"] == "img" and attrs["aria-label"] for attrs in told.all("svg"))
 
 

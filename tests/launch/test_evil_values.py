@@ -58,7 +58,7 @@ def prepared(folder: Path, run_spec: RunSpec) -> RunDir:
 def evil_site(launcher: str, template: str) -> Site:
     """A site whose every free text is evil; whole directives are words of the scheduler, and comments to the shell."""
     return Site(
-        launcher=launcher,  # type: ignore[arg-type]
+        launcher=launcher,
         template=template,
         queue=QUEUE if launcher == "queue" else None,
         ranks_per_node=2,

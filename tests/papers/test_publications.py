@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from kbench.errors import ConfigError
-from kbench.papers.load import publications
-from kbench.papers.model import Publication, Table
+from kbench.papers.publications import Publication, Table, load_publications
 
-EVERY = [(publication, table) for publication in publications() for table in publication.tables]
+EVERY = [(publication, table) for publication in load_publications() for table in publication.tables]
 SMALL = """\
 id: small
 title: A title
@@ -39,12 +38,12 @@ def values(found: Table) -> dict[str, str]:
 
 
 def test_all_publications_are_there() -> None:
-    ids = {publication.id for publication in publications()}
+    ids = {publication.id for publication in load_publications()}
     assert ids >= {"kakurenbo", "selective-backprop", "mlperf-hpc", "seta", "rho-loss", "claims"}
     assert len(EVERY) > 40
 
 
-@pytest.mark.parametrize("publication", publications(), ids=lambda publication: publication.id)
+@pytest.mark.parametrize("publication", load_publications(), ids=lambda publication: publication.id)
 def test_every_number_says_where_it_was_read_and_of_what_it_is(publication: Publication) -> None:
     assert publication.cite and publication.read
     for found in publication.tables:
@@ -101,7 +100,7 @@ def test_digits_are_kept_as_printed() -> None:
 
 
 def test_every_known_log_leads_to_a_workload() -> None:
-    for publication in publications():
+    for publication in load_publications():
         for log in publication.logs:
             pairs = [log.pair.replace(r"\1", name) for name in ("cifar10", "cifar100")]
             assert set(pairs) <= set(publication.workloads)
@@ -109,7 +108,7 @@ def test_every_known_log_leads_to_a_workload() -> None:
 
 def test_a_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL)
-    (small,) = publications(tmp_path)
+    (small,) = load_publications(tmp_path)
     assert small.tables[0].baseline() is small.tables[0].cells[0]
 
 
@@ -130,4 +129,4 @@ def test_a_mistake_in_a_file_is_named_at_its_line(before: str, after: str, messa
     assert before in SMALL
     (tmp_path / "small.yaml").write_text(SMALL.replace(before, after))
     with pytest.raises(ConfigError, match=message):
-        publications(tmp_path)
+        load_publications(tmp_path)

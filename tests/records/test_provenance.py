@@ -1,16 +1,20 @@
 """Where a run was made: told without torch, and null where it cannot be known."""
 
 import os
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+
 import kbench
 from kbench.records.provenance import processor, provenance, source
 
 CHECKOUT = Path(kbench.__file__).parent.parent
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 
 
 def git(*words: str) -> str:
@@ -28,10 +32,12 @@ def test_the_start_is_a_time_with_its_zone() -> None:
     assert before <= (provenance().started_at or before) <= datetime.now(UTC)
 
 
+@needs_git
 def test_the_commit_is_the_last_that_changed_the_source() -> None:
     assert source().commit == (git("log", "-1", "--format=%H", "--", "kbench") or None)
 
 
+@needs_git
 def test_a_file_beside_the_source_does_not_make_it_dirty(tmp_path: Path) -> None:
     subprocess.run(["cp", "-r", str(CHECKOUT / "kbench"), str(tmp_path)], check=True)
     (tmp_path / ".gitignore").write_text("__pycache__/\n")
@@ -57,6 +63,7 @@ def test_a_copy_that_is_no_checkout_has_no_commit(tmp_path: Path) -> None:
     assert told.stdout.strip() == "Source(commit=None, dirty=None)"
 
 
+@needs_git
 def test_a_package_beside_somebody_elses_repository_does_not_take_its_commit(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     subprocess.run(["cp", "-r", str(CHECKOUT / "kbench"), str(tmp_path)], check=True)

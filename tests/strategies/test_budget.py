@@ -62,7 +62,7 @@ def epochs_of(past: list[EpochCost], **params: Any) -> int:
         ([spent(960)] * 10, 7),  # 6.67
         ([spent(0, 1440)] * 9, 3),
         ([spent(0, 0, 1440)] * 9, 3),
-        ([spent(720, 1440)] * 12, 10),  # half the training and a look at everyone
+        ([spent(720, 1440)] * 12, 10),  # half the training and a forward pass of all
         ([spent(480, phase="score")] * 3 + [spent(480)] * 3, 2),  # all phases pay
         ([spent(48)], 1),
     ],

@@ -16,9 +16,9 @@ At = Callable[..., Epoch]
 BatchOf = Callable[[int], Batch]
 
 
-def shares_slowly(residuals: list[float]) -> list[float]:
-    total = sum(residuals)
-    return [r / total if total else 1 / len(residuals) for r in residuals]
+def shares_slowly(error_norms: list[float]) -> list[float]:
+    total = sum(error_norms)
+    return [r / total if total else 1 / len(error_norms) for r in error_norms]
 
 
 def gain_slowly(g: list[float], *, root: bool) -> float:
@@ -38,13 +38,13 @@ def drawn_slowly(g: list[float], point: float) -> int:
     return max(i for i, share in enumerate(g) if share > 0)
 
 
-def measured_of(residuals: list[float]) -> Measured:
-    """Losses of which ScriptedProbe makes about these residuals, with what it makes of them."""
-    loss = -torch.log1p(-torch.tensor(residuals, dtype=torch.float32))
+def measured_of(error_norms: list[float]) -> Measured:
+    """Losses of which ScriptedProbe makes about these error_norms, with what it makes of them."""
+    loss = -torch.log1p(-torch.tensor(error_norms, dtype=torch.float32))
     return Measured(loss, loss < 1, torch.exp(-loss), 1 - torch.exp(-loss))
 
 
-def random_residuals(rng: np.random.Generator, n: int) -> list[float]:
+def random_error_norms(rng: np.random.Generator, n: int) -> list[float]:
     """Between even and very uneven; sometimes with zeros, sometimes nothing but zeros."""
     drawn = rng.random(n) ** rng.choice([0.1, 1, 8, 30]) * 0.9
     drawn[rng.random(n) < rng.choice([0.0, 0.0, 0.5, 1.0], p=[0.4, 0.3, 0.2, 0.1])] = 0
@@ -52,32 +52,32 @@ def random_residuals(rng: np.random.Generator, n: int) -> list[float]:
 
 
 class Algorithm1:
-    """The paper's loop for one device, a pool at a time."""
+    """The paper's loop for one device, candidates of one draw at a time."""
 
     def __init__(self, b: int, threshold: float, momentum: float, root: bool) -> None:
         self.b, self.threshold, self.momentum, self.root = b, threshold, momentum, root
         self.tau = 0.0
 
-    def follow(self, residuals: list[float]) -> list[float]:
-        g = shares_slowly(residuals)
+    def follow(self, error_norms: list[float]) -> list[float]:
+        g = shares_slowly(error_norms)
         self.tau = self.momentum * self.tau + (1 - self.momentum) * gain_slowly(g, root=self.root)
         return g
 
-    def draw(self, residuals: list[float], points: list[float]) -> tuple[list[int], list[float]]:
-        g = self.follow(residuals)
+    def draw(self, error_norms: list[float], points: list[float]) -> tuple[list[int], list[float]]:
+        g = self.follow(error_norms)
         rows = [drawn_slowly(g, point) for point in points]
         return rows, [1 / (len(g) * g[row]) for row in rows]
 
 
-def answer_and_train(strategy: Any, pool: list[float], b: int, batch_of: BatchOf, probe: Any) -> Any:
+def answer_and_train(strategy: Any, candidates: list[float], b: int, batch_of: BatchOf, probe: Any) -> Any:
     """What select answers, and what the loop then does: train, batch by batch."""
-    probe.losses = [measured_of(pool).loss]
+    probe.losses = [measured_of(candidates).loss]
     probe.asked = 0
-    answer = strategy.select(batch_of(len(pool)), probe)
-    residuals = [pool[i : i + b] for i in range(0, len(pool), b)]
+    answer = strategy.select(batch_of(len(candidates)), probe)
+    error_norms = [candidates[i : i + b] for i in range(0, len(candidates), b)]
     if answer is not None:
-        residuals = [[pool[row] for row in answer.rows.tolist()]]
-    for part in residuals:
+        error_norms = [[candidates[row] for row in answer.rows.tolist()]]
+    for part in error_norms:
         strategy.observe(batch_of(b), measured_of(part))
     return answer
 
@@ -97,19 +97,19 @@ def test_follows_algorithm_1(epoch_at: At, probe_of: Any, batch_of: BatchOf) -> 
         paper = Algorithm1(b, threshold, momentum, root)
         probe = probe_of(epoch_at(1000), [])
         for _ in range(25):
-            pool = random_residuals(rng, b * int(rng.choice([presample, presample, 2])))
+            candidates = random_error_norms(rng, b * int(rng.choice([presample, presample, 2])))
             if abs(paper.tau - threshold) < 1e-6 and paper.tau:
                 break  # which side it falls on is a matter of rounding
             expected = paper.tau > threshold
-            got = answer_and_train(strategy, pool, b, batch_of, probe)
+            got = answer_and_train(strategy, candidates, b, batch_of, probe)
             assert (got is not None) == expected, k
             if got is None:
                 uniform += 1
-                for start in range(0, len(pool), b):
-                    paper.follow(pool[start : start + b])
+                for start in range(0, len(candidates), b):
+                    paper.follow(candidates[start : start + b])
                 continue
             drawn += 1
-            rows, weights = paper.draw(pool, probe.drawn[-1].tolist())
+            rows, weights = paper.draw(candidates, probe.drawn[-1].tolist())
             assert got.rows.tolist() == rows and got.weight.tolist() == pytest.approx(weights, rel=1e-4), k
             assert float(strategy.tau) == pytest.approx(paper.tau, rel=1e-5), k
     assert drawn > 500 and uniform > 500
@@ -117,7 +117,7 @@ def test_follows_algorithm_1(epoch_at: At, probe_of: Any, batch_of: BatchOf) -> 
 
 def test_the_papers_formula_is_n_times_the_sum_of_squares() -> None:
     for k in range(200):
-        g = shares_slowly(random_residuals(np.random.default_rng(k), 12))
+        g = shares_slowly(random_error_norms(np.random.default_rng(k), 12))
         assert gain_slowly(g, root=False) == pytest.approx(12 * sum(share**2 for share in g))
 
 
@@ -126,7 +126,7 @@ def test_begins_uniform_and_draws_when_tau_has_risen(epoch_at: At, probe_of: Any
     uneven = [0.9, 0.0, 0.0, 0.0] * 3  # x = 2 in every batch of 4
     answers = [answer_and_train(strategy, uneven, 4, batch_of, probe) is not None for _ in range(8)]
     first = next(k for k in range(1, 100) if 2 * (1 - 0.9**k) > 1.5)
-    assert answers == [3 * pools >= first for pools in range(8)] and any(answers)
+    assert answers == [3 * draws >= first for draws in range(8)] and any(answers)
 
 
 @pytest.mark.parametrize(("presample", "threshold"), [(2, 5 / 3), (3, 2.0), (5, 8 / 3)])
@@ -142,7 +142,7 @@ def test_the_default_threshold_is_where_a_draw_pays_off(
 
 
 def ready(b: int, batch_of: BatchOf, **params: Any) -> Any:
-    """A strategy that has trained one uniform batch and draws from the next pool."""
+    """A strategy that has trained one uniform batch and draws from the next candidates."""
     strategy = load("kf18", {"threshold": 0.0, **params})
     strategy.observe(batch_of(b), measured_of([0.5] * b))
     return strategy
@@ -150,8 +150,8 @@ def ready(b: int, batch_of: BatchOf, **params: Any) -> Any:
 
 @pytest.mark.parametrize("n_batches", [2, 3, 7, 40])
 def test_any_pool_gives_one_full_batch(n_batches: int, epoch_at: At, probe_of: Any, batch_of: BatchOf) -> None:
-    strategy, pool = ready(4, batch_of, presample=40), random_residuals(np.random.default_rng(1), 4 * n_batches)
-    answer = answer_and_train(strategy, pool, 4, batch_of, probe_of(epoch_at(1000), []))
+    strategy, candidates = ready(4, batch_of, presample=40), random_error_norms(np.random.default_rng(1), 4 * n_batches)
+    answer = answer_and_train(strategy, candidates, 4, batch_of, probe_of(epoch_at(1000), []))
     assert answer is not None and len(answer.rows) == len(answer.weight) == 4
 
 
@@ -170,7 +170,7 @@ def test_uniform_pools_are_not_looked_at(epoch_at: At, probe_of: Any, batch_of: 
         assert answer_and_train(strategy, [0.9] + [0.0] * 11, 4, batch_of, probe) is None and probe.asked == 0
 
 
-def test_residuals_of_nothing_but_zero_are_drawn_from_evenly(epoch_at: At, probe_of: Any, batch_of: BatchOf) -> None:
+def test_error_norms_of_nothing_but_zero_are_drawn_from_evenly(epoch_at: At, probe_of: Any, batch_of: BatchOf) -> None:
     strategy, probe, counts = ready(4, batch_of), probe_of(epoch_at(1000), []), np.zeros(12)
     for _ in range(400):
         answer = answer_and_train(strategy, [0.0] * 12, 4, batch_of, probe)
@@ -179,12 +179,12 @@ def test_residuals_of_nothing_but_zero_are_drawn_from_evenly(epoch_at: At, probe
     assert chisquare(counts).pvalue > 1e-3 and float(strategy.tau) == pytest.approx(1.0)
 
 
-def test_draws_follow_the_residuals(epoch_at: At, probe_of: Any, batch_of: BatchOf) -> None:
-    pool, probe = random_residuals(np.random.default_rng(8), 30), probe_of(epoch_at(1000), [])
+def test_draws_follow_the_error_norms(epoch_at: At, probe_of: Any, batch_of: BatchOf) -> None:
+    candidates, probe = random_error_norms(np.random.default_rng(8), 30), probe_of(epoch_at(1000), [])
     strategy, counts = ready(10, batch_of), np.zeros(30)
     for _ in range(600):
-        counts += np.bincount(answer_and_train(strategy, pool, 10, batch_of, probe).rows, minlength=30)
-    expected = np.array(shares_slowly(pool)) * counts.sum()
+        counts += np.bincount(answer_and_train(strategy, candidates, 10, batch_of, probe).rows, minlength=30)
+    expected = np.array(shares_slowly(candidates)) * counts.sum()
     some = expected > 0
     assert not counts[~some].any() and chisquare(counts[some], expected[some], sum_check=False).pvalue > 1e-3
 
@@ -194,7 +194,7 @@ def test_the_weighted_mean_of_draws_is_the_mean_of_the_pool_whatever_the_number_
     ranks: int, epoch_at: At, probe_of: Any, batch_of: BatchOf
 ) -> None:
     rng, b = np.random.default_rng(ranks), 840 // 3 // ranks  # of a global batch of 280 (or a little less)
-    pool, values = rng.random(3 * b * ranks) * 0.8 + 0.05, rng.normal(size=3 * b * ranks)
+    candidates, values = rng.random(3 * b * ranks) * 0.8 + 0.05, rng.normal(size=3 * b * ranks)
     strategies = [ready(b, batch_of) for _ in range(ranks)]
     probes = [
         probe_of(epoch_at(1000), [], rng=torch.Generator().manual_seed(100 * ranks + rank)) for rank in range(ranks)
@@ -204,7 +204,7 @@ def test_the_weighted_mean_of_draws_is_the_mean_of_the_pool_whatever_the_number_
         parts = []
         for rank, (strategy, probe) in enumerate(zip(strategies, probes, strict=True)):
             mine = slice(rank * 3 * b, (rank + 1) * 3 * b)
-            answer = answer_and_train(strategy, pool[mine].tolist(), b, batch_of, probe)
+            answer = answer_and_train(strategy, candidates[mine].tolist(), b, batch_of, probe)
             parts.append(float((answer.weight * torch.tensor(values[mine])[answer.rows]).mean()))
         means.append(np.mean(parts))
     assert abs(np.mean(means) - values.mean()) < 4.5 * np.std(means) / len(means) ** 0.5
@@ -212,8 +212,8 @@ def test_the_weighted_mean_of_draws_is_the_mean_of_the_pool_whatever_the_number_
 
 def test_shares_are_those_of_a_slow_division() -> None:
     for k in range(1000):
-        residuals = random_residuals(np.random.default_rng(k), 1 + k % 40)
-        assert shares(torch.tensor(residuals)).tolist() == pytest.approx(shares_slowly(residuals), rel=1e-9), k
+        error_norms = random_error_norms(np.random.default_rng(k), 1 + k % 40)
+        assert shares(torch.tensor(error_norms)).tolist() == pytest.approx(shares_slowly(error_norms), rel=1e-9), k
 
 
 def test_plans_everything_in_pools_at_the_scheduled_learning_rate(

@@ -1,4 +1,4 @@
-"""EL2N pruning against a slow restatement: rank everyone by the error norm, leave out the easiest, once."""
+"""EL2N pruning against a slow restatement: rank all by the error norm, leave out the easiest, once."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""RHO-LOSS against a slow restatement: the split, the floor, and the best batch of each pool."""
+"""RHO-LOSS against a slow restatement: the split, the floor, and the best batch of all candidates."""
 
 import math
 from collections.abc import Callable
@@ -57,22 +57,24 @@ def in_training(strategy: RhoLoss, epoch_at: At, floor: Tensor, *, index: int = 
 def test_takes_the_greatest_reducible_losses_of_each_pool(epoch_at: At, probe_of: Any) -> None:
     for k in range(2000):
         rng = np.random.default_rng(k)
-        size, pool = int(rng.integers(1, 9)), int(rng.integers(2, 12))
-        n_batches = pool if k % 3 else int(rng.integers(2, pool + 1))  # the last pool may be smaller
-        n = 4 * size * pool
+        size, candidate_batches = int(rng.integers(1, 9)), int(rng.integers(2, 12))
+        n_batches = (
+            candidate_batches if k % 3 else int(rng.integers(2, candidate_batches + 1))
+        )  # the last candidates may be fewer
+        n = 4 * size * candidate_batches
         floor, loss = losses(rng, n, tied=k % 2 == 0), losses(rng, n_batches * size, tied=k % 2 == 0)
-        strategy = RhoLoss(keep=1 / pool, holdout=0.25)
+        strategy = RhoLoss(keep=1 / candidate_batches, holdout=0.25)
         plan = in_training(strategy, epoch_at, floor)
         seen(strategy, size)
         ids = plan.indices[torch.tensor(rng.permutation(len(plan.indices))[: n_batches * size])]
         expected = best_slowly(loss.tolist(), floor[ids].tolist(), size)
-        assert plan.candidate_batches == pool
+        assert plan.candidate_batches == candidate_batches
         assert picked(strategy, ids, probe_of(epoch_at(n), [loss])) == expected, k
 
 
 @pytest.mark.parametrize("ranks", range(1, 9))
 def test_every_rank_takes_one_batch_of_its_own_part(ranks: int, epoch_at: At, probe_of: Any) -> None:
-    size, pool, n = 3, 5, 480
+    size, candidate_batches, n = 3, 5, 480
     rng = np.random.default_rng(ranks)
     floor, loss = losses(rng, n, tied=True), losses(rng, n, tied=True)
     alike: set[tuple[int, ...]] = set()
@@ -81,7 +83,7 @@ def test_every_rank_takes_one_batch_of_its_own_part(ranks: int, epoch_at: At, pr
         plan = in_training(strategy, epoch_at, floor)
         alike.add(tuple(plan.indices.tolist()))
         seen(strategy, size)
-        dealt = plan.indices[: pool * ranks * size].view(pool, ranks, size)[:, rank].flatten()
+        dealt = plan.indices[: candidate_batches * ranks * size].view(candidate_batches, ranks, size)[:, rank].flatten()
         expected = best_slowly(loss[dealt].tolist(), floor[dealt].tolist(), size)
         assert picked(strategy, dealt, probe_of(epoch_at(n), [loss[dealt]])) == expected
     assert len(alike) == 1

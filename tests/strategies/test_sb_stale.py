@@ -96,7 +96,7 @@ def test_without_priming_epoch_0_is_looked_at(epoch_at: At, probe_of: Any, unmea
 
 def test_looking_in_every_epoch_is_selective_backprop(epoch_at: At, probe_of: Any) -> None:
     rng = np.random.default_rng(0)
-    lives = []
+    answers = []
     for name, params in (("sb", {}), ("sb-stale", {"every": 1})):
         strategy: Any = load(name, params)
         kept = []
@@ -106,8 +106,8 @@ def test_looking_in_every_epoch_is_selective_backprop(epoch_at: At, probe_of: An
             answer = strategy.select(batch_of(list(range(6))), probe_of(epoch_at(6, index), [losses]))
             assert answer is not None
             kept.append(answer.tolist())
-        lives.append(kept)
-    assert lives[0] == lives[1]
+        answers.append(kept)
+    assert answers[0] == answers[1]
 
 
 def test_cached_losses_are_those_of_the_samples_in_the_batch(epoch_at: At, probe_of: Any) -> None:

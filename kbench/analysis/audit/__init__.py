@@ -1,1 +1,1 @@
-"""What a reader must know before believing a comparison."""
+"""The audit of a comparison: what may keep its numbers from meaning what they seem to."""

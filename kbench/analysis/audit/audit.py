@@ -1,54 +1,95 @@
-"""All findings about a comparison, the gravest first."""
+"""All findings about a comparison, warnings before notes."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import pandas as pd
 
 from kbench.analysis.audit.chains import chains
+from kbench.analysis.audit.conditions import conditions
 from kbench.analysis.audit.controls import controls
-from kbench.analysis.audit.costs import costs
-from kbench.analysis.audit.instruments import instruments
 from kbench.analysis.audit.missing import missing
-from kbench.analysis.audit.precision import precision
-from kbench.analysis.audit.promises import promises
-from kbench.analysis.finding import Finding
+from kbench.analysis.audit.plausibility import plausibility
+from kbench.analysis.finding import Finding, about, gravest_first, note
 from kbench.analysis.frame import Frames
+from kbench.analysis.interval import MIN_VALUES
+from kbench.analysis.multiple_testing import ALPHA
 from kbench.analysis.rows import Row
+from kbench.records.schema import noun
 
 
-def audit(frames: Frames, baseline: str, rows: Sequence[Row], both: pd.DataFrame) -> list[Finding]:
-    """Say what keeps ``rows`` from meaning what they seem to; ``both`` is what ``pairing.paired`` gave.
+def audit(frames: Frames, baseline: str, rows: Sequence[Row], matched: pd.DataFrame) -> list[Finding]:
+    """Find what keeps a comparison from meaning what it seems to.
 
-    What began with the weights of another pair trains like the baseline, whatever its label: it makes
-    no promises, has no samples to save, and needs no control.
+    What began with the weights of another pair trains like the baseline, whatever its label: its times and
+    shares promise nothing, and it needs no control.
+
+    Args:
+        frames: The gathered results.
+        baseline: Label of the strategy that was compared with.
+        rows: The rows of the comparison.
+        matched: What ``pairing.pair_runs`` gave.
     """
-    fresh, of_fresh = [row for row in rows if row.upstream is None], both[both["upstream"].isna()]
+    fresh, of_fresh = [row for row in rows if row.upstream is None], matched[matched["upstream"].isna()]
     found = [
         *missing(frames, baseline),
-        *instruments(frames, baseline),
-        *chains(frames, baseline, both),
-        *costs(fresh, of_fresh),
-        *promises(frames, fresh, of_fresh),
+        *conditions(frames, baseline),
+        *chains(frames, baseline, matched),
+        *plausibility(frames, fresh, of_fresh),
         *controls(frames, baseline, fresh, of_fresh),
-        *precision(baseline, rows),
+        *_few_seeds(rows),
+        *_several_strategies(baseline, rows),
     ]
-    return sorted(joined(found, {row.pair for row in rows}), key=lambda finding: finding.severity != "warning")
+    return gravest_first(join_findings(found, {row.pair for row in rows}))
 
 
-def joined(findings: Iterable[Finding], pairs: Collection[str]) -> list[Finding]:
+def join_findings(findings: Iterable[Finding], pairs: Collection[str]) -> list[Finding]:
     """Say once what holds for several pairs in the same words."""
     same: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
         pair, _, rest = finding.text.partition(": ")
         same.setdefault((finding.kind, rest if pair in pairs else finding.text), []).append(finding)
-    return [_one(alike, rest) for (_, rest), alike in same.items()]
+    return [_joined(alike, rest) for (_, rest), alike in same.items()]
 
 
-def _one(alike: Sequence[Finding], rest: str) -> Finding:
+def _joined(alike: Sequence[Finding], rest: str) -> Finding:
     """Findings that say ``rest`` of several pairs, as one."""
     if len(alike) == 1:
         return alike[0]
     places = dict.fromkeys(finding.text.partition(": ")[0] for finding in alike)
-    about = dict.fromkeys(one for finding in alike for one in finding.about)
-    return replace(alike[0], text=f"{', '.join(places)}: {rest}", about=tuple(about))
+    rows = dict.fromkeys(row for finding in alike for row in finding.about)
+    return replace(alike[0], text=f"{', '.join(places)}: {rest}", about=tuple(rows))
+
+
+def _few_seeds(rows: Sequence[Row]) -> Iterator[Finding]:
+    """Rows of too few seeds for an interval."""
+    few: dict[tuple[str, int], list[str]] = {}
+    for row in rows:
+        if row.seeds < MIN_VALUES:
+            few.setdefault((row.pair, row.seeds), []).append(row.strategy)
+    for (pair, n), strategies in few.items():
+        instead = "no interval, no range" if n == 1 else "the range of the two is given, which is no interval"
+        text = (
+            f"{pair}: {', '.join(strategies)}: {n} matched seed{'s' * (n > 1)}: {instead}; intervals take {MIN_VALUES}"
+        )
+        yield note("seeds", text, about(pair, *strategies))
+
+
+def _several_strategies(baseline: str, rows: Sequence[Row]) -> Iterator[Finding]:
+    """What several comparisons with one baseline do to intervals of 95 %."""
+    for pair in dict.fromkeys(row.pair for row in rows):
+        own = [row for row in rows if row.pair == pair and row.strategy != baseline]
+        if len(own) > 1 and any(row.ci_method for row in own):
+            yield note("several", f"{pair}: {_several(baseline, own)}", about(pair))
+
+
+def _several(baseline: str, rows: Sequence[Row]) -> str:
+    accuracy = [row.strategy for row in rows if row.acc_diff_p_holm is not None and row.acc_diff_p_holm < ALPHA]
+    time = [row.strategy for row in rows if row.time_diff_p_holm is not None and row.time_diff_p_holm < ALPHA]
+    name = noun(rows[0].metric)
+    chance = min(100, round(100 * ALPHA * len(rows)))
+    return (
+        f"{len(rows)} strategies are compared with {baseline}: up to {chance} % that chance alone makes one of the "
+        f"{len(rows)} intervals of time miss its truth, and as much for {name}; with all taken together (Holm, 5 %), "
+        f"best {name} differs for {', '.join(accuracy) or 'none'}, time for {', '.join(time) or 'none'}"
+    )

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from kbench.analysis.finding import Finding, note, on, warning
+from kbench.analysis.finding import Finding, about, note, warning
 from kbench.analysis.frame import Frames
 from kbench.analysis.interval import estimate, estimate_change
 from kbench.analysis.rows import Row
@@ -18,7 +18,7 @@ from kbench.strategies import role_of
 RANDOM_HIDING = "random"  # the control that leaves out as many samples, but any
 
 
-def controls(frames: Frames, baseline: str, rows: Sequence[Row], both: pd.DataFrame) -> Iterator[Finding]:
+def controls(frames: Frames, baseline: str, rows: Sequence[Row], matched: pd.DataFrame) -> Iterator[Finding]:
     """Compare every method with the controls of its pair, on the seeds that both have."""
     identities = _identities(frames, [row.strategy for row in rows])
     metrics = {row.pair: row.metric for row in rows}
@@ -30,9 +30,9 @@ def controls(frames: Frames, baseline: str, rows: Sequence[Row], both: pd.DataFr
             yield note(
                 "control",
                 f"{pair}: no run hides at random; whether {', '.join(methods)} do better is not known",
-                on(pair, *methods),
+                about(pair, *methods),
             )
-        own = {strategy: runs for strategy, runs in both[both["pair"] == pair].groupby("strategy")}
+        own = {strategy: runs for strategy, runs in matched[matched["pair"] == pair].groupby("strategy")}
         for control in (strategy for strategy in others if identities[strategy].role == "control"):
             differences = {method: _against(method, own[method], own[control]) for method in methods}
             if no_better := {method: text for method, text in differences.items() if text}:
@@ -40,7 +40,7 @@ def controls(frames: Frames, baseline: str, rows: Sequence[Row], both: pd.DataFr
                     "control",
                     f"{pair}: did not beat {control} ({noun(metrics[pair])} not better, time not less): "
                     f"{', '.join(no_better.values())}",
-                    on(pair, *no_better),
+                    about(pair, *no_better),
                 )
 
 

@@ -1,1 +1,1 @@
-"""A comparison as tables, and each way to print them."""
+"""A comparison as tables, and the formats that they are printed in."""

@@ -2,10 +2,23 @@
 
 from collections.abc import Iterator, Sequence
 
-from kbench.analysis.rows import Comparison, Row, Transfer, TransferRow
-from kbench.analysis.tables.cells import PERCENT, cell, interval, number, seconds, spread
-from kbench.analysis.tables.model import Cell, Line, Number, Table
-from kbench.analysis.tables.time import parts, targets
+from kbench.analysis.rows import Comparison, Row
+from kbench.analysis.tables.model import (
+    NONE,
+    Cell,
+    Document,
+    Line,
+    Number,
+    Table,
+    cell,
+    interval,
+    mean_and_sd,
+    number,
+    percent,
+    seconds,
+)
+from kbench.analysis.time_to_target import TimeToTarget
+from kbench.analysis.transfer import Transfer, TransferRow
 from kbench.records.schema import ACCURACY, noun
 
 ACCURACY_NOTE = (
@@ -22,6 +35,18 @@ SAMPLES_NOTES = (
     "hidden: mean share of the samples that an epoch's plan leaves out, allowed: that the strategy allowed itself; "
     "trained, scored, refreshed: samples of a run, forward only for the last two.",
 )
+TARGET_NOTES = (
+    "Time to a target: the end of the first epoch at or above it, nothing interpolated, mean over seeds. speed-up: "
+    "the baseline's time over this one's, paired by seed, geometric mean, where all runs of both reached it.",
+    "A run that ended short of the target never reached it: with one, there is no mean (from six seeds on JSON has "
+    "the median, where it counts as 0). >=: only the baseline fell short; its total time counts.",
+)
+ERROR_NOTE = "final*K: K times the baseline's mean final error on the pair; the accuracy meant is in parentheses."
+PARTS_NOTES = (
+    "Seconds of a run over all its phases, mean over seeds, and share of the training time; background (work on "
+    "another thread or stream), eval and stage (copying data to the node) are not on that clock; total: training, eval "
+    "and stage together; -: not known, or nothing was staged.",
+)
 TRANSFER_NOTES = (
     "upstream loss: training loss of the last epoch [nat]; upstream time: change of training time, every cost "
     "included; final: after the last epoch, in %, diff to the baseline's [points]; a seed counts if it went all the "
@@ -32,17 +57,22 @@ RECORDED_NOTE = (
 )
 
 
+def document(comparison: Comparison) -> Document:
+    """A comparison with its tables, ready to be printed."""
+    return Document(comparison=comparison, tables=tuple(tables(comparison)), findings=comparison.findings, published={})
+
+
 def tables(comparison: Comparison) -> list[Table]:
-    """All tables, pair by pair, then the transfers."""
+    """The tables of a comparison: pair by pair, then the transfers; those in which nothing is known are left out."""
     found = []
     for pair in dict.fromkeys(row.pair for row in comparison.rows):
         rows = [row for row in comparison.rows if row.pair == pair]
         found.append(_accuracy(rows, f"{comparison.experiment}: {pair}, compared with {comparison.baseline}"))
         if any(row.targets for row in rows):
-            found.append(targets(rows))
-        found += [_samples(rows), parts(rows)]
+            found.append(_targets(rows))
+        found += [_samples(rows), _time_parts(rows)]
     found += [_transfer(transfer, comparison) for transfer in comparison.transfers]
-    return [table for table in found if _tells(table)]
+    return [table for table in found if _has_values(table)]
 
 
 def metric_of(rows: Sequence[Row]) -> str | None:
@@ -50,8 +80,8 @@ def metric_of(rows: Sequence[Row]) -> str | None:
     return next((row.metric for row in rows if row.metric), None)
 
 
-def _tells(table: Table) -> bool:
-    """Whether anything in a table is known; logs of others do not tell everything."""
+def _has_values(table: Table) -> bool:
+    """Whether anything in a table is known; imported logs do not hold everything."""
     return any(n.value is not None for line in table.lines for cell in line.cells for n in cell.numbers)
 
 
@@ -68,26 +98,101 @@ def _accuracy(rows: Sequence[Row], title: str) -> Table:
 def _accuracy_cells(row: Row) -> Iterator[Cell]:
     final = (row.acc_final_diff_ci, row.acc_final_diff_range)
     yield cell(number("seeds", row.seeds, "d"))
-    yield spread(_percent("acc_best", row.acc_best), _percent("acc_best_sd", row.acc_best_sd))
+    yield mean_and_sd(percent("acc_best", row.acc_best), percent("acc_best_sd", row.acc_best_sd))
     yield cell(
-        _percent("acc_diff", row.acc_diff, "+.2f"),
+        percent("acc_diff", row.acc_diff, "+.2f"),
         "",
         number("acc_diff_p", row.acc_diff_p, ".3g"),
         number("acc_diff_p_holm", row.acc_diff_p_holm, ".3g"),
     )
     yield interval("acc_diff", row.acc_diff_ci, row.acc_diff_range, "+.2f", bca=row.acc_diff_bca)
-    yield cell(_percent("acc_final", row.acc_final), "", _percent("acc_final_sd", row.acc_final_sd))
-    behind = interval("acc_final_diff", *final, "+.2f")
-    yield cell(_percent("acc_final_diff", row.acc_final_diff, "+.2f"), "", *behind.numbers)
+    yield cell(percent("acc_final", row.acc_final), "", percent("acc_final_sd", row.acc_final_sd))
+    bounds = interval("acc_final_diff", *final, "+.2f")
+    yield cell(percent("acc_final_diff", row.acc_final_diff, "+.2f"), "", *bounds.numbers)
     yield cell(seconds("train_s", row.train_s), "", seconds("train_s_sd", row.train_s_sd))
     yield cell(
-        _percent("time_diff", row.time_diff, "+.1f"),
+        percent("time_diff", row.time_diff, "+.1f"),
         " %",
         number("time_diff_p", row.time_diff_p, ".3g"),
         number("time_diff_p_holm", row.time_diff_p_holm, ".3g"),
     )
     yield interval("time_diff", row.time_diff_ci, row.time_diff_range, "+.1f", bca=row.time_diff_bca)
-    yield cell(_percent("time_ceiling", row.time_ceiling, "+.1f"), " %")
+    yield cell(percent("time_ceiling", row.ideal_time_change, "+.1f"), " %")
+
+
+def _targets(rows: Sequence[Row]) -> Table:
+    """How fast each target was reached, on one pair."""
+    header = ["time to"]
+    for target in rows[0].targets:
+        header += [_target_text(target), "speed-up", ""]
+    lines = [Line(row.pair, row.strategy, tuple(_target_cells(row))) for row in rows]
+    relative = any(target.requested.startswith("final") for target in rows[0].targets)
+    notes = (*TARGET_NOTES, ERROR_NOTE) if relative else TARGET_NOTES
+    return Table("targets", f"{rows[0].pair}: time to target", tuple(header), tuple(lines), notes)
+
+
+def _time_parts(rows: Sequence[Row]) -> Table:
+    """Where the time of each strategy went, on one pair; without a column for staging where nothing was staged."""
+    staged = any(row.stage_s is not None for row in rows)
+    names = [name for name in rows[0].time_parts if staged or name != "stage"]
+    lines = [Line(row.pair, row.strategy, tuple(_part_cells(row, names))) for row in rows]
+    return Table("parts", f"{rows[0].pair}: where the time went", ("seconds", *names), tuple(lines), PARTS_NOTES)
+
+
+def _target_text(target: TimeToTarget) -> str:
+    percent = NONE if target.target is None else f"{100 * target.target:.4g} %"
+    return f"{target.requested} ({percent})" if target.requested.startswith("final") else percent
+
+
+def _target_cells(row: Row) -> Iterator[Cell]:
+    for target in row.targets:
+        key = f"target_{target.requested}"
+        reached = number(f"{key}_reached", target.reached, "d")
+        spent = seconds(f"{key}_seconds", target.seconds)
+        text = f"{spent.text} s"
+        if target.seconds is None:
+            unknown = target.reached in (None, row.seeds)  # or reached at a time that is not on record
+            text = NONE if unknown else f"not reached ({reached.text} of {row.seeds})"
+        yield Cell(text, (number(f"{key}_accuracy", target.target, ".6g"), reached, spent))
+        yield _speedup(target, key)
+        yield _speedup_interval(target, key)
+
+
+def _speedup(target: TimeToTarget, key: str) -> Cell:
+    mean = number(f"{key}_speedup", target.speedup, ".2f")
+    least = number(f"{key}_speedup_at_least", target.speedup_at_least, ".2f")
+    median = number(f"{key}_speedup_median", target.speedup_median, ".2f")
+    text = NONE
+    if target.speedup is not None:
+        text = f"{mean.text}x"
+    elif target.speedup_at_least is not None:
+        text = f">={least.text}x"
+    return Cell(text, (mean, least, median))
+
+
+def _speedup_interval(target: TimeToTarget, key: str) -> Cell:
+    shown = interval(f"{key}_speedup", target.speedup_ci, target.speedup_range, ".2f", scale=1)
+    low, high = target.speedup_median_ci or (None, None)
+    ends = number(f"{key}_speedup_median_ci_low", low, ".2f"), number(f"{key}_speedup_median_ci_high", high, ".2f")
+    return Cell(shown.text, (*shown.numbers, *ends))
+
+
+def _part_cells(row: Row, names: Sequence[str]) -> Iterator[Cell]:
+    cells = {name: _part(row, name) for name in row.time_parts}
+    behind = [number for name, cell in cells.items() if name not in names for number in cell.numbers]
+    for name in names:
+        yield Cell(cells[name].text, (*cells[name].numbers, *(behind if name == names[-1] else ())))
+
+
+def _part(row: Row, name: str) -> Cell:
+    part = row.time_parts[name]
+    spent = seconds(f"{name}_s", part.seconds)
+    share = number(f"{name}_share", part.share, ".0f", scale=100)
+    if part.seconds == 0:
+        spent = Number(spent.key, spent.value, "0")
+    if part.share is None:
+        return Cell(spent.text, (spent,))
+    return Cell(spent.text if part.seconds == 0 else f"{spent.text} {share.text}%", (spent, share))
 
 
 def _samples(rows: Sequence[Row]) -> Table:
@@ -96,7 +201,7 @@ def _samples(rows: Sequence[Row]) -> Table:
     for row in rows:
         shares = (("hidden_mean", row.hidden_mean), ("hidden_ceiling", row.hidden_ceiling))
         counts = (("n_trained", row.n_trained), ("n_scored", row.n_scored), ("n_refreshed", row.n_refreshed))
-        cells = [cell(_percent(key, share, ".1f"), " %") for key, share in shares]
+        cells = [cell(percent(key, share, ".1f"), " %") for key, share in shares]
         cells += [cell(number(key, count, ",d")) for key, count in counts]
         lines.append(Line(row.pair, row.strategy, tuple(cells)))
     return Table("samples", f"{rows[0].pair}: samples of a run", header, tuple(lines), SAMPLES_NOTES)
@@ -114,25 +219,21 @@ def _transfer(transfer: Transfer, comparison: Comparison) -> Table:
     )
     lines = tuple(Line(transfer.upstream, row.strategy, tuple(_transfer_cells(row))) for row in transfer.rows)
     notes = (*TRANSFER_NOTES, RECORDED_NOTE) if transfer.recorded else TRANSFER_NOTES
-    return Table("transfer", title, tuple(header), lines, notes, turned=True)
+    return Table("transfer", title, tuple(header), lines, notes, transposed=True)
 
 
 def _transfer_cells(row: TransferRow) -> Iterator[Cell]:
     yield cell(number("upstream_seeds", row.seeds, "d"))
-    yield spread(
+    yield mean_and_sd(
         number("upstream_loss", row.upstream_loss, ".3f"), number("upstream_loss_sd", row.upstream_loss_sd, ".3f")
     )
     yield cell(seconds("upstream_s", row.upstream_s))
-    yield cell(_percent("upstream_time_diff", row.upstream_time_diff, "+.1f"), " %")
+    yield cell(percent("upstream_time_diff", row.upstream_time_diff, "+.1f"), " %")
     yield interval("upstream_time_diff", row.upstream_time_diff_ci, row.upstream_time_diff_range, "+.1f")
     for down in row.downstream:
-        best = _percent(f"{down.pair}_acc_best", down.acc_best)
-        final = _percent(f"{down.pair}_acc_final", down.acc_final)
-        shown = spread(final, _percent(f"{down.pair}_acc_final_sd", down.acc_final_sd))
+        best = percent(f"{down.pair}_acc_best", down.acc_best)
+        final = percent(f"{down.pair}_acc_final", down.acc_final)
+        shown = mean_and_sd(final, percent(f"{down.pair}_acc_final_sd", down.acc_final_sd))
         yield Cell(shown.text, (*shown.numbers, best))
-        yield cell(_percent(f"{down.pair}_acc_final_diff", down.acc_final_diff, "+.2f"))
+        yield cell(percent(f"{down.pair}_acc_final_diff", down.acc_final_diff, "+.2f"))
         yield interval(f"{down.pair}_acc_final_diff", down.acc_final_diff_ci, down.acc_final_diff_range, "+.2f")
-
-
-def _percent(key: str, value: float | None, form: str = ".2f") -> Number:
-    return number(key, value, form, scale=PERCENT)

@@ -1,1 +1,1 @@
-"""What the ranks of a run need of their machine: who they are, how they meet, how they talk."""
+"""What the ranks of a run need of their machine: rank and size, rendezvous, communication, background work."""

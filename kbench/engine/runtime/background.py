@@ -1,4 +1,4 @@
-"""Work that a strategy does beside the training: on a thread of its own, or on a stream of its GPU."""
+"""Background work of a strategy: on a thread of its own, or on a stream of its GPU."""
 
 import time
 from collections import deque
@@ -10,7 +10,7 @@ import torch
 
 
 class Background:
-    """One helper hand for one epoch; its results come at fixed places, so that a run can be repeated.
+    """Runs works one after another in one epoch; results come at fixed steps, so that a run can be repeated.
 
     On a CPU the works run on one thread, one core's worth.  On a GPU they are queued on a stream of
     their own, which waits for what the training had queued by then.
@@ -54,13 +54,13 @@ class Background:
 
 class _Job(Protocol):
     def result(self) -> Any:
-        """What the work returned, in order with what the training does next; to be asked once.
+        """What the work returned, in order with what the training does next; to be called once.
 
-        What it read and made is let go then: an epoch's worth of batches would fill the memory.
+        Its inputs and its result are released then: an epoch's worth of batches would fill the memory.
         """
 
     def seconds(self) -> float:
-        """How long it took; to be asked when the epoch is over."""
+        """How long it took [s]; to be called when the epoch is over."""
 
 
 class _Threaded(_Job):
@@ -71,9 +71,9 @@ class _Threaded(_Job):
     def _timed(self, work: Callable[[], Any]) -> Any:
         started = time.perf_counter()
         with torch.no_grad():
-            made = work()
+            result = work()
         self._seconds = time.perf_counter() - started
-        return made
+        return result
 
     def result(self) -> Any:
         assert self._future is not None
@@ -93,13 +93,13 @@ class _Queued(_Job):
         stream.wait_stream(torch.cuda.current_stream(stream.device))
         with torch.cuda.stream(stream), torch.no_grad():
             self._start.record()
-            self._made = work()
+            self._result = work()
             self._end.record()
 
     def result(self) -> Any:
         torch.cuda.current_stream(self._end.device).wait_event(self._end)
-        made, self._made, self._work = self._made, None, None
-        return made
+        result, self._result, self._work = self._result, None, None
+        return result
 
     def seconds(self) -> float:
         self._end.synchronize()

@@ -1,4 +1,4 @@
-"""Every collective of a run is a method of Comm; nothing else talks to other ranks."""
+"""The collectives of a run: every one is a method of Comm, and nothing else communicates."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Comm:
-    """The ranks of this run.  Alone, every collective is the identity.
+    """The ranks of this run; a collective must be called on every rank.  Alone, each is the identity.
 
     Small numbers travel through gloo on the CPU, so that a GPU's queue is never drained for
     them; per-sample statistics and buffers travel where they lie.
@@ -30,7 +30,7 @@ class Comm:
             self._hosts = cast(dist.ProcessGroup, dist.new_group(backend="gloo"))
 
     def sum(self, values: Tensor) -> Tensor:
-        """Sum ``values`` over the ranks, in place, on the device where they lie."""
+        """Sum ``values`` (any shape and number type) over the ranks, in place, on the device where they lie."""
         if self.size > 1:
             with _in_touch(self.rank, "summing up"):
                 dist.all_reduce(values, group=self._group(values))
@@ -41,7 +41,7 @@ class Comm:
         return int(self._extreme(torch.tensor(n), dist.ReduceOp.MIN))
 
     def gather(self, values: list[float]) -> list[list[float]]:
-        """The ``values`` of every rank, in the order of the ranks."""
+        """The ``values`` of every rank, in the order of the ranks: (ranks, len(values)), equally many on each."""
         table = torch.zeros(self.size, len(values), dtype=torch.float64)
         table[self.rank] = torch.tensor(values, dtype=torch.float64)
         return [[float(x) for x in row] for row in self.sum(table)]
@@ -54,12 +54,16 @@ class Comm:
         """The ``thing`` of every rank, in the order of the ranks; it must pickle."""
         things = [thing] * self.size
         if self.size > 1:
-            with _in_touch(self.rank, "exchanging what they know"):
+            with _in_touch(self.rank, "exchanging objects"):
                 dist.all_gather_object(things, thing, group=self._hosts)
         return things
 
     def agree(self, n: int, what: str) -> None:
-        """Raise RankError on every rank unless ``n`` is the same on all of them."""
+        """Raise RankError on every rank unless ``n``, in (-2^63, 2^63), is the same on all of them.
+
+        Args:
+            what: the subject of the error's sentence.
+        """
         both = self._extreme(torch.tensor([n, -n], dtype=torch.int64), dist.ReduceOp.MIN)
         if both[0] != -both[1]:
             raise RankError(
@@ -91,7 +95,7 @@ class Comm:
 
 @contextmanager
 def _in_touch(rank: int, doing: str) -> Iterator[None]:
-    """Turn the transport's complaint about a lost peer into a sentence."""
+    """Raise a RankError where the transport reports a lost peer."""
     try:
         yield
     except RuntimeError as error:
@@ -102,5 +106,5 @@ def lost_contact(rank: int, doing: str) -> RankError:
     """The error of a rank whose peer went away."""
     return RankError(
         f"rank {rank} lost contact with another rank while {doing}",
-        hint="another rank ended first, perhaps killed for want of memory; stderr.log holds its last words",
+        hint="another rank ended first, perhaps killed for want of memory; stderr.log holds the last that it printed",
     )

@@ -1,4 +1,4 @@
-"""A watch over the random streams that belong to everybody, while a strategy's hooks run."""
+"""Guard the global random streams while a strategy's hooks run."""
 
 import random
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ from kbench.strategies.api import (
 class Guarded(Strategy):
     """A strategy that is watched: a stream that one of its hooks moved is put back and reported.
 
-    torch's streams are looked at around every hook.  Those of random and numpy are slower to read
-    (tens of microseconds each), and nothing else in a run draws from them: they are looked at around
+    torch's streams are compared around every hook.  Those of random and numpy are slower to read
+    (tens of microseconds each), and nothing else in a run draws from them: they are compared around
     ``plan``, and once for all calls of ``select`` and ``observe`` of an epoch.
     """
 
@@ -55,9 +55,9 @@ class Guarded(Strategy):
 
     def select(self, batch: Batch, probe: Probe) -> Tensor | Resample | None:
         fast = self._fast()
-        kept = self.strategy.select(batch, probe)
+        selection = self.strategy.select(batch, probe)
         self._compare_fast(fast, "select")
-        return kept
+        return selection
 
     def observe(self, batch: Batch, measured: Measured) -> None:
         fast = self._fast()
@@ -65,13 +65,13 @@ class Guarded(Strategy):
         self._compare_fast(fast, "observe")
 
     def close_epoch(self) -> None:
-        """Look once more, when the last batch of an epoch was observed."""
+        """Compare once more, when the last batch of an epoch was observed."""
         self._compare_slow(self._before_epoch, "select or observe")
 
     def _fast(self) -> tuple[bytes, bytes]:
         """The states of torch's global streams; a GPU's lies on the host, nothing is waited for."""
-        theirs = torch.cuda.get_rng_state().numpy().tobytes() if self._on_gpu else b""
-        return torch.get_rng_state().numpy().tobytes(), theirs
+        of_gpu = torch.cuda.get_rng_state().numpy().tobytes() if self._on_gpu else b""
+        return torch.get_rng_state().numpy().tobytes(), of_gpu
 
     def _compare_fast(self, before: tuple[bytes, bytes], hook: str) -> None:
         now = self._fast()
@@ -83,12 +83,12 @@ class Guarded(Strategy):
             self._note("torch.cuda", hook)
 
     def _compare_slow(self, before: tuple[Any, Any], hook: str) -> None:
-        ours, theirs = before
-        if random.getstate() != ours:
-            random.setstate(ours)
+        python_state, numpy_state = before
+        if random.getstate() != python_state:
+            random.setstate(python_state)
             self._note("random", hook)
-        if _text(np.random.get_state()) != _text(theirs):
-            np.random.set_state(theirs)
+        if _comparable(np.random.get_state()) != _comparable(numpy_state):
+            np.random.set_state(numpy_state)
             self._note("numpy", hook)
 
     def _note(self, library: str, hook: str) -> None:
@@ -104,6 +104,6 @@ def _slow() -> tuple[Any, Any]:
     return random.getstate(), np.random.get_state()
 
 
-def _text(state: Any) -> tuple[Any, ...]:
+def _comparable(state: Any) -> tuple[Any, ...]:
     name, keys, *rest = state
     return name, keys.tobytes(), *rest

@@ -1,4 +1,4 @@
-"""Who am I among the ranks?  Read from what started the process; nobody else reads its variables."""
+"""Read a process's rank from the variables of what started it; no other module reads them."""
 
 import os
 import socket
@@ -26,21 +26,22 @@ STARTERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class RankEnv:
-    """A process's place among the ranks of its run."""
+    """The rank of a process, and how it may reach the others."""
 
-    starter: str  # who started it; "none" when it stands alone
+    starter: str  # what started it, a key of STARTERS; "none" when it is alone
     rank: int
     size: int
     local_rank: int
-    master: tuple[str, int] | None  # host and port where the ranks meet, if told
+    master: tuple[str, int] | None  # host and port where the ranks meet, if they are set
     node: str = ""  # the name by which the scheduler knows this machine, else its host name
-    meeting: str = ""  # what all ranks of one start by Slurm have in common, and nobody else
+    meeting: str = ""  # what all ranks of one start by Slurm have in common, and no others
 
 
 def rank_env(environ: Mapping[str, str] = os.environ) -> RankEnv:
-    """Read a process's place from its environment; alone where nothing says otherwise.
+    """Read a process's rank from its environment; alone where no variable is set.
 
-    Raises LaunchError when a variable is no number, or a rank is told without a size.
+    Raises:
+        LaunchError: a variable is no number, or a rank is set without a size.
     """
     for starter, names in STARTERS.items():
         if names.rank in environ and names.size in environ:
@@ -58,7 +59,7 @@ def rank_env(environ: Mapping[str, str] = os.environ) -> RankEnv:
                 meeting=_meeting(environ) if starter == "Slurm" else "",
             )
     for names in STARTERS.values():
-        if names.rank in environ:  # to stand alone now would be to train beside the others
+        if names.rank in environ:  # to go on alone would be to train beside the others
             raise LaunchError(f"{names.rank} is set, {names.size} is not", hint=f"set both, or unset {names.rank}")
     return RankEnv(starter="none", rank=0, size=1, local_rank=0, master=None, node=_node(environ))
 
@@ -66,7 +67,8 @@ def rank_env(environ: Mapping[str, str] = os.environ) -> RankEnv:
 def share_over_mpi(facts: tuple[str, int] | None) -> tuple[str, int]:
     """Give every rank what rank 0 knows, over MPI; the others pass None.
 
-    Raises LaunchError when there is no MPI to ask.
+    Raises:
+        LaunchError: there is no MPI.
     """
     try:
         from mpi4py import MPI
@@ -96,8 +98,8 @@ def _master(environ: Mapping[str, str]) -> tuple[str, int] | None:
 def _is_srun(environ: Mapping[str, str]) -> bool:
     """Whether it was srun that set MPICH's variables, as it does where its MPI plug-in is pmi2: then they agree."""
     return "SLURM_STEP_ID" in environ and all(
-        environ.get(theirs) == environ[ours]
-        for theirs, ours in zip(STARTERS["Slurm"][:2], STARTERS["MPICH"][:2], strict=True)
+        environ.get(of_slurm) == environ[of_mpich]
+        for of_slurm, of_mpich in zip(STARTERS["Slurm"][:2], STARTERS["MPICH"][:2], strict=True)
     )
 
 

@@ -1,9 +1,7 @@
-"""How the ranks of a run find one another, and part."""
+"""Rendezvous: how the ranks of a run join into a process group, and leave it."""
 
-import fcntl
 import os
 import socket
-import struct
 import sys
 import time
 from collections.abc import Iterator
@@ -21,7 +19,6 @@ from kbench.engine.runtime.ranks import RankEnv, hosts_over_mpi, share_over_mpi
 from kbench.errors import LaunchError, WorkloadError
 
 MEET_S = 300.0  # nodes of a large job come up minutes apart
-SIOCGIFADDR = 0x8915  # of Linux: the address of an interface
 
 
 def device_of(env: RankEnv) -> torch.device:
@@ -95,40 +92,40 @@ def _meet_by_file(env: RankEnv, folder: Path, interface: str) -> "dist.TCPStore"
         store.wait([f"met{rank}" for rank in range(1, env.size)], timedelta(seconds=MEET_S))
         path.unlink(missing_ok=True)
         return store
-    told = _told(path, env)
-    address = "127.0.0.1" if told["host"] == socket.gethostname() else told["address"]
-    store = dist.TCPStore(address, told["port"], env.size, is_master=False)  # type: ignore[attr-defined]
+    meeting = _read_meeting(path, env)
+    address = "127.0.0.1" if meeting["host"] == socket.gethostname() else meeting["address"]
+    store = dist.TCPStore(address, meeting["port"], env.size, is_master=False)  # type: ignore[attr-defined]
     store.set(f"met{env.rank}", "")
     return store
 
 
-def _told(path: Path, env: RankEnv) -> dict[str, Any]:
-    """What rank 0 wrote; the folder is listed each time, as file systems of clusters remember what was missing."""
+def _read_meeting(path: Path, env: RankEnv) -> dict[str, Any]:
+    """Read where rank 0 listens; the folder is listed each time, as file systems cache that a file was missing."""
     deadline = time.monotonic() + MEET_S
     while time.monotonic() < deadline:
         if path.name in os.listdir(path.parent):
-            told = files.read_json(path)
-            if told:
-                return told
+            meeting: dict[str, Any] = files.read_json(path)
+            if meeting:
+                return meeting
         time.sleep(0.05)
     raise LaunchError(
         f"rank {env.rank} of {env.size} on {env.node} does not see rank 0 in {path.parent} after {MEET_S:g} s",
-        hint="do all nodes share this folder?  kbench logs shows what rank 0 said",
+        hint="do all nodes share this folder?  kbench logs shows what rank 0 printed",
     )
 
 
 def address_of(interface: str) -> str:
     """The IPv4 address of a network interface of this machine; raises LaunchError when it has none."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        try:
-            packed = fcntl.ioctl(asking.fileno(), SIOCGIFADDR, struct.pack("256s", interface[:15].encode()))
-        except OSError as error:
-            there = ", ".join(name for _, name in socket.if_nameindex())
-            raise LaunchError(
-                f"network_interface: {socket.gethostname()} has no address on {interface!r}; it has {there}",
-                hint="see network_interface in the site file",
-            ) from error
-    return socket.inet_ntoa(packed[20:24])
+    import psutil
+
+    interfaces = psutil.net_if_addrs()
+    for address in interfaces.get(interface, ()):
+        if address.family == socket.AF_INET:
+            return str(address.address)
+    raise LaunchError(
+        f"network_interface: {socket.gethostname()} has no address on {interface!r}; it has {', '.join(interfaces)}",
+        hint="see network_interface in the site file",
+    )
 
 
 def _meet(env: RankEnv) -> "dist.TCPStore":  # type: ignore[name-defined]

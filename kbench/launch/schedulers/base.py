@@ -1,34 +1,42 @@
-"""What kbench asks of a scheduler: to take a script, to list its jobs in one call, to end some."""
+"""The base class of schedulers: what each can do, how it takes, lists and ends jobs, and how a job knows itself.
+
+A scheduler is one file with a subclass of ``Scheduler``, and one line in ``registry.py``; a site may also
+name one that lives elsewhere as ``launcher: package.module:Class``.
+"""
 
 import os
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple
 
+from kbench.config.site import Queue, Site
 from kbench.errors import LaunchError
+from kbench.launch.diagnosis import Finding
+from kbench.records.run_state import FailureKind
 
-PATIENCE_S = 30.0
-LEAKING = ("SBATCH_", "SLURM_", "SALLOC_", "SRUN_")  # settings of the user's shell that would reach our jobs
-NEEDED = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT")
+TIMEOUT_S = 30.0
+SUBMIT_TIMEOUT_S = 120.0
 
 
 class NoAnswer(LaunchError):
-    """A scheduler did not answer in time; what it was asked may be done all the same."""
+    """A scheduler did not answer in time; the command may have taken effect all the same."""
 
 
 class Stage(StrEnum):
-    """Where a job is, for a scheduler."""
+    """Where a job is, for its scheduler."""
 
     WAITING = "waiting"
     RUNNING = "running"
     OVER = "over"
 
 
-class Seen(NamedTuple):
-    """What a scheduler tells of a job."""
+class JobInfo(NamedTuple):
+    """What a scheduler's list of jobs tells of one."""
 
     stage: Stage
     name: str
@@ -36,79 +44,220 @@ class Seen(NamedTuple):
     starts_at: str = ""  # when it is expected to start, in the scheduler's words and time zone
 
 
-class Scheduler(Protocol):
-    """A queue of jobs on a cluster."""
+@dataclass(frozen=True, kw_only=True)
+class Capabilities:
+    """What a scheduler can do, as far as submitting and following runs depend on it."""
 
+    arrays: bool = False  # one script for many tasks, of which at most so many run at a time
+    corresponding_tasks: bool = False  # a task can wait for the task of the same number in another array
+    submission_test: str = ""  # command that tells whether it would take a script, without taking it
+    accounting: bool = False  # it tells how a job ended that has left its list
+    excluded_nodes: bool = False  # it can keep a job away from named nodes
+    site_commands: bool = False  # it is driven by the commands of the site's key queue
+    job_states: bool = False  # its list tells waiting jobs from running ones; else only which jobs there are
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobVariables:
+    """The environment variables by which a job knows itself, and how it puts itself back into the queue."""
+
+    scheduler: str  # as start.json names it
+    id: str
+    nodes: str  # holds what ``Scheduler.node_names`` reads
+    array: tuple[str, str] | None = None  # the array's id and the task's number, in a task of an array
+    restarts: str = ""  # how often the scheduler has started the job again; empty: it does not tell
+    is_running: tuple[str, ...] = ()  # command that prints RUNNING unless the job has been ended meanwhile
+    requeue: tuple[str, ...] = ()  # command that puts the job back into the queue
+    requeue_status: int | None = None  # or the exit status that does
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobEnvironment:
+    """The job that this process is part of."""
+
+    scheduler: str = "none"  # none: outside of any job of a known scheduler
+    id: str = ""
+    nodes: tuple[str, ...] = ()
+    restarts: int = 0  # how often its scheduler has started it again
+    variables: JobVariables | None = None
+
+    def requeue(self) -> int | None:
+        """Put the job back into the queue; returns the status to exit with, None where that is impossible."""
+        how = self.variables
+        if how is None:
+            return None
+        if how.requeue_status is not None:
+            return how.requeue_status
+        if how.is_running and (self._output(how.is_running) or "").strip() != "RUNNING":
+            return None  # it would bring back what somebody has cancelled
+        return 0 if how.requeue and self._output(how.requeue) is not None else None
+
+    def _output(self, command: tuple[str, ...]) -> str | None:
+        """What a command of the scheduler prints; None where it fails."""
+        filled = [part.format(id=self.id) for part in command]
+        try:
+            done = subprocess.run(filled, capture_output=True, text=True, timeout=60)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return None if done.returncode else done.stdout
+
+
+class Scheduler(ABC):
+    """A queue of jobs on a cluster; a subclass says in data what it can do, and in methods how."""
+
+    name: ClassVar[str]  # what a site's ``launcher`` calls it
+    can: ClassVar[Capabilities] = Capabilities()
+    template: ClassVar[str] = ""  # its job script in jobs/; empty: the site names one, or
+    template_text: ClassVar[str] = ""  # the class brings one along
+    job_variables: ClassVar[tuple[JobVariables, ...]] = ()
+    end_kinds: ClassVar[Mapping[str, FailureKind]] = {}  # how it says that a job ended -> kind of the run's failure
+    hints: ClassVar[Mapping[str, str]] = {}  # part of a refusal, in small letters -> what to do
+    hidden_variables: ClassVar[tuple[str, ...]] = ()  # prefixes of what would change jobs unseen
+    kept_variables: ClassVar[tuple[str, ...]] = ()  # those with such a prefix that its commands need
+
+    def __init__(self, commands: Queue | None = None) -> None:
+        """``commands`` are those of the site file's key ``queue``."""
+        self.commands = commands
+
+    @abstractmethod
     def submit(self, script: Path, *, keep: Sequence[int] = ()) -> str:
-        """Hand in a job script; returns the job's id.
+        """Submit a job script; returns the job's id.
 
         ``keep`` are file descriptors that the command inherits.  Raises LaunchError when it is refused.
         """
 
-    def jobs(self) -> dict[str, Seen]:
-        """Every job of this user by its id (``12``, or ``12_3`` in an array); one call."""
+    @abstractmethod
+    def jobs(self) -> dict[str, JobInfo]:
+        """List all jobs of this user by their ids, the tasks of an array one by one, in one call."""
 
+    @abstractmethod
     def cancel(self, ids: Sequence[str]) -> None:
-        """End jobs, waiting ones too; raises LaunchError when the scheduler does not listen."""
+        """End jobs, waiting ones too; raises LaunchError when the scheduler does not take it."""
 
+    @classmethod
+    def site_problem(cls, site: Site) -> str:
+        """What a site lacks for this scheduler, as the end of a sentence about the launcher; empty when nothing."""
+        return ""
 
-def clean(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """An environment without what would change our jobs behind the site file's back."""
-    return {k: v for k, v in environ.items() if k in NEEDED or not k.startswith(LEAKING)}
+    @classmethod
+    def path_problem(cls, path: str) -> str:
+        """What in the path of an experiment's folder keeps job scripts from it; empty when nothing."""
+        return "" if path.isprintable() else "control characters"
 
+    @classmethod
+    def job_name(cls, experiment: str, token: str) -> str:
+        """The name of a job; it must contain the token, by which the job is found in the list."""
+        return token
 
-def ask(words: Sequence[str], *, name: str = "", patience_s: float = PATIENCE_S, keep: Sequence[int] = ()) -> str:
-    """What a scheduler's command prints; raises LaunchError with its own words when it fails.
+    @classmethod
+    def task_id(cls, job_id: str, task: int | str) -> str:
+        """The id of a task of an array; of a job that is none, its own."""
+        return job_id
 
-    ``name`` is what errors call the command, where its first word says little.
-    """
-    name = name or words[0]
-    try:
-        done = subprocess.run(
-            list(words),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=patience_s,
-            env=clean(),
-            pass_fds=tuple(keep),
-        )
-    except FileNotFoundError as error:
-        raise LaunchError(
-            f"{name!r} is not there", hint="is this a login node of the cluster? kbench doctor shows what there is"
-        ) from error
-    except PermissionError as error:
-        raise LaunchError(f"{name!r} cannot be executed", hint="see the site file") from error
-    except subprocess.TimeoutExpired as error:
-        raise NoAnswer(
-            f"{name} does not answer within {patience_s:g} s",
-            hint="the scheduler is busy or down; nothing is lost, try again later",
-        ) from error
-    if done.returncode:
-        said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        why = "; ".join(dict.fromkeys(re.sub(r"^\w+: error: ", "", line) for line in said[-2:])) or "no word"
-        failure = NoAnswer if "timed out" in why.lower() else LaunchError
-        raise failure(f"{name} fails with status {done.returncode}: {why}", hint=_hint(why))
-    return done.stdout
+    @classmethod
+    def array_id(cls, job_id: str) -> str:
+        """The id of the array that a task belongs to; of a job that belongs to none, its own."""
+        return job_id
 
+    @classmethod
+    def node_names(cls, value: str) -> tuple[str, ...]:
+        """The names of a job's nodes, each once, from the variable that holds them: here, the file that it names."""
+        try:
+            lines = Path(value).read_text().splitlines()
+        except OSError:
+            return ()
+        return tuple(dict.fromkeys(line.split()[0] for line in lines if line.strip()))
 
-def _hint(why: str) -> str:
-    for words, hint in HINTS.items():
-        if words in why.lower():
-            return hint
-    return ""
+    @classmethod
+    def job_environment(cls, environ: Mapping[str, str]) -> JobEnvironment | None:
+        """The job of this scheduler that this process is part of; None outside of any."""
+        for names in cls.job_variables:
+            if names.id not in environ or names.nodes not in environ:
+                continue
+            job_id = environ[names.id]
+            if names.array and names.array[0] in environ:
+                job_id = cls.task_id(environ[names.array[0]], environ[names.array[1]])
+            return JobEnvironment(
+                scheduler=names.scheduler,
+                id=job_id,
+                nodes=cls.node_names(environ[names.nodes]),
+                restarts=int(environ.get(names.restarts) or 0),
+                variables=names,
+            )
+        return None
 
+    @classmethod
+    def is_up(cls) -> bool:
+        """Whether ``launcher: auto`` takes this scheduler on this machine."""
+        return False
 
-HINTS = {  # words of Slurm's refusals, in small letters
-    "partition": "see partition in the site file; sinfo lists those there are",
-    "account": "see account in the site file; sacctmgr show associations user=$USER lists yours",
-    "feature": "see options in the site file; sinfo -o %f lists the features that nodes have",
-    "gres": "see gpus_per_node in the site file; sinfo -o %G shows what nodes have",
-    "qos": "see qos in the site file",
-    "node configuration": "no node is like that; see nodes, ranks_per_node, cpus_per_rank, gpus_per_node, memory",
-    "node count": "see nodes in the site file; sinfo shows what the partition has",
-    "time limit": "see time_limit in the site file; sinfo shows the partition's limit",
-    "contact slurm controller": "the controller is down; nothing is lost, try again later",
-    "unable to contact": "the scheduler is down; nothing is lost, try again later",
-}
+    def limit_problem(self, site: Site) -> str:
+        """Which limit makes jobs of a site wait for ever, as a sentence; empty when none."""
+        return ""
+
+    def test(self, script: Path) -> str:
+        """What the scheduler's own test prints about a script; raises LaunchError when it would be refused."""
+        return ""
+
+    def ended(self, ids: Sequence[str]) -> dict[str, str]:
+        """How jobs ended, as far as the accounting tells, as a key of ``end_kinds``."""
+        return {}
+
+    def max_array_tasks(self) -> int:
+        """How many tasks an array may have."""
+        return 1
+
+    def failed_nodes(self, names: Sequence[str]) -> list[str]:
+        """Those of some nodes that the scheduler knows to be down or failing."""
+        return []
+
+    @classmethod
+    def diagnose(cls, site: Site, *, needed: bool) -> Iterator[Finding]:
+        """What ``kbench doctor`` prints: whether the scheduler is there, and whether it has what a site requests.
+
+        ``needed``: the site cannot do without it.
+        """
+        return iter(())
+
+    def environment(self, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """The environment of its commands: without settings of the user's shell that would reach our jobs."""
+        return {k: v for k, v in environ.items() if k in self.kept_variables or not k.startswith(self.hidden_variables)}
+
+    def run(
+        self, command: Sequence[str], *, name: str = "", timeout_s: float = TIMEOUT_S, keep: Sequence[int] = ()
+    ) -> str:
+        """What a command of the scheduler prints; raises LaunchError with its own words when it fails.
+
+        ``name`` is what errors call the command, where its first word says little.
+        """
+        name = name or command[0]
+        try:
+            done = subprocess.run(
+                list(command),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=timeout_s,
+                env=self.environment(),
+                pass_fds=tuple(keep),
+            )
+        except FileNotFoundError as error:
+            raise LaunchError(
+                f"{name!r} is not there", hint="is this a login node of the cluster? kbench doctor shows what there is"
+            ) from error
+        except PermissionError as error:
+            raise LaunchError(f"{name!r} cannot be executed", hint="see the site file") from error
+        except subprocess.TimeoutExpired as error:
+            raise NoAnswer(
+                f"{name} does not answer within {timeout_s:g} s",
+                hint="the scheduler is busy or down; nothing is lost, try again later",
+            ) from error
+        if done.returncode:
+            lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+            why = "; ".join(dict.fromkeys(re.sub(r"^\w+: error: ", "", line) for line in lines[-2:])) or "no word"
+            failure = NoAnswer if "timed out" in why.lower() else LaunchError
+            hints = {**self.hints, "unable to contact": "the scheduler is down; nothing is lost, try again later"}
+            hint = next((hint for part, hint in hints.items() if part in why.lower()), "")
+            raise failure(f"{name} fails with status {done.returncode}: {why}", hint=hint)
+        return done.stdout

@@ -1,47 +1,117 @@
-"""Any other scheduler: SGE, PBS, LSF, ...; its commands are in the site file."""
+"""Any scheduler that a site drives by commands of its own (launcher: queue): SGE, PBS, LSF, ..."""
 
 import re
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kbench.config import site
+from kbench.config.site import Queue, Site
 from kbench.errors import LaunchError
-from kbench.launch.schedulers.base import Seen, Stage, ask
+from kbench.launch.diagnosis import Finding, ask, missing, ok
+from kbench.launch.schedulers.base import SUBMIT_TIMEOUT_S, Capabilities, JobInfo, JobVariables, Scheduler, Stage
+from kbench.launch.schedulers.slurm import Slurm
 
-SUBMIT_PATIENCE_S = 120.0
+DIAGNOSIS_S = 10.0  # that a command may take for kbench doctor
 
 
-class Queue:
-    """A scheduler that takes scripts, lists jobs and ends them by commands of the site."""
+class Commands(Scheduler):
+    """A scheduler that takes scripts, lists jobs and ends them by commands of the site file."""
 
-    def __init__(self, commands: site.Queue) -> None:
+    name = "queue"
+    can = Capabilities(site_commands=True)
+    job_variables = (
+        JobVariables(scheduler="pbs", id="PBS_JOBID", nodes="PBS_NODEFILE", requeue=("qrerun", "{id}")),
+        JobVariables(scheduler="sge", id="JOB_ID", nodes="PE_HOSTFILE", restarts="RESTARTED", requeue_status=99),
+    )
+    # Slurm's imitation of qsub reads them as well.
+    hidden_variables, kept_variables = Slurm.hidden_variables, Slurm.kept_variables
+
+    def __init__(self, commands: Queue | None = None) -> None:
+        super().__init__(commands)
+        if commands is None:
+            raise LaunchError("launcher 'queue': the site's commands are not known", hint="see queue in the site file")
         self._commands = commands
         self._id = re.compile(commands.id_pattern)
 
     def submit(self, script: Path, *, keep: Sequence[int] = ()) -> str:
-        """Hand in a job script; returns the job's id as the site's pattern finds it."""
-        said = ask([*self._commands.submit, str(script)], patience_s=SUBMIT_PATIENCE_S, keep=keep)
-        found = self._id.search(said)
+        """Submit a job script; returns the job's id as the site's pattern finds it."""
+        text = self.run([*self._commands.submit, str(script)], timeout_s=SUBMIT_TIMEOUT_S, keep=keep)
+        found = self._id.search(text)
         if not found:
             raise LaunchError(
-                f"{self._commands.submit[0]} prints no job id but {said.strip()[:80]!r}",
+                f"{self._commands.submit[0]} prints no job id but {text.strip()[:80]!r}",
                 hint="see queue.id_pattern in the site file",
             )
         return found[1]
 
-    def jobs(self) -> dict[str, Seen]:
-        """Every job that the list command shows; whether one runs, it says itself."""
-        seen = {}
-        for line in ask(self._commands.list).splitlines():
-            found = self._id.search(line)
-            if found:
-                seen[found[1]] = Seen(Stage.WAITING, line, " ".join(line.split()))
-        return seen
+    def jobs(self) -> dict[str, JobInfo]:
+        """Every job that the list command shows; whether it runs, only its own folder tells."""
+        found = {}
+        for line in self.run(self._commands.list).splitlines():
+            job = self._id.search(line)
+            if job:
+                found[job[1]] = JobInfo(Stage.WAITING, line, " ".join(line.split()))
+        return found
 
     def cancel(self, ids: Sequence[str]) -> None:
-        """End jobs, waiting ones too; one that ended by itself meanwhile is no error."""
+        """End jobs, waiting ones too; one that has ended by itself meanwhile is no error."""
         try:
-            ask([*self._commands.cancel, *ids])
+            self.run([*self._commands.cancel, *ids])
         except LaunchError:
             if set(ids) & self.jobs().keys():
                 raise
+
+    @classmethod
+    def site_problem(cls, site: Site) -> str:
+        """Whether the site lacks the commands."""
+        if site.queue is None:
+            return "needs the key queue with submit, list and cancel, as in configs/sites/sge.yaml and pbs.yaml"
+        return ""
+
+    @classmethod
+    def diagnose(cls, site: Site, *, needed: bool) -> Iterator[Finding]:
+        """Name the scheduler behind qsub or bsub, and try the site's command that lists its jobs."""
+        yield from _find_queue(needed=needed)
+        if site.queue is None:
+            return
+        commands = (("submit", site.queue.submit), ("list", site.queue.list), ("cancel", site.queue.cancel))
+        absent = [f"{key}: {command[0]}" for key, command in commands if shutil.which(command[0]) is None]
+        if absent:
+            remedy = "log in where jobs are submitted, or change queue: in the site file"
+            yield missing(cls.name, f"not on the PATH: {', '.join(absent)}", remedy, needed=needed)
+            return
+        listing, answer = " ".join(site.queue.list), ask(site.queue.list, seconds=DIAGNOSIS_S)
+        if answer.ok:
+            lines = len(answer.out.splitlines())
+            yield ok(cls.name, f"{listing} answers with {lines} lines in {answer.seconds:.1f} s")
+        else:
+            yield missing(cls.name, answer.why, f"try {listing} by hand; the queue may be down", needed=needed)
+
+
+def _find_queue(*, needed: bool) -> Iterator[Finding]:
+    qsub = shutil.which("qsub")
+    version = ask(["qstat", "--version"], seconds=DIAGNOSIS_S) if qsub else None
+    if qsub and b"slurm" in Path(qsub).read_bytes()[:4096].lower():
+        yield ok("qsub", "Slurm's imitation of it; use the launcher slurm")
+    elif version and version.ok and "version" in version.first_line.lower():
+        yield ok("qsub", f"PBS or Torque, {version.first_line}")
+    elif qsub and shutil.which("qconf"):
+        yield from _grid_engine()
+    elif version:
+        yield ok("qsub", f"of a kind that kbench does not know ({version.why or version.first_line})")
+    if shutil.which("bsub"):
+        yield ok("bsub", "LSF; a site with the launcher queue and a template of your own can drive it")
+    if not qsub and needed:
+        yield ok("qsub", "neither Grid Engine nor PBS")
+
+
+def _grid_engine() -> Iterator[Finding]:
+    version = ask(["qstat", "-help"], seconds=DIAGNOSIS_S)
+    if not version.ok:
+        remedy = "SGE_ROOT and SGE_CELL say where it is; its qmaster may be down"
+        yield missing("qsub", f"Grid Engine, {version.why}", remedy, needed=False)
+        return
+    yield ok("qsub", f"Grid Engine, {version.first_line}")
+    environments = ask(["qconf", "-spl"], seconds=DIAGNOSIS_S)
+    if environments.ok:
+        yield ok("parallel env.", f"{', '.join(environments.out.split()) or 'none'}; options: ['-pe NAME SLOTS']")

@@ -10,7 +10,7 @@ import pytest
 
 from kbench.analysis.compare import compare
 from kbench.analysis.rows import Comparison
-from kbench.analysis.time_to_target import target_of
+from kbench.analysis.time_to_target import parse_target
 
 Grid = list[list[str]]  # header and lines of a table; empty cells are not there
 
@@ -33,7 +33,7 @@ def full(book: Any) -> Comparison:
     return compare(
         book.frames(),
         baseline="baseline",
-        targets=[0.6, 0.85, target_of("final*1.05"), 0.999],
+        targets=[0.6, 0.85, parse_target("final*1.05"), 0.999],
         transfers=[("digits-cnn-digits", ["mlp-digits"])],
     )
 

@@ -1,0 +1,51 @@
+"""Draw figures of a comparison into files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kbench.analysis.frame import Frames
+from kbench.analysis.rows import Comparison
+from kbench.errors import ResultsError
+from kbench.figures.layout import options_for, save
+from kbench.figures.registry import figure_kind
+
+
+@dataclass(frozen=True)
+class DrawnFigures:
+    """The figures that were written, and the kinds that cannot be drawn, with the reason."""
+
+    paths: tuple[Path, ...]  # each with its data beside it, as .csv
+    skipped: Mapping[str, str]
+
+
+def draw_figures(
+    frames: Frames, comparison: Comparison, names: Sequence[str], output: Path, *, size: str = "screen"
+) -> DrawnFigures:
+    """Draw figures, each with the data that it shows beside it.
+
+    Args:
+        frames: The gathered results of an experiment.
+        comparison: The comparison of them.
+        names: Of ``registry.FIGURES``.
+        output: A file (.png, .pdf, .svg) for a single figure, or a folder.
+        size: A name of ``layout.SIZES``.
+
+    Raises:
+        ResultsError: None of them can be drawn, or a file cannot be written.
+    """
+    options, paths, skipped = options_for(comparison, size), [], {}
+    for name in names:
+        kind = figure_kind(name)
+        try:
+            data = kind.data(frames, comparison)
+        except ResultsError as error:
+            skipped[name] = error.message
+            if len(skipped) == len(names):
+                raise
+            continue
+        try:
+            paths.append(save(kind.draw(data, options), data, output if output.suffix else output / f"{name}.png"))
+        except OSError as error:
+            raise ResultsError(f"{error.filename or output}: cannot be written: {error.strerror}") from error
+    return DrawnFigures(tuple(paths), skipped)
