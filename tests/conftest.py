@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -169,6 +170,19 @@ def small_folder(build_once: BuildOnce, clean_env: dict[str, str]) -> Path:
         assert done.returncode == 0, done.stderr
 
     return build_once("small", run)
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[..., None]:
+    """Wait until something is true, with a deadline: ``until(path.exists)``."""
+
+    def wait(condition: Callable[[], object], *, seconds: float = 120.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"still not true after {seconds:g} s"
+            time.sleep(0.05)
+
+    return wait
 
 
 @pytest.fixture

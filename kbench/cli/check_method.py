@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kbench.cli.options import Debug, Json, Quiet, put, put_json
+from kbench.cli.options import Debug, Json, Quiet, print_json, print_result
 
 if TYPE_CHECKING:
     from kbench.conformance.checks import Verdict
@@ -34,9 +34,9 @@ def check_method(
     for verdict in examine(Case(method, params, ranks=sizes)):
         verdicts.append(verdict)
         if not as_json:
-            put(line(verdict))
+            print_result(line(verdict))
     if as_json:
-        put_json(
+        print_json(
             {
                 "schema": 1,
                 "method": method,
@@ -51,8 +51,8 @@ def check_method(
 def line(verdict: "Verdict") -> str:
     """One check and what became of it."""
     finding = verdict.finding
-    told = f": {finding.sentence}" if finding else f": {verdict.reason}" if verdict.reason else ""
-    return f"{WORDS[verdict.state]:<11}  {verdict.check.promise}{told}"
+    detail = f": {finding.sentence}" if finding else f": {verdict.reason}" if verdict.reason else ""
+    return f"{WORDS[verdict.state]:<11}  {verdict.check.promise}{detail}"
 
 
 def _row(verdict: "Verdict") -> dict[str, Any]:
@@ -79,7 +79,7 @@ def _sum_up(method: str, verdicts: "list[Verdict]", *, quiet: bool) -> None:
             hint="the contract is kbench/strategies/api.py",
         )
     if not quiet:
-        put(f"{method}: {states.count('ok')} of {len(states)} checks ok{left}")
+        print_result(f"{method}: {states.count('ok')} of {len(states)} checks ok{left}")
 
 
 def _params(settings: list[str]) -> dict[str, Any]:

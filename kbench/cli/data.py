@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kbench.cli.options import Debug, Json, Quiet, SiteName, put, put_json, say
+from kbench.cli.options import Debug, Json, Quiet, SiteName, log, print_json, print_result
 
 data = typer.Typer(
     name="data",
@@ -37,14 +37,14 @@ def list_data(
     where = _root(root, site)
     states = {name: _state(name, where) for name in (*DATASETS, *locate.own(where))}
     if as_json:
-        put_json({"schema": SCHEMA, "roots": [str(path) for path in locate.roots(where)], "datasets": states})
+        print_json({"schema": SCHEMA, "roots": [str(path) for path in locate.roots(where)], "datasets": states})
         return
     roots = ", ".join(map(str, locate.roots(where))) or f"nowhere: no data_root of a site, no ${locate.VARIABLE}"
-    say(f"looked in {roots}", quiet=quiet)
+    log(f"looked in {roots}", quiet=quiet)
     width = max(map(len, states))
     for name, state in states.items():
-        put(f"{name:<{width}}  {state['state']:<9}  {state['line']}")
-    say("folder:NAME and shards:NAME are images of your own; kbench data prepare makes them known", quiet=quiet)
+        print_result(f"{name:<{width}}  {state['state']:<9}  {state['line']}")
+    log("folder:NAME and shards:NAME are images of your own; kbench data prepare makes them known", quiet=quiet)
 
 
 @data.command()
@@ -69,23 +69,23 @@ def prepare(
     where = _root(root, site)
     ready = None if again or given else _ready(dataset, where)
     if ready:
-        say(f"{dataset} is ready; kbench data check reads it in full, --again makes it anew", quiet=quiet)
+        log(f"{dataset} is ready; kbench data check reads it in full, --again makes it anew", quiet=quiet)
     folder, manifest = ready or prepare.prepare(
         dataset,
         root=where,
         given=given,
         download=download,
         workers=workers,
-        tell=lambda text: say(text, quiet=quiet),
+        tell=lambda text: log(text, quiet=quiet),
     )
     note = manifest.note(prepare.known(dataset))
     if as_json:
-        put_json({"schema": SCHEMA, "folder": str(folder), "note": note, **manifest.model_dump()})
+        print_json({"schema": SCHEMA, "folder": str(folder), "note": note, **manifest.model_dump()})
         return
-    put(f"{dataset}: {manifest.n_train:,} training and {manifest.n_val:,} validation samples in {folder}")
-    put(f"checked: {', '.join(manifest.checked) or 'nothing'}")
+    print_result(f"{dataset}: {manifest.n_train:,} training and {manifest.n_val:,} validation samples in {folder}")
+    print_result(f"checked: {', '.join(manifest.checked) or 'nothing'}")
     if note:
-        say(f"warning: {note}")
+        log(f"warning: {note}")
 
 
 @data.command()
@@ -103,20 +103,20 @@ def check(
     from kbench.errors import WorkloadError
 
     where = _root(root, site)
-    wrong = prepare.verify(dataset, root=where, workers=workers, tell=lambda text: say(text, quiet=quiet))
+    wrong = prepare.verify(dataset, root=where, workers=workers, tell=lambda text: log(text, quiet=quiet))
     note = None if wrong else locate.note(dataset, where)
     if as_json:
-        put_json({"schema": SCHEMA, "dataset": dataset, "ok": not wrong, "problems": wrong, "note": note})
+        print_json({"schema": SCHEMA, "dataset": dataset, "ok": not wrong, "problems": wrong, "note": note})
         if wrong:
             raise typer.Exit(WorkloadError.exit_code)
     elif wrong:
         for sentence in wrong[:-1]:
-            say(f"error: {sentence}")
+            log(f"error: {sentence}")
         raise WorkloadError(wrong[-1])
     else:
-        put(f"{dataset}: ok")
+        print_result(f"{dataset}: ok")
         if note:
-            say(f"warning: {note}")
+            log(f"warning: {note}")
 
 
 def _ready(dataset: str, root: str) -> "tuple[Path, Manifest] | None":
@@ -133,12 +133,9 @@ def _root(root: str, site: str) -> str:
     """The data root that was given, else the one of the site."""
     if root:
         return root
-    from kbench.cli.request import site_file
-    from kbench.config.yaml_source import read_source
-    from kbench.launch.schedulers.registry import parse_site
+    from kbench.experiment.plan import read_site
 
-    path = site_file(site)
-    return parse_site(read_source(path)).data_root
+    return read_site(site).data_root
 
 
 def _state(name: str, root: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, SiteName, put, put_json
+from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, SiteName, print_json, print_result
 
 if TYPE_CHECKING:
     from kbench.launch.diagnosis import Finding
@@ -14,24 +14,21 @@ def doctor(
     site: SiteName = "", results: Results = RESULTS, as_json: Json = False, quiet: Quiet = False, debug: Debug = False
 ) -> None:
     """Tell what this machine has and lacks, with the remedies; exits with 3 when it lacks what the site needs."""
-    from kbench.cli.request import site_file
-    from kbench.config.yaml_source import read_source
     from kbench.doctor.examine import examine
     from kbench.doctor.need import need_of
     from kbench.errors import LaunchError
-    from kbench.launch.schedulers.registry import parse_site
+    from kbench.experiment.plan import read_site, site_file
 
-    path = site_file(site)
-    need = need_of(path, parse_site(read_source(path)), results=results)
+    need = need_of(site_file(site), read_site(site), results=results)
     items = []
     for item in examine(need):
         items.append(item)
         if not as_json:
-            put(_line(item))
+            print_result(_line(item))
     lacking = [item.name for item in items if item.is_fatal]
     if as_json:
         found = [item.as_dict() for item in items]
-        put_json({"schema": 1, "site": need.name, "launcher": need.launcher, "ok": not lacking, "items": found})
+        print_json({"schema": 1, "site": need.name, "launcher": need.launcher, "ok": not lacking, "items": found})
     if lacking:
         raise LaunchError(
             f"this machine lacks what site {need.name!r} needs: {', '.join(lacking)}",

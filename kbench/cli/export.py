@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, put, put_json, say
+from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, log, print_json, print_result
 
 if TYPE_CHECKING:
     from kbench.exporters.mllog import Submission
@@ -53,8 +53,8 @@ def export(
     debug: Debug = False,
 ) -> None:
     """Write results for others: csv (epochs, runs, columns) or mllog (MLPerf logs, a file per run)."""
-    from kbench.cli.gather import gathered
     from kbench.errors import ConfigError
+    from kbench.experiment.results import gathered
     from kbench.exporters.csv_tables import sheets
     from kbench.exporters.mllog import Submission
 
@@ -63,18 +63,18 @@ def export(
     if output == "-" and (form == "mllog" or as_json):
         raise ConfigError("--output -: stdout takes the epochs of csv, and nothing else", hint="name a folder")
     folder = gathered(experiment, results)
-    said = Submission(org=org, platform=platform, division=division, status=status, cache_cleared=cache_cleared)
-    files, notes = (sheets(folder), []) if form == "csv" else _logs(folder, said)
+    submission = Submission(org=org, platform=platform, division=division, status=status, cache_cleared=cache_cleared)
+    files, notes = (sheets(folder), []) if form == "csv" else _logs(folder, submission)
     if output == "-":
-        put(files["epochs.csv"].decode().rstrip("\n"))
+        print_result(files["epochs.csv"].decode().rstrip("\n"))
         return
     written = _write(Path(output) if output else folder.exports / form, files)
     for note in notes:
-        say(f"note: {note}", quiet=quiet)
+        log(f"note: {note}", quiet=quiet)
     if as_json:
-        put_json({"schema": 1, "files": written, "notes": notes})
+        print_json({"schema": 1, "files": written, "notes": notes})
     else:
-        put("\n".join(written))
+        print_result("\n".join(written))
 
 
 def _check(name: str, value: str) -> None:
@@ -86,7 +86,7 @@ def _check(name: str, value: str) -> None:
         raise ConfigError(f"{name}: must be one of {', '.join(known)}, got {value!r}{did_you_mean(value, known)}")
 
 
-def _logs(folder: "ExperimentDir", said: "Submission") -> tuple[dict[str, bytes], list[str]]:
+def _logs(folder: "ExperimentDir", submission: "Submission") -> tuple[dict[str, bytes], list[str]]:
     """The log of each run by pair, strategy and seed, and what they lack."""
     from kbench.errors import ResultsError
     from kbench.exporters.mllog import mllog
@@ -96,10 +96,13 @@ def _logs(folder: "ExperimentDir", said: "Submission") -> tuple[dict[str, bytes]
     notes: dict[str, int] = {}  # each with the number of runs that it holds for
     for run in folder.read():
         spec = run.spec
+        if run.trouble:
+            notes[f"{run.run_id} is left out: it is damaged: {run.trouble}"] = 0
+            continue
         if not run.epochs or spec is None:
             notes[f"{run.run_id} is left out: it has no epoch yet"] = 0
             continue
-        log = mllog(run, said)
+        log = mllog(run, submission)
         files[f"{spec.pair.name}/{spec.strategy.label}/result_{spec.seed}.txt"] = log.text.encode()
         for note in log.notes:
             notes[note] = notes.get(note, 0) + 1

@@ -1,11 +1,6 @@
 """kbench gather: journals to Parquet."""
 
-from typing import TYPE_CHECKING
-
-from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, put, put_json
-
-if TYPE_CHECKING:
-    from kbench.records.folders import ExperimentDir
+from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, print_json, print_result
 
 
 def gather(
@@ -16,28 +11,13 @@ def gather(
     debug: Debug = False,
 ) -> None:
     """Make epochs.parquet and runs.parquet from the journals."""
-    from kbench.cli.request import folder_of
-    from kbench.experiment.status import StatusMonitor
-    from kbench.records.store import gather as make
+    from kbench.experiment import results as experiment_results
 
-    folder = folder_of(experiment, results)
-    n_epochs, n_runs = make(folder, StatusMonitor(folder).state_of)
+    folder = experiment_results.find_results(experiment, results)
+    n_epochs, n_runs = experiment_results.gather(folder)
     if as_json:
         files = {"epochs": str(folder.epochs), "runs": str(folder.runs)}
-        put_json({"schema": 1, "n_epochs": n_epochs, "n_runs": n_runs, **files})
+        print_json({"schema": 1, "n_epochs": n_epochs, "n_runs": n_runs, **files})
     else:
-        put(f"{folder.epochs}  {n_epochs} epochs")
-        put(f"{folder.runs}  {n_runs} runs")
-
-
-def gathered(experiment: str, results: "Results") -> "ExperimentDir":
-    """The folder of an experiment, its Parquet made anew when journals are newer."""
-    from kbench.cli.request import folder_of
-    from kbench.experiment.status import StatusMonitor
-    from kbench.records.store import gather as make
-    from kbench.records.store import stale
-
-    folder = folder_of(experiment, results)
-    if stale(folder):
-        make(folder, StatusMonitor(folder).state_of)
-    return folder
+        print_result(f"{folder.epochs}  {n_epochs} epochs")
+        print_result(f"{folder.runs}  {n_runs} runs")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, put, put_json, say
+from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, log, print_json, print_result
 
 if TYPE_CHECKING:
     from kbench.importers.store import StoredImport
@@ -55,7 +55,7 @@ def import_results(
 
     if form not in FORMATS:
         raise ConfigError(f"unknown format {form!r}{did_you_mean(form, FORMATS)}")
-    made = [naming.rule(text) for text in rules]
+    naming_rules = [naming.rule(text) for text in rules]
     _check_there(paths)
     logs = FORMATS[form].read(paths)
     if epochs is not None or FORMATS[form].cut_short:
@@ -63,7 +63,7 @@ def import_results(
     seen: dict[Path, str] = {}
     sums = [store.digests(log, seen) for log in logs]
     fallback = naming.plain(paths[0].absolute().stem if paths[0].is_file() else paths[0].absolute().name)
-    names = naming.names(logs, made, digests=sums, fallback=fallback, pair=pair, strategy=strategy, seed=seed)
+    names = naming.names(logs, naming_rules, digests=sums, fallback=fallback, pair=pair, strategy=strategy, seed=seed)
     known = {name.known_from for name in names}
     default = next(iter(known)) if len(known) == 1 else None
     folder = ExperimentDir(results / naming.checked(experiment or default or fallback, "--experiment"))
@@ -79,18 +79,18 @@ def _check_there(paths: list[Path]) -> None:
 
 
 def _show(folder: "ExperimentDir", taken: "list[StoredImport]", *, as_json: bool, quiet: bool) -> None:
-    told = [_facts(each) for each in taken]
+    runs = [_facts(each) for each in taken]
     if as_json:
-        put_json({"schema": 1, "experiment": folder.path.name, "runs": told})
+        print_json({"schema": 1, "experiment": folder.path.name, "runs": runs})
         return
-    for each in told:
-        put("  ".join(_words(each)))
+    for facts in runs:
+        print_result("  ".join(_line_parts(facts)))
     new = sum(each.is_new for each in taken)
     for remark in dict.fromkeys(remark for each in taken for remark in each.log.remarks):
-        say(f"note: {remark}", quiet=quiet)
+        log(f"note: {remark}", quiet=quiet)
     if any(each.log.state == "interrupted" for each in taken):
-        say("note: interrupted runs are not compared; --epochs says how many epochs runs were to take", quiet=quiet)
-    say(
+        log("note: interrupted runs are not compared; --epochs says how many epochs runs were to take", quiet=quiet)
+    log(
         f"{new} of {len(taken)} runs are new in {folder.path}; "
         f"see kbench compare {folder.path.name} --published, kbench plot {folder.path.name}",
         quiet=quiet,
@@ -114,19 +114,19 @@ def _facts(taken: "StoredImport") -> dict[str, Any]:
     }
 
 
-def _words(told: dict[str, Any]) -> list[str]:
+def _line_parts(facts: dict[str, Any]) -> list[str]:
     """A run for a person."""
-    words = [
-        told["run_id"],
-        "imported" if told["is_new"] else "was there",
-        f"{told['epochs_done']} epoch{'s' * (told['epochs_done'] != 1)}",
+    parts = [
+        facts["run_id"],
+        "imported" if facts["is_new"] else "was there",
+        f"{facts['epochs_done']} epoch{'s' * (facts['epochs_done'] != 1)}",
     ]
-    if told["final_acc1"] is not None:
-        words.append(f"last top-1 {100 * told['final_acc1']:.2f} %, best {100 * told['best_acc1']:.2f} %")
-    if told["total_train_s"] is not None:
-        words.append(f"training {told['total_train_s'] / 60:.1f} min")
-    if told["hidden_mean"] is not None:
-        words.append(f"hidden {100 * told['hidden_mean']:.2f} % ({told['epochs_with_hidden_share']} epochs told)")
-    if told["state"] != "done":
-        words.append(f"{told['state']}: {told['error']}")
-    return words
+    if facts["final_acc1"] is not None:
+        parts.append(f"last top-1 {100 * facts['final_acc1']:.2f} %, best {100 * facts['best_acc1']:.2f} %")
+    if facts["total_train_s"] is not None:
+        parts.append(f"training {facts['total_train_s'] / 60:.1f} min")
+    if facts["hidden_mean"] is not None:
+        parts.append(f"hidden {100 * facts['hidden_mean']:.2f} % ({facts['epochs_with_hidden_share']} epochs told)")
+    if facts["state"] != "done":
+        parts.append(f"{facts['state']}: {facts['error']}")
+    return parts

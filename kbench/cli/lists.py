@@ -1,13 +1,17 @@
 """kbench list: the names that experiments can use."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kbench.cli.experiments import experiments, first_comment, in_full, line
-from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, put, put_json
+from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, print_json, print_result
 
+if TYPE_CHECKING:
+    from kbench.config.experiment import Pair
+
+UNKNOWN = "node-hours: unknown"
 KINDS = ("strategies", "models", "datasets", "experiments", "sites")
 
 
@@ -30,21 +34,23 @@ def list_names(
         if name not in found:
             raise ConfigError(f"no {kind} named {name!r}{did_you_mean(name, found)}")
         if as_json:
-            put_json({"schema": 1, "name": name, **found[name]})
+            print_json({"schema": 1, "name": name, **found[name]})
         else:
-            put(in_full(name, found[name]) if kind == "experiments" else _in_full(name, found[name]))
+            print_result(
+                _experiment_in_full(name, found[name]) if kind == "experiments" else _in_full(name, found[name])
+            )
     elif as_json:
-        put_json({"schema": 1, kind: found})
+        print_json({"schema": 1, kind: found})
     else:
         width = max(map(len, found), default=0)
         for key, facts in found.items():
-            put(f"{key:<{width}}  {line(facts) if kind == 'experiments' else facts['about']}")
+            print_result(f"{key:<{width}}  {_experiment_line(facts) if kind == 'experiments' else facts['about']}")
 
 
 def _found(kind: str, results: Path) -> dict[str, dict[str, Any]]:
     if kind == "strategies":
         return _strategies()
-    return experiments(results) if kind == "experiments" else _others(kind)
+    return _experiments(results) if kind == "experiments" else _others(kind)
 
 
 def _in_full(name: str, facts: dict[str, Any]) -> str:
@@ -88,4 +94,109 @@ def _others(kind: str) -> dict[str, dict[str, Any]]:
     if kind == "datasets":
         return {name: {"about": card.about} for name, card in DATASETS.items()}
     shelf = names("configs/sites", ".yaml")
-    return {name: {"about": first_comment(path), "file": str(path)} for name, path in shelf.items()}
+    return {name: {"about": _first_comment(path), "file": str(path)} for name, path in shelf.items()}
+
+
+def _experiments(results: Path) -> dict[str, dict[str, Any]]:
+    """The facts of each experiment in configs/, by its name; with what its finished runs in ``results`` took."""
+    from kbench.config.lookup import names
+
+    return {name: _experiment_facts(path, results) for name, path in names("configs", ".yaml").items()}
+
+
+def _experiment_line(facts: dict[str, Any]) -> str:
+    """An experiment in a line; its first comment where it cannot be read."""
+    pairs = facts["pairs"]
+    if not pairs:
+        return str(facts["about"])
+    parts = [_models_on_datasets(pairs), f"{_all(_each(pairs, 'epochs'))} epochs", _machines(pairs)]
+    return "; ".join([*filter(None, parts), _all(facts["strategies"]), _cost(facts)])
+
+
+def _experiment_in_full(name: str, facts: dict[str, Any]) -> str:
+    """An experiment with all its pairs, a few lines each."""
+    lines = [f"{name}: {facts['about']}", f"file: {facts['file']}"]
+    for pair in facts["pairs"]:
+        lines += ["", f"{pair['name']}: {pair['model']} on {pair['dataset']}"]
+        lines += [f"  {pair['epochs']} epochs, global batch {pair['global_batch']}"]
+        lines += [f"  {_machines([pair])}"] * pair["cited"]
+        lines += [f"  {key}: {pair[key]}" for key in ("source", "note") if pair[key]]
+    if facts["pairs"]:
+        seeds = ", ".join(map(str, facts["seeds"]))
+        lines += ["", f"strategies: {_all(facts['strategies'])}", f"seeds: {seeds}", _cost(facts)]
+    return "\n".join(lines)
+
+
+def _experiment_facts(path: Path, results: Path) -> dict[str, Any]:
+    from kbench.config.experiment import ExperimentSpec
+    from kbench.config.parse import parse
+    from kbench.config.yaml_source import read_source
+    from kbench.errors import ConfigError
+    from kbench.experiment.cost import spent_node_hours
+    from kbench.records.folders import ExperimentDir
+
+    facts: dict[str, Any] = {"about": _first_comment(path), "file": str(path), "pairs": [], "strategies": []}
+    try:
+        spec = parse(ExperimentSpec, read_source(path))
+    except ConfigError as error:
+        return facts | {"problem": error.message}
+    hours, n_runs = spent_node_hours(spec, ExperimentDir(results / spec.name))
+    return facts | {
+        "pairs": [_pair_facts(pair) for pair in spec.pairs],
+        "strategies": [choice.label for choice in spec.strategies],
+        "seeds": list(spec.seeds),
+        "node_hours": hours,
+        "node_hours_from": n_runs,
+    }
+
+
+def _pair_facts(pair: "Pair") -> dict[str, Any]:
+    paper = pair.paper
+    return {
+        **{key: getattr(pair, key) for key in ("name", "model", "dataset", "starts_from")},
+        **{key: getattr(pair.recipe, key) for key in ("epochs", "global_batch")},
+        "cited": paper is not None,
+        **{key: getattr(paper, key, None) for key in ("gpus", "gpu", "batch_per_gpu", "source", "note")},
+        "paper_epochs": getattr(paper, "epochs", None),
+    }
+
+
+def _models_on_datasets(pairs: list[dict[str, Any]]) -> str:
+    """Which models on which data sets, each combination once."""
+    models = {
+        data: _all(pair["model"] for pair in pairs if pair["dataset"] == data) for data in _each(pairs, "dataset")
+    }
+    together = {names: [data for data in models if models[data] == names] for names in models.values()}
+    return "; ".join(f"{names} on {', '.join(datasets)}" for names, datasets in together.items())
+
+
+def _machines(pairs: list[dict[str, Any]]) -> str:
+    """The GPUs that the papers name, or that they name none."""
+    cited = [_gpus(pair) for pair in pairs if pair["cited"]]
+    return f"paper: {_all(cited)}" if cited else ""
+
+
+def _gpus(pair: dict[str, Any]) -> str:
+    n, kind = pair["gpus"], pair["gpu"]
+    if n is None:
+        return f"{kind}, number not published" if kind else "GPUs not published"
+    return f"{n} {kind}" if kind else f"{n} GPU{'s' * (n > 1)}"
+
+
+def _cost(facts: dict[str, Any]) -> str:
+    hours, n_runs = facts["node_hours"], facts["node_hours_from"]
+    return UNKNOWN if hours is None else f"node-hours: about {hours:.2g}, as {n_runs} finished runs took"
+
+
+def _each(pairs: list[dict[str, Any]], key: str) -> list[Any]:
+    return list(dict.fromkeys(pair[key] for pair in pairs))
+
+
+def _all(names: Iterable[Any]) -> str:
+    return ", ".join(dict.fromkeys(map(str, names)))
+
+
+def _first_comment(path: Path) -> str:
+    """What a file says of itself in its first line."""
+    first = path.read_text().splitlines()[:1]
+    return first[0].lstrip("# ") if first and first[0].startswith("#") else ""

@@ -67,22 +67,29 @@ SchedulerOptions = Annotated[
 RESULTS = Path("results")
 
 
-def say(text: str, *, quiet: bool = False) -> None:
-    """A message for the person at the terminal: stderr."""
+def log(text: str, *, quiet: bool = False) -> None:
+    """Write a message for the person at the terminal: stderr."""
     if not quiet:
         print(text, file=sys.stderr, flush=True)
 
 
-def put(text: str) -> None:
-    """A result: stdout."""
+def print_result(text: str) -> None:
+    """Write a result: stdout."""
     print(text, flush=True)
 
 
-def put_json(entry: dict[str, Any]) -> None:
-    """A result for a program: one object on stdout."""
-    put(json.dumps(entry, indent=1, default=str))
+def print_json(entry: dict[str, Any]) -> None:
+    """Write a result for a program: one object on stdout."""
+    print_result(json.dumps(entry, indent=1, default=str))
 
 
 def on_terminal(stream: Any) -> bool:
     """Whether somebody watches a stream and its terminal can redraw."""
     return bool(stream.isatty()) and os.environ.get("TERM") != "dumb"
+
+
+def split_options(experiment: str, options: list[str] | None) -> tuple[str, list[str]]:
+    """The experiment and the scheduler's options; ``kbench run -- --option`` names no experiment."""
+    if experiment.startswith("-"):
+        return DEFAULT, [experiment, *(options or [])]
+    return experiment, options or []

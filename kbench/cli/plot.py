@@ -5,11 +5,10 @@ from typing import Annotated
 
 import typer
 
-from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, put, put_json, say
+from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, log, print_json, print_result
 from kbench.figures.registry import FIGURES
 
 SIZES = ("screen", "one", "two")
-ENDINGS = (".png", ".pdf", ".svg")
 
 
 def plot(
@@ -30,34 +29,16 @@ def plot(
     debug: Debug = False,
 ) -> None:
     """Draw figures: accuracy over time, over epochs, where time went, who was hidden, error against cost, speed-up."""
-    from kbench.cli.gather import gathered
-    from kbench.config.parse import did_you_mean
-    from kbench.errors import ConfigError
+    from kbench import api
 
-    for flag, value, known in (("--kind", kind, (*FIGURES, "all")), ("--size", size, SIZES)):
-        if value not in known:
-            raise ConfigError(f"{flag}: unknown {flag[2:]} {value!r}{did_you_mean(value, known)}")
-    if output and output.suffix and output.suffix not in ENDINGS:
-        raise ConfigError(f"--output: must end in {', '.join(ENDINGS)} or be a folder, got {output}")
-    kinds = tuple(FIGURES) if kind == "all" else (kind,)
-    if output and output.suffix and len(kinds) > 1:
-        raise ConfigError(f"--output: {output} is one file, --kind all draws {len(kinds)}", hint="name a folder")
-    folder = gathered(experiment, results)
-
-    from kbench.analysis.compare import compare
-    from kbench.analysis.frame import load
-    from kbench.cli.compare import asked_of
-    from kbench.figures.draw import draw_figures
-
-    baseline, targets = asked_of(folder)
-    frames = load(folder)
-    comparison = compare(frames, baseline=baseline, targets=targets)
-    drawn = draw_figures(frames, comparison, kinds, output or folder.figures, size=size)
+    drawn = api.plot(experiment, kind=kind, output=output, size=size, results=results)
+    for text in drawn.absent:
+        log(f"warning: {text.replace('not in the table', 'not drawn')}", quiet=quiet)
     for name, why in drawn.skipped.items():
-        say(f"note: no figure {name!r}: {why}", quiet=quiet)
+        log(f"note: no figure {name!r}: {why}", quiet=quiet)
     if as_json:
         figures = [{"figure": str(p), "data": str(p.with_suffix(".csv"))} for p in drawn.paths]
-        put_json({"schema": 1, "figures": figures, "skipped": drawn.skipped})
+        print_json({"schema": 1, "figures": figures, "skipped": drawn.skipped})
     else:
         for path in drawn.paths:
-            put(f"{path}  (data: {path.with_suffix('.csv')})")
+            print_result(f"{path}  (data: {path.with_suffix('.csv')})")

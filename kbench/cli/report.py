@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from kbench.cli.compare import Targets
-from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, put, put_json, say
+from kbench.cli.compare import Baseline, Targets
+from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, log, print_json, print_result
 
 
 def report(
     experiment: Experiment = DEFAULT,
     target: Targets = [],  # noqa: B006
-    baseline: Annotated[str, typer.Option("--baseline", help="Compare with this strategy.", metavar="NAME")] = "",
+    baseline: Baseline = "",
     output: Annotated[
         Path | None,
         typer.Option(
@@ -29,37 +29,12 @@ def report(
     debug: Debug = False,
 ) -> None:
     """Write one self-contained HTML page: verdict, tables, figures, audit, settings, provenance."""
-    from kbench.cli.compare import asked_of, targets_of
-    from kbench.cli.gather import gathered
+    from kbench import api
 
-    targets = targets_of(target)
-    folder = gathered(experiment, results)
-
-    from kbench.analysis.compare import compare
-    from kbench.analysis.frame import load
-    from kbench.html_report.page import page
-
-    asked_baseline, asked_targets = asked_of(folder)
-    frames = load(folder)
-    comparison = compare(frames, baseline=baseline or asked_baseline, targets=targets or asked_targets)
-    made = page(frames, comparison)
-    path = output or folder.report
-    _write(path, made.html)
-    for name, why in made.skipped.items():
-        say(f"note: no figure {name!r}: {why}", quiet=quiet)
+    written = api.report(experiment, target=target, baseline=baseline, output=output, results=results)
+    for name, why in written.skipped.items():
+        log(f"note: no figure {name!r}: {why}", quiet=quiet)
     if as_json:
-        put_json({"schema": 1, "report": str(path)})
+        print_json({"schema": 1, "report": str(written.path)})
     else:
-        put(str(path))
-
-
-def _write(path: Path, html: str) -> None:
-    """Write the page whole or not at all."""
-    from kbench.errors import ResultsError
-    from kbench.files import write
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ResultsError(f"{path}: cannot be written: {error.strerror}") from error
-    write(path, html)
+        print_result(str(written.path))

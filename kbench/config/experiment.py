@@ -9,7 +9,7 @@ from pydantic_core import InitErrorDetails
 
 from kbench.config.parse import Spec, all_at_once, did_you_mean, findings, problem
 from kbench.config.recipe import Recipe
-from kbench.config.strategy_choice import Catalogue, Choice, label_of, stray_followers
+from kbench.config.strategy_choice import Choice, NameRegistry, label_of, unknown_prerequisites
 from kbench.config.value_types import Count, Name, Natural, Share
 
 
@@ -50,9 +50,9 @@ class Pair(Spec):
             return handler(raw)
         found = []
         if info.context is not None:
-            catalogue: Catalogue = info.context
-            told = catalogue.pair_problems(raw.get("model"), raw.get("dataset"), raw.get("recipe"))
-            found = [problem(text, tuple(key.split(".")), None) for key, text in told]
+            registry: NameRegistry = info.context
+            problems = registry.pair_problems(raw.get("model"), raw.get("dataset"), raw.get("recipe"))
+            found = [problem(text, tuple(key.split(".")), None) for key, text in problems]
         name = pair_name(raw)
         return all_at_once(cls, raw if name is None else {"name": name, **raw}, handler, found)
 
@@ -61,8 +61,8 @@ def pair_name(raw: Any) -> str | None:
     """The name that a pair has or gets; None where it cannot have any."""
     if not isinstance(raw, dict) or not {"model", "dataset"} <= raw.keys():
         return None
-    made = re.sub(r"[^A-Za-z0-9_]+", "-", f"{raw['model']}-{raw['dataset']}").strip("-")
-    return str(raw.get("name", made[:60]))
+    default = re.sub(r"[^A-Za-z0-9_]+", "-", f"{raw['model']}-{raw['dataset']}").strip("-")
+    return str(raw.get("name", default[:60]))
 
 
 class ExperimentSpec(Spec):
@@ -95,11 +95,11 @@ class ExperimentSpec(Spec):
             if labels and baseline not in labels:
                 text = f"no strategy is labelled {baseline!r}{did_you_mean(baseline, labels)}"
                 found.append(problem(text, ("baseline",), baseline))
-            found += stray_followers(strategies) + _stray_beginnings(raw.get("pairs"))
-        made = all_at_once(cls, raw, handler, found)
+            found += unknown_prerequisites(strategies) + _starts_from_problems(raw.get("pairs"))
+        spec = all_at_once(cls, raw, handler, found)
         if info.context is not None:
-            _check_together(made, info.context)
-        return made
+            _check_together(spec, info.context)
+        return spec
 
 
 def _repeated(
@@ -114,7 +114,7 @@ def _repeated(
     ]
 
 
-def _stray_beginnings(pairs: Any) -> list[InitErrorDetails]:
+def _starts_from_problems(pairs: Any) -> list[InitErrorDetails]:
     """What is wrong with keys ``starts_from``: each holds the name of a pair that starts from none."""
     entries = [pair for pair in pairs if isinstance(pair, dict)] if isinstance(pairs, list) else []
     first = [str(pair_name(pair)) for pair in entries if pair.get("starts_from") is None]
@@ -126,14 +126,14 @@ def _stray_beginnings(pairs: Any) -> list[InitErrorDetails]:
     ]
 
 
-def _check_together(made: ExperimentSpec, catalogue: Catalogue) -> None:
+def _check_together(spec: ExperimentSpec, registry: NameRegistry) -> None:
     """Raise a ValidationError where a strategy cannot be trained on a pair."""
     found = [
         problem(f"{text} (pair {pair.name})", ("strategies", i, choice.name, *loc), None)
-        for i, choice in enumerate(made.strategies)
-        for pair in made.pairs
+        for i, choice in enumerate(spec.strategies)
+        for pair in spec.pairs
         if pair.starts_from is None
-        for loc, text in catalogue.training_problems(choice.name, choice.params, pair.dataset, pair.recipe)
+        for loc, text in registry.training_problems(choice.name, choice.params, pair.dataset, pair.recipe)
     ]
     if found:
         raise findings(found)

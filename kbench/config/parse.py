@@ -13,7 +13,7 @@ from kbench.errors import ConfigError
 
 
 class Spec(BaseModel):
-    """The base of all specs: frozen, and strangers are not let in."""
+    """The base of all specs: frozen, and unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,12 +35,12 @@ def parse(model: type[Model], source: Source, *, context: object = None) -> Mode
 def all_at_once(model: type[Model], raw: Any, handler: Callable[[Any], Model], found: list[InitErrorDetails]) -> Model:
     """Validate ``raw`` with ``handler``; what was ``found`` before and what it finds are one report."""
     try:
-        made = handler(raw)
+        parsed = handler(raw)
     except ValidationError as error:
         raise findings(found + [problem(text, loc, None) for loc, text in _restated(error, model)]) from None
     if found:
         raise findings(found)
-    return made
+    return parsed
 
 
 def _restated(error: ValidationError, model: type[BaseModel]) -> list[tuple[Loc, str]]:
@@ -68,14 +68,14 @@ def sentence(error: ErrorDetails, known: Iterable[str] = ()) -> str:
             )
         case "string_pattern_mismatch":
             return f"must be letters, digits, - and _ only, got {error['input']!r}"
-    said = (
+    text = (
         error["msg"]
         .replace("Input should be", "must be")
         .replace("a valid integer", "an integer")
         .replace("a valid tuple", "a list")
         .replace("a valid", "a")
     )
-    return f"{said[0].lower()}{said[1:]}, got {error['input']!r}"
+    return f"{text[0].lower()}{text[1:]}, got {error['input']!r}"
 
 
 def did_you_mean(word: str, known: Iterable[str], *, strict: bool = False) -> str:

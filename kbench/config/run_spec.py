@@ -46,14 +46,14 @@ class RunSpec(Spec):
             "seed": self.seed,
             "ranks": self.ranks,
         }
-        if self.upstream and self.leader:
-            content["upstream"] = {key: self.leader.content[key] for key in ("pair", "strategy")}
+        if self.upstream and self.prerequisite:
+            content["upstream"] = {key: self.prerequisite.content[key] for key in ("pair", "strategy")}
         return content
 
     @property
     def method(self) -> dict[str, Any]:
         """What the label stands for: downstream, the strategy that trained the weights to begin with."""
-        of = self.leader if self.upstream and self.leader else self
+        of = self.prerequisite if self.upstream and self.prerequisite else self
         method: dict[str, Any] = of.content["strategy"]
         return method
 
@@ -63,11 +63,11 @@ class RunSpec(Spec):
         return f"{self.pair.name}.{self.strategy.label}.s{self.seed}.{_digest(self.content)}"
 
     @property
-    def leader(self) -> "RunSpec | None":
+    def prerequisite(self) -> "RunSpec | None":
         """The run of the same seed that must be done before this one: that it follows, or begins from."""
         if self.upstream:
-            theirs = {name: getattr(self.upstream, name) for name in Origin.model_fields}
-            return self.model_copy(update={"upstream": None, **theirs})
+            content = {name: getattr(self.upstream, name) for name in Origin.model_fields}
+            return self.model_copy(update={"upstream": None, **content})
         return self.model_copy(update={"strategy": self.follows, "follows": None}) if self.follows else None
 
     @property

@@ -1,4 +1,4 @@
-"""A strategy as an experiment names it: its parameters, its label, and whom it follows."""
+"""A strategy as an experiment names it: its parameters, its label, and the strategy that it follows."""
 
 import re
 from typing import Any, Literal, Protocol
@@ -13,7 +13,7 @@ from kbench.config.value_types import Name
 Role = Literal["control", "method", "baseline"]  # what a strategy is there for; its class says it
 
 
-class Catalogue(Protocol):
+class NameRegistry(Protocol):
     """What the names in an experiment stand for; handed in from above, as specs know no torch."""
 
     def strategy_problems(self, name: str, params: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
@@ -68,13 +68,13 @@ class Choice(Spec):
             raise findings([problem(found, (at_params,), params)])
         written = {"label": label_of(raw), "name": str(name), "params": params}
         if info.context is not None:
-            catalogue: Catalogue = info.context
-            if problems := catalogue.strategy_problems(str(name), params):
+            registry: NameRegistry = info.context
+            if problems := registry.strategy_problems(str(name), params):
                 raise findings(
                     [problem(text, (at_params, *loc) if loc else (at_name,), None) for loc, text in problems]
                 )
-            written["params"] = catalogue.strategy_params(str(name), params)
-            written["role"] = catalogue.strategy_role(str(name))
+            written["params"] = registry.strategy_params(str(name), params)
+            written["role"] = registry.strategy_role(str(name))
         return {**raw, **written} if in_full else written
 
 
@@ -88,24 +88,24 @@ def label_of(raw: Any) -> str | None:
     return str(raw.get("label", re.sub(r"[^A-Za-z0-9_-]+", "-", str(name)).strip("-")))
 
 
-def stray_followers(strategies: Any) -> list[InitErrorDetails]:
+def unknown_prerequisites(strategies: Any) -> list[InitErrorDetails]:
     """What is wrong with parameters named ``like``: each holds the label of one that follows none."""
     entries = strategies if isinstance(strategies, list) else []
     likes = {label_of(entry): _like(entry) for entry in entries}
-    leaders = [str(label) for label, like in likes.items() if like is None]
+    independent = [str(label) for label, like in likes.items() if like is None]
     return [
         problem(
-            f"must be the label of another strategy that follows none{did_you_mean(like[1], leaders)}",
+            f"must be the label of another strategy that follows none{did_you_mean(like[1], independent)}",
             ("strategies", i, like[0], "like"),
             like[1],
         )
         for i, like in enumerate(map(_like, entries))
-        if like and like[1] not in leaders
+        if like and like[1] not in independent
     ]
 
 
 def _like(entry: Any) -> tuple[str, str] | None:
-    """The strategy's name and whom it follows, as they are written."""
+    """The strategy's name and its parameter ``like``, as they are written."""
     named = entry if isinstance(entry, dict) else {}
     found = [
         (str(key), params["like"]) for key, params in named.items() if isinstance(params, dict) and "like" in params

@@ -1,91 +1,189 @@
-"""The one process that starts runs in an experiment's folder; a second one is sent away."""
+"""Drive an experiment: start or submit the runs that are missing, follow them, and report where they stand."""
 
-import os
-import random
-import socket
+import signal
+import subprocess
+import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from kbench import files
-from kbench.errors import LaunchError
-from kbench.launch.dependencies import prerequisite_of
-from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.liveness import is_alive
+from kbench.errors import RunError
+from kbench.experiment.check import CheckReport, check_report
+from kbench.experiment.local import Children
+from kbench.experiment.lock import check_no_driver, driver_lock
+from kbench.experiment.plan import Plan, shuffled
+from kbench.experiment.status import Progress, RunStatus, StatusMonitor
+from kbench.experiment.submit import submit
+from kbench.launch.schedulers.registry import is_scheduler
+from kbench.records import register, store
+from kbench.records.liveness import is_here, state_of
+from kbench.records.run_state import State
+
+POLL_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunReport:
+    """Where the runs stand that ``kbench run`` was asked for, when it returns."""
+
+    experiment: str
+    folder: Path  # results/<experiment>
+    runs: tuple[RunStatus, ...]
+    waited: bool = False  # until the runs had ended
+    process: int | None = None  # of this machine, which starts the runs that were not waited for
+    log: Path | None = None  # that it writes
+    check: CheckReport | None = None  # of a dry run
+
+    @property
+    def n_left(self) -> int:
+        """How many runs are not done."""
+        return sum(one.state is not State.DONE for one in self.runs)
+
+    def raise_failures(self) -> None:
+        """Raise RunError when a run that was waited for has failed, or ended without a word."""
+        if not self.waited:
+            return
+        by_state = {state: [one for one in self.runs if one.state is state] for state in State}
+        if failed := [*by_state[State.FAILED], *by_state[State.CANCELLED]]:
+            first = next(one for one in self.runs if one in failed)
+            raise RunError(
+                f"{len(failed)} of {len(self.runs)} runs failed; {first.run_id}: {first.error}",
+                hint=f"kbench logs {first.run_id} shows what it printed; kbench run --retry starts failed runs again",
+            )
+        if damaged := by_state[State.DAMAGED]:
+            raise RunError(
+                f"{len(damaged)} of {len(self.runs)} runs are damaged; {damaged[0].run_id}: {damaged[0].reason}",
+                hint="kbench run --retry trains damaged runs again",
+            )
+        if lost := [one for one in self.runs if one.state in (State.INTERRUPTED, State.MISSING)]:
+            first, why = lost[0], "its job script was killed or left early"
+            raise RunError(
+                f"{len(lost)} of {len(self.runs)} runs ended without a word; {first.run_id} is {first.state}",
+                hint=f"{first.reason or why}; kbench logs {first.run_id} shows what it printed, "
+                "kbench run starts it again",
+            )
+
+
+def drive(plan: Plan, *, wait: bool | None, progress: Progress) -> RunReport:
+    """Start what is missing of a plan.
+
+    Args:
+        plan: What ``checked_plan`` made.
+        wait: Stay until all runs have ended; None: on this machine, and not on a cluster.
+        progress: Takes messages, and follows the runs while this waits.
+
+    Raises:
+        KBenchError: The data or the folder are not there, another process starts runs there, or the scheduler refuses.
+        KeyboardInterrupt: Somebody ended this process; runs of this machine ended with it, and a sentence says so.
+    """
+    plan.check_data()
+    for text in plan.data_notes():
+        progress.log(f"warning: {text}")
+    check_no_driver(plan.folder)
+    register.make(plan.folder)
+    if is_scheduler(plan.site.launcher):
+        submit(plan, progress.log)
+        if not wait:
+            return _report(plan, StatusMonitor(plan.folder))
+        _wait(plan, progress)
+    elif wait is False:
+        return _detach(plan)
+    else:
+        _run_here(plan, progress)
+    monitor = StatusMonitor(plan.folder)
+    store.gather(plan.folder, monitor.state_of)
+    return replace(_report(plan, monitor), waited=True)
+
+
+def dry_report(plan: Plan) -> RunReport:
+    """Describe a plan, and where its runs stand; nothing is started."""
+    return replace(_report(plan, StatusMonitor(plan.folder)), check=check_report(plan))
+
+
+def _report(plan: Plan, monitor: StatusMonitor) -> RunReport:
+    runs = tuple(monitor.status_of(run.read()) for run in plan.run_dirs)
+    return RunReport(experiment=plan.name, folder=plan.folder.path, runs=runs)
+
+
+def _run_here(plan: Plan, progress: Progress) -> None:
+    """Start what is missing on this machine and stay until it has ended; Ctrl-C ends the children."""
+    folder, runs, retry = plan.folder, plan.run_dirs, plan.request.retry
+    max_parallel = plan.request.max_parallel or 1
+    with driver_lock(folder):
+        register.take(folder, plan.runs, plan.text)
+        monitor = StatusMonitor(folder)
+        snapshots = {folder.run(run.run_id): run for run in folder.read()}
+        queued = {
+            place
+            for place, run in snapshots.items()
+            if run.job and is_scheduler(run.job.launcher) and monitor.state_of(run).is_live
+        }
+        states = {place: state_of(run) for place, run in snapshots.items()}
+        alive = [run for run in snapshots if run not in queued and states[run] is State.RUNNING]
+        hosts = {run: job.host for run in alive if (job := snapshots[run].job) and not is_here(job.host)}
+        for run, host in () if retry else hosts.items():
+            progress.log(f"{run.run_id} runs on {host}; if it is gone, --retry starts it again")
+        idle = [run for run in runs if run not in queued]
+        missing = [run for run in idle if states[run].starts_again(retry=retry) or (retry and run in hosts)]
+        adopted = [run for run in alive if run not in hosts]
+        if not missing and not adopted:
+            return
+        queue = shuffled(missing, folder, max_parallel=max_parallel)
+        progress.log(f"{len(queue)} of {len(runs)} runs to start, with {plan.site.launcher}")
+        children = Children(plan.site, max_parallel=max_parallel)
+        try:
+            with _signals_as_interrupts(), progress.following(folder, runs) as tick, children:
+                children.work_through(queue, adopted, tick)
+        except KeyboardInterrupt:
+            left = sum(state_of(run.read()) is not State.DONE for run in runs)
+            text = f"interrupted; {left} of {len(runs)} runs are left, kbench run starts them"
+            raise KeyboardInterrupt(text) from None
+
+
+def _wait(plan: Plan, progress: Progress) -> None:
+    """Wait until submitted runs have ended; Ctrl-C ends the waiting."""
+    monitor = StatusMonitor(plan.folder)
+    try:
+        with progress.following(plan.folder, plan.run_dirs) as tick:
+            while any(state.is_live for state in monitor.states(plan.run_dirs)):
+                tick()
+                time.sleep(POLL_S)
+                monitor.refresh()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"the runs go on; kbench status {plan.name} tells how they stand") from None
+
+
+def _detach(plan: Plan) -> RunReport:
+    """Let another process do the same and stay; this one is done."""
+    log = plan.folder.path / "front.log"
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "kbench", "run", "--wait", *plan.request.arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    return replace(_report(plan, StatusMonitor(plan.folder)), process=process.pid, log=log)
 
 
 @contextmanager
-def driver_lock(experiment: ExperimentDir) -> Iterator[None]:
-    """Hold the experiment's folder; raises LaunchError while another living process does."""
-    facts = {"id": os.getpid(), "host": socket.gethostname(), "started_at": datetime.now(UTC).isoformat()}
-    with files.locked(experiment.ledger, required=False):  # others may not look and take at the same moment
-        check_no_driver(experiment)
-        files.write_json(experiment.front, facts)
+def _signals_as_interrupts() -> Iterator[None]:
+    """A request to end, whoever sends it, is a Ctrl-C."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # where signals cannot be handled
+        yield
+        return
+    ends = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]  # as nohup asks
+    before = {number: signal.signal(number, interrupt) for number in ends}
     try:
         yield
     finally:
-        experiment.front.unlink(missing_ok=True)
-
-
-def check_no_driver(experiment: ExperimentDir) -> None:
-    """Raise LaunchError while a living process starts runs here."""
-    other = driver_of(experiment)
-    if other:
-        raise LaunchError(
-            f"{experiment.path}: kbench run is at work here already "
-            f"(process {other['id']} on {other['host']}, since {other['started_at'][:19]})",
-            hint=f"follow it with kbench status; if it is dead, delete {experiment.front}",
-        )
-
-
-def driver_of(experiment: ExperimentDir) -> dict[str, str]:
-    """The living process that starts runs here; empty when there is none."""
-    facts = files.read_json(experiment.front)
-    return facts if facts and is_alive(str(facts.get("host")), facts.get("id"), mark="kbench") else {}
-
-
-def shuffled(runs: Sequence[RunDir], experiment: ExperimentDir, *, max_parallel: int) -> list[RunDir]:
-    """Put runs into a random order, blocked by pair and seed, and record it.
-
-    Within a block the strategies come in random order, and so do the blocks: what drifts on a
-    machine (heat, neighbours) then falls on all strategies of a seed alike.
-    """
-    entropy = time.time_ns() % 2**32
-    rng = random.Random(entropy)
-    blocks: dict[str, list[RunDir]] = {}
-    for run in runs:
-        blocks.setdefault(run.read_spec().match_key, []).append(run)
-    order = list(blocks.values())
-    rng.shuffle(order)
-    for block in order:
-        rng.shuffle(block)
-        _prerequisites_first(block)
-    flat = [run for block in order for run in block]
-    files.append(
-        experiment.ledger,
-        {
-            "event": "order",
-            "at": datetime.now(UTC).isoformat(),
-            "random_seed": entropy,
-            "max_parallel": max_parallel,
-            "order": [run.run_id for run in flat],
-        },
-    )
-    return flat
-
-
-def _prerequisites_first(block: list[RunDir]) -> None:
-    """Let every run that follows another change places with it, if it stands before it."""
-    for run in list(block):
-        leader = prerequisite_of(run)
-        ids = [one.run_id for one in block]
-        if leader and leader.run_id in ids and ids.index(leader.run_id) > ids.index(run.run_id):
-            here, there = ids.index(run.run_id), ids.index(leader.run_id)
-            block[here], block[there] = block[there], block[here]
-
-
-def queued_by(experiment: ExperimentDir) -> frozenset[str]:
-    """The runs that the last front wanted to start."""
-    orders = [entry for entry in files.read(experiment.ledger) if entry.get("event") == "order"]
-    return frozenset(orders[-1]["order"]) if orders else frozenset()
+        for number, handler in before.items():
+            signal.signal(number, handler)

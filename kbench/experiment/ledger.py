@@ -1,4 +1,4 @@
-"""What was handed to schedulers: the entries of ledger.jsonl that speak of submissions."""
+"""Read and write ledger.jsonl: what was submitted to schedulers, and in which order runs start."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,18 +15,18 @@ from kbench.records.folders import ExperimentDir
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """One job script, handed in once: a job, or an array of them."""
+    """One job script, submitted once: a job, or an array of them."""
 
     token: str  # in the job's name, and the script's: what finds it again in the queue
     launcher: str
     queue: site.Queue | None  # the scheduler's commands, where it needs some
     array: bool
-    id: str | None = None  # None: the front did not live to note it, or it was never taken
+    id: str | None = None  # None: the driver did not live to note it, or it was never taken
     over: str = ""  # why it never came to be
 
     @property
     def scheduler(self) -> Scheduler:
-        """Who has it."""
+        """The scheduler that has it."""
         return scheduler_class(self.launcher)(self.queue)
 
     def job(self, task: int, job_id: str | None = None) -> str | None:
@@ -68,3 +68,16 @@ def submitting(experiment: ExperimentDir) -> Iterator[Sequence[int]]:
     """
     with files.locked(experiment.path / ".submitting", required=False) as descriptor:  # else driver_lock is left
         yield (descriptor,)
+
+
+def note_order(experiment: ExperimentDir, order: Sequence[str], *, random_seed: int, max_parallel: int) -> None:
+    """Write down in which order runs are to start."""
+    at = datetime.now(UTC).isoformat()
+    facts = {"random_seed": random_seed, "max_parallel": max_parallel, "order": list(order)}
+    files.append(experiment.ledger, {"event": "order", "at": at, **facts})
+
+
+def last_order(experiment: ExperimentDir) -> frozenset[str]:
+    """The ids of the runs that the latest ``kbench run`` was to start."""
+    orders = [entry for entry in files.read(experiment.ledger) if entry.get("event") == "order"]
+    return frozenset(orders[-1]["order"]) if orders else frozenset()

@@ -1,4 +1,4 @@
-"""Runs as processes of this machine: one after the other, each with all cores, unless told otherwise."""
+"""Start runs as processes of this machine: one after the other, each with all cores, unless told otherwise."""
 
 import os
 import signal
@@ -35,9 +35,8 @@ def script(run: RunDir, site: Site) -> str:
         "ranks_per_node": site.ranks_per_node,
         "threads_per_rank": site.threads_per_rank,
     }
-    asked = {key: value for key, value in own.items() if key in site.model_fields_set and value}
     needless = {"mpirun"} if site.launcher == "local" else set()
-    given = {k: v for k, v in asked.items() if k not in needless}
+    given = {key: own[key] for key in own.keys() & site.model_fields_set - needless if own[key]}
     if site.container or site.python:
         given["python"] = values["python"]
     return render(template, values, given=given)
@@ -59,7 +58,7 @@ class Children:
     def work_through(self, queue: Sequence[RunDir], adopted: Sequence[RunDir], tick: Callable[[], None]) -> None:
         """Run all of ``queue`` in its order, at most ``max_parallel`` at a time.
 
-        ``adopted`` are runs that an earlier front left alive: they keep their place on the
+        ``adopted`` are runs that an earlier ``kbench run`` left alive: they keep their place on the
         machine until they end.  A run that follows another waits until that one is done, and fails
         with it.  ``tick`` is called a few times a second.
         """

@@ -18,7 +18,7 @@ from kbench.launch.schedulers.registry import (
 
 
 def resolved(site: Site, *, launcher: str, max_parallel: int) -> Site:
-    """Say what is left open in a site.
+    """Fill in what a site leaves open, for this machine.
 
     Raises ConfigError or LaunchError when this machine cannot do what the site asks.
     """
@@ -61,5 +61,5 @@ def cores() -> list[int]:
 
 def find_mpirun(command: str) -> str | None:
     """The mpirun to use: on the PATH, or beside the Python that runs us; None when there is none."""
-    beside = Path(sys.executable).parent / command
-    return shutil.which(command) or (str(beside) if beside.is_file() else None)
+    installed = Path(sys.executable).parent / command
+    return shutil.which(command) or (str(installed) if installed.is_file() else None)

@@ -1,12 +1,15 @@
-"""Where all runs of an experiment stand, with one question to the scheduler."""
+"""Read where the runs of an experiment stand, from their folders and one question to the scheduler."""
 
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from kbench.errors import LaunchError
-from kbench.experiment.driver import driver_of, queued_by
-from kbench.experiment.ledger import Submission, submissions
+from kbench.experiment.ledger import Submission, last_order, submissions
+from kbench.experiment.lock import driver_of
 from kbench.launch.dependencies import prerequisite_of
 from kbench.launch.failure import lost_node
 from kbench.launch.schedulers.base import JobInfo, Scheduler, Stage
@@ -15,100 +18,191 @@ from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.liveness import state_of
 from kbench.records.run_files import Failure, Job
 from kbench.records.run_state import FailureKind, State
+from kbench.records.schema import printed
 from kbench.records.snapshot import RunSnapshot
 
 SILENT_S = 300.0
 REST_S = 20.0  # between two questions of one process to a scheduler, which has others to serve
+REDRAW_S = 1.0  # between two looks at the runs that somebody follows
 
 
-class RunStatus(NamedTuple):
-    """Where a run stands, and what explains it."""
+@dataclass(frozen=True)
+class RunStatus:
+    """Where a run stands, what explains it, and how far it has come."""
 
+    run: RunSnapshot  # what the files of its folder said
     state: State
-    why: str = ""  # what it waits for, or how it ended
-    starts_at: str = ""  # when a waiting one is expected to start
-    job: str | None = None  # the scheduler's id
+    reason: str = ""  # what it waits for, or how it ended
+    starts_at: str = ""  # when a waiting one is expected to start, in the scheduler's words and time zone
+    job_id: str | None = None  # the scheduler's
+    scheduler_error: str = ""  # why the scheduler could not be asked; the state is then as the run wrote it
+
+    @property
+    def run_id(self) -> str:
+        """The name of the run and of its folder."""
+        return self.run.run_id
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run."""
+        return self.run.path
+
+    @property
+    def attempt(self) -> int:
+        """How often the run was started; 0 before any."""
+        return self.run.attempt
+
+    @property
+    def epochs_done(self) -> int:
+        """How many epochs have been trained."""
+        return len(self.run.epochs)
+
+    @property
+    def epochs(self) -> int | None:
+        """How many epochs the run takes over all its phases; None before it has begun."""
+        return self.run.n_epochs
+
+    @property
+    def final_acc1(self) -> float | None:
+        """The accuracy after the last epoch so far [fraction]; None before the first."""
+        return self.run.last.val_acc1 if self.run.last else None
+
+    @property
+    def elapsed_s(self) -> float | None:
+        """Training time so far [s]; None before the first epoch has ended."""
+        return self.run.last.elapsed_s if self.run.last else None
+
+    @property
+    def left_s(self) -> float | None:
+        """How long the epochs that are left will take [s]; None where it does not run, or that cannot be known."""
+        if self.state is not State.RUNNING or self.elapsed_s is None or self.epochs is None:
+            return None
+        return self.elapsed_s / self.epochs_done * (self.epochs - self.epochs_done)
+
+    @property
+    def error(self) -> str | None:
+        """How the latest attempt failed; None where it did not."""
+        return self.run.failure.error if self.run.failure else None
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that ``kbench status --json`` prints for a run."""
+        return {
+            "run_id": self.run_id,
+            "state": self.state,
+            "why": self.reason or None,
+            "job_id": self.job_id,
+            "starts_at": self.starts_at or None,
+            "attempt": self.attempt,
+            "epochs_done": self.epochs_done,
+            "epochs": self.epochs,
+            "final_acc1": self.final_acc1,
+            "elapsed_s": self.elapsed_s,
+            "left_s": self.left_s,
+            "error": self.error,
+            "folder": str(self.folder),
+        }
+
+    @property
+    def text(self) -> str:
+        """The line that ``kbench status`` prints for a run."""
+        parts = [self.run_id, str(self.state)]
+        if self.run.last:
+            parts.append(f"epoch {self.epochs_done}/{self.epochs or '?'}")
+            parts.append(f"{printed(self.run.provenance.metric)} {100 * self.run.last.val_acc1:.2f} %")
+            parts.append(f"{self.run.last.elapsed_s:.2f} s")
+        if self.left_s is not None:
+            parts.append(f"about {self.left_s:.0f} s of training left")
+        if self.state is not State.DONE:
+            parts += [self.reason] * bool(self.reason)
+        if self.state is State.WAITING:
+            parts += [f"job {self.job_id}"] * bool(self.job_id)
+            parts += [f"expected to start {self.starts_at}"] * bool(self.starts_at)
+        return "  ".join(parts)
 
 
 class StatusMonitor:
     """Where the runs of an experiment stand at one moment.
 
-    ``alone`` says that this process holds the experiment, and has not begun to start runs.
+    ``holds_lock`` says that this process holds the experiment, and has not begun to start runs.
     """
 
-    def __init__(self, experiment: ExperimentDir, *, alone: bool = False) -> None:
-        self._experiment, self._alone = experiment, alone
-        self._seen: dict[str, dict[str, JobInfo] | None] = {}  # by scheduler; None where it does not answer
-        self._asked = 0.0  # when, on the monotonic clock [s]
-        self.deaf = ""  # why a scheduler did not answer
+    def __init__(self, experiment: ExperimentDir, *, holds_lock: bool = False) -> None:
+        self._experiment, self._holds_lock = experiment, holds_lock
+        self._jobs: dict[str, dict[str, JobInfo] | None] = {}  # by scheduler; None where it does not answer
+        self._jobs_read_at = 0.0  # on the monotonic clock [s]
+        self.scheduler_error = ""  # why a scheduler did not answer
         self.refresh()
 
     def refresh(self) -> None:
-        """Look at the ledger again, and ask the scheduler again when it has had its rest."""
+        """Read the ledger again, and ask the scheduler again when it has had its rest."""
         self._submissions = submissions(self._experiment)
-        self._front = {} if self._alone else driver_of(self._experiment)
-        self._queued = queued_by(self._experiment) if self._front else frozenset()
-        if time.monotonic() - self._asked > REST_S:
-            self._seen, self._asked = {}, time.monotonic()
+        self._driver = {} if self._holds_lock else driver_of(self._experiment)
+        self._order = last_order(self._experiment) if self._driver else frozenset()
+        if time.monotonic() - self._jobs_read_at > REST_S:
+            self._jobs, self._jobs_read_at = {}, time.monotonic()
 
     def state_of(self, run: RunSnapshot) -> State:
         """Where a run stands."""
         return self.status_of(run).state
 
     def states(self, runs: Sequence[RunDir]) -> list[State]:
-        """Where runs stand."""
+        """Read where runs stand."""
         return [self.state_of(run.read()) for run in runs]
 
     def status_of(self, run: RunSnapshot) -> RunStatus:
         """Where a run stands, and why."""
         status = self._status_of(run)
-        is_live = status.state in (State.WAITING, State.RUNNING)
-        return status._replace(state=State.DAMAGED, why=run.trouble) if run.trouble and not is_live else status
+        if run.trouble and not status.state.is_live:
+            return replace(status, state=State.DAMAGED, reason=run.trouble)
+        return status
 
     def _status_of(self, run: RunSnapshot) -> RunStatus:
         if run.done:
-            return RunStatus(State.DONE)
+            return RunStatus(run, State.DONE)
         if run.job and is_scheduler(run.job.launcher):
-            return self._scheduled(run, run.job)
+            return self._submitted(run, run.job)
         state = state_of(run)
-        if state in (State.MISSING, State.INTERRUPTED) and run.run_id in self._queued:
-            return RunStatus(State.WAITING)
-        return RunStatus(state, run.failure.error if run.failure else "")
+        if state in (State.MISSING, State.INTERRUPTED) and run.run_id in self._order:
+            return RunStatus(run, State.WAITING)
+        return RunStatus(run, state, run.failure.error if run.failure else "")
 
-    def _scheduled(self, run: RunSnapshot, job: Job) -> RunStatus:
+    def _submitted(self, run: RunSnapshot, job: Job) -> RunStatus:
+        """A run that was submitted to a scheduler."""
         submission, failure = self._submissions.get(str(job.token)), run.failure
         if submission is None or submission.over:
-            return RunStatus(failure.kind.state, failure.error) if failure else RunStatus(State.MISSING)
-        seen = self._jobs(submission)
-        job_id = submission.job(job.task, self._id_by_name(submission, seen))
-        why = failure.error if failure else ""
-        if seen is None:
+            return RunStatus(run, failure.kind.state, failure.error) if failure else RunStatus(run, State.MISSING)
+        jobs = self._jobs_of(submission)
+        job_id = submission.job(job.task, self._id_by_name(submission, jobs))
+        reason = failure.error if failure else ""
+        if jobs is None:
             state = failure.kind.state if failure else State.RUNNING if run.has_started else State.WAITING
-            return RunStatus(state, why or (_silence(run) if run.has_started else ""), job=job_id)
-        found = seen.get(job_id or "")
+            reason = reason or (_silence(run) if run.has_started else "")
+            return RunStatus(run, state, reason, job_id=job_id, scheduler_error=self.scheduler_error)
+        found = jobs.get(job_id or "")
         if found is None or found.stage is Stage.OVER:
-            return self._gone(run, submission, job_id, found)
+            return self._left_the_queue(run, submission, job_id, found)
         requeued = found.stage is Stage.WAITING and submission.scheduler.can.job_states
         is_ended = failure is not None and failure.kind is FailureKind.ENDED
         if failure and not (requeued and is_ended) and failure.kind.state is not State.INTERRUPTED:
-            return RunStatus(failure.kind.state, why, job=job_id)
+            return RunStatus(run, failure.kind.state, reason, job_id=job_id)
         if run.has_started and not failure and not requeued:
-            return RunStatus(State.RUNNING, _silence(run), job=job_id)
-        return RunStatus(State.WAITING, why or found.reason, found.starts_at, job_id)
+            return RunStatus(run, State.RUNNING, _silence(run), job_id=job_id)
+        return RunStatus(run, State.WAITING, reason or found.reason, found.starts_at, job_id)
 
-    def _gone(self, run: RunSnapshot, submission: Submission, job_id: str | None, found: JobInfo | None) -> RunStatus:
-        """A run whose job is no longer in the queue."""
-        ended, failure, folder = found.reason if found else "", run.failure, RunDir(run.path)
-        kinds = submission.scheduler.end_kinds
+    def _left_the_queue(
+        self, run: RunSnapshot, submission: Submission, job_id: str | None, found: JobInfo | None
+    ) -> RunStatus:
+        """A run whose job is no longer in the queue; how it ended goes on record, where the run could not say it."""
+        failure, folder, kinds = run.failure, RunDir(run.path), submission.scheduler.end_kinds
+        ended = found.reason if found else ""
         if failure and not (failure.kind is FailureKind.ENDED and ended in kinds):
-            return RunStatus(failure.kind.state, failure.error, job=job_id)
-        if submission.id is None and found is None and not run.has_started:
-            alive = bool(self._front)  # it may be about to be taken
-            return RunStatus(State.WAITING if alive else State.MISSING)
-        ended = ended or _accounted(submission, job_id)
-        leader = prerequisite_of(folder)
-        if leader and not run.has_started and not leader.is_done():
-            why, kind = f"it follows {leader.run_id}, which is not done", FailureKind.PREREQUISITE_MISSING
+            return RunStatus(run, failure.kind.state, failure.error, job_id=job_id)
+        if submission.id is None and found is None and not run.has_started:  # it may be about to be taken
+            return RunStatus(run, State.WAITING if self._driver else State.MISSING)
+        ended = ended or _ended_by_accounting(submission, job_id)
+        prerequisite = prerequisite_of(folder)
+        if prerequisite and not run.has_started and not prerequisite.is_done():
+            why, kind = f"it follows {prerequisite.run_id}, which is not done", FailureKind.PREREQUISITE_MISSING
         elif ended in kinds:
             why, kind = f"its job {job_id} ended as {ended}", kinds[ended]
         elif run.has_started:
@@ -116,25 +210,67 @@ class StatusMonitor:
         else:
             why, kind = f"its job {job_id} left the queue before it started", FailureKind.VANISHED
         if folder.is_done():  # in this very moment
-            return RunStatus(State.DONE, job=job_id)
+            return RunStatus(folder.read(), State.DONE, job_id=job_id)
         node = lost_node(folder) if kind is FailureKind.NODE_FAILURE else None
-        folder.correct(Failure.of(why, kind=kind, attempt=run.attempt, node=node))
-        return RunStatus(kind.state, why, job=job_id)
+        failure = Failure.of(why, kind=kind, attempt=run.attempt, node=node)
+        folder.correct(failure)
+        return RunStatus(replace(run, failure=failure), kind.state, why, job_id=job_id)
 
-    def _jobs(self, submission: Submission) -> dict[str, JobInfo] | None:
+    def _jobs_of(self, submission: Submission) -> dict[str, JobInfo] | None:
         key = f"{submission.launcher} {submission.queue}"
-        if key not in self._seen:
+        if key not in self._jobs:
             try:
-                self._seen[key] = submission.scheduler.jobs()
+                self._jobs[key] = submission.scheduler.jobs()
             except LaunchError as error:
-                self._seen[key], self.deaf = None, error.message
-        return self._seen[key]
+                self._jobs[key], self.scheduler_error = None, error.message
+        return self._jobs[key]
 
-    def _id_by_name(self, submission: Submission, seen: dict[str, JobInfo] | None) -> str | None:
-        """The id of a submission whose front did not live to note it."""
-        if submission.id or not seen:
+    def _id_by_name(self, submission: Submission, jobs: dict[str, JobInfo] | None) -> str | None:
+        """The id of a submission whose driver did not live to note it."""
+        if submission.id or not jobs:
             return None
-        return job_named(submission.token, seen, submission.scheduler)
+        return id_by_token(submission.token, jobs, submission.scheduler)
+
+
+class Progress:
+    """Tells how an experiment goes on: messages, and a line for each run that ends.
+
+    Args:
+        log: Called with each of them; None: nobody is told.
+    """
+
+    def __init__(self, log: Callable[[str], None] | None = None) -> None:
+        self._log = log
+
+    def log(self, text: str) -> None:
+        """Pass a message on."""
+        if self._log:
+            self._log(text)
+
+    @contextmanager
+    def following(self, experiment: ExperimentDir, runs: Sequence[RunDir]) -> Iterator[Callable[[], None]]:
+        """Follow runs until the ``with`` block ends; yields what is to be called a few times a second meanwhile."""
+        monitor, read_at = StatusMonitor(experiment), 0.0
+        left = [run for run, state in zip(runs, monitor.states(runs), strict=True) if not state.is_over]
+
+        def read() -> None:
+            monitor.refresh()
+            for run in list(left):
+                status = monitor.status_of(run.read())
+                if status.state.is_over:
+                    left.remove(run)
+                    self.log(f"[{len(runs) - len(left)}/{len(runs)}] {status.text}")
+
+        def tick() -> None:
+            nonlocal read_at
+            if time.monotonic() - read_at >= REDRAW_S:
+                read()
+                read_at = time.monotonic()
+
+        try:
+            yield tick
+        finally:
+            read()
 
 
 def _silence(run: RunSnapshot) -> str:
@@ -146,13 +282,13 @@ def _silence(run: RunSnapshot) -> str:
     return f"no sign of life for {quiet_s / 60:.0f} min" if quiet_s > SILENT_S else ""
 
 
-def job_named(token: str, seen: dict[str, JobInfo], scheduler: Scheduler) -> str | None:
+def id_by_token(token: str, jobs: dict[str, JobInfo], scheduler: Scheduler) -> str | None:
     """The id, without an array's task, of the job whose name has a token in it."""
-    named = (job for job, one in seen.items() if token in one.name and one.stage is not Stage.OVER)
+    named = (job for job, info in jobs.items() if token in info.name and info.stage is not Stage.OVER)
     return next((scheduler.array_id(job) for job in named), None)
 
 
-def _accounted(submission: Submission, job_id: str | None) -> str:
+def _ended_by_accounting(submission: Submission, job_id: str | None) -> str:
     """How a job ended, from the accounting, where there is one."""
     if job_id is None or not submission.scheduler.can.accounting:
         return ""

@@ -39,7 +39,7 @@ class RunQueue:
 
 def prerequisite_of(run: RunDir) -> RunDir | None:
     """The folder of the run that must be done before this one; None without one."""
-    prerequisite = run.read_spec().leader
+    prerequisite = run.read_spec().prerequisite
     return run.sibling(prerequisite.run_id) if prerequisite else None
 
 

@@ -1,6 +1,6 @@
 """All that published numbers say about an experiment: tables, findings, and the same for programs."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from kbench.analysis.finding import Finding, gravest_first, note, warning
 from kbench.analysis.frame import Frames
@@ -36,6 +36,28 @@ class Papers:
         own = layout.document(comparison)
         findings = gravest_first((*self.findings, *own.findings))
         return replace(own, tables=(*own.tables, *self.tables), findings=tuple(findings), published=self.as_json())
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedComparison(Comparison):
+    """A comparison with the published numbers beside it."""
+
+    papers: Papers
+
+    def as_json(self) -> dict[str, object]:
+        """The comparison as ``compare --published --format json`` prints it."""
+        return self.measured.as_json() | self.papers.as_json()
+
+    @property
+    def measured(self) -> Comparison:
+        """The comparison without them."""
+        return Comparison(**{field.name: getattr(self, field.name) for field in fields(Comparison)})
+
+
+def with_papers(frames: Frames, comparison: Comparison) -> PublishedComparison:
+    """Hold what was published against a comparison of ``frames``."""
+    measured = {field.name: getattr(comparison, field.name) for field in fields(Comparison)}
+    return PublishedComparison(**measured, papers=papers(frames, comparison))
 
 
 def papers(frames: Frames, comparison: Comparison) -> Papers:

@@ -155,7 +155,7 @@ class ExperimentDir:
         return self.path / "ledger.jsonl"
 
     @property
-    def front(self) -> Path:
+    def driver(self) -> Path:
         """Names the process that starts runs here, while there is one."""
         return self.path / "front.json"
 
@@ -205,6 +205,14 @@ class ExperimentDir:
     def read_experiment(self) -> ExperimentSpec | None:
         """Read what was submitted; None where that is not there.  Raises ConfigError where it is damaged."""
         return parse(ExperimentSpec, read_source(self.source)) if self.source.exists() else None
+
+    def source_problem(self) -> str:
+        """Say what is wrong with the experiment's file; empty where nothing is, or where there is none."""
+        try:
+            self.read_experiment()
+        except ConfigError as error:
+            return error.sentences[0]
+        return ""
 
     def _runs(self) -> dict[RunDir, RunSpec | None]:
         """All runs, in the order of the experiment's file, and what that means by those that have no folder."""

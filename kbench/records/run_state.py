@@ -4,16 +4,38 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a run stands."""
+    """Where a run stands; each with what ``kbench run`` does about it."""
 
-    MISSING = "missing"  # never started
-    WAITING = "waiting"  # in the queue of a scheduler, or of a living kbench run
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"  # by somebody; --retry starts it again
-    INTERRUPTED = "interrupted"  # started, gone, and not to blame: kbench run starts it again
-    DAMAGED = "damaged"  # its files do not fit together; --retry trains it again
+    MISSING = "missing", "run"  # never started
+    WAITING = "waiting", "live"  # in the queue of a scheduler, or of a living kbench run
+    RUNNING = "running", "live"
+    DONE = "done", ""
+    FAILED = "failed", "run --retry"
+    CANCELLED = "cancelled", "run --retry"  # by somebody
+    INTERRUPTED = "interrupted", "run"  # started, gone, and not to blame
+    DAMAGED = "damaged", "run --retry"  # its files do not fit together
+
+    _started_by: str
+
+    def __new__(cls, value: str, started_by: str) -> "State":
+        """Make a state that ``kbench run`` or ``kbench run --retry`` starts again, or that is live."""
+        state = str.__new__(cls, value)
+        state._value_, state._started_by = value, started_by
+        return state
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the run goes on, or will without anybody's doing."""
+        return self._started_by == "live"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended, and ``kbench run`` leaves it so unless it is given ``--retry``."""
+        return self._started_by in ("", "run --retry")
+
+    def starts_again(self, *, retry: bool) -> bool:
+        """Whether ``kbench run`` starts a run that stands so, with ``--retry`` or without."""
+        return self._started_by == "run" or (retry and self._started_by == "run --retry")
 
 
 class FailureKind(StrEnum):

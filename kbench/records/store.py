@@ -136,7 +136,7 @@ def summary(run: RunSnapshot, state: str) -> dict[str, Any]:
         "total_train_s": records[-1].elapsed_s if records else None,
         "total_eval_s": sum(r.eval_s for r in records) if records else None,
         "total_s": _total_s(records, provenance.stage_s),
-        "upstream": run.spec.leader.run_id if run.spec and run.spec.upstream and run.spec.leader else None,
+        "upstream": run.spec.prerequisite.run_id if run.spec and run.spec.upstream and run.spec.prerequisite else None,
         "n_trained": sum(r.n_trained for r in records),
         "n_scored": sum(r.n_scored for r in records),
         "n_refreshed": sum(r.n_refreshed for r in records),

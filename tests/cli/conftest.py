@@ -3,7 +3,6 @@
 import hashlib
 import shutil
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -59,19 +58,6 @@ def fingerprint() -> Callable[[Path], dict[str, str]]:
         return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
     return of
-
-
-@pytest.fixture(scope="session")
-def until() -> Callable[..., None]:
-    """Wait until something is true, with a deadline: ``until(path.exists)``."""
-
-    def wait(condition: Callable[[], object], *, seconds: float = 120.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"still not true after {seconds:g} s"
-            time.sleep(0.05)
-
-    return wait
 
 
 @pytest.fixture(scope="session")

@@ -131,7 +131,7 @@ def test_ctrl_c_leaves_no_process_behind(interrupted: Interrupted) -> None:
 
 def test_ctrl_c_leaves_the_folder_free_for_the_next(interrupted: Interrupted) -> None:
     assert interrupted.states == ["interrupted", "missing"]
-    assert not interrupted.experiment.front.exists()
+    assert not interrupted.experiment.driver.exists()
 
 
 def test_ctrl_c_leaves_the_store_readable(interrupted: Interrupted) -> None:

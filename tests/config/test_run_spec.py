@@ -128,7 +128,7 @@ FOLLOWING: list[Any] = [
 
 def test_a_run_that_follows_another_names_the_run_of_its_own_seed() -> None:
     found = runs(strategies=FOLLOWING)
-    assert [run.leader.run_id if run.leader else None for run in found] == [None] * 4 + [
+    assert [run.prerequisite.run_id if run.prerequisite else None for run in found] == [None] * 4 + [
         run.run_id for run in found[2:4]
     ]
 
@@ -148,8 +148,8 @@ def test_a_follower_is_matched_with_the_baseline_as_any_other() -> None:
 def test_a_spec_with_a_follower_survives_its_file() -> None:
     run = runs(strategies=FOLLOWING)[4]
     again = RunSpec.model_validate_json(run.model_dump_json())
-    assert run.leader and again.leader
-    assert (again.run_id, again.leader.run_id) == (run.run_id, run.leader.run_id)
+    assert run.prerequisite and again.prerequisite
+    assert (again.run_id, again.prerequisite.run_id) == (run.run_id, run.prerequisite.run_id)
 
 
 UP = {"name": "up", "model": "digits-cnn", "dataset": "digits", "recipe": {"epochs": 2, "global_batch": 48, "lr": 0.1}}
@@ -167,7 +167,7 @@ def chain(*strategies: object, epochs: int = 2, name: str = "up") -> dict[str, R
 def test_downstream_every_strategy_trains_like_the_baseline_and_keeps_its_label() -> None:
     run = chain({"random": {"fraction": 0.3}})["down.random"]
     assert (run.strategy.name, run.strategy.label, run.strategy.params) == ("baseline", "random", {})
-    assert run.leader == chain({"random": {"fraction": 0.3}})["up.random"]
+    assert run.prerequisite == chain({"random": {"fraction": 0.3}})["up.random"]
 
 
 def test_where_weights_come_from_is_part_of_a_run_and_the_strategy_of_it_is_not_what_must_match() -> None:
@@ -185,5 +185,5 @@ def test_the_name_of_the_pair_that_weights_come_from_is_only_a_name() -> None:
 
 def test_a_chain_behind_a_follower_waits_for_the_follower() -> None:
     run = chain({"random": {"fraction": 0.3}, "label": "r"}, {"budget": {"like": "r"}, "label": "b"})["down.b"]
-    assert run.leader is not None and run.leader.strategy.label == "b"
-    assert run.leader.leader is not None and run.leader.leader.strategy.label == "r"
+    assert run.prerequisite is not None and run.prerequisite.strategy.label == "b"
+    assert run.prerequisite.prerequisite is not None and run.prerequisite.prerequisite.strategy.label == "r"

@@ -14,7 +14,8 @@ from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.config.strategy_choice import Choice
 from kbench.errors import LaunchError
-from kbench.experiment.driver import driver_lock, driver_of, shuffled
+from kbench.experiment.lock import driver_lock, driver_of
+from kbench.experiment.plan import shuffled
 from kbench.experiment.status import StatusMonitor
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.run_files import Done, Failure
@@ -26,7 +27,7 @@ CONTENDER = """
 import os, sys
 from pathlib import Path
 from kbench.errors import LaunchError
-from kbench.experiment.driver import driver_lock
+from kbench.experiment.lock import driver_lock
 from kbench.records.folders import ExperimentDir
 
 folder = ExperimentDir(Path(sys.argv[1]))
@@ -78,7 +79,7 @@ def living() -> Iterator[int]:
 
 
 def note_front(experiment: ExperimentDir, pid: int, host: str = HERE) -> None:
-    files.write_json(experiment.front, {"id": pid, "host": host, "started_at": "2026-01-02T03:04:05.678+00:00"})
+    files.write_json(experiment.driver, {"id": pid, "host": host, "started_at": "2026-01-02T03:04:05.678+00:00"})
 
 
 def dead_pid() -> int:
@@ -89,15 +90,15 @@ def dead_pid() -> int:
 
 def test_while_it_is_there_its_folder_names_it_and_afterwards_nobody(experiment: ExperimentDir) -> None:
     with driver_lock(experiment):
-        facts = json.loads(experiment.front.read_text())
+        facts = json.loads(experiment.driver.read_text())
     assert facts["host"] == HERE
-    assert not experiment.front.exists()
+    assert not experiment.driver.exists()
 
 
 def test_it_leaves_the_folder_free_when_it_ends_badly(experiment: ExperimentDir) -> None:
     with pytest.raises(KeyboardInterrupt), driver_lock(experiment):
         raise KeyboardInterrupt
-    assert not experiment.front.exists()
+    assert not experiment.driver.exists()
 
 
 def test_a_second_one_is_sent_away_while_the_first_lives(experiment: ExperimentDir, living: int) -> None:
@@ -118,14 +119,14 @@ def test_one_on_another_host_is_believed_to_live(experiment: ExperimentDir) -> N
     note_front(experiment, dead_pid(), host="elsewhere")
     with pytest.raises(LaunchError, match="on elsewhere") as caught, driver_lock(experiment):
         pass
-    assert str(experiment.front) in caught.value.hint
+    assert str(experiment.driver) in caught.value.hint
 
 
 def test_what_a_dead_one_left_behind_is_replaced(experiment: ExperimentDir) -> None:
     old = dead_pid()
     note_front(experiment, old)
     with driver_lock(experiment):
-        assert json.loads(experiment.front.read_text())["id"] != old
+        assert json.loads(experiment.driver.read_text())["id"] != old
 
 
 def test_a_recycled_process_id_does_not_keep_the_folder(experiment: ExperimentDir) -> None:
@@ -133,16 +134,16 @@ def test_a_recycled_process_id_does_not_keep_the_folder(experiment: ExperimentDi
     note_front(experiment, process.pid)
     try:
         with driver_lock(experiment):
-            assert json.loads(experiment.front.read_text())["id"] != process.pid
+            assert json.loads(experiment.driver.read_text())["id"] != process.pid
     finally:
         process.kill()
         process.wait()
 
 
 def test_a_torn_front_file_does_not_keep_the_folder(experiment: ExperimentDir) -> None:
-    experiment.front.write_text('{"id": 1')
+    experiment.driver.write_text('{"id": 1')
     with driver_lock(experiment):
-        assert json.loads(experiment.front.read_text())["host"] == HERE
+        assert json.loads(experiment.driver.read_text())["host"] == HERE
 
 
 def test_of_several_that_come_at_once_only_one_is_inside(experiment: ExperimentDir) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from kbench.config.experiment import ExperimentSpec, Pair
 from kbench.config.run_spec import expand
-from kbench.experiment.submit import Place, batches, groups, orphans
+from kbench.experiment.dependencies import orphans
+from kbench.experiment.submit import TaskRef, batches, groups
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.run_state import State
 
@@ -50,9 +51,9 @@ def test_each_run_has_an_allocation_of_its_own_unless_they_are_paired(made: Made
 def test_followers_take_the_number_of_their_leader_in_an_array_that_waits_for_the_leaders(made: Made) -> None:
     runs = made("baseline", "sb", FOLLOWER, seeds=(0, 1))
     order = [runs[f"up.{name}"] for name in ("like-sb.1", "baseline.0", "sb.1", "like-sb.0", "sb.0", "baseline.1")]
-    first, second = batches(groups(order, paired=False), arrays=True, at_most=1000, places={})
+    first, second = batches(groups(order, paired=False), arrays=True, at_most=1000, known={})
     assert [run.run_id for task in first.tasks.values() for run in task] == [order[i].run_id for i in (1, 2, 4, 5)]
-    assert second.corresponding == first.token
+    assert second.after_same_task == first.token
     for number, (run,) in second.tasks.items():
         assert first.tasks[number][0].read_spec().seed == run.read_spec().seed
         assert first.tasks[number][0].read_spec().strategy.label == "sb"
@@ -60,13 +61,13 @@ def test_followers_take_the_number_of_their_leader_in_an_array_that_waits_for_th
 
 def test_two_followers_of_one_run_are_in_two_arrays(made: Made) -> None:
     runs = made("baseline", "sb", FOLLOWER, {"budget": {"like": "sb"}, "label": "budget-sb"})
-    found = batches(groups(list(runs.values()), paired=False), arrays=True, at_most=1000, places={})
+    found = batches(groups(list(runs.values()), paired=False), arrays=True, at_most=1000, known={})
     assert [len(batch.tasks) for batch in found] == [2, 1, 1]
 
 
 def test_a_chain_of_three_goes_in_three_steps(made: Made) -> None:
     runs = made("baseline", "sb", FOLLOWER, chain=True)
-    found = batches(groups(list(runs.values()), paired=False), arrays=True, at_most=1000, places={})
+    found = batches(groups(list(runs.values()), paired=False), arrays=True, at_most=1000, known={})
     names = [{run.run_id.rpartition(".s")[0] for task in batch.tasks.values() for run in task} for batch in found]
     assert names[0] == {"up.baseline", "up.sb"}
     step = {name: number for number, there in enumerate(names) for name in there}
@@ -76,22 +77,22 @@ def test_a_chain_of_three_goes_in_three_steps(made: Made) -> None:
 
 def test_without_arrays_each_script_names_the_jobs_that_it_waits_for(made: Made) -> None:
     runs = made("baseline", "sb", FOLLOWER)
-    found = batches(groups(list(runs.values()), paired=False), arrays=False, at_most=1, places={})
-    (follower,) = [batch for batch in found if batch.behind]
+    found = batches(groups(list(runs.values()), paired=False), arrays=False, at_most=1, known={})
+    (follower,) = [batch for batch in found if batch.after]
     leader = next(batch for batch in found if batch.tasks[0][0].read_spec().strategy.label == "sb")
-    assert follower.behind == [Place(leader.token, 0)] and len(found) == 3
+    assert follower.after == [TaskRef(leader.token, 0)] and len(found) == 3
 
 
 def test_a_leader_that_was_handed_in_before_is_waited_for_where_it_is(made: Made) -> None:
     runs = made("baseline", "sb", FOLLOWER)
-    places = {runs["up.sb.0"].run_id: Place("kbbefore00", 7)}
-    (batch,) = batches(groups([runs["up.like-sb.0"]], paired=False), arrays=True, at_most=1000, places=places)
-    assert (batch.corresponding, list(batch.tasks)) == ("kbbefore00", [7])
+    known = {runs["up.sb.0"].run_id: TaskRef("kbbefore00", 7)}
+    (batch,) = batches(groups([runs["up.like-sb.0"]], paired=False), arrays=True, at_most=1000, known=known)
+    assert (batch.after_same_task, list(batch.tasks)) == ("kbbefore00", [7])
 
 
 def test_arrays_are_no_longer_than_the_cluster_allows(made: Made) -> None:
     runs = made("baseline", "sb", "iswr", seeds=(0, 1, 2))
-    found = batches(groups(list(runs.values()), paired=False), arrays=True, at_most=4, places={})
+    found = batches(groups(list(runs.values()), paired=False), arrays=True, at_most=4, known={})
     assert [len(batch.tasks) for batch in found] == [4, 4, 1]
 
 

@@ -9,7 +9,7 @@ import pytest
 from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.config.strategy_choice import Choice
-from kbench.experiment.driver import shuffled
+from kbench.experiment.plan import shuffled
 from kbench.launch.dependencies import RunQueue, prerequisite_of
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.liveness import state_of

@@ -125,3 +125,24 @@ def test_a_process_of_another_host_is_believed_to_live() -> None:
 @pytest.mark.parametrize("process", [None, "none"], ids=["no id", "no number"])
 def test_a_job_without_a_process_id_is_not_alive(process: str | None) -> None:
     assert not is_alive(HERE, process, mark="kbench")
+
+
+@pytest.mark.parametrize(
+    ("state", "is_live", "is_over", "starts", "starts_with_retry"),
+    [
+        (State.MISSING, False, False, True, True),
+        (State.WAITING, True, False, False, False),
+        (State.RUNNING, True, False, False, False),
+        (State.DONE, False, True, False, False),
+        (State.FAILED, False, True, False, True),
+        (State.CANCELLED, False, True, False, True),
+        (State.INTERRUPTED, False, False, True, True),
+        (State.DAMAGED, False, True, False, True),
+    ],
+)
+def test_a_state_says_whether_the_run_goes_on_and_what_starts_it_again(
+    state: State, is_live: bool, is_over: bool, starts: bool, starts_with_retry: bool
+) -> None:
+    assert (state.is_live, state.is_over) == (is_live, is_over)
+    assert (state.starts_again(retry=False), state.starts_again(retry=True)) == (starts, starts_with_retry)
+    assert State(str(state)) is state and json.dumps(state) == f'"{state.value}"'

@@ -1,16 +1,17 @@
-"""From the words of a command to the runs that it means."""
+"""From what was requested to the runs that it means, on which site, and in which order they start."""
 
+import random
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 
 import yaml
 
-from kbench.cli.options import DEFAULT
 from kbench.config.experiment import ExperimentSpec
 from kbench.config.lookup import find, names
 from kbench.config.parse import did_you_mean, parse
@@ -18,41 +19,89 @@ from kbench.config.run_spec import RunSpec, expand
 from kbench.config.site import Site
 from kbench.config.yaml_source import Source, read_source
 from kbench.data.store import locate
-from kbench.errors import ConfigError, ResultsError, WorkloadError
+from kbench.errors import ConfigError, WorkloadError
+from kbench.experiment.dependencies import prerequisites_first
+from kbench.experiment.ledger import note_order
 from kbench.experiment.registries import Registries
 from kbench.launch.schedulers.registry import parse_site
 from kbench.records.folders import ExperimentDir, RunDir
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
+    """What ``kbench run`` and ``kbench check`` are asked for, word by word."""
+
+    experiment: str  # a file, or a name found in configs/
+    site: str = ""  # likewise, in configs/sites/; empty: the one that this machine belongs to
+    launcher: str = "auto"
+    only: Sequence[str] = ()  # strategies, pairs, seeds
+    settings: Sequence[str] = ()  # KEY=VALUE, of the experiment or the site
+    scheduler_options: Sequence[str] = ()
+    retry: bool = False
+    max_parallel: int | None = None
+    pairing: str = "none"
+    max_node_hours: float | None = None
+    results: Path = Path("results")
+
+    @property
+    def arguments(self) -> list[str]:
+        """What stands behind ``kbench run`` where somebody asks for the same on a command line."""
+        return [
+            self.experiment,
+            *_flag("--site", self.site),
+            *_flag("--launcher", self.launcher),
+            *(word for name in self.only for word in ("--only", name)),
+            *(word for setting in self.settings for word in ("--set", setting)),
+            *["--retry"] * self.retry,
+            *_flag("--max-parallel", self.max_parallel),
+            *_flag("--pairing", self.pairing),
+            *_flag("--max-node-hours", self.max_node_hours),
+            *_flag("--results", self.results),
+            *(["--", *self.scheduler_options] if self.scheduler_options else []),
+        ]
+
+
+def _flag(name: str, value: object) -> list[str]:
+    return [name, str(value)] if value not in (None, "") else []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
     """An experiment, the site it goes to, and the runs that are meant."""
 
+    request: Request
     spec: ExperimentSpec
-    source: Source
     site: Site
     runs: tuple[RunSpec, ...]
-    as_written: str  # the text for experiment.yaml
+    text: str  # for experiment.yaml
     folder: ExperimentDir
 
-    def run_dir(self, run: RunSpec) -> RunDir:
-        """Where a run's files lie."""
-        return self.folder.run(run.run_id)
+    @property
+    def name(self) -> str:
+        """The experiment's name."""
+        return self.spec.name
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether all strategies of a pair and a seed share an allocation."""
+        return self.request.pairing == "node"
 
     @cached_property
     def run_dirs(self) -> list[RunDir]:
         """Where the files of the runs lie, in the order of ``runs``."""
-        return [self.run_dir(run) for run in self.runs]
+        return [self.folder.run(run.run_id) for run in self.runs]
 
     def data_problems(self) -> list[str]:
         """What is wrong with the data sets that the runs need, as this machine sees them."""
-        sets = dict.fromkeys(run.pair.dataset for run in self.runs)
-        return [text for dataset in sets for text in locate.problems(dataset, self.site.data_root)]
+        return [text for dataset in self._datasets for text in locate.problems(dataset, self.site.data_root)]
 
     def data_notes(self) -> list[str]:
         """How data sets differ from the official ones."""
-        sets = dict.fromkeys(run.pair.dataset for run in self.runs)
-        return [text for dataset in sets if (text := locate.note(dataset, self.site.data_root))]
+        return [text for dataset in self._datasets if (text := locate.note(dataset, self.site.data_root))]
+
+    @property
+    def _datasets(self) -> Iterable[str]:
+        return dict.fromkeys(run.pair.dataset for run in self.runs)
 
     def check_data(self) -> None:
         """Raise WorkloadError unless the data sets that the runs need are there."""
@@ -61,37 +110,39 @@ class Request:
             raise WorkloadError("; ".join(problems), hint="kbench data list shows where data sets are looked for")
 
 
-def read(
-    name: str, *, results: Path, settings: Sequence[str] = (), site: str = "", only: Sequence[str] = (),
-    scheduler_options: Sequence[str] | None = None,
-) -> Request:  # fmt: skip
+def make_plan(request: Request) -> Plan:
     """Read and check an experiment and a site; raises ConfigError with all that is wrong."""
-    options = list(scheduler_options or ())
-    if name.startswith("-"):  # kbench run -- --option
-        name, options = DEFAULT, [name, *options]
+    options = list(request.scheduler_options)
     strangers = [word for word in options if not word.startswith("-")]
     if strangers:
         raise ConfigError(
             f"{strangers[0]}: one experiment at a time; an option for the scheduler is written --key=value, after --"
         )
-    path = find(name, "configs", ".yaml", "experiment")
-    site_path = site_file(site)
-    ours, theirs = _split(settings)
-    source, site_source = read_source(path).with_settings(ours), read_source(site_path).with_settings(theirs)
-    spec, site_spec = _both(source, site_source)
-    _check_ranks(spec, source, site_spec)
+    path = find(request.experiment, "configs", ".yaml", "experiment")
+    for_experiment, for_site = _split(request.settings)
+    source = read_source(path).with_settings(for_experiment)
+    spec, site = _parse_both(source, read_source(site_file(request.site)).with_settings(for_site))
+    _check_ranks(spec, source, site)
     if options:
-        merged = {**site_spec.model_dump(exclude_unset=True), "options": [*site_spec.options, *options]}
-        site_spec = Site.model_validate(merged)
-    runs = expand(spec, ranks=site_spec.ranks)
-    text = path.read_text() if not ours else yaml.safe_dump(source.tree, sort_keys=False)
-    asked = Request(spec, source, site_spec, tuple(runs), text, ExperimentDir(results / spec.name))
-    return replace(asked, runs=tuple(kept(runs, only)))
+        site = Site.model_validate({**site.model_dump(exclude_unset=True), "options": [*site.options, *options]})
+    return Plan(
+        request=request,
+        spec=spec,
+        site=site,
+        runs=tuple(keep_only(expand(spec, ranks=site.ranks), request.only)),
+        text=yaml.safe_dump(source.tree, sort_keys=False) if for_experiment else path.read_text(),
+        folder=ExperimentDir(request.results / spec.name),
+    )
 
 
 def site_file(name: str) -> Path:
     """The file of the site that is named; of the one that this machine belongs to where none is."""
     return find(name, "configs/sites", ".yaml", "site") if name else _site_of_this_machine()
+
+
+def read_site(name: str) -> Site:
+    """Read the site that is named, or the one that this machine belongs to; raises ConfigError."""
+    return parse_site(read_source(site_file(name)))
 
 
 def _site_of_this_machine() -> Path:
@@ -109,23 +160,11 @@ def _site_of_this_machine() -> Path:
     return next(iter(fits.values()), None) or find("laptop", "configs/sites", ".yaml", "site")
 
 
-def check_prerequisites(asked: Request) -> None:
-    """Raise ConfigError unless every run that a run follows is meant as well, or done."""
-    meant = {run.run_id for run in asked.runs}
-    lost = [
-        f"{run.run_id} follows {run.leader.run_id}, which is neither done nor asked for"
-        for run in asked.runs
-        if run.leader and run.leader.run_id not in meant and not asked.run_dir(run.leader).is_done()
-    ]
-    if lost:
-        raise ConfigError(lost, hint="ask for both, or run the other first")
-
-
-def _both(experiment: Source, site: Source) -> tuple[ExperimentSpec, Site]:
+def _parse_both(experiment: Source, site: Source) -> tuple[ExperimentSpec, Site]:
     """Validate both files; raises ConfigError with the mistakes of both."""
     problems: list[str] = []
     try:
-        place = parse_site(site)
+        valid_site = parse_site(site)
     except ConfigError as error:
         problems += error.sentences
     try:
@@ -134,10 +173,10 @@ def _both(experiment: Source, site: Source) -> tuple[ExperimentSpec, Site]:
         problems += error.sentences
     if problems:
         raise ConfigError(problems)
-    return spec, place
+    return spec, valid_site
 
 
-def kept(runs: Sequence[RunSpec], only: Sequence[str]) -> list[RunSpec]:
+def keep_only(runs: Sequence[RunSpec], only: Sequence[str]) -> list[RunSpec]:
     """The runs that ``--only`` means: names of one kind widen, names of different kinds narrow.
 
     Raises ConfigError for a name that no run has.
@@ -150,9 +189,9 @@ def kept(runs: Sequence[RunSpec], only: Sequence[str]) -> list[RunSpec]:
     only = [f"s{name}" if name.isdigit() else name for name in only]
     unknown = [name for name in only if not any(name in kind for kind in kinds)]
     if unknown:
-        names = sorted(set().union(*kinds))
+        known = sorted(set().union(*kinds))
         raise ConfigError(
-            f"--only {name}: no strategy, pair or seed of this experiment{did_you_mean(name, names)}"
+            f"--only {name}: no strategy, pair or seed of this experiment{did_you_mean(name, known)}"
             for name in unknown
         )
     wanted = [kind & set(only) or kind for kind in kinds]
@@ -163,42 +202,20 @@ def kept(runs: Sequence[RunSpec], only: Sequence[str]) -> list[RunSpec]:
     ]
 
 
-def folder_of(name: str, results: Path) -> ExperimentDir:
-    """The results of an experiment: a name below ``results``, or the file that was run.
-
-    Raises ResultsError when there are none.
-    """
-    direct = ExperimentDir(results / name)
-    if "/" not in name and not name.endswith(".yaml") and (direct.path / "runs").is_dir():
-        return direct
-    there = [path.parent.name for path in results.glob("*/runs")]
-    try:
-        named = read_source(find(name, "configs", ".yaml", "experiment")).tree
-        folder = ExperimentDir(results / str(named["name"]))
-    except (ConfigError, KeyError, TypeError):
-        folder = direct
-    if not (folder.path / "runs").is_dir():
-        raise ResultsError(
-            f"{results}: holds no results of {name!r}{did_you_mean(name, there)}",
-            hint=f"kbench run {name} makes them; --results or KBENCH_RESULTS say where they lie",
-        )
-    return folder
-
-
 def _split(settings: Sequence[str]) -> tuple[list[str], list[str]]:
     """Settings of the experiment, and settings of the site; raises ConfigError for those of neither."""
     known = [*ExperimentSpec.model_fields, *Site.model_fields]
-    ours: list[str] = []
-    theirs: list[str] = []
+    for_experiment: list[str] = []
+    for_site: list[str] = []
     problems = []
     for setting in settings:
         head = setting.partition("=")[0].split(".")[0]
         if "=" in setting and head not in known:
             problems.append(f"--set {setting}: unknown key {head!r}{did_you_mean(head, known)}")
-        (theirs if head in Site.model_fields else ours).append(setting)
+        (for_site if head in Site.model_fields else for_experiment).append(setting)
     if problems:
         raise ConfigError(problems, hint="a key is a dotted path: pairs.0.recipe.epochs=10, ranks_per_node=2")
-    return ours, theirs
+    return for_experiment, for_site
 
 
 def _check_ranks(spec: ExperimentSpec, source: Source, site: Site) -> None:
@@ -213,3 +230,24 @@ def _check_ranks(spec: ExperimentSpec, source: Source, site: Site) -> None:
             )
     if problems:
         raise ConfigError(problems)
+
+
+def shuffled(runs: Sequence[RunDir], experiment: ExperimentDir, *, max_parallel: int) -> list[RunDir]:
+    """Put runs into a random order, blocked by pair and seed, and record it.
+
+    Within a block the strategies come in random order, and so do the blocks: what drifts on a
+    machine (heat, neighbours) then falls on all strategies of a seed alike.
+    """
+    entropy = time.time_ns() % 2**32
+    rng = random.Random(entropy)
+    blocks: dict[str, list[RunDir]] = {}
+    for run in runs:
+        blocks.setdefault(run.read_spec().match_key, []).append(run)
+    order = list(blocks.values())
+    rng.shuffle(order)
+    for block in order:
+        rng.shuffle(block)
+        prerequisites_first(block)
+    flat = [run for block in order for run in block]
+    note_order(experiment, [run.run_id for run in flat], random_seed=entropy, max_parallel=max_parallel)
+    return flat

@@ -1,0 +1,414 @@
+"""The commands as Python functions: they take what the commands take, return typed values, and print nothing.
+
+They are what ``import kbench`` offers.  Every error is a ``KBenchError`` of ``kbench.errors``.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from kbench.errors import ConfigError, ResultsError
+
+if TYPE_CHECKING:
+    from kbench.analysis.frame import Frames
+    from kbench.analysis.rows import Comparison
+    from kbench.analysis.time_to_target import Target
+    from kbench.experiment.check import CheckReport
+    from kbench.experiment.driver import RunReport
+    from kbench.experiment.status import RunStatus
+    from kbench.figures.draw import DrawnFigures
+    from kbench.records.folders import ExperimentDir
+
+__all__ = ["WrittenReport", "check", "compare", "load", "plot", "report", "run", "status"]
+
+DEFAULT_EXPERIMENT = "quick"
+FIGURE_ENDINGS = (".png", ".pdf", ".svg")
+
+Names = str | Sequence[str]  # one, or several
+PathLike = str | Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenReport:
+    """A report page that was written."""
+
+    path: Path
+    skipped: Mapping[str, str]  # figures that the results do not hold, with the reason
+
+
+def run(
+    experiment: PathLike = DEFAULT_EXPERIMENT,
+    *,
+    site: PathLike = "",
+    launcher: str = "auto",
+    only: Names = (),
+    settings: Names = (),
+    scheduler_options: Names = (),
+    retry: bool = False,
+    dry_run: bool = False,
+    max_parallel: int | None = None,
+    pairing: str = "none",
+    max_node_hours: float | None = None,
+    wait: bool | None = None,
+    results: PathLike | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> "RunReport":
+    """Train what is missing of an experiment, as ``kbench run`` does.
+
+    Args:
+        experiment: An experiment file, or a name found in configs/.
+        site: A site file, or a name found in configs/sites/; empty: the one that this machine belongs to.
+        launcher: How ranks are started: a launcher's name, or ``auto``.
+        only: Strategies, pairs or seeds to keep.
+        settings: Keys of the experiment or the site to replace, each as ``KEY=VALUE`` with a dotted path.
+        scheduler_options: Passed to the scheduler as they are (``--constraint=v100``).
+        retry: Start failed and cancelled runs again.
+        dry_run: Check and describe, in the report's ``check``; start nothing.
+        max_parallel: Runs at a time; None: one on this machine, as many as fit on a cluster.
+        pairing: ``none``, or ``node``: one allocation trains all strategies of a seed.
+        max_node_hours: Refuse to start what costs more.
+        wait: Stay until all runs have ended; None: on this machine, and not on a cluster.
+        results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
+        progress: Called with each message that the command would write to stderr.
+
+    Returns:
+        Where each of the runs stands.
+
+    Raises:
+        ConfigError: The experiment, the site or an argument makes no sense; all mistakes at once.
+        LaunchError: Another process starts runs there, or the scheduler refuses.
+        WorkloadError: A data set is missing.
+        RunError: A run failed, after all have been tried.
+        ResultsError: The results folder holds another experiment of that name, or cannot be written.
+        KeyboardInterrupt: Somebody ended this process; runs of this machine end with it.
+
+    Example:
+        >>> done = kbench.run("quick", only=["baseline", "s0"], progress=print)
+        >>> done.runs[0].state
+        <State.DONE: 'done'>
+    """
+    from kbench.experiment.check import checked_plan
+    from kbench.experiment.driver import drive, dry_report
+    from kbench.experiment.plan import Request
+    from kbench.experiment.status import Progress
+
+    plan = checked_plan(
+        Request(
+            experiment=str(experiment),
+            site=str(site),
+            launcher=launcher,
+            only=_several(only),
+            settings=_several(settings),
+            scheduler_options=_several(scheduler_options),
+            retry=retry,
+            max_parallel=max_parallel,
+            pairing=pairing,
+            max_node_hours=max_node_hours,
+            results=_results(results),
+        )
+    )
+    if dry_run:
+        return dry_report(plan)
+    done = drive(plan, wait=wait, progress=Progress(progress))
+    done.raise_failures()
+    return done
+
+
+def check(
+    experiment: PathLike = DEFAULT_EXPERIMENT,
+    *,
+    site: PathLike = "",
+    launcher: str = "auto",
+    only: Names = (),
+    settings: Names = (),
+    scheduler_options: Names = (),
+    max_parallel: int | None = None,
+    pairing: str = "none",
+    max_node_hours: float | None = None,
+    results: PathLike | None = None,
+) -> "CheckReport":
+    """Find every mistake in an experiment and describe what would be run, as ``kbench check`` does; start nothing.
+
+    Args:
+        experiment: An experiment file, or a name found in configs/.
+        site: A site file, or a name found in configs/sites/; empty: the one that this machine belongs to.
+        launcher: How ranks are started: a launcher's name, or ``auto``.
+        only: Strategies, pairs or seeds to keep.
+        settings: Keys of the experiment or the site to replace, each as ``KEY=VALUE`` with a dotted path.
+        scheduler_options: Passed to the scheduler as they are.
+        max_parallel: Runs at a time.
+        pairing: ``none``, or ``node``: one allocation trains all strategies of a seed.
+        max_node_hours: Refuse what costs more.
+        results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
+
+    Returns:
+        The runs with their states, the job script of the first, node-hours, and what is wrong with the data.
+
+    Raises:
+        KBenchError: As ``run`` does before it starts anything.
+
+    Example:
+        >>> kbench.check("quick").node_hours
+        0.02
+    """
+    from kbench.experiment.check import check_report, checked_plan
+    from kbench.experiment.plan import Request
+
+    request = Request(
+        experiment=str(experiment),
+        site=str(site),
+        launcher=launcher,
+        only=_several(only),
+        settings=_several(settings),
+        scheduler_options=_several(scheduler_options),
+        max_parallel=max_parallel,
+        pairing=pairing,
+        max_node_hours=max_node_hours,
+        results=_results(results),
+    )
+    return check_report(checked_plan(request))
+
+
+def status(experiment: PathLike = DEFAULT_EXPERIMENT, *, results: PathLike | None = None) -> "list[RunStatus]":
+    """Read where each run of an experiment stands, from its folder and the scheduler.
+
+    Args:
+        experiment: An experiment's name, or the file that was run.
+        results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
+
+    Returns:
+        A status per run, in the order of the experiment's file: state, epochs, accuracy, time used and left.
+
+    Raises:
+        ResultsError: There are no results of that experiment.
+
+    Example:
+        >>> [one.run_id for one in kbench.status("quick") if one.state == "failed"]
+        []
+    """
+    from kbench.experiment.results import find_results
+    from kbench.experiment.status import StatusMonitor
+
+    folder = find_results(str(experiment), _results(results))
+    monitor = StatusMonitor(folder)
+    return [monitor.status_of(run) for run in folder.read()]
+
+
+def compare(
+    experiment: PathLike = DEFAULT_EXPERIMENT,
+    *,
+    target: float | str | Sequence[float | str] = (),
+    baseline: str = "",
+    transfer: Names = (),
+    published: bool = False,
+    results: PathLike | None = None,
+) -> "Comparison":
+    """Compare every strategy with its matched baseline: accuracy, time, time to target.
+
+    Args:
+        experiment: An experiment's name, or the file that was run.
+        target: Accuracies to reach: fractions, or multiples of the baseline's final error (``final*1.1``);
+            none: those of the experiment's file.
+        baseline: The strategy to compare with; empty: the one that the experiment's file names.
+        transfer: Pairs trained one after the other, as ``UPSTREAM:DOWNSTREAM[,DOWNSTREAM]``.
+        published: Hold the papers' numbers against the measured ones; a ``PublishedComparison`` is returned.
+        results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
+
+    Returns:
+        A row per pair and strategy, with differences, intervals, findings and warnings.
+
+    Raises:
+        ConfigError: A target or a transfer is none.
+        ResultsError: There are no results, or no finished run of the baseline.
+
+    Example:
+        >>> [(row.strategy, row.time_diff) for row in kbench.compare("quick").rows]
+        [('baseline', None), ('kakurenbo', -0.21)]
+    """
+    targets, transfers = _targets(target), [_chain(text) for text in _several(transfer)]
+    gathered = _gathered(experiment, results)
+    frames, baseline = gathered.frames, baseline or gathered.baseline
+
+    from kbench.analysis.compare import compare as compare_frames
+    from kbench.papers.papers import with_papers, without_baseline
+
+    try:
+        found = compare_frames(frames, baseline=baseline, targets=targets or gathered.targets, transfers=transfers)
+    except ResultsError as error:
+        if not published or baseline in set(frames.done["strategy"]):
+            raise
+        found = without_baseline(frames, baseline, error)
+    return with_papers(frames, found) if published else found
+
+
+def plot(
+    experiment: PathLike = DEFAULT_EXPERIMENT,
+    *,
+    kind: str = "curves",
+    output: PathLike | None = None,
+    size: str = "screen",
+    results: PathLike | None = None,
+) -> "DrawnFigures":
+    """Draw figures, each with its data beside it.
+
+    Args:
+        experiment: An experiment's name, or the file that was run.
+        kind: One of ``curves``, ``epochs``, ``time``, ``hidden``, ``pareto``, ``speedup``, or ``all``.
+        output: A .png, .pdf or .svg file, or a folder; None: ``figures/`` among the results.
+        size: ``screen``, or for a paper ``one`` or ``two`` columns wide.
+        results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
+
+    Returns:
+        The files that were written, and of ``all`` the kinds that cannot be drawn, with the reason.
+
+    Raises:
+        ConfigError: An argument is none of what is offered.
+        ResultsError: There are no results, they do not hold what the figure shows, or it cannot be written.
+
+    Example:
+        >>> kbench.plot("quick", kind="pareto", output="pareto.pdf").paths
+        (PosixPath('pareto.pdf'),)
+    """
+    place = Path(output) if output else None  # a file or a folder
+    kinds = _figure_kinds(kind, size, place)
+    gathered = _gathered(experiment, results)
+
+    from kbench.analysis.compare import compare as compare_frames
+    from kbench.figures.draw import draw_figures
+
+    comparison = compare_frames(gathered.frames, baseline=gathered.baseline, targets=gathered.targets)
+    return draw_figures(gathered.frames, comparison, kinds, place or gathered.folder.figures, size=size)
+
+
+def report(
+    experiment: PathLike = DEFAULT_EXPERIMENT,
+    *,
+    target: float | str | Sequence[float | str] = (),
+    baseline: str = "",
+    output: PathLike | None = None,
+    results: PathLike | None = None,
+) -> WrittenReport:
+    """Write one self-contained HTML page: verdict, tables, figures, audit, settings, provenance.
+
+    Args:
+        experiment: An experiment's name, or the file that was run.
+        target: Accuracies to reach, as in ``compare``.
+        baseline: The strategy to compare with; empty: the one that the experiment's file names.
+        output: The file to write; None: ``report.html`` among the results.
+        results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
+
+    Returns:
+        The file that was written, and the figures that cannot be drawn, with the reason.
+
+    Raises:
+        ConfigError: A target is none.
+        ResultsError: There are no results, no finished run of the baseline, or the page cannot be written.
+
+    Example:
+        >>> kbench.report("quick").path
+        PosixPath('results/quick/report.html')
+    """
+    targets = _targets(target)
+    gathered = _gathered(experiment, results)
+
+    from kbench.analysis.compare import compare as compare_frames
+    from kbench.files import write
+    from kbench.html_report.page import page
+
+    comparison = compare_frames(
+        gathered.frames, baseline=baseline or gathered.baseline, targets=targets or gathered.targets
+    )
+    built = page(gathered.frames, comparison)
+    path = Path(output) if output else gathered.folder.report
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be written: {error.strerror}") from error
+    write(path, built.html)
+    return WrittenReport(path=path, skipped=built.skipped)
+
+
+def load(experiment: PathLike = DEFAULT_EXPERIMENT, *, results: PathLike | None = None) -> "Frames":
+    """Load the results of an experiment as pandas frames, gathered anew when journals are newer.
+
+    Args:
+        experiment: An experiment's name, or the file that was run.
+        results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
+
+    Returns:
+        ``epochs``, a row per run, phase and epoch, and ``runs``, a row per run.
+
+    Raises:
+        ResultsError: There are no results of that experiment, or they cannot be read.
+
+    Example:
+        >>> kbench.load("quick").epochs.groupby("strategy").val_acc1.max()
+    """
+    return _gathered(experiment, results).frames
+
+
+class _Gathered(NamedTuple):
+    """The results of an experiment, and what its file says about comparing them."""
+
+    folder: "ExperimentDir"
+    frames: "Frames"
+    baseline: str
+    targets: Sequence[float]
+
+
+def _gathered(experiment: PathLike, results: PathLike | None) -> _Gathered:
+    """Read the results of an experiment; they are gathered first when journals are newer."""
+    from kbench.experiment.results import comparison_defaults, gathered
+
+    folder = gathered(str(experiment), _results(results))
+
+    from kbench.analysis.frame import load as load_frames
+
+    return _Gathered(folder, load_frames(folder), *comparison_defaults(folder))
+
+
+def _results(folder: PathLike | None) -> Path:
+    return Path(folder or os.environ.get("KBENCH_RESULTS") or "results")
+
+
+def _several(names: Names) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _targets(target: float | str | Sequence[float | str]) -> "list[Target]":
+    """The targets that are asked for; raises ConfigError for what is none."""
+    from kbench.analysis.time_to_target import parse_target
+
+    texts = [target] if isinstance(target, float | int | str) else target
+    try:
+        return [parse_target(str(text)) for text in texts]
+    except ValueError as error:
+        raise ConfigError(f"--target: {error}", hint="0.98 means 98 %, final*1.1 a tenth more error") from error
+
+
+def _chain(text: str) -> tuple[str, list[str]]:
+    """The upstream pair and the downstream pairs that ``text`` names."""
+    upstream, _, rest = text.partition(":")
+    downstream = [pair.strip() for pair in rest.split(",") if pair.strip()]
+    if not upstream.strip() or not downstream:
+        raise ConfigError(f"--transfer: must be UPSTREAM:DOWNSTREAM[,DOWNSTREAM], names of pairs, got {text!r}")
+    return upstream.strip(), downstream
+
+
+def _figure_kinds(kind: str, size: str, output: Path | None) -> tuple[str, ...]:
+    """The figures that are asked for; raises ConfigError for what is not offered."""
+    from kbench.config.parse import did_you_mean
+    from kbench.figures.layout import SIZES
+    from kbench.figures.registry import FIGURES
+
+    for flag, value, known in (("--kind", kind, (*FIGURES, "all")), ("--size", size, tuple(SIZES))):
+        if value not in known:
+            raise ConfigError(f"{flag}: unknown {flag[2:]} {value!r}{did_you_mean(value, known)}")
+    if output and output.suffix and output.suffix not in FIGURE_ENDINGS:
+        raise ConfigError(f"--output: must end in {', '.join(FIGURE_ENDINGS)} or be a folder, got {output}")
+    kinds = tuple(FIGURES) if kind == "all" else (kind,)
+    if output and output.suffix and len(kinds) > 1:
+        raise ConfigError(f"--output: {output} is one file, --kind all draws {len(kinds)}", hint="name a folder")
+    return kinds

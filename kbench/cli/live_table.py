@@ -1,0 +1,90 @@
+"""The table of strategies and seeds that kbench run redraws on a terminal while runs go on."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from kbench.experiment.status import REDRAW_S, Progress, RunStatus, StatusMonitor
+from kbench.records.folders import ExperimentDir, RunDir
+from kbench.records.run_state import State
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+class LiveTable(Progress):
+    """Progress as a table that redraws about once a second."""
+
+    @contextmanager
+    def following(self, experiment: ExperimentDir, runs: Sequence[RunDir]) -> Iterator[Callable[[], None]]:
+        """Draw the table until the ``with`` block ends; yields what redraws it when it is time."""
+        from rich.console import Console
+        from rich.live import Live
+
+        content, drawn_at = TableContent(experiment, runs), 0.0
+        live = Live(console=Console(stderr=True), auto_refresh=False)
+
+        def tick() -> None:
+            nonlocal drawn_at
+            if time.monotonic() - drawn_at >= REDRAW_S:
+                live.update(content.table(), refresh=True)
+                drawn_at = time.monotonic()
+
+        with live:
+            try:
+                yield tick
+            finally:
+                live.update(content.table(), refresh=True)
+
+
+class TableContent:
+    """What the table shows of each run; runs that have ended are not read again."""
+
+    def __init__(self, experiment: ExperimentDir, runs: Sequence[RunDir]) -> None:
+        self._name, self._runs, self._began = experiment.path.name, list(runs), time.monotonic()
+        self._monitor = StatusMonitor(experiment)
+        self._specs = {run.run_id: run.read_spec() for run in runs}
+        self._ended: dict[str, str] = {}  # cells, by run id
+
+    def table(self) -> "Table":
+        """Read the runs and lay the table out."""
+        from rich import box
+        from rich.table import Table
+
+        cells = self._cells()
+        seeds = sorted({spec.seed for spec in self._specs.values()})
+        minutes, seconds = divmod(int(time.monotonic() - self._began), 60)
+        caption = f"{len(self._ended)} of {len(self._runs)} runs ended, {minutes}:{seconds:02d} gone"
+        table = Table(title=self._name, caption=caption, box=box.SIMPLE_HEAD)
+        table.add_column("pair / strategy")
+        for seed in seeds:
+            table.add_column(f"seed {seed}")
+        rows: dict[tuple[str, str], dict[int, str]] = {}
+        for run_id, spec in self._specs.items():
+            rows.setdefault((spec.pair.name, spec.strategy.label), {})[spec.seed] = cells[run_id]
+        for (pair, strategy), row in rows.items():
+            table.add_row(f"{pair} / {strategy}", *(row.get(seed, "") for seed in seeds))
+        return table
+
+    def _cells(self) -> dict[str, str]:
+        """What is to be seen of each run, by run id."""
+        left = [run for run in self._runs if run.run_id not in self._ended]
+        cells = dict(self._ended)
+        self._monitor.refresh()
+        for status in (self._monitor.status_of(run.read()) for run in left):
+            cells[status.run_id] = cell(status)
+            if status.state.is_over:
+                self._ended[status.run_id] = cells[status.run_id]
+        return cells
+
+
+def cell(status: RunStatus) -> str:
+    """A run in a few letters: where it stands, or its accuracy and time."""
+    last = status.run.last
+    if status.state is State.DONE and last:
+        return f"{100 * last.val_acc1:.2f} %  {last.elapsed_s:.1f} s"
+    if status.state is State.RUNNING:
+        progress = f"{status.epochs_done}/{status.epochs or '?'}"
+        return f"epoch {progress}  {100 * last.val_acc1:.1f} %" if last else "starting"
+    return "-" if status.state in (State.WAITING, State.MISSING) else status.state.value
