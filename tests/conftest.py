@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,8 +32,14 @@ ProcessesOf = Callable[[Path], list[int]]
 # What a test that uses one of these fixtures does.
 MARK_OF_FIXTURE = {
     "small_folder": "trains",
-    "life_of": "trains",
-    "live_again": "trains",
+    "training_of": "trains",
+    "new_training_of": "trains",
+    "run_of": "trains",
+    "folder_of": "trains",
+    "crashed": "trains",
+    "failed": "trains",
+    "interrupted": "trains",
+    "detached": "trains",
     "browser": "browser",
     "slurm_daemons": "slurm",
     "thousand": "slurm",
@@ -211,13 +218,16 @@ def formats() -> ModuleType:
 
 @pytest.fixture
 def plays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
-    """Put a command first on the PATH: ``plays("qstat", "echo pbs_version = 23")``."""
+    """Put commands on a PATH without schedulers, MPI or drivers: ``plays("qstat", "echo pbs_version = 23")``."""
     place = tmp_path / "bin"
     place.mkdir()
-    monkeypatch.setenv("PATH", f"{place}:/usr/bin:/bin")
+    for program in ("bash", "sleep", "true"):  # that commands that are played may need
+        (place / program).symlink_to(shutil.which(program) or f"/bin/{program}")
+    monkeypatch.setenv("PATH", str(place))
 
     def make(name: str, body: str) -> Path:
         path = place / name
+        path.unlink(missing_ok=True)  # never write through a link to a real program
         path.write_text(f"#!/bin/bash\n{body}\n")
         path.chmod(0o755)
         return path

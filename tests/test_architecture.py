@@ -57,7 +57,10 @@ AT_HOME_IN = {  # rooms that may import what is heavy or particular
     "rich": "cli",
 }
 # What --help needs besides the command line itself: the names in registries, which import nothing.
-AT_START = "typer kbench.cli kbench.errors kbench.analysis.tables.registry kbench.figures.registry"
+AT_START = (
+    "typer kbench.cli kbench.errors kbench.analysis.tables.registry kbench.exporters.registry kbench.figures.registry "
+    "kbench.importers.registry"
+)
 INSIDE_FUNCTIONS = ("pyarrow", "tensorboardX", "mpi4py", "rich", "timm", "sklearn", "h5py")
 
 

@@ -15,7 +15,7 @@ from kbench.config.yaml_source import read_source
 from kbench.engine.runtime.ranks import RankEnv
 from kbench.experiment.registries import Registries
 from kbench.records.folders import RunDir
-from kbench.records.provenance import processor
+from kbench.records.provenance import cpu_name
 from kbench.records.run_files import Job
 from kbench.worker.rank import work
 
@@ -61,7 +61,7 @@ def test_a_strategy_trains_to_the_numbers_that_it_had(label: str, specs: dict[st
     columns = GOLDEN["columns"]
     trained = [[getattr(record, column) for column in columns] for record in run.epochs]
     made_with = GOLDEN["made_with"]
-    if (torch.__version__, processor()) == (made_with["torch_version"], made_with["processor"]):
+    if (torch.__version__, cpu_name()) == (made_with["torch_version"], made_with["processor"]):
         digests = ("weights_digest", "order_digest", "augment_digest")
         assert {name: getattr(run.done, name) for name in digests} == {name: known[name] for name in digests}
         assert trained == known["epochs"]

@@ -35,7 +35,7 @@ def list_data(
     from kbench.data.store import locate
 
     where = _root(root, site)
-    states = {name: _state(name, where) for name in (*DATASETS, *locate.own(where))}
+    states = {name: _state(name, where) for name in (*DATASETS, *locate.own_datasets(where))}
     if as_json:
         print_json({"schema": SCHEMA, "roots": [str(path) for path in locate.roots(where)], "datasets": states})
         return
@@ -76,9 +76,9 @@ def prepare(
         given=given,
         download=download,
         workers=workers,
-        tell=lambda text: log(text, quiet=quiet),
+        report=lambda text: log(text, quiet=quiet),
     )
-    note = manifest.note(prepare.known(dataset))
+    note = manifest.note(prepare.require_dataset(dataset))
     if as_json:
         print_json({"schema": SCHEMA, "folder": str(folder), "note": note, **manifest.model_dump()})
         return
@@ -103,7 +103,7 @@ def check(
     from kbench.errors import WorkloadError
 
     where = _root(root, site)
-    wrong = prepare.verify(dataset, root=where, workers=workers, tell=lambda text: log(text, quiet=quiet))
+    wrong = prepare.verify(dataset, root=where, workers=workers, report=lambda text: log(text, quiet=quiet))
     note = None if wrong else locate.note(dataset, where)
     if as_json:
         print_json({"schema": SCHEMA, "dataset": dataset, "ok": not wrong, "problems": wrong, "note": note})

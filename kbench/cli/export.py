@@ -2,20 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, log, print_json, print_result
-
-if TYPE_CHECKING:
-    from kbench.exporters.mllog import Submission
-    from kbench.records.folders import ExperimentDir
+from kbench.exporters.registry import FORMATS, Submission, export_format
 
 STATUSES = ("cloud", "onprem", "preview", "research")
-WORDS = {"FORMAT": ("csv", "mllog"), "--division": ("closed", "open"), "--status": STATUSES}
+CHOICES = {"FORMAT": tuple(FORMATS), "--division": ("closed", "open"), "--status": STATUSES}
 
-Form = Annotated[str, typer.Argument(help="csv or mllog.", metavar="FORMAT", show_default=False)]
+Form = Annotated[str, typer.Argument(help=", ".join(FORMATS) + ".", metavar="FORMAT", show_default=False)]
 Output = Annotated[
     str,
     typer.Option(
@@ -55,24 +52,23 @@ def export(
     """Write results for others: csv (epochs, runs, columns) or mllog (MLPerf logs, a file per run)."""
     from kbench.errors import ConfigError
     from kbench.experiment.results import gathered
-    from kbench.exporters.csv_tables import sheets
-    from kbench.exporters.mllog import Submission
 
     for name, value in (("FORMAT", form), ("--division", division), ("--status", status)):
         _check(name, value)
-    if output == "-" and (form == "mllog" or as_json):
+    style = export_format(form)
+    if output == "-" and (as_json or not style.stdout):
         raise ConfigError("--output -: stdout takes the epochs of csv, and nothing else", hint="name a folder")
     folder = gathered(experiment, results)
     submission = Submission(org=org, platform=platform, division=division, status=status, cache_cleared=cache_cleared)
-    files, notes = (sheets(folder), []) if form == "csv" else _logs(folder, submission)
+    exported = style.export(folder, submission)
     if output == "-":
-        print_result(files["epochs.csv"].decode().rstrip("\n"))
+        print_result(exported.files[style.stdout].decode().rstrip("\n"))
         return
-    written = _write(Path(output) if output else folder.exports / form, files)
-    for note in notes:
+    written = _write(Path(output) if output else folder.exports / form, exported.files)
+    for note in exported.notes:
         log(f"note: {note}", quiet=quiet)
     if as_json:
-        print_json({"schema": 1, "files": written, "notes": notes})
+        print_json({"schema": 1, "files": written, "notes": list(exported.notes)})
     else:
         print_result("\n".join(written))
 
@@ -81,36 +77,9 @@ def _check(name: str, value: str) -> None:
     from kbench.config.parse import did_you_mean
     from kbench.errors import ConfigError
 
-    known = WORDS[name]
+    known = CHOICES[name]
     if value not in known:
         raise ConfigError(f"{name}: must be one of {', '.join(known)}, got {value!r}{did_you_mean(value, known)}")
-
-
-def _logs(folder: "ExperimentDir", submission: "Submission") -> tuple[dict[str, bytes], list[str]]:
-    """The log of each run by pair, strategy and seed, and what they lack."""
-    from kbench.errors import ResultsError
-    from kbench.exporters.mllog import mllog
-    from kbench.records import imported
-
-    files: dict[str, bytes] = {}
-    notes: dict[str, int] = {}  # each with the number of runs that it holds for
-    for run in folder.read():
-        spec = run.spec
-        if run.trouble:
-            notes[f"{run.run_id} is left out: it is damaged: {run.trouble}"] = 0
-            continue
-        if not run.epochs or spec is None:
-            notes[f"{run.run_id} is left out: it has no epoch yet"] = 0
-            continue
-        log = mllog(run, submission)
-        files[f"{spec.pair.name}/{spec.strategy.label}/result_{spec.seed}.txt"] = log.text.encode()
-        for note in log.notes:
-            notes[note] = notes.get(note, 0) + 1
-    if imported.runs(folder):
-        notes["imported runs are left out: their times are not measured here"] = 0
-    if not files:
-        raise ResultsError(f"{folder.path}: holds no run with an epoch", hint="kbench status shows what is missing")
-    return files, [f"{note} ({n} run{'s' * (n > 1)})" if n else note for note, n in notes.items()]
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> list[str]:

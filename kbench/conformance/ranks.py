@@ -19,7 +19,7 @@ from torch import Tensor
 from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.conformance.monitor import Finding, Monitor
-from kbench.data.arrays import Arrays
+from kbench.data.loader import Arrays
 from kbench.engine.clock import PhaseTimer
 from kbench.engine.loop import Run, train
 from kbench.engine.probe import ModelProbe
@@ -119,7 +119,7 @@ def train_on_ranks(spec: RunSpec, place: Path) -> Outcome:
         "CUDA_VISIBLE_DEVICES": "",
     }
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["kbench.worker.rank", "kbench.conformance.ranks", "sklearn.datasets"])
+    context.set_forkserver_preload(["kbench.worker.rank", "kbench.conformance.ranks"])
     processes = []
     for rank in range(spec.ranks):
         place_of_rank = shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)}

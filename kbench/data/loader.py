@@ -1,4 +1,4 @@
-"""Samples that are read one by one: worker processes, a seed for each sample, its id beside it."""
+"""Sources of samples: a data set in memory, and one that worker processes read sample by sample."""
 
 import random
 from collections.abc import Iterable, Iterator
@@ -11,10 +11,37 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from kbench.data.views.augment import viewed
 from kbench.data.views.hashed_random import sample_seed
-from kbench.data.views.normalize import finished
-from kbench.data.views.spec import Looked, View
+from kbench.data.views.normalize import normalized_and_erased
+from kbench.data.views.spec import ViewedBatch, ViewSpec
 from kbench.errors import WorkloadError
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """A data set that fits into memory, on the device: a Source."""
+
+    x: Tensor  # images (n, c, h, w), uint8 pixels or float32 as a model takes them
+    y: Tensor  # labels (n,) int64
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def to(self, device: torch.device) -> "Arrays":
+        """The same samples on ``device``."""
+        return Arrays(self.x.to(device), self.y.to(device))
+
+    def at(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Images and labels of the samples ``ids`` ((b,) int64 on the data's device), in that order."""
+        return self.x[ids], self.y[ids]
+
+    def batches(self, ids: Iterable[Tensor], view: ViewSpec) -> Iterator[ViewedBatch]:
+        """Yield the samples of each of ``ids``, in that order, all of a batch gathered and augmented at once."""
+        for chunk in ids:
+            on_device = chunk.to(self.y.device)
+            x, y = self.at(on_device)
+            yield on_device, viewed(x, on_device, view), y
 
 
 class Reader(Protocol):
@@ -22,44 +49,49 @@ class Reader(Protocol):
 
     def __len__(self) -> int: ...
 
-    def read(self, sample: int, view: View) -> tuple[Tensor, Tensor]:
-        """What a sample looks like and its label, of one shape for all.
+    def read(self, sample: int, view: ViewSpec) -> tuple[Tensor, Tensor]:
+        """Read one sample.
 
-        Random numbers come from the global streams of torch, random and numpy, which were seeded for
-        this sample.  uint8 pixels are normalised afterwards.  Raises WorkloadError that names the file.
+        Random numbers come from the global streams of torch, random and numpy, which were seeded for it.
+
+        Returns:
+            What it looks like, (c, h, w), of one shape for all; uint8 pixels are normalised afterwards.  Its label.
+
+        Raises:
+            WorkloadError: It cannot be read; the message names the file.
         """
 
 
-class Wanted(NamedTuple):
-    """A batch that is asked for."""
+class BatchRequest(NamedTuple):
+    """A batch that a worker is to read."""
 
-    ids: Tensor
-    view: View
+    ids: Tensor  # (b,) int64
+    view: ViewSpec
 
 
-class Failed(NamedTuple):
+class ReadFailure(NamedTuple):
     """What went wrong in a worker; raised there, it would come with a traceback of many lines."""
 
     message: str
     hint: str
 
 
-class Batches(Dataset[Any]):
+class BatchDataset(Dataset[Any]):
     """Reads whole batches, in whichever process it is."""
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
 
-    def __getitem__(self, wanted: Wanted) -> Looked | Failed:
-        ids, view = wanted
+    def __getitem__(self, request: BatchRequest) -> ViewedBatch | ReadFailure:
+        ids, view = request
         try:
-            with streams_put_back():
-                read = [self._one(sample, view) for sample in ids.tolist()]
+            with random_streams_restored():
+                samples = [self._sample(sample, view) for sample in ids.tolist()]
         except WorkloadError as error:
-            return Failed(error.message, error.hint)
-        return ids, torch.stack([x for x, _ in read]), torch.stack([y for _, y in read])
+            return ReadFailure(error.message, error.hint)
+        return ids, torch.stack([x for x, _ in samples]), torch.stack([y for _, y in samples])
 
-    def _one(self, sample: int, view: View) -> tuple[Tensor, Tensor]:
+    def _sample(self, sample: int, view: ViewSpec) -> tuple[Tensor, Tensor]:
         seed = sample_seed(view.key, sample)
         torch.default_generator.manual_seed(seed)
         random.seed(seed)
@@ -68,8 +100,8 @@ class Batches(Dataset[Any]):
 
 
 @contextmanager
-def streams_put_back() -> Iterator[None]:
-    """Leave the global random streams as they were."""
+def random_streams_restored() -> Iterator[None]:
+    """Leave the global random streams of torch, random and numpy as they were."""
     before = torch.get_rng_state(), random.getstate(), np.random.get_state()
     try:
         yield
@@ -79,36 +111,33 @@ def streams_put_back() -> Iterator[None]:
         np.random.set_state(before[2])
 
 
-class Waiting(Sampler[Wanted]):
-    """The batches that are asked for next."""
+class RequestSampler(Sampler[BatchRequest]):
+    """Hands the batches that are to be read next to the DataLoader."""
 
     def __init__(self) -> None:
-        self.batches: list[Wanted] = []
+        self.requests: list[BatchRequest] = []
 
-    def __iter__(self) -> Iterator[Wanted]:
-        return iter(self.batches)
+    def __iter__(self) -> Iterator[BatchRequest]:
+        return iter(self.requests)
 
 
 @dataclass
 class SampleReader:
-    """The samples of a reader as a Source.  Its workers live as long as it does.
-
-    ``workers`` are processes, None: as many as torch has threads here; 0 reads in this process.
-    """
+    """The samples of a reader as a Source.  Its worker processes live as long as it does."""
 
     reader: Reader
     device: torch.device = torch.device("cpu")
-    workers: int | None = None
-    _waiting: Waiting = field(default_factory=Waiting)
-    _turn: int = 0
+    workers: int | None = None  # processes; None: as many as torch has threads here; 0: read in this process
+    _sampler: RequestSampler = field(default_factory=RequestSampler)
+    _iteration: int = 0
 
     def __post_init__(self) -> None:
         workers = torch.get_num_threads() if self.workers is None else self.workers
         self._loader: DataLoader[Any] = DataLoader(
-            Batches(self.reader),
-            sampler=self._waiting,
+            BatchDataset(self.reader),
+            sampler=self._sampler,
             batch_size=None,
-            collate_fn=_as_it_is,
+            collate_fn=_unchanged,
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=self.device.type == "cuda",
@@ -122,26 +151,30 @@ class SampleReader:
         """The same samples, brought to ``device``."""
         return SampleReader(self.reader, device, self.workers)
 
-    def batches(self, ids: Iterable[Tensor], view: View) -> Iterator[Looked]:
-        """Look at the samples of each of ``ids``, in that order.
+    def batches(self, ids: Iterable[Tensor], view: ViewSpec) -> Iterator[ViewedBatch]:
+        """Yield the samples of each of ``ids`` ((b,) int64), in that order, as the view shows them.
 
-        All of ``ids`` is taken before the first batch, and one look at a time: a second ends the first.
+        All of ``ids`` is taken before the first batch, and one iteration runs at a time: a second ends the first.
+
+        Raises:
+            WorkloadError: A sample cannot be read, or a worker process ended.
         """
-        self._turn += 1
-        turn, chunks = self._turn, list(ids)
+        self._iteration += 1
+        iteration, chunks = self._iteration, list(ids)
         if not chunks:
             return
         flat = torch.cat(chunks).cpu()  # once, as each copy waits for the device
-        self._waiting.batches = [Wanted(part, view) for part in torch.split(flat, [len(chunk) for chunk in chunks])]
-        for found in self._found():
-            if isinstance(found, Failed):
-                raise WorkloadError(found.message, hint=found.hint)
-            there, x, y = (value.to(self.device, non_blocking=True) for value in found)
-            yield there, finished(x, there, view), y
-            if self._turn != turn:
-                raise RuntimeError("another look at these samples has begun")
+        parts = torch.split(flat, [len(chunk) for chunk in chunks])
+        self._sampler.requests = [BatchRequest(part, view) for part in parts]
+        for batch in self._read():
+            if isinstance(batch, ReadFailure):
+                raise WorkloadError(batch.message, hint=batch.hint)
+            on_device, x, y = (value.to(self.device, non_blocking=True) for value in batch)
+            yield on_device, normalized_and_erased(x, on_device, view), y
+            if self._iteration != iteration:
+                raise RuntimeError("another iteration over these samples has begun")
 
-    def _found(self) -> Iterator[Looked | Failed]:
+    def _read(self) -> Iterator[ViewedBatch | ReadFailure]:
         try:
             yield from self._loader
         except (RuntimeError, ConnectionError, EOFError) as error:
@@ -154,5 +187,5 @@ class SampleReader:
             ) from error
 
 
-def _as_it_is(batch: Any) -> Any:
+def _unchanged(batch: Any) -> Any:
     return batch

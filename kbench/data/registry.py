@@ -1,35 +1,51 @@
-"""The data sets that experiments can name."""
+"""The data sets that experiments can name: one entry each, and the look-up by name.  Imports nothing heavy."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
-    """A data set by its name.  Counts are the official ones; 0 is one that is not known before."""
+    """What is known of a data set before it is opened.  Counts are the official ones; 0 is one that is not known.
 
-    target: str  # "module:function" that loads it: called with its folder or None, returns (training, validation)
-    n_train: int
-    n_val: int
+    Functions are named as "module:function", and imported when they are called.
+    """
+
+    target: str  # loads it: called with its folder or None, returns (training, validation), a Source each
+    n_train: int  # samples
+    n_val: int  # samples
     n_classes: int
     shape: tuple[int, int, int]  # channels, height, width of what a model sees unless its recipe says otherwise
-    augments: tuple[str, ...]
-    about: str
+    augments: tuple[str, ...]  # augmentations that a recipe may name
+    about: str  # one sentence
     task: Literal["classification", "segmentation"] = "classification"
     mean: tuple[float, ...] = ()  # per channel, of pixels in [0, 1], unless the recipe says otherwise
-    std: tuple[float, ...] = ()
-    folder: str = ""  # its name below a data root; empty: needs none
+    std: tuple[float, ...] = ()  # likewise
+    folder: str = ""  # its name below a data root; empty: it needs none
     look_in: tuple[str, ...] = ()  # other folders below a root where files for it may lie
-    prepare: str = ""  # "module:function" that makes it ready: called with a PrepareJob, returns its Manifest
-    verify: str = ""  # "module:function": (folder, manifest, workers, tell) to sentences that say what is wrong
+    prepare: str = ""  # makes it ready: called with a PrepareJob, returns its Manifest
+    verify: str = ""  # reads it in full: (folder, manifest, workers, report) to sentences that say what is wrong
     get: str = ""  # how to come by it, in words
+
+
+def dataset_info(name: str) -> DatasetInfo | None:
+    """Look a data set up by its name; None where there is none.
+
+    ``folder:NAME`` and ``shards:NAME`` are the user's own, ``fractal-N`` is FractalDB with N classes.
+    """
+    for prefix, own in OWN.items():
+        if re.fullmatch(re.escape(prefix) + r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
+            return replace(own, folder=name.removeprefix(prefix))
+    fractal = re.fullmatch(r"fractal-([1-9][0-9]*)", name)
+    return DATASETS.get(name) or (_fractal(int(fractal[1])) if fractal else None)
 
 
 IN_MEMORY = ("none", "flip", "crop", "crop-flip", "resized-crop")  # crop: a piece after padding by 4
 FROM_FILES = ("none", "resized-crop", "trivial", "randaugment", "randaugment-flips")
-Kept = partial(DatasetInfo, target="kbench.data.store.memmap:load", verify="kbench.data.store.arrays:verify")
-Indexed = partial(DatasetInfo, target="kbench.data.store.indexed:load", verify="kbench.data.store.indexed:verify")
+_arrays = partial(DatasetInfo, target="kbench.data.store.arrays:load", verify="kbench.data.store.arrays:verify")
+_images = partial(DatasetInfo, target="kbench.data.store.images:load", verify="kbench.data.store.images:verify")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 FETCHES = "kbench data prepare fetches"
 
@@ -38,11 +54,11 @@ def _of_255(*values: float) -> tuple[float, ...]:
     return tuple(value / 255 for value in values)
 
 
-def fractal_card(name: str, n_classes: int) -> DatasetInfo:
-    """FractalDB.  It has no validation part; ours are 25 images a class that nobody trains on."""
-    return Indexed(
-        prepare="kbench.data.sources.fractal_shards:prepare",
-        folder=name,
+def _fractal(n_classes: int, name: str = "") -> DatasetInfo:
+    """FractalDB.  It has no validation part; kbench draws 25 more images a class that nobody trains on."""
+    return _images(
+        prepare="kbench.data.sources.fractal.make:prepare",
+        folder=name or f"fractal-{n_classes}",
         n_train=1000 * n_classes,
         n_val=25 * n_classes,
         n_classes=n_classes,
@@ -65,7 +81,7 @@ DATASETS = {
         augments=("none", "shift"),
         about="1,797 handwritten digits, 8x8 grey, carried by scikit-learn; every fifth of a class is held out",
     ),
-    "cifar10": Kept(
+    "cifar10": _arrays(
         prepare="kbench.data.sources.cifar:prepare_cifar10",
         folder="cifar10",
         n_train=50_000,
@@ -78,7 +94,7 @@ DATASETS = {
         about="60,000 colour photographs of 32x32 pixels in 10 classes",
         get=f"{FETCHES} https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
     ),
-    "cifar100": Kept(
+    "cifar100": _arrays(
         prepare="kbench.data.sources.cifar:prepare_cifar100",
         folder="cifar100",
         n_train=50_000,
@@ -91,7 +107,7 @@ DATASETS = {
         about="60,000 colour photographs of 32x32 pixels in 100 classes",
         get=f"{FETCHES} https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
     ),
-    "cifar10-rot": Kept(
+    "cifar10-rot": _arrays(
         prepare="kbench.data.sources.rotated:prepare_cifar10",
         folder="cifar10-rot",
         look_in=("cifar10",),
@@ -105,7 +121,7 @@ DATASETS = {
         about="CIFAR-10 whose training images were turned once, as in AutoAssist's code",
         get=f"{FETCHES} https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
     ),
-    "svhn": Kept(
+    "svhn": _arrays(
         prepare="kbench.data.sources.svhn:prepare",
         folder="svhn",
         n_train=604_388,
@@ -118,7 +134,7 @@ DATASETS = {
         about="630,420 digits of house numbers, 32x32 in colour; train and extra together are trained on",
         get=f"{FETCHES} train, extra and test_32x32.mat from http://ufldl.stanford.edu/housenumbers/",
     ),
-    "mnist": Kept(
+    "mnist": _arrays(
         prepare="kbench.data.sources.mnist:prepare",
         folder="mnist",
         n_train=60_000,
@@ -131,7 +147,7 @@ DATASETS = {
         about="70,000 handwritten digits, 28x28 grey",
         get=f"{FETCHES} four files from https://ossci-datasets.s3.amazonaws.com/mnist/",
     ),
-    "mnist-rot": Kept(
+    "mnist-rot": _arrays(
         prepare="kbench.data.sources.rotated:prepare_mnist",
         folder="mnist-rot",
         look_in=("mnist",),
@@ -145,7 +161,7 @@ DATASETS = {
         about="MNIST whose training images were turned once, as in AutoAssist's code",
         get=f"{FETCHES} four files from https://ossci-datasets.s3.amazonaws.com/mnist/",
     ),
-    "imagenet": Indexed(
+    "imagenet": _images(
         prepare="kbench.data.sources.imagenet:prepare",
         folder="imagenet",
         n_train=1_281_167,
@@ -158,17 +174,17 @@ DATASETS = {
         about="ImageNet-1K of ILSVRC 2012: 1.33 million photographs in 1,000 classes",
         get="from https://image-net.org/download, which wants an account; kbench reads folders or the official tars",
     ),
-    "fractal-60": fractal_card("fractal-60", 60),
-    "fractal-1k": fractal_card("fractal-1k", 1000),
-    "fractal-3k": fractal_card("fractal-3k", 3000),
+    "fractal-60": _fractal(60),
+    "fractal-1k": _fractal(1000, "fractal-1k"),
+    "fractal-3k": _fractal(3000, "fractal-3k"),
     "deepcam": DatasetInfo(
-        target="kbench.data.sources.deepcam_prepared:load",
-        prepare="kbench.data.sources.deepcam_prepared:prepare",
-        verify="kbench.data.sources.deepcam_prepared:verify",
+        target="kbench.data.sources.deepcam:load",
+        prepare="kbench.data.sources.deepcam:prepare",
+        verify="kbench.data.sources.deepcam:verify",
         folder="deepcam",
         look_in=("All-Hist",),
-        n_train=121266,
-        n_val=15158,
+        n_train=121_266,
+        n_val=15_158,
         n_classes=3,
         shape=(16, 768, 1152),
         augments=("none",),
@@ -178,9 +194,9 @@ DATASETS = {
         "https://app.globus.org/file-manager?origin_id=0b226e2c-4de0-11ea-971a-021304b0cca7",
     ),
     "deepcam-synthetic": DatasetInfo(
-        target="kbench.data.sources.deepcam_prepared:load",
+        target="kbench.data.sources.deepcam:load",
         prepare="kbench.data.sources.deepcam_synthetic:prepare",
-        verify="kbench.data.sources.deepcam_prepared:verify",
+        verify="kbench.data.sources.deepcam:verify",
         folder="deepcam-synthetic",
         n_train=128,
         n_val=32,
@@ -194,7 +210,7 @@ DATASETS = {
 }
 
 OWN = {  # data of the user's own, by the prefix of its name; the rest is its folder below a data root
-    "folder:": Indexed(
+    "folder:": _images(
         prepare="kbench.data.sources.image_folders:prepare",
         n_train=0,
         n_val=0,
@@ -206,7 +222,7 @@ OWN = {  # data of the user's own, by the prefix of its name; the rest is its fo
         about="images of your own: NAME/train/CLASS/* and NAME/val/CLASS/*",
         get="yours",
     ),
-    "shards:": Indexed(
+    "shards:": _images(
         prepare="kbench.data.sources.shards:prepare",
         n_train=0,
         n_val=0,

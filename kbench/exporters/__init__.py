@@ -1,1 +1,1 @@
-"""Results for others: what was measured, in formats that other tools read; nothing is filled in."""
+"""Exporters: measured results in formats that other tools read; nothing is filled in."""

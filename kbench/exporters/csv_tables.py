@@ -1,35 +1,40 @@
-"""The results as CSV, which every spreadsheet reads: epochs, runs, and what the columns mean."""
+"""Export as CSV, which every spreadsheet reads: epochs, runs, and what the columns mean."""
 
 import csv
 import io
 from pathlib import Path
 
+from kbench.exporters.registry import Export, ExportFormat, Submission
 from kbench.records.folders import ExperimentDir
 from kbench.records.schema import Column
 from kbench.records.store import EPOCH_COLUMNS, RUN_COLUMNS
 
 
-def sheets(folder: ExperimentDir) -> dict[str, bytes]:
-    """File names and contents; empty fields are unknown, accuracies fractions, times UTC.  The Parquet must be there.
+def export_csv(folder: ExperimentDir, submission: Submission) -> Export:
+    """The two Parquet files as CSV; empty fields are unknown, accuracies fractions, times UTC.
 
     ``epochs.csv`` is what ``kbench import csv`` reads.
     """
-    return {"epochs.csv": _sheet(folder.epochs), "runs.csv": _sheet(folder.runs), "columns.csv": _meanings()}
+    tables = {"epochs.csv": folder.epochs, "runs.csv": folder.runs}
+    return Export({**{name: _table(path) for name, path in tables.items()}, "columns.csv": _column_meanings()})
 
 
-def _sheet(path: Path) -> bytes:
+def _table(path: Path) -> bytes:
     import pyarrow.csv
     import pyarrow.parquet as pq
 
-    sheet = io.BytesIO()
-    pyarrow.csv.write_csv(pq.read_table(path), sheet)
-    return sheet.getvalue()
+    written = io.BytesIO()
+    pyarrow.csv.write_csv(pq.read_table(path), written)
+    return written.getvalue()
 
 
-def _meanings() -> bytes:
-    sheet = io.StringIO(newline="")
-    rows = csv.writer(sheet, lineterminator="\n")
+def _column_meanings() -> bytes:
+    written = io.StringIO(newline="")
+    rows = csv.writer(written, lineterminator="\n")
     rows.writerow(("file", *Column._fields))
     for name, wanted in (("epochs.csv", EPOCH_COLUMNS), ("runs.csv", RUN_COLUMNS)):
         rows.writerows((name, each.name, each.type.__name__, each.unit, each.about) for each in wanted)
-    return sheet.getvalue().encode()
+    return written.getvalue().encode()
+
+
+CSV = ExportFormat("epochs, runs and columns", export_csv, stdout="epochs.csv")

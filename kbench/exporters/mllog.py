@@ -1,4 +1,4 @@
-"""A run as an MLPerf log: lines with ``:::MLLOG {json}``, made from its records after the event.
+"""Export as MLPerf logs, a file per run: lines with ``:::MLLOG {json}``, made from the run's records after the event.
 
 Format: mlcommons/logging, mlperf_logging 4.1 (mllog/mllog.py).  ``metadata.file`` and ``lineno`` say where in the
 run's folder a line is from.  Of kbench's own are kbench_pair, kbench_strategy, and phase and epoch beside epoch_num,
@@ -8,30 +8,22 @@ which counts over all phases from 0.  ``status`` is success where the run came t
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from kbench import files
 from kbench.config.run_spec import RunSpec
 from kbench.errors import ResultsError
 from kbench.exporters.recipe_keys import Value, left_out, optimizer_keys, scheduler_keys, step_keys
-from kbench.exporters.timeline import EpochMoments, Moments, Ms, moments
-from kbench.records.folders import RunDir
+from kbench.exporters.registry import Export, ExportFormat, Submission
+from kbench.exporters.timeline import EpochSpans, Ms, Timeline, timeline
+from kbench.records import imported
+from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.schema import EpochRecord
 from kbench.records.snapshot import RunSnapshot
 
 MARK = ":::MLLOG"
+NOTHING: Mapping[str, object] = {}
 Kind = Literal["POINT_IN_TIME", "INTERVAL_START", "INTERVAL_END"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Submission:
-    """What a submitter says of the runs; kbench cannot know it.  Empty: not said."""
-
-    org: str = ""
-    platform: str = ""
-    division: str = "open"  # closed or open
-    status: str = "research"  # cloud, onprem, preview or research
-    cache_cleared: bool = False  # by the submitter; kbench clears none
 
 
 @dataclass(frozen=True)
@@ -42,32 +34,55 @@ class Log:
     notes: tuple[str, ...]
 
 
-def mllog(run: RunSnapshot, submission: Submission) -> Log:
-    """Write the log of a run; raises ResultsError when it has no epoch yet."""
+def export_mllog(folder: ExperimentDir, submission: Submission) -> Export:
+    """The log of each run by pair, strategy and seed; imported runs and those without an epoch are left out."""
+    logs: dict[str, bytes] = {}
+    notes: dict[str, int] = {}  # each with the number of runs that it holds for
+    for run in folder.read():
+        spec = run.spec
+        if run.trouble:
+            notes[f"{run.run_id} is left out: it is damaged: {run.trouble}"] = 0
+            continue
+        if not run.epochs or spec is None:
+            notes[f"{run.run_id} is left out: it has no epoch yet"] = 0
+            continue
+        log = run_log(run, submission)
+        logs[f"{spec.pair.name}/{spec.strategy.label}/result_{spec.seed}.txt"] = log.text.encode()
+        for note in log.notes:
+            notes[note] = notes.get(note, 0) + 1
+    if imported.runs(folder):
+        notes["imported runs are left out: their times are not measured here"] = 0
+    if not logs:
+        raise ResultsError(f"{folder.path}: holds no run with an epoch", hint="kbench status shows what is missing")
+    return Export(logs, tuple(f"{note} ({n} run{'s' * (n > 1)})" if n else note for note, n in notes.items()))
+
+
+def run_log(run: RunSnapshot, submission: Submission) -> Log:
+    """The log of a run; raises ResultsError when it has no epoch yet."""
     records, spec = run.epochs, run.spec
     if not records or spec is None:
         raise ResultsError(f"{run.run_id}: has no epoch yet", hint="kbench status shows what is missing")
     facts, notes = _facts(run, spec, submission)
-    course = moments(run)
-    if course.init_start is None:
+    times = timeline(run)
+    if times.init_start is None:
         notes.append("init_start and init_stop are left out: when the run's first process began is not on record")
-    if course.staging is None and run.provenance.stage_s:
+    if times.staging is None and run.provenance.stage_s:
         notes.append("staging_start and staging_stop are left out: when data was copied is not on record")
-    lines = [*_opening(facts, course), *_epochs(run, course), *_end(run, course)]
+    lines = [*_opening(facts, times), *_epochs(run, times), *_end(run, times)]
     return Log("".join(lines), tuple(note for note in notes if note))
 
 
-def _facts(run: RunSnapshot, spec: RunSpec, said: Submission) -> tuple[dict[str, dict[str, Any]], list[str]]:
+def _facts(run: RunSnapshot, spec: RunSpec, submission: Submission) -> tuple[dict[str, dict[str, object]], list[str]]:
     """Keys and values by the file that they are from, and what is missing."""
-    recipe, known = spec.pair.recipe, _recorded(run, said)
+    recipe, known = spec.pair.recipe, _recorded(run, submission)
     steps, why = _steps(run, spec)
     notes = [f"{key} is left out: {_unknown(key)}" for key, value in known.items() if value is None]
-    facts: dict[str, dict[str, Any]] = {
+    facts: dict[str, dict[str, object]] = {
         "": {
             "submission_benchmark": spec.pair.dataset,
-            "submission_division": said.division,
-            "submission_status": said.status,
-            "cache_clear": said.cache_cleared,
+            "submission_division": submission.division,
+            "submission_status": submission.status,
+            "cache_clear": submission.cache_cleared,
         },
         "provenance.json": {key: value for key, value in known.items() if value is not None},
         "spec.json": {
@@ -91,18 +106,18 @@ def _seed(spec: RunSpec) -> str:
     return "MLPerf's rules for DeepCAM refuse the seed 0" if spec.pair.dataset == "deepcam" and not spec.seed else ""
 
 
-def _recorded(run: RunSnapshot, said: Submission) -> dict[str, Value | None]:
-    """What the submitter said and the run recorded of itself; None is what neither did."""
-    made_by = run.provenance
-    n_nodes, n_devices = len(made_by.hosts), made_by.n_devices
+def _recorded(run: RunSnapshot, submission: Submission) -> dict[str, Value | None]:
+    """What the submitter stated and the run recorded of itself; None is what neither did."""
+    provenance = run.provenance
+    n_nodes, n_devices = len(provenance.hosts), provenance.n_devices
     per_node = n_devices // n_nodes if n_nodes and n_devices is not None else None
-    machine = None if per_node is None else f"{n_nodes} x {per_node or 1} {made_by.device_name}"
+    machine = None if per_node is None else f"{n_nodes} x {per_node or 1} {provenance.device_name}"
     return {
-        "submission_org": said.org or None,
-        "submission_platform": said.platform or machine,
+        "submission_org": submission.org or None,
+        "submission_platform": submission.platform or machine,
         "number_of_nodes": n_nodes or None,
         "accelerators_per_node": per_node,
-        "eval_samples": made_by.n_val,
+        "eval_samples": provenance.n_val,
     }
 
 
@@ -122,51 +137,53 @@ def _steps(run: RunSnapshot, spec: RunSpec) -> tuple[int, str]:
     return steps, ""
 
 
-def _opening(facts: Mapping[str, Mapping[str, Any]], course: Moments) -> Iterator[str]:
-    began = course.run_start if course.init_start is None else course.init_start
+def _opening(facts: Mapping[str, Mapping[str, object]], times: Timeline) -> Iterator[str]:
+    began = times.run_start if times.init_start is None else times.init_start
     for file, found in facts.items():
         for key, value in found.items():
             yield _line(key, began, value=value, file=file)
-    if course.init_start is not None:
-        yield _line("init_start", course.init_start, "INTERVAL_START", file="provenance.json")
-        yield _line("init_stop", course.run_start, "INTERVAL_END", file="provenance.json")
-    yield _line("run_start", course.run_start, "INTERVAL_START", file="provenance.json")
-    if course.staging:
-        yield _line("staging_start", course.staging.start, "INTERVAL_START", file="provenance.json")
-        yield _line("staging_stop", course.staging.stop, "INTERVAL_END", file="provenance.json")
+    if times.init_start is not None:
+        yield _line("init_start", times.init_start, "INTERVAL_START", file="provenance.json")
+        yield _line("init_stop", times.run_start, "INTERVAL_END", file="provenance.json")
+    yield _line("run_start", times.run_start, "INTERVAL_START", file="provenance.json")
+    if times.staging:
+        yield _line("staging_start", times.staging.start, "INTERVAL_START", file="provenance.json")
+        yield _line("staging_stop", times.staging.stop, "INTERVAL_END", file="provenance.json")
 
 
-def _epochs(run: RunSnapshot, course: Moments) -> Iterator[str]:
-    metric, places = run.provenance.metric, _places(run)
-    for n, (record, when) in enumerate(zip(run.epochs, course.epochs, strict=True)):
+def _epochs(run: RunSnapshot, times: Timeline) -> Iterator[str]:
+    metric, line_numbers = run.provenance.metric, _line_numbers(run)
+    for n, (record, spans) in enumerate(zip(run.epochs, times.epochs, strict=True)):
         about = {"epoch_num": n, "phase": record.phase, "epoch": record.epoch}
-        lineno = places.get((record.attempt, record.phase, record.epoch), 0)
-        yield from _epoch(record, when, {"metric": metric} if metric else {}, about, lineno)
+        lineno = line_numbers.get((record.attempt, record.phase, record.epoch), 0)
+        yield from _epoch(record, spans, {"metric": metric} if metric else {}, about, lineno)
 
 
 def _epoch(
-    record: EpochRecord, when: EpochMoments, measure: dict[str, Any], about: dict[str, Any], lineno: int
+    record: EpochRecord, spans: EpochSpans, measure: Mapping[str, object], about: Mapping[str, object], lineno: int
 ) -> Iterator[str]:
-    def line(key: str, at: Ms, kind: Kind = "POINT_IN_TIME", value: object = None, **more: Any) -> str:
-        return _line(key, at, kind, value=value, file="epochs.jsonl", lineno=lineno, **about, **more)
+    def line(
+        key: str, at: Ms, kind: Kind = "POINT_IN_TIME", value: object = None, more: Mapping[str, object] = NOTHING
+    ) -> str:
+        return _line(key, at, kind, value=value, file="epochs.jsonl", lineno=lineno, about={**about, **more})
 
     tracked = ("n_trained", "n_hidden", "n_scored", "n_refreshed", "lr", "lr_scale", "train_loss", "train_acc")
-    yield line("epoch_start", when.training.start, "INTERVAL_START")
-    yield line("tracked_stats", when.training.stop, value={name: getattr(record, name) for name in tracked})
-    yield line("epoch_stop", when.training.stop, "INTERVAL_END")
-    yield line("eval_start", when.evaluation.start, "INTERVAL_START")
-    yield line("eval_accuracy", when.evaluation.stop, value=record.val_acc1, **measure)
-    yield line("eval_stop", when.evaluation.stop, "INTERVAL_END")
+    yield line("epoch_start", spans.training.start, "INTERVAL_START")
+    yield line("tracked_stats", spans.training.stop, value={name: getattr(record, name) for name in tracked})
+    yield line("epoch_stop", spans.training.stop, "INTERVAL_END")
+    yield line("eval_start", spans.evaluation.start, "INTERVAL_START")
+    yield line("eval_accuracy", spans.evaluation.stop, value=record.val_acc1, more=measure)
+    yield line("eval_stop", spans.evaluation.stop, "INTERVAL_END")
 
 
-def _end(run: RunSnapshot, course: Moments) -> Iterator[str]:
+def _end(run: RunSnapshot, times: Timeline) -> Iterator[str]:
     """How the run ended; nothing where it has not, or where nobody recorded it."""
-    if course.run_stop is not None:
+    if times.run_stop is not None:
         file, status = ("done.json", "success") if run.done else ("failed.json", "aborted")
-        yield _line("run_stop", course.run_stop, "INTERVAL_END", file=file, status=status)
+        yield _line("run_stop", times.run_stop, "INTERVAL_END", file=file, about={"status": status})
 
 
-def _places(run: RunSnapshot) -> dict[tuple[int, str, int], int]:
+def _line_numbers(run: RunSnapshot) -> dict[tuple[int, str, int], int]:
     """In which entry of the journal, from 1, each epoch of each attempt stands."""
     entries = enumerate(files.read(RunDir(run.path).journal), start=1)
     return {(each.get("attempt", 0), each.get("phase", ""), each.get("epoch", -1)): n for n, each in entries}
@@ -180,7 +197,7 @@ def _line(
     value: object = None,
     file: str = "",
     lineno: int = 1,
-    **about: Any,
+    about: Mapping[str, object] = NOTHING,
 ) -> str:
     entry = {
         "namespace": "",
@@ -191,3 +208,6 @@ def _line(
         "metadata": {"file": file or "kbench/exporters/mllog.py", "lineno": lineno, **about},
     }
     return f"{MARK} {json.dumps(entry, allow_nan=False)}\n"
+
+
+MLLOG = ExportFormat("MLPerf logs, a file per run", export_mllog)

@@ -1,1 +1,1 @@
-"""Results that others made, read into the same store: known columns only, nothing filled in."""
+"""Importers: results of others, read into the same store; known columns only, nothing filled in."""

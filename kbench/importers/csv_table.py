@@ -1,4 +1,4 @@
-"""A plain table: CSV whose columns are named as those of epochs.parquet, any of them left out.
+"""Import from a plain table: CSV whose columns are named as those of epochs.parquet, any of them left out.
 
 Needed are ``epoch`` and one column that says something of it.  ``pair``, ``strategy`` and ``seed``
 tell several runs of a file apart.  ``experiment``, ``run_id``, ``match_key`` and ``attempt`` are read over, as an
@@ -13,6 +13,7 @@ from pathlib import Path
 from kbench.config.parse import did_you_mean
 from kbench.importers.log import Log, checked, fraction, number, read_lines, refuse, whole, with_elapsed
 from kbench.importers.metrics import ACCURACIES
+from kbench.importers.registry import ImportFormat
 from kbench.records import journal
 from kbench.records.imported import Cell
 from kbench.records.migrations import RENAMED_IN_2
@@ -20,8 +21,8 @@ from kbench.records.schema import EpochRecord, Identity, columns
 
 FORMER_NAMES = RENAMED_IN_2[journal.NAME]  # columns that kbench export csv once wrote
 TYPES = {column.name: column.type for column in columns(Identity, EpochRecord)}
-WHO = ("pair", "model", "dataset", "strategy", "seed", "ranks")
-OURS = ("experiment", "run_id", "match_key", "attempt")  # an imported run's own are made anew
+IDENTITY = ("pair", "model", "dataset", "strategy", "seed", "ranks")
+IGNORED = ("experiment", "run_id", "match_key", "attempt")  # an imported run gets its own
 
 
 def read(paths: Sequence[Path]) -> list[Log]:
@@ -47,18 +48,18 @@ def _runs(path: Path) -> list[Log]:
         if row["epoch"] is None:
             raise refuse(f"{path}:{n}", "epoch: must be a whole number from 0, got nothing", do="mend the line")
         row.setdefault("phase", "train")
-        found.setdefault(tuple(row.get(name) for name in WHO), []).append(row | {"line": n})
-    return [_log(path, dict(zip(WHO, who, strict=True)), rows) for who, rows in found.items()]
+        found.setdefault(tuple(row.get(name) for name in IDENTITY), []).append(row | {"line": n})
+    return [_log(path, dict(zip(IDENTITY, values, strict=True)), rows) for values, rows in found.items()]
 
 
-def _log(path: Path, who: dict[str, Cell], rows: list[dict[str, Cell]]) -> Log:
-    for key in (*WHO, *OURS):
+def _log(path: Path, identity: dict[str, Cell], rows: list[dict[str, Cell]]) -> Log:
+    for key in (*IDENTITY, *IGNORED):
         for row in rows:
             row.pop(key, None)
     _check_epochs(path, rows)
     epochs = tuple(checked(row, f"{path}:{row.pop('line')}") for row in with_elapsed(rows))
-    seed, ranks = who["seed"], who["ranks"]
-    pair, model, dataset, strategy = (_text(who[key]) for key in ("pair", "model", "dataset", "strategy"))
+    seed, ranks = identity["seed"], identity["ranks"]
+    pair, model, dataset, strategy = (_text(identity[key]) for key in ("pair", "model", "dataset", "strategy"))
     named = [text for text in (pair, strategy, None if seed is None else f"s{seed}") if text]
     return Log(
         run=".".join(named) or path.stem,
@@ -111,7 +112,7 @@ def _check_head(path: Path, head: list[str]) -> None:
             raise refuse(f"{path}:1", f"two columns are named {name!r}", do="remove one of them")
     if "epoch" not in head:
         raise refuse(f"{path}:1", f"has no column epoch, got {', '.join(head)}", do="add it: 0, 1, 2, ...")
-    if not set(head) - {"epoch", "phase", *WHO, *OURS}:
+    if not set(head) - {"epoch", "phase", *IDENTITY, *IGNORED}:
         raise refuse(f"{path}:1", "no column says anything of an epoch", do="add val_acc1, train_s or another one")
 
 
@@ -129,3 +130,6 @@ def _check_epochs(path: Path, rows: list[dict[str, Cell]]) -> None:
                 do="sort the lines by run, phase and epoch; runs are told apart by pair, strategy and seed",
             )
         seen[phase], last = epoch, phase
+
+
+CSV = ImportFormat("a table with the columns of epochs.parquet, any of them left out", read)

@@ -1,8 +1,8 @@
-"""The log folders of the KAKURENBO authors' scripts, read by position.
+"""Import from the log folders of the KAKURENBO authors' scripts, read by position.
 
-Read: report_time.log (EPOCH: seconds of rank 0), fraction_per_epoch.log (share hidden, told one epoch late),
+Read: report_time.log (EPOCH: seconds of rank 0), fraction_per_epoch.log (share hidden, written one epoch late),
 loss_hist_per_epoch.log (its C lines count what was hidden), val_accuracy_per_epoch.log, val_loss_per_epoch.log.
-Not read, as they hold no column of ours: accuracy_per_epoch.log and loss_per_epoch.log (of one batch), the parts
+Not read, as kbench has no column for them: accuracy_per_epoch.log and loss_per_epoch.log (of one batch), the parts
 of report_time.log (they overlap, and those that are 0 were never measured).  Source: github
 TruongThaoNguyen/kakurenbo @6cb9f88.
 """
@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kbench.importers.log import Log, checked, fraction, number, read_lines, refuse, whole, with_elapsed
+from kbench.importers.registry import ImportFormat
 from kbench.records.imported import Cell
 
 TIMES, SHARES, HIDDEN = "report_time.log", "fraction_per_epoch.log", "loss_hist_per_epoch.log"
@@ -44,27 +45,27 @@ def _folders(paths: Sequence[Path]) -> dict[Path, dict[str, Path]]:
 
 def _log(folder: Path, files: dict[str, Path]) -> Log:
     remarks = [f"{name} was not read: it tells of one batch" for name in OF_ONE_BATCH if name in files]
-    told = {name: path for name, path in files.items() if name in READ and path.read_bytes().strip()}
-    remarks += [f"{name} is empty" for name in files if name in READ and name not in told]
-    if TIMES in told:
-        rows = _timed(told[TIMES])
+    filled = {name: path for name, path in files.items() if name in READ and path.read_bytes().strip()}
+    remarks += [f"{name} is empty" for name in files if name in READ and name not in filled]
+    if TIMES in filled:
+        rows = _timed(filled[TIMES])
     else:
-        counted = [path for name, path in told.items() if name in (ACCURACY, LOSS)]
+        counted = [path for name, path in filled.items() if name in (ACCURACY, LOSS)]
         if not counted:
             raise refuse(
                 str(folder), f"nothing in it counts epochs, wanted {TIMES} or {ACCURACY}", do="add one of them"
             )
         rows = [{"phase": "train", "epoch": epoch} for epoch in range(len(read_lines(counted[0])))]
-    if ACCURACY in told:
-        _add_each(rows, told[ACCURACY], "val_acc1", fraction)
-    if LOSS in told:
-        _add_each(rows, told[LOSS], "val_loss", number)
-    if SHARES in told:
-        _add_shares(rows, told[SHARES])
-    if HIDDEN in told:
-        _add_counts(rows, told[HIDDEN])
+    if ACCURACY in filled:
+        _add_each(rows, filled[ACCURACY], "val_acc1", fraction)
+    if LOSS in filled:
+        _add_each(rows, filled[LOSS], "val_loss", number)
+    if SHARES in filled:
+        _add_shares(rows, filled[SHARES])
+    if HIDDEN in filled:
+        _add_counts(rows, filled[HIDDEN])
     epochs = [checked(row, f"{folder}: epoch {row['epoch']}") for row in with_elapsed(rows)]
-    used = tuple(told[name] for name in READ if name in told)
+    used = tuple(filled[name] for name in READ if name in filled)
     return Log(run=folder.absolute().name, files=used, epochs=tuple(epochs), remarks=tuple(remarks))
 
 
@@ -110,9 +111,9 @@ def _add_each(rows: Rows, path: Path, column: str, as_value: Callable[..., float
 
 
 def _add_shares(rows: Rows, path: Path) -> None:
-    """Line e of a stage is the share hidden in its epoch e - 1; its last epoch's is not told.
+    """Line e of a stage is the share hidden in its epoch e - 1; its last epoch's is not written.
 
-    A line more than epochs is of an epoch that was begun, and tells of the last one that ended.
+    A line more than epochs is of an epoch that was begun, and holds the share of the last one that ended.
     """
     shares = [fraction(line.strip(), f"{path}:{n}", column="share") for n, line in enumerate(read_lines(path), start=1)]
     if len(shares) not in (len(rows), len(rows) + 1):
@@ -122,7 +123,7 @@ def _add_shares(rows: Rows, path: Path) -> None:
         if i + 1 < len(shares) and not is_last:
             row["hidden_share"] = shares[i + 1]
             if shares[i + 1] == 0:
-                row["n_hidden"] = 0  # whatever the number of samples, which the log does not tell
+                row["n_hidden"] = 0  # whatever the number of samples, which the log does not hold
 
 
 def _add_counts(rows: Rows, path: Path) -> None:
@@ -140,10 +141,13 @@ def _add_counts(rows: Rows, path: Path) -> None:
             raise refuse(place, f"hidden {hidden}, at most {ceiling}, of {samples}: cannot be", do="mend the line")
         if epoch in by_epoch:
             share = hidden / samples if samples else None
-            ours: dict[str, Cell] = {"n_hidden": hidden, "n_samples": samples, "hidden_share": share}
-            by_epoch[epoch].update(ours, ceiling=ceiling / samples if samples else None)
+            counts: dict[str, Cell] = {"n_hidden": hidden, "n_samples": samples, "hidden_share": share}
+            by_epoch[epoch].update(counts, ceiling=ceiling / samples if samples else None)
 
 
 def _counted(rows: Rows) -> str:
     stages = len({row["phase"] for row in rows})
     return f"{len(rows)} epochs" + (f" in {stages} stages" if stages > 1 else "")
+
+
+KAKURENBO_LOG = ImportFormat("log folders of the KAKURENBO authors' scripts", read)

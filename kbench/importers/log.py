@@ -1,4 +1,4 @@
-"""What a reader makes of a file: runs, each with the epochs that its log tells."""
+"""Logs: runs as the files of others hold them, and what all importers need to read and check them."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ State = Literal["done", "interrupted", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Log:
-    """One run, as the files of others tell it.  What they do not tell is None or absent."""
+    """One run, as the files of others hold it.  What they do not hold is None or absent."""
 
     run: str  # its name in the files
     files: tuple[Path, ...]
@@ -37,7 +37,7 @@ class Log:
 
 
 def refuse(place: str, what: str, *, do: str) -> ResultsError:
-    """The error for a file that is not what it was said to be."""
+    """The error for a file that is not in the format that was named."""
     return ResultsError(f"{place}: {what}", hint=do)
 
 
@@ -85,16 +85,16 @@ def read_lines(path: Path) -> list[str]:
 
 def checked(row: dict[str, Cell], place: str) -> EpochRow:
     """The row, held against the columns of an epoch; raises ResultsError with the place."""
-    told = {name: value for name, value in row.items() if value is not None}
+    known = {name: value for name, value in row.items() if value is not None}
     try:
-        ImportedEpoch.model_validate(told)
+        ImportedEpoch.model_validate(known)
     except ValidationError as error:
         first = error.errors()[0]
         column = first["loc"][0] if first["loc"] else "row"
         raise refuse(
             place, f"{column}: {first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r}", do="mend the line"
         ) from error
-    return told
+    return known
 
 
 def with_elapsed(rows: Sequence[dict[str, Cell]]) -> list[dict[str, Cell]]:
@@ -108,25 +108,25 @@ def with_elapsed(rows: Sequence[dict[str, Cell]]) -> list[dict[str, Cell]]:
     return list(rows)
 
 
-def cut_short(logs: Sequence[Log], planned: int | None) -> list[Log]:
+def mark_interrupted(logs: Sequence[Log], planned: int | None) -> list[Log]:
     """Mark the runs whose log ends before ``planned`` epochs; without it, before the longest of their file.
 
     Numbers of a run that others outlived are no final numbers, and nothing says that it was to end there.
     """
     longest: dict[Path, int] = {}
     for log in logs:
-        longest[log.files[0]] = max(_trained(log), longest.get(log.files[0], 0))
+        longest[log.files[0]] = max(_n_epochs(log), longest.get(log.files[0], 0))
     return [_marked(log, planned or longest[log.files[0]]) for log in logs]
 
 
 def _marked(log: Log, planned: int) -> Log:
-    n = _trained(log)
+    n = _n_epochs(log)
     if log.state != "done" or n >= planned:
         return log
     return replace(log, state="interrupted", error=f"its log ends after {n} of {planned} epochs")
 
 
-def _trained(log: Log) -> int:
+def _n_epochs(log: Log) -> int:
     """Epochs of the last phase."""
     last = log.epochs[-1].get("phase")
     return sum(row.get("phase") == last for row in log.epochs)

@@ -1,4 +1,4 @@
-"""Which of our columns a metric of others is, by the names that are in use."""
+"""Which column of kbench a metric of others is, by the names that are in use."""
 
 import re
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ ACCURACIES = ("val_acc1", "val_acc5", "train_acc")
 
 
 def column_of(metric: str) -> str | None:
-    """Our column for a metric (``eval_top1``, ``Accuracy/test``); None where it is not plain what it is.
+    """kbench's column for a metric (``eval_top1``, ``Accuracy/test``); None where it is not plain what it is.
 
     ``accuracy`` or ``loss`` alone is not: of the training or of the test set?
     """

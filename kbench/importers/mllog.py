@@ -1,4 +1,4 @@
-"""MLPerf logs: lines with ``:::MLLOG {json}``, whatever stands before it.  One file is one run.
+"""Import from MLPerf logs: lines with ``:::MLLOG {json}``, whatever stands before it.  One file is one run.
 
 Keys that are read: submission_benchmark, seed, train_samples, number_of_ranks, run_start/stop, staging_start/stop,
 epoch_start/stop, eval_start/stop, eval_accuracy.  ``train_s`` is an epoch's interval less the evaluations within it.
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kbench.importers.log import Log, State, checked, read_lines, refuse, with_elapsed
+from kbench.importers.registry import ImportFormat
 from kbench.records.imported import Cell
 
 MARK = ":::MLLOG"
@@ -31,12 +32,12 @@ class Event:
     @property
     def epoch(self) -> int | None:
         """The epoch that the line names; None where it names none."""
-        told = self.metadata.get("epoch_num")
-        if told is None:
+        number = self.metadata.get("epoch_num")
+        if number is None:
             return None
-        if isinstance(told, bool) or not isinstance(told, int | float) or told != int(told) or told < 0:
-            raise refuse(self.place, f"epoch_num: must be a whole number from 0, got {told!r}", do="mend the line")
-        return int(told)
+        if isinstance(number, bool) or not isinstance(number, int | float) or number != int(number) or number < 0:
+            raise refuse(self.place, f"epoch_num: must be a whole number from 0, got {number!r}", do="mend the line")
+        return int(number)
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def _events(path: Path) -> list[Event]:
 
 
 def _rows(events: Sequence[Event]) -> dict[int, dict[str, Cell]]:
-    """What is told of each epoch that ended or was evaluated."""
+    """What is known of each epoch that ended or was evaluated."""
     evaluations = _intervals(events, "eval")
     rows: dict[int, dict[str, Cell]] = {}
     for interval in _intervals(events, "epoch"):
@@ -141,25 +142,25 @@ def _rows(events: Sequence[Event]) -> dict[int, dict[str, Cell]]:
 
 
 def _phases(events: Sequence[Event]) -> dict[int | None, dict[str, Cell]]:
-    """Phase and epoch within it of each epoch_num, where a log of kbench's tells them."""
-    told = [event for event in events if {"phase", "epoch"} <= event.metadata.keys()]
-    return {event.epoch: {name: event.metadata[name] for name in ("phase", "epoch")} for event in told}
+    """Phase and epoch within it of each epoch_num, where a log of kbench's holds them."""
+    phased = [event for event in events if {"phase", "epoch"} <= event.metadata.keys()]
+    return {event.epoch: {name: event.metadata[name] for name in ("phase", "epoch")} for event in phased}
 
 
 def _intervals(events: Sequence[Event], name: str) -> list[Interval]:
     """Every ``name``_start with the ``name``_stop after it; one without a stop was cut off."""
     found: list[Interval] = []
-    begun: Event | None = None
+    start: Event | None = None
     for event in events:
         if event.key == f"{name}_start":
-            begun = event
-        elif event.key == f"{name}_stop" and begun is not None:
-            if event.at_ms < begun.at_ms:
+            start = event
+        elif event.key == f"{name}_stop" and start is not None:
+            if event.at_ms < start.at_ms:
                 raise refuse(
                     event.place, f"{event.key}: is before its start", do="the clock was set back; leave the log out"
                 )
-            found.append(Interval(event.epoch if event.epoch is not None else begun.epoch, begun.at_ms, event.at_ms))
-            begun = None
+            found.append(Interval(event.epoch if event.epoch is not None else start.epoch, start.at_ms, event.at_ms))
+            start = None
     return found
 
 
@@ -198,3 +199,6 @@ def _whole(events: Sequence[Event], key: str) -> int | None:
 
 def _time(ms: float) -> datetime:
     return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+MLLOG = ImportFormat("MLPerf logs, a file per run", read)

@@ -1,4 +1,4 @@
-"""What an imported run is called: by the user's rules, by the publication that it is known from, or by its files."""
+"""Names of imported runs: by the user's rules, by the publication that a log is known from, or by its files."""
 
 import os
 import re
@@ -41,8 +41,8 @@ class Rule:
     seed: str
 
 
-def rule(text: str) -> Rule:
-    """A rule of the user's; raises ConfigError where it is none."""
+def parse_rule(text: str) -> Rule:
+    """Read a rule of the user's; raises ConfigError where it is none."""
     regex, found, target = text.rpartition("=")
     parts = target.split("/")
     if not found or not regex or len(parts) not in (2, 3) or not all(parts):
@@ -58,7 +58,7 @@ def rule(text: str) -> Rule:
     return Rule(text=text, pattern=pattern, pair=parts[0], strategy=parts[1], seed=parts[2] if len(parts) > 2 else "")
 
 
-def names(
+def name_logs(
     logs: Sequence[Log],
     rules: Sequence[Rule],
     *,
@@ -70,30 +70,40 @@ def names(
 ) -> list[Name]:
     """Name each log: flags first, then the first rule that fits, then a publication, then its files.
 
-    ``digests`` are the sha256 of each log's files, ``fallback`` names the pair of a log that names none.
-    Raises ConfigError for a rule that fits nothing, a name that cannot be one, and one name for two runs.
+    Args:
+        logs: What was read.
+        rules: The user's, in their order.
+        digests: The sha256 of each log's files.
+        fallback: Pair of a log that names none.
+        pair: Pair of all logs; empty: each has its own.
+        strategy: Strategy of all logs; empty: each has its own.
+        seed: Seed of all logs; None: each has its own.
+
+    Raises:
+        ConfigError: A rule fits nothing, a name cannot be one, or two runs would have the same.
     """
     for each in rules:
         if not any(each.pattern.search(log.run) for log in logs):
             runs = ", ".join(log.run for log in logs[:4]) + (", ..." if len(logs) > 4 else "")
             raise ConfigError(f"--as {each.text}: fits no run; runs are {runs}")
     short = _short([log.run for log in logs])
-    made = []
+    names = []
     for log, sums, own in zip(logs, digests, short, strict=True):
         name = _ruled(log, rules) or _known(log, sums) or _automatic(log, own, fallback)
-        asked = {"pair": pair or name.pair, "strategy": strategy or name.strategy}
-        as_known = name.known_from is not None and asked["pair"] == name.pair
-        made.append(
+        named_pair = pair or name.pair
+        as_known = name.known_from is not None and named_pair == name.pair
+        names.append(
             Name(
-                **asked,
+                pair=named_pair,
+                strategy=strategy or name.strategy,
                 seed=name.seed if seed is None else seed,
                 model=name.model if as_known else log.model,
                 dataset=name.dataset if as_known else log.dataset,
                 known_from=name.known_from,
             )
         )
-    _check(logs, made)
-    return made
+    _check(logs, names)
+    return names
 
 
 def _ruled(log: Log, rules: Sequence[Rule]) -> Name | None:
@@ -139,23 +149,23 @@ def _automatic(log: Log, short: str, fallback: str) -> Name:
     number = int(next(part for part in found.groups() if part)) if found else 0
     rest = SEED.sub("", short, count=1) if found else short
     return Name(
-        pair=plain(log.pair or fallback),
-        strategy=plain(log.strategy or rest),
+        pair=plain_name(log.pair or fallback),
+        strategy=plain_name(log.strategy or rest),
         seed=number if log.seed is None else log.seed,
     )
 
 
-def checked(text: str, place: str) -> str:
-    """A name that can be a folder's; raises ConfigError where it cannot."""
+def check_name(text: str, place: str) -> str:
+    """The name, if it can be a folder's; raises ConfigError where it cannot."""
     if not NAME.fullmatch(text):
         raise ConfigError(f"{place}: must be letters, digits, - and _ only, {LONGEST} at most, got {text!r}")
     return text
 
 
-def plain(text: str) -> str:
-    """Letters, digits, - and _ only, 60 of them at most; the end of a name tells more than its beginning."""
-    made = re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-_") or "run"
-    return made if len(made) <= LONGEST else made[-LONGEST:].lstrip("-_")
+def plain_name(text: str) -> str:
+    """``text`` as a name: letters, digits, - and _ only, the last 60, as ends of names say more than beginnings."""
+    name = re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-_") or "run"
+    return name if len(name) <= LONGEST else name[-LONGEST:].lstrip("-_")
 
 
 def _short(runs: Sequence[str]) -> list[str]:
@@ -167,10 +177,10 @@ def _short(runs: Sequence[str]) -> list[str]:
     return [run[start:] or run for run in runs]
 
 
-def _check(logs: Sequence[Log], made: Sequence[Name]) -> None:
+def _check(logs: Sequence[Log], names: Sequence[Name]) -> None:
     problems = []
     first: dict[str, str] = {}
-    for log, name in zip(logs, made, strict=True):
+    for log, name in zip(logs, names, strict=True):
         for key, text in (("pair", name.pair), ("strategy", name.strategy)):
             if not NAME.fullmatch(text):
                 problems.append(f"{log.run}: {key}: must be letters, digits, - and _ only, 60 at most, got {text!r}")

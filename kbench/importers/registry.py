@@ -1,25 +1,32 @@
-"""The formats that can be read."""
+"""The formats that results of others are imported from, by name.  One more is a file here and a line in ``FORMATS``."""
 
+import pkgutil
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, cast
 
-from kbench.importers import csv_table, kakurenbo, mllog, tensorboard, wandb
-from kbench.importers.log import Log
+if TYPE_CHECKING:
+    from kbench.importers.log import Log
 
-
-class Format(NamedTuple):
-    """How files of one kind are read."""
-
-    read: Callable[[Sequence[Path]], list[Log]]
-    about: str
-    cut_short: bool  # whether the runs of one import were to take as many epochs as the longest of them
-
-
-FORMATS = {
-    "csv": Format(csv_table.read, "a table with the columns of epochs.parquet, any of them left out", False),
-    "kakurenbo-log": Format(kakurenbo.read, "log folders of the KAKURENBO authors' scripts", False),
-    "mllog": Format(mllog.read, "MLPerf logs, a file per run", False),
-    "tensorboard": Format(tensorboard.read, "folders of event files, a run each", False),
-    "wandb-csv": Format(wandb.read, "a chart of Weights & Biases exported as CSV, a column per run", True),
+FORMATS = {  # name: where its ImportFormat is, imported when it is used
+    "csv": "kbench.importers.csv_table:CSV",
+    "kakurenbo-log": "kbench.importers.kakurenbo:KAKURENBO_LOG",
+    "mllog": "kbench.importers.mllog:MLLOG",
+    "tensorboard": "kbench.importers.tensorboard:TENSORBOARD",
+    "wandb-csv": "kbench.importers.wandb:WANDB_CSV",
 }
+
+
+@dataclass(frozen=True)
+class ImportFormat:
+    """How files of one format are read."""
+
+    about: str
+    read: "Callable[[Sequence[Path]], list[Log]]"
+    equal_lengths: bool = False  # whether the runs of one import were to take as many epochs as the longest of them
+
+
+def import_format(name: str) -> ImportFormat:
+    """The format with a name of ``FORMATS``."""
+    return cast(ImportFormat, pkgutil.resolve_name(FORMATS[name]))

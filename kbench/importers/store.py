@@ -1,4 +1,4 @@
-"""Putting imported runs into the store: the same log once, another one of the same name never."""
+"""Import logs into the store of results: the same log once, another one of the same name never."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import kbench
-from kbench.errors import ResultsError
-from kbench.importers.log import Log
-from kbench.importers.naming import Name
+from kbench.config.parse import did_you_mean
+from kbench.errors import ConfigError, ResultsError
+from kbench.importers.log import Log, mark_interrupted
+from kbench.importers.naming import Name, check_name, name_logs, parse_rule, plain_name
+from kbench.importers.registry import FORMATS, import_format
 from kbench.records import imported
 from kbench.records.folders import ExperimentDir
 from kbench.records.imported import File, Imported
@@ -17,11 +19,66 @@ from kbench.records.imported import File, Imported
 
 @dataclass(frozen=True)
 class StoredImport:
-    """A run in the store, and whether it came just now."""
+    """An imported run in the store, and whether it came just now."""
 
     facts: Imported
     log: Log
     is_new: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Naming:
+    """How imported runs are to be called; what is empty is taken from rules, publications or files."""
+
+    experiment: str = ""
+    rules: tuple[str, ...] = ()  # REGEX=PAIR/STRATEGY[/SEED]
+    pair: str = ""
+    strategy: str = ""
+    seed: int | None = None
+
+
+def import_logs(
+    form: str, paths: Sequence[Path], results: Path, *, naming: Naming, epochs: int | None = None
+) -> tuple[ExperimentDir, list[StoredImport]]:
+    """Read results that others wrote into the store.
+
+    Args:
+        form: A name of ``registry.FORMATS``.
+        paths: Files or folders.
+        results: The folder of all results.
+        naming: How the runs are to be called.
+        epochs: How many epochs a run was to take; a log with fewer is marked as interrupted.
+
+    Raises:
+        ConfigError: The format or a name is none.
+        ResultsError: A file is not there or not in that format, or the store holds another run of that name.
+    """
+    if form not in FORMATS:
+        raise ConfigError(f"unknown format {form!r}{did_you_mean(form, FORMATS)}")
+    rules = [parse_rule(text) for text in naming.rules]
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise ResultsError(f"{missing[0]}: no such file or folder", hint="name files or folders that are there")
+    style = import_format(form)
+    logs = style.read(paths)
+    if epochs is not None or style.equal_lengths:
+        logs = mark_interrupted(logs, epochs)
+    seen: dict[Path, str] = {}
+    sums = [digests(log, seen) for log in logs]
+    fallback = plain_name(paths[0].absolute().stem if paths[0].is_file() else paths[0].absolute().name)
+    names = name_logs(
+        logs,
+        rules,
+        digests=sums,
+        fallback=fallback,
+        pair=naming.pair,
+        strategy=naming.strategy,
+        seed=naming.seed,
+    )
+    known = {name.known_from for name in names}
+    default = next(iter(known)) if len(known) == 1 else None
+    folder = ExperimentDir(results / check_name(naming.experiment or default or fallback, "--experiment"))
+    return folder, store_logs(folder, form, logs, names, sums)
 
 
 def digests(log: Log, seen: dict[Path, str]) -> tuple[str, ...]:
@@ -32,26 +89,34 @@ def digests(log: Log, seen: dict[Path, str]) -> tuple[str, ...]:
     return tuple(seen[path] for path in log.files)
 
 
-def take(
+def store_logs(
     folder: ExperimentDir, form: str, logs: Sequence[Log], names: Sequence[Name], sums: Sequence[Sequence[str]]
 ) -> list[StoredImport]:
     """Write the runs that are not there yet; all of them or, where one is refused, none.
 
-    Raises ResultsError where another log or a measured run has the name, or the log has another.
+    Args:
+        folder: The experiment that they go to.
+        form: The format that they were read in.
+        logs: The runs.
+        names: What each is called.
+        sums: The sha256 of each log's files.
+
+    Raises:
+        ResultsError: Another log or a measured run has the name, or the log has another.
     """
     there = [run.facts for run in map(imported.read, imported.runs(folder)) if run.facts]
     measured = {tuple(run.run_id.split(".")[:2]) for run in folder.all_runs()}
-    made = [_facts(folder, form, *each) for each in zip(logs, names, sums, strict=True)]
-    taken = [
-        StoredImport(facts, log, _is_new(folder, facts, there, measured)) for facts, log in zip(made, logs, strict=True)
+    facts = [_facts(folder, form, *each) for each in zip(logs, names, sums, strict=True)]
+    stored = [
+        StoredImport(each, log, _is_new(folder, each, there, measured)) for each, log in zip(facts, logs, strict=True)
     ]
     try:
-        for each in taken:
+        for each in stored:
             if each.is_new:
                 imported.write(folder, each.facts, each.log.epochs)
     except OSError as error:
         raise ResultsError(f"{folder.path}: cannot be written: {error.strerror}") from error
-    return taken
+    return stored
 
 
 def _facts(folder: ExperimentDir, form: str, log: Log, name: Name, sums: Sequence[str]) -> Imported:

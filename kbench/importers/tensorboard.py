@@ -1,4 +1,4 @@
-"""TensorBoard event files: scalars whose tag is known and whose steps are epochs; a folder of them is a run."""
+"""Import from TensorBoard event files: scalars with a known tag and epochs as steps; a folder of them is a run."""
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kbench.errors import ConfigError
 from kbench.importers.log import Log, checked, refuse
 from kbench.importers.metrics import ACCURACIES, column_of, in_percent
+from kbench.importers.registry import ImportFormat
 from kbench.records.imported import Cell
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ LARGEST = 2**16  # bytes of a record that can be a scalar; images and graphs are
 
 @dataclass
 class Scalars:
-    """What the event files of one folder tell: per tag, value and time [s since 1970] of each step."""
+    """What the event files of one folder hold: per tag, value and time [s since 1970] of each step."""
 
     files: list[Path] = field(default_factory=list)
     values: dict[str, dict[int, tuple[float, float]]] = field(default_factory=dict)
@@ -51,16 +52,16 @@ def _log(folder: Path, scalars: Scalars, percent: set[str]) -> Log:
     rows: dict[int, dict[str, Cell]] = {}
     remarks = []
     for tag, values in sorted(scalars.values.items()):
-        ours = column_of(tag)
-        if ours is None:
+        column = column_of(tag)
+        if column is None:
             remarks.append(f"{tag} was left out: kbench has no column for it")
             continue
         _check_epochs(folder, tag, sorted(values))
-        scale = 100 if ours in ACCURACIES and tag in percent else 1
+        scale = 100 if column in ACCURACIES and tag in percent else 1
         for step, (value, at) in values.items():
             row = rows.setdefault(step, {"phase": "train", "epoch": step})
-            row[ours] = round(value / scale, 15)
-            if ours == "val_acc1":
+            row[column] = round(value / scale, 15)
+            if column == "val_acc1":
                 row["ended_at"] = datetime.fromtimestamp(at, UTC).isoformat()
     if not rows:
         raise refuse(
@@ -91,7 +92,7 @@ def _check_epochs(folder: Path, tag: str, steps: list[int]) -> None:
 
 def _collect(path: Path, scalars: Scalars) -> None:
     scalars.files.append(path)
-    event = _event_type()
+    event_type = _event_type()
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -99,12 +100,12 @@ def _collect(path: Path, scalars: Scalars) -> None:
     if len(data) < HEAD.size:
         raise refuse(str(path), "is no event file" if data else "is empty", do="leave it out")
     for record in _records(data, path, scalars):
-        made = event()
-        made.ParseFromString(record)
-        for value in made.summary.value:
+        event = event_type()
+        event.ParseFromString(record)
+        for value in event.summary.value:
             number = _scalar(value)
             if number is not None:  # a later value of the same step is of a resumed run
-                scalars.values.setdefault(value.tag, {})[made.step] = (number, made.wall_time)
+                scalars.values.setdefault(value.tag, {})[event.step] = (number, event.wall_time)
 
 
 def _records(data: bytes, path: Path, scalars: Scalars) -> Iterator[bytes]:
@@ -155,5 +156,8 @@ def _event_type() -> "Callable[[], Event]":
             "format tensorboard: needs the library tensorboardX, which is not installed",
             hint="pip install 'kbench[tensorboard]'",
         ) from error
-    made: Callable[[], Event] = Event
-    return made
+    event_type: Callable[[], Event] = Event
+    return event_type
+
+
+TENSORBOARD = ImportFormat("folders of event files, a run each", read)

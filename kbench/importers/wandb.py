@@ -1,4 +1,4 @@
-"""A chart of Weights & Biases exported as CSV: epochs down, a column per run, named "RUN - METRIC"."""
+"""Import from a chart of Weights & Biases exported as CSV: epochs down, a column per run, named "RUN - METRIC"."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kbench.importers.log import Log, checked, number, read_lines, refuse, whole
 from kbench.importers.metrics import ACCURACIES, column_of, in_percent
+from kbench.importers.registry import ImportFormat
 from kbench.records.imported import Cell
 
 MARK = " - "
@@ -48,19 +49,19 @@ def _log(run: str, rows: dict[int, dict[str, Cell]], files: list[Path], remarks:
 
 
 def _merge(rows: dict[int, dict[str, Cell]], column: Column, path: Path) -> None:
-    ours = str(column_of(column.metric))
+    name = str(column_of(column.metric))
     for line, epoch, value in column.values:
         row = rows.setdefault(epoch, {})
-        if row.setdefault(ours, value) != value:
+        if row.setdefault(name, value) != value:
             raise refuse(
                 f"{path}:{line}",
-                f"{column.run}: epoch {epoch} has two values of {ours}, {row[ours]} and {value}",
+                f"{column.run}: epoch {epoch} has two values of {name}, {row[name]} and {value}",
                 do="import one of them",
             )
 
 
 def _usable(columns: list[Column], path: Path, remarks: dict[str, list[str]]) -> Iterator[Column]:
-    """The columns that are ours, accuracies as fractions; what others hold is said, not guessed."""
+    """The columns that kbench knows, accuracies as fractions; what others hold is remarked on, not guessed."""
     percent: dict[str, bool] = {}
     for column in columns:
         own = in_percent(value for _, _, value in column.values)
@@ -73,10 +74,10 @@ def _usable(columns: list[Column], path: Path, remarks: dict[str, list[str]]) ->
             do="rename the columns to RUN - val_acc1, val_acc5, val_loss, train_loss, train_acc or lr",
         )
     for column in columns:
-        ours = column_of(column.metric)
-        if ours is None:
+        name = column_of(column.metric)
+        if name is None:
             remarks.setdefault(column.run, []).append(f"{column.metric} was left out: kbench has no column for it")
-        elif ours in ACCURACIES and percent[column.metric]:
+        elif name in ACCURACIES and percent[column.metric]:
             # rounded where a double of the percent ends, so that 95.86 % is 0.9586
             values = tuple((line, epoch, round(value / 100, 15)) for line, epoch, value in column.values)
             yield Column(column.run, column.metric, values)
@@ -104,14 +105,14 @@ def _columns(path: Path) -> Iterator[Column]:
             raise refuse(
                 f"{path}:1", f"column {place + 1} must be named RUN - METRIC, got {head[place]!r}", do="rename it"
             )
-        told = [
+        values = [
             (n, epoch, number(row[place], f"{path}:{n}", column=head[place]))
             for n, (epoch, row) in enumerate(zip(epochs, lines[1:], strict=True), start=2)
             if row[place].strip()
         ]
-        if told:
-            _check_epochs(path, told, counts=head[0])
-            yield Column(run.strip(), metric.strip(), tuple(told))
+        if values:
+            _check_epochs(path, values, counts=head[0])
+            yield Column(run.strip(), metric.strip(), tuple(values))
 
 
 def _check_shape(path: Path, lines: list[list[str]]) -> None:
@@ -132,8 +133,8 @@ def _check_shape(path: Path, lines: list[list[str]]) -> None:
         raise refuse(str(path), "has a header and no line of values", do="export the chart again")
 
 
-def _check_epochs(path: Path, told: list[tuple[int, int, float]], *, counts: str) -> None:
-    for (_, before, _), (line, epoch, _) in zip(told, told[1:], strict=False):
+def _check_epochs(path: Path, values: list[tuple[int, int, float]], *, counts: str) -> None:
+    for (_, before, _), (line, epoch, _) in zip(values, values[1:], strict=False):
         if epoch <= before:
             raise refuse(f"{path}:{line}", f"{counts}: must increase, got {epoch} after {before}", do="sort the lines")
         if counts.lower() == "step" and epoch != before + 1:
@@ -142,3 +143,6 @@ def _check_epochs(path: Path, told: list[tuple[int, int, float]], *, counts: str
                 f"Step: goes from {before} to {epoch}, so that it counts something else than epochs",
                 do="export the chart with epoch on the x axis",
             )
+
+
+WANDB_CSV = ImportFormat("a chart of Weights & Biases exported as CSV, a column per run", read, equal_lengths=True)

@@ -1,1 +1,1 @@
-"""Networks: our own, a file a family, and timm's and torchvision's by name."""
+"""Networks: kbench's own, a file a family, and those of timm and torchvision by name."""

@@ -1,4 +1,4 @@
-"""Which models there are.  A library is only asked about names that it is named in."""
+"""The models that experiments can name.  A library is imported only for names that begin with its own."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,10 +10,9 @@ from kbench.config.parse import did_you_mean
 class ModelInfo:
     """What is known of a model before it is built."""
 
-    target: (
-        str  # "module:Class", called with (shape, n_classes), and with dropout or drop_path where a recipe sets them
-    )
-    about: str
+    # "module:function": called with (shape, n_classes), and with dropout or drop_path where a recipe sets them
+    target: str
+    about: str  # one sentence
     task: Literal["classification", "segmentation"] = "classification"  # what it answers
 
 
@@ -58,18 +57,18 @@ TORCHVISION = "torchvision:"  # prefix of any classifier that torchvision can bu
 
 
 def problem(name: str) -> str:
-    """What is wrong with a model's name; empty where it can be built."""
+    """Say what is wrong with a model's name, with the nearest one; empty where there is such a model."""
     if name.startswith(TIMM):
         return _unknown(name, TIMM, _timm())
     if name.startswith(TORCHVISION):
         return _unknown(name, TORCHVISION, _torchvision())
-    doors = [f"{prefix}NAME" for prefix in (TIMM, TORCHVISION)]
-    return "" if name in MODELS else f"unknown model {name!r}{did_you_mean(name, [*MODELS, *doors])}"
+    prefixes = [f"{prefix}NAME" for prefix in (TIMM, TORCHVISION)]
+    return "" if name in MODELS else f"unknown model {name!r}{did_you_mean(name, [*MODELS, *prefixes])}"
 
 
-def _unknown(name: str, prefix: str, there: list[str]) -> str:
+def _unknown(name: str, prefix: str, names: list[str]) -> str:
     short = name.removeprefix(prefix).split(".")[0]  # what stands behind a dot names weights
-    return "" if short in there else f"unknown model {name!r}{did_you_mean(short, there, strict=True)}"
+    return "" if short in names else f"unknown model {name!r}{did_you_mean(short, names, strict=True)}"
 
 
 def _timm() -> list[str]:

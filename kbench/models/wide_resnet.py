@@ -13,7 +13,7 @@ class WideResNet(nn.Module):
     (arXiv:1605.07146); details as in the code of Selective-Backprop (github angelajiang/SelectiveBackprop
     @7c41937): no biases before batch normalisation, weights normal with variance 2 / (k^2 n_out).
     The code of KAKURENBO has biases there (10,096 more parameters, which batch normalisation takes
-    out again) and torch's own initial weights; what else differs there is not known to us.
+    out again) and torch's own initial weights; what else differs there is not known.
     """
 
     def __init__(

@@ -186,8 +186,8 @@ def summary_of(facts: Imported, rows: Sequence[Mapping[str, Any]]) -> dict[str, 
 def hidden_mean(rows: Sequence[Mapping[str, Any]]) -> float | None:
     """The mean share hidden; the last epoch's may be missing, as logs tell it one epoch late."""
     shares = [_share(row) for row in rows]
-    told = [share for share in shares if share is not None]
-    return sum(told) / len(told) if told and None not in shares[:-1] else None
+    known = [share for share in shares if share is not None]
+    return sum(known) / len(known) if known and None not in shares[:-1] else None
 
 
 def _share(row: Mapping[str, Any]) -> float | None:

@@ -80,16 +80,16 @@ def counted(records: Sequence[EpochRecord]) -> list[EpochRecord]:
     replaced; an attempt that begins with the first epoch replaces everything.
     """
     phases = list(dict.fromkeys(record.phase for record in records))
-    kept: list[EpochRecord] = []
+    counting: list[EpochRecord] = []
     newest = 0
     for record in records:
         if record.attempt < newest:
             continue  # an older attempt was still dying
         newest, place = record.attempt, (phases.index(record.phase), record.epoch)
-        while kept and (phases.index(kept[-1].phase), kept[-1].epoch) >= place:
-            kept.pop()
-        kept.append(record)
-    return kept
+        while counting and (phases.index(counting[-1].phase), counting[-1].epoch) >= place:
+            counting.pop()
+        counting.append(record)
+    return counting
 
 
 def trouble_of(

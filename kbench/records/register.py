@@ -46,7 +46,7 @@ def make(folder: ExperimentDir) -> None:
         raise ResultsError(f"{folder.path}: cannot be written: {error.strerror}") from error
 
 
-def take(folder: ExperimentDir, runs: Sequence[RunSpec], text: str) -> None:
+def register_runs(folder: ExperimentDir, runs: Sequence[RunSpec], text: str) -> None:
     """Make the folders of ``runs`` and keep the experiment's file as it was submitted."""
     make(folder)
     try:

@@ -188,15 +188,15 @@ def _time_parts() -> tuple[TimePart, ...]:
 TIME_PARTS = _time_parts()
 ON_CLOCK = tuple(part for part in TIME_PARTS if part.use.on != "off clock")  # they add up to train_s
 
-PRINTED = {"top1": "top-1", "mean_iou": "mean IoU"}  # before a number; others as they are
+METRIC_NAMES = {"top1": "top-1", "mean_iou": "mean IoU"}  # before a number; others as they are
 ACCURACY = "accuracy"
 NOUNS = {"mean_iou": "mean IoU"}  # what else than an accuracy is gained or lost
 AXES = {"top1": "top-1 accuracy"}
 
 
-def printed(metric: str | None) -> str:
+def metric_name(metric: str | None) -> str:
     """The name before a number: ``top-1``, ``mean IoU``; ``accuracy`` where it is not known."""
-    return PRINTED.get(metric, metric) if metric else ACCURACY
+    return METRIC_NAMES.get(metric, metric) if metric else ACCURACY
 
 
 def noun(metric: str | None) -> str:
@@ -206,4 +206,4 @@ def noun(metric: str | None) -> str:
 
 def on_axis(metric: str | None) -> str:
     """The name on an axis: ``top-1 accuracy``, ``mean IoU``."""
-    return AXES.get(metric or "", printed(metric))
+    return AXES.get(metric or "", metric_name(metric))

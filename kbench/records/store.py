@@ -74,11 +74,13 @@ def stale(experiment: ExperimentDir) -> bool:
     tables = (experiment.epochs, experiment.runs)
     if not all(map(is_current, tables)):
         return True
-    made = min(table.stat().st_mtime_ns for table in tables)
-    told = (journal.NAME, *(kind.NAME for kind in (Done, Failure, Job, Start, Provenance, Imported)), SPEC)
-    every = [run.path / name for run in [*experiment.all_runs(), *imported.runs(experiment)] for name in told]
+    gathered_at = min(table.stat().st_mtime_ns for table in tables)
+    names = (journal.NAME, *(kind.NAME for kind in (Done, Failure, Job, Start, Provenance, Imported)), SPEC)
+    every = [run.path / name for run in [*experiment.all_runs(), *imported.runs(experiment)] for name in names]
     written = [experiment.runs_folder, experiment.source, *every]
-    return any(file.stat().st_mtime_ns >= made for file in written if file.exists()) or _any_alive(experiment.runs)
+    return any(file.stat().st_mtime_ns >= gathered_at for file in written if file.exists()) or _any_alive(
+        experiment.runs
+    )
 
 
 def is_current(table: Path) -> bool:

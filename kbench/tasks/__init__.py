@@ -1,1 +1,1 @@
-"""Tasks: what the loss, the correctness and the score of a sample are."""
+"""Tasks: what a sample's loss, correctness and confidence are, and how good a model is on a set of samples."""

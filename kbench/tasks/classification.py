@@ -1,4 +1,4 @@
-"""What a model is asked: its loss, when it is right, how sure it is, and how good it is as a whole."""
+"""What a task defines for every sample, and classification: one class for each sample."""
 
 from typing import Literal, NamedTuple, Protocol
 
@@ -6,39 +6,43 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Results = tuple[Tensor, Tensor, Tensor, Tensor]  # (b,) loss, correct, confidence, error_norm
-Over = Literal["classes", "batch"]
+Results = tuple[Tensor, Tensor, Tensor, Tensor]  # (b,) each: loss [nat], correct (bool), confidence, error_norm
+Over = Literal["classes", "batch"]  # the axis of the softmax that gives the confidence
 
 
 class Scores(NamedTuple):
     """How good a model is on a set of samples."""
 
-    val_loss: float  # [nat] mean
-    val_acc1: float  # fraction: the task's metric
-    val_acc5: float | None  # fraction; None where it says nothing
+    val_loss: float  # [nat] mean over samples
+    val_acc1: float  # in [0, 1]: the task's metric
+    val_acc5: float | None  # in [0, 1]; None where it says nothing
 
 
 class Task(Protocol):
-    """A kind of question; ``output`` is a model's for (b, ...) labels ``y``, in any precision."""
+    """What is trained for.
+
+    ``output`` is what a model gives for b samples, in any precision: logits (b, C) and labels ``y`` (b,) int64 of
+    a classification, (b, C, h, w) and (b, h, w) of a segmentation.
+    """
 
     metric: str  # what val_acc1 means
     n_counts: int  # how many numbers ``counts`` adds up
 
     def measure(self, output: Tensor, y: Tensor, *, over: Over = "classes") -> Results:
-        """Per sample: loss [nat], right or wrong, confidence in [0, 1], error_norm; without graph."""
+        """Measure samples without a graph, (b,) each: loss [nat], right or wrong, confidence in [0, 1], error_norm."""
 
     def criterion(self, output: Tensor, y: Tensor, *, label_smoothing: float) -> Tensor:
         """The loss to train with: (b,) [nat]."""
 
     def counts(self, output: Tensor, y: Tensor) -> Tensor:
-        """(n_counts,) float64 that add up over batches and ranks to what ``scores`` takes."""
+        """Count what ``scores`` needs: (n_counts,) float64 that add up over batches and ranks."""
 
     def scores(self, totals: Tensor) -> Scores:
-        """The scores of all samples whose counts were added up."""
+        """Score all samples whose counts were added up, (n_counts,) float64."""
 
 
 class Classification:
-    """One of ``n_classes`` for each sample; ``output`` are logits (b, n_classes)."""
+    """One of ``n_classes`` for each sample: logits (b, n_classes), labels (b,) int64."""
 
     metric = "top1"
     n_counts = 4
@@ -47,7 +51,7 @@ class Classification:
         self.n_classes = n_classes
 
     def measure(self, output: Tensor, y: Tensor, *, over: Over = "classes") -> Results:
-        """Per sample: plain cross-entropy [nat], right or wrong, confidence, error_norm.
+        """Measure samples, (b,) each: plain cross-entropy [nat], right or wrong, confidence in [0, 1], error_norm.
 
         Always from float32 logits without label smoothing, whatever the recipe trains with.  The
         confidence is the probability of the true class; ``over`` the batch it is what published code
@@ -68,7 +72,7 @@ class Classification:
         return F.cross_entropy(output.float(), y, reduction="none", label_smoothing=label_smoothing)
 
     def counts(self, output: Tensor, y: Tensor) -> Tensor:
-        """(4,) float64: sum of the losses, hits, hits among the first five, samples."""
+        """Count, (4,) float64: sum of the losses [nat], hits, hits among the first five, samples."""
         logits = output.float()
         ranked = logits.topk(min(5, self.n_classes), dim=1).indices == y[:, None]
         loss = F.cross_entropy(logits, y, reduction="sum")

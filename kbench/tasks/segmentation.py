@@ -1,4 +1,4 @@
-"""What a loss, a hit and a certainty are for an image whose every pixel has a class."""
+"""Segmentation: a class for every pixel of an image; what its loss, correctness and confidence are."""
 
 import torch
 import torch.nn.functional as F
@@ -9,14 +9,14 @@ from kbench.tasks.classification import Over, Results, Scores
 
 GOOD_IOU = 0.82  # where MLPerf HPC calls DeepCAM solved (hpc_training_rules.adoc); here, one sample of it
 # DeepCAM's, as in mlcommons/hpc @176c108, deepCam/train.py: background, tropical cyclone, atmospheric river.
-FREQUENCY = (0.986267818390377, 0.0004578708870701058, 0.01327431072255291)  # share of the pixels
-CLASS_WEIGHT = tuple(share**-0.125 for share in FREQUENCY)
+FREQUENCY = (0.986267818390377, 0.0004578708870701058, 0.01327431072255291)  # fraction of the pixels
+CLASS_WEIGHT = tuple(fraction**-0.125 for fraction in FREQUENCY)
 
 
 class Segmentation:
     """Every pixel is of one of ``len(class_weight)`` classes; a sample is one image with all its pixels.
 
-    Strategies ask four things of a sample, and all four are defined over its pixels p of true class t(p):
+    Strategies use four numbers of a sample, and all four are defined over its pixels p of true class t(p):
 
     * loss: the mean of ``class_weight[t(p)]`` times the cross-entropy of p [nat].  The mean is over
       pixels, not over weights, as in MLPerf HPC's DeepCAM (mlcommons/hpc, utils/losses.py, CELoss):
@@ -39,9 +39,15 @@ class Segmentation:
         self.class_weight, self.good_iou = class_weight, good_iou
 
     def measure(self, output: Tensor, y: Tensor, *, over: Over = "classes") -> Results:
-        """Per sample, (b,): weighted cross-entropy, whether it is good, confidence, error_norm.
+        """Measure samples, (b,) each: weighted cross-entropy [nat], right or wrong, confidence, error_norm.
 
-        ``output``: (b, C, h, w) logits; ``y``: (b, h, w) int64.  Raises WorkloadError for ``over`` the batch.
+        Args:
+            output: Logits (b, C, h, w).
+            y: Classes of the pixels, (b, h, w) int64.
+            over: Only the classes.
+
+        Raises:
+            WorkloadError: ``over`` is the batch.
         """
         if over == "batch":
             raise WorkloadError(
@@ -49,21 +55,26 @@ class Segmentation:
                 hint="leave confidence_over at its default, classes",
             )
         logits = output.float()
-        log_chance = logits.log_softmax(1)
+        log_probability = logits.log_softmax(1)
         weight = self._weights(y.device)[y]
-        true = log_chance.gather(1, y[:, None]).squeeze(1)
+        true = log_probability.gather(1, y[:, None]).squeeze(1)
         loss = -(weight * true).mean((1, 2))
         correct = iou(logits.argmax(1), y, n_classes=logits.shape[1]) >= self.good_iou
-        return loss, correct, _confidence(true.exp(), y, logits.shape[1]), self._residual(log_chance.exp(), y, weight)
+        return (
+            loss,
+            correct,
+            _confidence(true.exp(), y, logits.shape[1]),
+            self._error_norm(log_probability.exp(), y, weight),
+        )
 
     def criterion(self, output: Tensor, y: Tensor, *, label_smoothing: float) -> Tensor:
-        """The training loss, (b,) [nat]: the loss of ``measure``, with the recipe's label smoothing."""
+        """The loss to train with, (b,) [nat]: that of ``measure``, with the recipe's label smoothing."""
         weight = self._weights(y.device)
         loss = F.cross_entropy(output.float(), y, weight, reduction="none", label_smoothing=label_smoothing)
         return loss.mean((1, 2))
 
     def counts(self, output: Tensor, y: Tensor) -> Tensor:
-        """(3,) float64: sum of losses, sum of IoUs, number of samples."""
+        """Count, (3,) float64: sum of the losses [nat], sum of the IoUs, samples."""
         logits = output.float()
         loss = F.cross_entropy(logits, y, self._weights(y.device), reduction="none").mean((1, 2), dtype=torch.float64)
         overlap = iou(logits.argmax(1), y, n_classes=logits.shape[1])
@@ -77,8 +88,8 @@ class Segmentation:
     def _weights(self, device: torch.device) -> Tensor:
         return torch.tensor(self.class_weight, device=device)
 
-    def _residual(self, chance: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-        others = chance.scatter(1, y[:, None], 0.0)  # p - 1 would round to 0 where the model is very sure
+    def _error_norm(self, probability: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+        others = probability.scatter(1, y[:, None], 0.0)  # p - 1 would round to 0 where the model is very sure
         squared = others.square().sum(1) + others.sum(1).square()
         return (weight.square() * squared).mean((1, 2)).sqrt() / max(self.class_weight)
 
@@ -91,16 +102,16 @@ def iou(predicted: Tensor, y: Tensor, *, n_classes: int) -> Tensor:
     """
     each = []
     for c in range(n_classes):
-        here, there = predicted == c, y == c
-        both, either = (here & there).sum((1, 2)), (here | there).sum((1, 2))
+        answered, true = predicted == c, y == c
+        both, either = (answered & true).sum((1, 2)), (answered | true).sum((1, 2))
         each.append(torch.where(either > 0, both.double() / either.clamp_min(1), 1.0))
     return torch.stack(each).mean(0)
 
 
-def _confidence(chance: Tensor, y: Tensor, n_classes: int) -> Tensor:
-    """(b,): the mean over the classes in ``y`` of the mean ``chance`` ((b, h, w)) of their pixels."""
+def _confidence(probability: Tensor, y: Tensor, n_classes: int) -> Tensor:
+    """(b,): the mean over the classes in ``y`` of the mean ``probability`` ((b, h, w)) of their pixels."""
     of_class = [y == c for c in range(n_classes)]  # masks, as a scatter would add in random order on a GPU
     n_pixels = torch.stack([here.sum((1, 2)) for here in of_class])
-    total = torch.stack([(chance * here).sum((1, 2)) for here in of_class])
+    total = torch.stack([(probability * here).sum((1, 2)) for here in of_class])
     mean = (total / n_pixels.clamp_min(1)).clamp_max(1.0)
     return mean.sum(0) / (n_pixels > 0).sum(0)

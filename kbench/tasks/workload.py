@@ -1,4 +1,4 @@
-"""One pair, made real: its data, its model, its task."""
+"""The workload of a pair on one device: its data, its model, its task."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
@@ -8,29 +8,37 @@ from torch import Tensor, nn
 
 from kbench.config.experiment import Pair
 from kbench.data.registry import DatasetInfo
-from kbench.data.store.prepare import opened
-from kbench.data.views.spec import Looked, View
+from kbench.data.store.prepare import open_dataset
+from kbench.data.views.spec import ViewedBatch, ViewSpec
 from kbench.errors import WorkloadError
 from kbench.models.build import build_model
-from kbench.models.initial_weights import begin_with
+from kbench.models.initial_weights import load_initial_weights
 from kbench.tasks.classification import Classification, Over, Results, Task
 
 
 class Workload:
-    """The data and the task of a pair on one device; the same for every strategy.
+    """The data, the model and the task of a pair on one device; the same for every strategy.
 
     Args:
-        pair: model, data set and recipe.
-        device: where tensors are to lie.
-        root: the folder of data sets; empty: $KBENCH_DATA.
+        pair: Model, data set and recipe.
+        device: Where samples, and what is computed with them, lie.
+        root: Where the site keeps data sets; empty: only $KBENCH_DATA.
+
+    Attributes:
+        train: Source of the training samples, by ids 0 to n_samples - 1.
+        val: Source of the validation samples.
+        dataset: What is known of the data set, with the counts that were found.
+        dataset_note: One sentence where it is not the official one.
+        dataset_identity: Its digest; None where it needs no files.
+        initial_weights: What another run ended with, for models to start from; None: they start fresh.
 
     Raises:
-        WorkloadError: the data is not there, not as it was prepared, or less than a global batch.
+        WorkloadError: The data is missing, not as it was prepared, or less than one global batch.
     """
 
     def __init__(self, pair: Pair, device: torch.device, *, root: str = "") -> None:
         self.pair, self.recipe, self.device = pair, pair.recipe, device
-        train, val, self.card, self.dataset_note, self.dataset_identity = opened(pair.dataset, root)
+        train, val, self.dataset, self.dataset_note, self.dataset_identity = open_dataset(pair.dataset, root)
         if pair.recipe.global_batch > len(train):
             raise WorkloadError(
                 f"{pair.dataset}: {len(train)} training samples are fewer than the global batch of "
@@ -38,21 +46,27 @@ class Workload:
                 hint="use a smaller global_batch",
             )
         self.train, self.val = train.to(device), val.to(device)
-        self.n_samples, self.n_classes = len(train), self.card.n_classes
-        self.beginning: Mapping[str, Tensor] | None = None  # weights that another run ended with
-        self.task = task_of(self.card)
+        self.n_samples, self.n_classes = len(train), self.dataset.n_classes
+        self.initial_weights: Mapping[str, Tensor] | None = None
+        self.task = task_of(self.dataset)
         self.metric = self.task.metric
         recipe, size = pair.recipe, pair.recipe.image_size
-        mean, std = recipe.mean or self.card.mean, recipe.std or self.card.std
-        self._look = partial(
-            View, how=recipe.augment, size=size, cutout=recipe.cutout, erase=recipe.random_erase, mean=mean, std=std
+        mean, std = recipe.mean or self.dataset.mean, recipe.std or self.dataset.std
+        self._view = partial(
+            ViewSpec,
+            augment=recipe.augment,
+            size=size,
+            cutout=recipe.cutout,
+            erase=recipe.random_erase,
+            mean=mean,
+            std=std,
         )
-        self._val_look = View(size=recipe.val_size or size, resize=recipe.val_resize, mean=mean, std=std)
+        self._val_view = ViewSpec(size=recipe.val_size or size, resize=recipe.val_resize, mean=mean, std=std)
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of what the model trains on."""
-        channels, height, width = self.card.shape
+        channels, height, width = self.dataset.shape
         return channels, self.recipe.image_size or height, self.recipe.image_size or width
 
     def model(self) -> nn.Module:
@@ -61,26 +75,26 @@ class Workload:
         model = build_model(
             self.pair.model, self.shape, self.n_classes, dropout=recipe.dropout, drop_path=recipe.drop_path
         )
-        if self.beginning:
-            begin_with(model, self.beginning, whose=self.pair.starts_from or "")
+        if self.initial_weights:
+            load_initial_weights(model, self.initial_weights, source=self.pair.starts_from or "")
         return model
 
-    def batches(self, ids: Iterable[Tensor], *, key: int) -> Iterator[Looked]:
-        """Read batches of the training set, augmented and normalised, on the workload's device.
+    def batches(self, ids: Iterable[Tensor], *, key: int) -> Iterator[ViewedBatch]:
+        """Yield batches of the training set, augmented, on the device.
 
         Args:
-            ids: (b,) int64 sample ids of each batch.
-            key: names the augmentation's stream: with the same key a sample looks the same in any batch, on any rank.
+            ids: The samples of each batch, (b,) int64 in [0, n_samples).
+            key: Names the augmentation's stream of random numbers: the same sample in the same epoch looks the
+                same, whatever the strategy and wherever it stands in the order.
 
         Yields:
-            (b,) int64 ids, (b, channels, height, width) float32 images, and labels: (b,) int64 classes, or
-            (b, height, width) for segmentation.
+            Ids (b,) int64, images (b, c, h, w) float32, labels (b,) or (b, h, w) int64.
         """
-        return self.train.batches(ids, self._look(key=key))
+        return self.train.batches(ids, self._view(key=key))
 
-    def val_batches(self, ids: Iterable[Tensor]) -> Iterator[Looked]:
-        """Read batches of the validation set, as ``batches`` does; nothing about them is random."""
-        return self.val.batches(ids, self._val_look)
+    def val_batches(self, ids: Iterable[Tensor]) -> Iterator[ViewedBatch]:
+        """Yield batches of the validation set as ``batches`` does; nothing about them is random."""
+        return self.val.batches(ids, self._val_view)
 
     def measure(self, output: Tensor, y: Tensor, *, over: Over = "classes") -> Results:
         """Measure a forward pass as the task defines it, without a graph.
@@ -100,10 +114,10 @@ class Workload:
         return self.task.criterion(output, y, label_smoothing=self.recipe.label_smoothing)
 
 
-def task_of(card: DatasetInfo) -> Task:
-    """What models are asked about a data set."""
-    if card.task == "segmentation":
+def task_of(dataset: DatasetInfo) -> Task:
+    """The task of a data set."""
+    if dataset.task == "segmentation":
         from kbench.tasks.segmentation import CLASS_WEIGHT, Segmentation
 
         return Segmentation(CLASS_WEIGHT)
-    return Classification(card.n_classes)
+    return Classification(dataset.n_classes)

@@ -49,7 +49,7 @@ def build_run(folder: RunDir, spec: RunSpec, comm: Comm, device: torch.device, r
     workload = Workload(spec.pair, device, root=root)
     strategy = load(spec.strategy.name, spec.strategy.params)
     if spec.prerequisite and spec.upstream:
-        workload.beginning = checkpoint.final_weights(folder.sibling(spec.prerequisite.run_id))
+        workload.initial_weights = checkpoint.final_weights(folder.sibling(spec.prerequisite.run_id))
     elif spec.prerequisite:
         strategy.follow(read_costs(folder.sibling(spec.prerequisite.run_id), workload))
     return Run(

@@ -77,7 +77,9 @@ class Book:
         folder = self.folder.run(run.run_id)
         folder.prepare(run)
         Job(id=1, host="node1", attempt=1).write(folder.path)
-        Provenance.model_validate({**PLACE, **(place or {})}).write(folder.path)
+        end = {key: value for key, value in (place or {}).items() if key in Done.model_fields}
+        made = {key: value for key, value in (place or {}).items() if key not in Done.model_fields}
+        Provenance.model_validate({**PLACE, **made}).write(folder.path)
         epochs = [("score", i, *pair) for i, pair in enumerate(score)]
         epochs += [("train", i, *pair) for i, pair in enumerate(zip(accuracy, seconds, strict=True))]
         elapsed_s = 0.0
@@ -91,7 +93,7 @@ class Book:
         else:
             lengths = [PhaseLength(name="score", epochs=len(score))] if score else []
             lengths.append(PhaseLength(name="train", epochs=len(accuracy)))
-            folder.finish(Done.of(attempt=1, phases=lengths).updated(ended_at=ENDED_AT))
+            folder.finish(Done.of(attempt=1, phases=lengths).updated(ended_at=ENDED_AT, **end))
         return run.run_id
 
     def frames(self) -> Frames:

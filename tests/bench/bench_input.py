@@ -18,10 +18,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from kbench.data.arrays import Arrays
-from kbench.data.loader import SampleReader
+from kbench.data.loader import Arrays, SampleReader
 from kbench.data.store import prepare
-from kbench.data.views.spec import View
+from kbench.data.views.spec import ViewSpec
 
 TURNS, BATCH = 7, 128
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
@@ -60,7 +59,7 @@ def arrays(device: torch.device, workers: int) -> tuple[Turn, Turn]:
     """50,000 images of 32x32: kbench's turn and the DataLoader's."""
     x = torch.randint(256, (50_000, 3, 32, 32), dtype=torch.uint8)
     ours = Arrays(x, torch.zeros(len(x), dtype=torch.long)).to(device)
-    view = View(how="crop-flip", key=1, mean=MEAN, std=STD)
+    view = ViewSpec(augment="crop-flip", key=1, mean=MEAN, std=STD)
     order = torch.randperm(len(x), device=device)
     loader = DataLoader(
         Crops(x.permute(0, 2, 3, 1).contiguous()[:10_000]),
@@ -84,11 +83,11 @@ def files(folder: Path, device: torch.device, workers: int) -> tuple[Turn, Turn]
         path.parent.mkdir(parents=True, exist_ok=True)
         coarse = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
         coarse.resize((500, 375)).save(path, quality=90)
-    prepare.prepare("folder:photos", root=str(folder), given=None, download=False, workers=1, tell=lambda _: None)
-    train = prepare.opened("folder:photos", str(folder)).train
+    prepare.prepare("folder:photos", root=str(folder), given=None, download=False, workers=1, report=lambda _: None)
+    train = prepare.open_dataset("folder:photos", str(folder)).train
     assert isinstance(train, SampleReader)
     ours = SampleReader(train.reader, device, workers)
-    view = View(how="resized-crop", key=1, size=224, mean=MEAN, std=STD)
+    view = ViewSpec(augment="resized-crop", key=1, size=224, mean=MEAN, std=STD)
     order = torch.randperm(len(ours))
     plain = v2.Compose(
         [

@@ -24,7 +24,7 @@ def data(tmp_path: Path, formats: ModuleType) -> Path:
     """A little of CIFAR-10 in its own format, prepared."""
     root = tmp_path / "data"
     formats.cifar10(root / "cifar10", n_batch=20, n_val=30)
-    prepare.prepare("cifar10", root=str(root), given=None, download=False, workers=1, tell=lambda _: None)
+    prepare.prepare("cifar10", root=str(root), given=None, download=False, workers=1, report=lambda _: None)
     return root
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from users import User
 
-from kbench.data.sources.fractal import Look
-from kbench.data.sources.fractal import make as make_fractal
+from kbench.data.sources.fractal.make import make as make_fractal
+from kbench.data.sources.fractal.render import RenderSettings
 from kbench.data.store import prepare
 from kbench.records.folders import ExperimentDir
 
@@ -44,11 +44,11 @@ data_root: data
 def data(tmp_path_factory: pytest.TempPathFactory, formats: ModuleType) -> Path:
     """FractalDB of eight classes, and a handful of CIFAR in its own format."""
     root = tmp_path_factory.mktemp("data")
-    make_fractal(root / "fractal-8", 8, look=Look(side=32, points=1000, instances=1))
+    make_fractal(root / "fractal-8", 8, settings=RenderSettings(side=32, points=1000, instances=1))
     formats.cifar10(root / "cifar10", n_batch=20, n_val=30)
     formats.cifar100(root / "cifar100", n_train=100, n_val=100)
     for dataset in ("fractal-8", "cifar10", "cifar100"):
-        prepare.prepare(dataset, root=str(root), given=None, download=False, workers=1, tell=lambda _: None)
+        prepare.prepare(dataset, root=str(root), given=None, download=False, workers=1, report=lambda _: None)
     return root
 
 

@@ -11,8 +11,8 @@ import torch
 from kbench.config.experiment import ExperimentSpec, Pair
 from kbench.config.parse import parse
 from kbench.config.yaml_source import read_source
-from kbench.data.sources.fractal import Look
-from kbench.data.sources.fractal import make as make_fractal
+from kbench.data.sources.fractal.make import make as make_fractal
+from kbench.data.sources.fractal.render import RenderSettings
 from kbench.data.store import prepare
 from kbench.engine.clock import PhaseTimer
 from kbench.engine.loop import Run
@@ -47,11 +47,13 @@ def data_root(tmp_path_factory: pytest.TempPathFactory, formats: ModuleType) -> 
             source = dataset.removesuffix("-rot")
             if dataset.startswith("fractal-"):
                 make_fractal(
-                    root / dataset, int(dataset.partition("-")[2]), look=Look(side=32, points=500, instances=1)
+                    root / dataset,
+                    int(dataset.partition("-")[2]),
+                    settings=RenderSettings(side=32, points=500, instances=1),
                 )
             elif not (root / source).exists():
                 getattr(formats, {"imagenet": "imagenet_tars"}.get(source, source))(root / source, **FEW[source])
-            prepare.prepare(dataset, root=str(root), given=None, download=False, workers=1, tell=lambda _: None)
+            prepare.prepare(dataset, root=str(root), given=None, download=False, workers=1, report=lambda _: None)
         return root
 
     return prepared

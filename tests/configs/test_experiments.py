@@ -80,13 +80,13 @@ def test_a_step_of_kakurenbos_ceiling_lies_within_the_epochs(experiment: str, na
 @pytest.mark.parametrize("experiment, name", PAIRS)
 def test_the_model_can_be_built_as_the_recipe_asks(experiment: str, name: str) -> None:
     pair, recipe = pair_of(experiment, name), pair_of(experiment, name).recipe
-    card = dataset_info(pair.dataset)
-    assert card is not None
-    shape = (card.shape[0], *([recipe.image_size] * 2 if recipe.image_size else card.shape[1:]))
+    info = dataset_info(pair.dataset)
+    assert info is not None
+    shape = (info.shape[0], *([recipe.image_size] * 2 if recipe.image_size else info.shape[1:]))
     with torch.device("meta"):
-        model = build_model(pair.model, shape, card.n_classes, dropout=recipe.dropout, drop_path=recipe.drop_path)
+        model = build_model(pair.model, shape, info.n_classes, dropout=recipe.dropout, drop_path=recipe.drop_path)
         answers = model.eval()(torch.zeros(2, *shape))
-    assert answers.shape[:2] == (2, card.n_classes)
+    assert answers.shape[:2] == (2, info.n_classes)
 
 
 def rates(pair: Pair, *epochs: float) -> list[float]:

@@ -22,7 +22,7 @@ MAKERS = {
 
 def ready(dataset: str, root: Path) -> Manifest:
     """Prepare what lies below a root."""
-    return prepare.prepare(dataset, root=str(root), given=None, download=False, workers=1, tell=lambda _: None)[1]
+    return prepare.prepare(dataset, root=str(root), given=None, download=False, workers=1, report=lambda _: None)[1]
 
 
 @pytest.fixture(scope="session")

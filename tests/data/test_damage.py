@@ -177,7 +177,7 @@ SPOILED: list[tuple[str, dict[str, bool], Spoil, str]] = [
 @pytest.mark.parametrize(
     ("dataset", "how", "spoil", "sentence"), SPOILED, ids=lambda v: v if isinstance(v, str) else ""
 )
-def test_spoiled_files_are_named_and_leave_no_stamp(
+def test_spoiled_files_are_named_and_leave_no_manifest(
     dataset: str,
     how: dict[str, bool],
     spoil: Spoil,
@@ -209,7 +209,7 @@ def test_a_bit_that_flipped_in_an_array_is_found_by_the_full_check(
 
 
 def verify(dataset: str, root: Path) -> list[str]:
-    return prepare.verify(dataset, root=str(root), workers=1, tell=lambda _: None)
+    return prepare.verify(dataset, root=str(root), workers=1, report=lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_what_was_harmed_after_it_was_prepared_stops_a_run_before_it_starts(
     says = "is missing" if harm == "missing" else f"has {path.stat().st_size:,} bytes"
     assert f"{path} {says}" in problem and problem.endswith(f"run kbench data prepare {dataset}")
     with pytest.raises(WorkloadError, match="kbench data prepare"):
-        prepare.opened(dataset, str(tmp_path))
+        prepare.open_dataset(dataset, str(tmp_path))
 
 
 def test_an_image_that_was_harmed_without_changing_its_size_is_found_by_the_full_check(
@@ -252,7 +252,7 @@ def test_an_image_that_was_harmed_without_changing_its_size_is_found_by_the_full
     assert sentence.startswith(f"{path} (sample") and "is damaged" in sentence
 
 
-def test_a_damaged_stamp_is_named(put: Put, ready: Ready, tmp_path: Path) -> None:
+def test_a_damaged_manifest_is_named(put: Put, ready: Ready, tmp_path: Path) -> None:
     folder = put("cifar10", tmp_path)
     ready("cifar10", tmp_path)
     cut(folder / NAME)
@@ -279,7 +279,7 @@ def test_another_number_of_samples_is_a_set_of_ones_own_and_says_so(root_of: Cal
         "cifar10: 100 training and 30 validation samples of a set of one's own, not the official 50,000 and 10,000"
     )
     assert locate.note("cifar10", root) == sentence
-    assert prepare.opened("cifar10", root).note == sentence
+    assert prepare.open_dataset("cifar10", root).note == sentence
 
 
 def test_an_image_in_any_mode_is_read_in_three_colours(ready: Ready, tmp_path: Path) -> None:

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from kbench.data import DATASETS
-from kbench.data.sources.deepcam import read_file
-from kbench.data.sources.deepcam_prepared import PARTS
+from kbench.data.sources.deepcam import PARTS, read_file
 from kbench.data.sources.deepcam_synthetic import CYCLONE, N_TRAIN, N_VAL, NOISE, RIVER, make, prepare, weather
 from kbench.data.store.prepare_job import PrepareJob
 
@@ -55,11 +54,11 @@ def test_synthetic_samples_differ_between_numbers_parts_and_seeds(folder: Path, 
     assert len({read_file(path)[0].tobytes() for path in paths}) == len(paths)
 
 
-def test_the_synthetic_set_is_what_its_card_says(tmp_path: Path) -> None:
-    card = DATASETS["deepcam-synthetic"]
-    made = prepare(PrepareJob(dataset="deepcam-synthetic", card=card, folder=tmp_path, look_in=()))
-    assert (made.n_train, made.n_val) == (card.n_train, card.n_val) == (N_TRAIN, N_VAL)
-    assert made.shape == card.shape and made.note(card) is None
+def test_the_synthetic_set_is_what_its_entry_says(tmp_path: Path) -> None:
+    info = DATASETS["deepcam-synthetic"]
+    made = prepare(PrepareJob(dataset="deepcam-synthetic", info=info, folder=tmp_path, look_in=()))
+    assert (made.n_train, made.n_val) == (info.n_train, info.n_val) == (N_TRAIN, N_VAL)
+    assert made.shape == info.shape and made.note(info) is None
 
 
 def test_cyclones_and_rivers_show_in_channels_of_their_own() -> None:

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kbench.data.sources.fractal import Look, begun, make, table
-from kbench.data.sources.fractal.render import covers, drawings, flipped, painted, variations
+from kbench.data.sources.fractal.make import make, read_settings
+from kbench.data.sources.fractal.render import RenderSettings, covers, drawings, flipped, painted, variations
+from kbench.data.sources.fractal.search import read_table
 from kbench.errors import WorkloadError
 
-SMALL = Look(side=32, points=2000, instances=2)
+SMALL = RenderSettings(side=32, points=2000, instances=2)
 SHARDS = [f"{part}-{number:05d}.tar" for part in ("train", "val") for number in range(3)]
 
 
@@ -72,7 +73,7 @@ def digests(folder: Path) -> dict[str, str]:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three classes, made in one go."""
     folder = tmp_path_factory.mktemp("fractal") / "three"
-    make(folder, 3, look=SMALL)
+    make(folder, 3, settings=SMALL)
     return folder
 
 
@@ -96,7 +97,7 @@ def test_a_shard_holds_a_class_named_as_published(made: Path) -> None:
 
 
 def test_an_image_of_a_shard_is_the_drawing(made: Path) -> None:
-    category = table.read(made / "categories.csv").found[1]
+    category = read_table(made / "categories.csv").found[1]
     drawn = [*drawings(1, category.maps, category.shares, SMALL)][3 * 9 + 1].bits
     with tarfile.open(made / "train-00001.tar") as shard:
         data = shard.extractfile("00001_09_count_1_flip2.png").read()  # type: ignore[union-attr]
@@ -110,15 +111,15 @@ def test_a_maker_that_was_stopped_goes_on_and_makes_the_same_bytes(made: Path, t
 
     folder = tmp_path / "again"
     with pytest.raises(KeyboardInterrupt):
-        make(folder, 3, look=SMALL, told=stop)
+        make(folder, 3, settings=SMALL, progress=stop)
     assert [path.name for path in folder.glob("*.tar")] and not (folder / "train-00001.tar").exists()
     (folder / ".train-00001.tar.4711").write_bytes(b"half a shard of a maker that was killed")
     first = (folder / "train-00000.tar").stat().st_mtime_ns
-    told: list[tuple[int, int, str]] = []
-    make(folder, 3, look=SMALL, workers=2, told=lambda *words: told.append(words))
+    reported: list[tuple[int, int, str]] = []
+    make(folder, 3, settings=SMALL, workers=2, progress=lambda *counts: reported.append(counts))
     assert digests(folder) == digests(made)
     assert (folder / "train-00000.tar").stat().st_mtime_ns == first
-    assert told[-3:] == [(1, 3, "classes"), (2, 3, "classes"), (3, 3, "classes")]
+    assert reported[-3:] == [(1, 3, "classes"), (2, 3, "classes"), (3, 3, "classes")]
 
 
 def test_images_of_another_look_are_not_mixed_in(made: Path) -> None:
@@ -127,14 +128,14 @@ def test_images_of_another_look_are_not_mixed_in(made: Path) -> None:
 
 
 def test_a_damaged_note_is_named(made: Path, tmp_path: Path) -> None:
-    assert begun(made) == SMALL
-    assert begun(tmp_path) is None
+    assert read_settings(made) == SMALL
+    assert read_settings(tmp_path) is None
     (tmp_path / "fractal.json").write_text('{"side": 32')
     with pytest.raises(WorkloadError, match="fractal.json: is damaged"):
-        make(tmp_path, 1, look=SMALL)
+        make(tmp_path, 1, settings=SMALL)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(WorkloadError, match="file/fractal: cannot be written"):
-        make(tmp_path / "file" / "fractal", 1, look=SMALL)
+        make(tmp_path / "file" / "fractal", 1, settings=SMALL)

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kbench.data.sources.fractal import table
-from kbench.data.sources.fractal.orbit import chosen, orbits, pixels
-from kbench.data.sources.fractal.search import Batch, Category, search
+from kbench.data.sources.fractal.orbit import choose_maps, orbits, pixels
+from kbench.data.sources.fractal.search import Batch, Category, read_table, search, write_table
 from kbench.errors import WorkloadError
 
 # A to f of some maps and the share of each, by category and map, copied from data/csv_rate0.2_category1000/ of
@@ -68,8 +67,8 @@ def test_processes_find_what_one_finds(first: list[Category]) -> None:
 
 
 def test_a_table_keeps_every_bit(first: list[Category], tmp_path: Path) -> None:
-    table.write(tmp_path / "categories.csv", first, n_draws=320)
-    n_draws, again = table.read(tmp_path / "categories.csv")
+    write_table(tmp_path / "categories.csv", first, n_draws=320)
+    n_draws, again = read_table(tmp_path / "categories.csv")
     assert n_draws == 320
     assert [(each.draw, each.fill) for each in again] == [(each.draw, each.fill) for each in first]
     assert all(np.array_equal(a.maps, b.maps) for a, b in zip(again, first, strict=True))
@@ -81,7 +80,7 @@ def test_a_damaged_table_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "categories.csv"
     path.write_text(text)
     with pytest.raises(WorkloadError, match="categories.csv: is no table of categories"):
-        table.read(path)
+        read_table(path)
 
 
 def one_by_one(maps: NDArray[np.float64], shares: NDArray[np.float64], numbers: list[float]) -> list[list[float]]:
@@ -105,7 +104,7 @@ def test_orbits_side_by_side_are_those_of_a_loop_bit_for_bit() -> None:
     maps[2] *= 3.0  # flies off, until it is no number
     shares = np.array([0.1, 0.4, 0.2, 0.3])
     numbers = stream.random_sample((3, 1500))
-    together = orbits(maps, np.stack([chosen(shares, row) for row in numbers], axis=1))
+    together = orbits(maps, np.stack([choose_maps(shares, row) for row in numbers], axis=1))
     for i in range(3):
         alone = np.array(one_by_one(maps[i], shares, [*map(float, numbers[i])]))
         assert np.array_equal(together[:, :, i], alone, equal_nan=True)

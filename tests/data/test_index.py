@@ -23,7 +23,7 @@ def test_names_are_what_they_were_in_any_alphabet() -> None:
 
 
 def test_an_index_is_read_as_it_was_written(tmp_path: Path) -> None:
-    found = [index.Found(i % 6, 10 * i, i, i % 3) for i in range(20)]
+    found = [index.Location(i % 6, 10 * i, i, i % 3) for i in range(20)]
     made = index.shuffled(ODD, found)
     sizes = index.write(tmp_path, "train", made)
     assert sizes == {name: (tmp_path / name).stat().st_size for name in sizes}

@@ -67,39 +67,42 @@ def test_a_name_that_would_leave_its_root_is_no_data_set(name: str) -> None:
     assert dataset_info(name) is None
 
 
-def test_names_of_ones_own_have_cards() -> None:
+def test_names_of_ones_own_are_looked_up() -> None:
     for name, folder in (("folder:my-pets_2", "my-pets_2"), ("shards:x.y", "x.y"), ("fractal-8", "fractal-8")):
-        card = dataset_info(name)
-        assert card is not None and card.folder == folder
+        info = dataset_info(name)
+        assert info is not None and info.folder == folder
     fractal = dataset_info("fractal-8")
     assert fractal is not None and (fractal.n_train, fractal.n_classes) == (8000, 8)
 
 
-def test_every_card_names_functions_that_exist() -> None:
-    for name, card in DATASETS.items():
-        targets = (card.target, card.prepare, card.verify) if card.folder else (card.target,)
+def test_every_entry_names_functions_that_exist() -> None:
+    for name, info in DATASETS.items():
+        targets = (info.target, info.prepare, info.verify) if info.folder else (info.target,)
         assert all(callable(prepare._function(target)) for target in targets), name
-        assert len(card.mean) == len(card.std) and len(card.mean) in (0, card.shape[0])
-        assert all(card.std) and card.augments[0] == "none"
+        assert len(info.mean) == len(info.std) and len(info.mean) in (0, info.shape[0])
+        assert all(info.std) and info.augments[0] == "none"
 
 
 def test_asking_what_is_there_imports_no_torch(root_of: Callable[[str], Path]) -> None:
-    ask = "import sys; from kbench.data import places; print(places.problems(*sys.argv[1:]), 'torch' in sys.modules)"
-    command = [sys.executable, "-c", ask, "cifar10", str(root_of("cifar10"))]
+    program = (
+        "import sys; from kbench.data.store.locate import problems; "
+        "print(problems(*sys.argv[1:]), 'torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", program, "cifar10", str(root_of("cifar10"))]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[] False\n"
 
 
 def test_the_digits_need_no_preparing() -> None:
     with pytest.raises(ConfigError, match="digits needs no preparing"):
-        prepare.prepare("digits", root="/nowhere", given=None, download=False, workers=1, tell=lambda _: None)
+        prepare.prepare("digits", root="/nowhere", given=None, download=False, workers=1, report=lambda _: None)
 
 
 @pytest.mark.parametrize("dataset", ["cifar10", "shards:pets", "folder:pets", "imagenet"])
 def test_staged_data_is_all_that_training_reads(dataset: str, root_of: Callable[[str], Path], tmp_path: Path) -> None:
     root = stage(dataset, str(root_of(dataset)), tmp_path / "scratch")
     assert root == str(tmp_path / "scratch")
-    assert prepare.verify(dataset, root=root, workers=1, tell=lambda _: None) == []
+    assert prepare.verify(dataset, root=root, workers=1, report=lambda _: None) == []
     assert not list((tmp_path / "scratch").rglob("*.tar.gz")) and not list((tmp_path / "scratch").glob(".*.part"))
     assert not any(path.is_symlink() for path in (tmp_path / "scratch").rglob("*"))
 
@@ -146,6 +149,6 @@ def test_the_identity_of_data_tells_it_from_other_data(put: Put, ready: Ready, t
     for name, n_train in (("a", 100), ("b", 100), ("c", 90)):
         put("mnist", tmp_path / name, n_train=n_train)
         ready("mnist", tmp_path / name)
-        made[name] = prepare.opened("mnist", str(tmp_path / name)).identity
+        made[name] = prepare.open_dataset("mnist", str(tmp_path / name)).identity
     assert made["a"] == made["b"] != made["c"] and len(made["a"] or "") == 12
-    assert prepare.opened("digits", "").identity is None
+    assert prepare.open_dataset("digits", "").identity is None

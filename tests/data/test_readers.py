@@ -12,10 +12,9 @@ import pytest
 import torch
 from torchvision.datasets import ImageFolder
 
-from kbench.data.arrays import Arrays
-from kbench.data.image_reader import ImageReader
-from kbench.data.loader import SampleReader
+from kbench.data.loader import Arrays, SampleReader
 from kbench.data.store import index, manifest, prepare
+from kbench.data.store.images import ImageReader
 from kbench.data.store.manifest import Manifest
 from kbench.data.views.spec import Source
 from kbench.errors import WorkloadError
@@ -25,7 +24,7 @@ Ready = Callable[[str, Path], Manifest]
 
 
 def parts(dataset: str, root: Path) -> tuple[Source, Source]:
-    found = prepare.opened(dataset, str(root))
+    found = prepare.open_dataset(dataset, str(root))
     return found.train, found.val
 
 
@@ -137,7 +136,7 @@ def test_the_lowest_ids_are_not_all_of_one_class(dataset: str, root_of: Callable
 
 
 def test_ids_are_those_of_a_shuffle_that_never_changes() -> None:
-    found = [index.Found(i, 0, 1, i) for i in range(12)]
+    found = [index.Location(i, 0, 1, i) for i in range(12)]
     assert index.shuffled([], found).label.tolist() == [6, 11, 4, 10, 2, 8, 1, 7, 9, 3, 0, 5]
 
 
@@ -187,8 +186,8 @@ def test_files_that_lie_elsewhere_are_linked_and_not_copied(formats: ModuleType,
     formats.shards(tmp_path / "theirs-too")
     for dataset, given in (("folder:mine", "theirs"), ("shards:ours", "theirs-too")):
         root = str(tmp_path / "root")
-        prepare.prepare(dataset, root=root, given=tmp_path / given, download=False, workers=1, tell=lambda _: None)
-        assert prepare.verify(dataset, root=root, workers=1, tell=lambda _: None) == []
+        prepare.prepare(dataset, root=root, given=tmp_path / given, download=False, workers=1, report=lambda _: None)
+        assert prepare.verify(dataset, root=root, workers=1, report=lambda _: None) == []
     assert (tmp_path / "root" / "mine" / "train").is_symlink()
     assert all(path.is_symlink() for path in (tmp_path / "root" / "ours").glob("*.tar"))
 
@@ -196,9 +195,9 @@ def test_files_that_lie_elsewhere_are_linked_and_not_copied(formats: ModuleType,
 def test_several_processes_prepare_the_same_set(formats: ModuleType, tmp_path: Path) -> None:
     formats.shards(tmp_path / "mine", n_train=600, n_val=6, per_shard=200)
     made = [
-        prepare.prepare("shards:mine", root=str(tmp_path), given=None, download=False, workers=n, tell=lambda _: None)[
-            1
-        ]
+        prepare.prepare(
+            "shards:mine", root=str(tmp_path), given=None, download=False, workers=n, report=lambda _: None
+        )[1]
         for n in (1, 2)
     ]
     assert made[0].digests == made[1].digests and made[0].n_train == 600

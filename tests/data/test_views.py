@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 from torchvision.transforms import functional
 
-from kbench.data.arrays import Arrays
+from kbench.data.loader import Arrays
 from kbench.data.views.augment import PAD, augmented, resized, resized_crop, shifted, viewed
-from kbench.data.views.crop_boxes import TRIES, random_boxes
-from kbench.data.views.hashed_random import salted, sample_seed, uniform
-from kbench.data.views.normalize import ERASED_AREA, ERASED_RATIO, cut_out, erased, finished
-from kbench.data.views.spec import View
+from kbench.data.views.hashed_random import TRIES, random_boxes, salted, sample_seed, uniform
+from kbench.data.views.normalize import ERASED_AREA, ERASED_RATIO, cut_out, erased, normalized_and_erased
+from kbench.data.views.spec import ViewSpec
 
 N = 400
 IDS = torch.arange(N)
@@ -70,7 +69,7 @@ def test_a_samples_seed_is_its_own() -> None:
 @pytest.mark.parametrize("how", ["none", "flip", "crop", "crop-flip", "resized-crop"])
 @pytest.mark.parametrize("size", [0, 24])
 def test_an_array_looks_the_same_in_any_order_and_company(how: str, size: int) -> None:
-    view = View(how=how, key=11, size=size, cutout=6, erase=0.5, mean=(0.5,) * 3, std=(0.2,) * 3)
+    view = ViewSpec(augment=how, key=11, size=size, cutout=6, erase=0.5, mean=(0.5,) * 3, std=(0.2,) * 3)
     source = Arrays(PIXELS, IDS % 10)
     everyone = next(source.batches([IDS], view))[1]
     assert everyone.shape[1:] == (3, size or 16, size or 16) and everyone.dtype == torch.float32
@@ -139,7 +138,7 @@ def test_cutout_blanks_a_square_around_any_pixel(side: int) -> None:
 @pytest.mark.parametrize("noisy", [False, True])
 def test_erasing_replaces_one_rectangle_of_some_images(chance: float, noisy: bool) -> None:
     x = PIXELS.float()
-    views = erased(x, IDS, key=4, chance=chance, noisy=noisy)
+    views = erased(x, IDS, key=4, probability=chance, noisy=noisy)
     changed = (views != x).any(1)
     assert abs(int(changed.flatten(1).any(1).sum()) - chance * N) < rare(N, chance)
     written = []
@@ -158,11 +157,11 @@ def test_erasing_replaces_one_rectangle_of_some_images(chance: float, noisy: boo
 
 def test_pixels_are_normalised_by_channel_and_blanked_afterwards() -> None:
     mean, std = (0.2, 0.4, 0.6), (0.1, 0.2, 0.3)
-    x = finished(PIXELS, IDS, View(mean=mean, std=std))
+    x = normalized_and_erased(PIXELS, IDS, ViewSpec(mean=mean, std=std))
     for channel in range(3):
         expected = (PIXELS[:, channel].double() / 255 - mean[channel]) / std[channel]
         assert torch.allclose(x[:, channel].double(), expected, atol=1e-5)
-    blanked = finished(PIXELS, IDS, View(key=1, cutout=4, mean=mean, std=std))
+    blanked = normalized_and_erased(PIXELS, IDS, ViewSpec(key=1, cutout=4, mean=mean, std=std))
     changed = (blanked != x).any(1)
     assert not blanked[changed[:, None].expand_as(x)].any() and changed.flatten(1).any(1).all()
 
@@ -170,18 +169,20 @@ def test_pixels_are_normalised_by_channel_and_blanked_afterwards() -> None:
 @pytest.mark.parametrize(("resize", "size"), [(0, 0), (0, 24), (20, 16), (32, 28), (0, 10)])
 def test_validation_images_are_resized_and_their_centre_is_kept(resize: int, size: int) -> None:
     x = PIXELS[:20].float() / 255
-    ours = resized(PIXELS[:20], View(resize=resize, size=size))
+    ours = resized(PIXELS[:20], ViewSpec(resize=resize, size=size))
     theirs = functional.resize(x, [resize or size or 16], antialias=True)
     theirs = functional.center_crop(theirs, [size or 16])
-    assert torch.allclose(finished(ours, IDS[:20], View()), theirs, atol=1e-5)
+    assert torch.allclose(normalized_and_erased(ours, IDS[:20], ViewSpec()), theirs, atol=1e-5)
 
 
 def test_nothing_random_happens_to_validation_images() -> None:
-    looks = [viewed(PIXELS, IDS, View(key=key, size=20, resize=24)) for key in (0, 1)]
+    looks = [viewed(PIXELS, IDS, ViewSpec(key=key, size=20, resize=24)) for key in (0, 1)]
     assert torch.equal(*looks)
 
 
-@pytest.mark.parametrize("work", [lambda x, ids: viewed(x, ids, View(how="resized-crop", key=1, cutout=3, erase=0.5))])
+@pytest.mark.parametrize(
+    "work", [lambda x, ids: viewed(x, ids, ViewSpec(augment="resized-crop", key=1, cutout=3, erase=0.5))]
+)
 def test_views_leave_the_images_and_the_global_stream_alone(work: Callable[[Tensor, Tensor], Tensor]) -> None:
     before, state = PIXELS.clone(), torch.get_rng_state()
     work(PIXELS, IDS)

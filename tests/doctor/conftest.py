@@ -1,4 +1,4 @@
-"""Sites to ask for, and commands that play what this machine does not have."""
+"""What a site asks of this machine."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,6 @@ from kbench.config.site import Site
 from kbench.doctor.need import Need, need_of
 
 Needs = Callable[..., Need]
-Plays = Callable[[str, str], Path]
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
-"""Ranks greet one another through a real mpirun."""
+"""Ranks greet one another through a real mpirun; interfaces are those of the system."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from kbench.doctor.mpi import hello_command, misunderstanding, mpi
+from kbench.doctor.mpi import hello_command, interfaces, misunderstanding, mpi, network
 from kbench.doctor.need import Need
 from kbench.launch.diagnosis import Answer, FindingState
 
@@ -46,3 +46,23 @@ def test_an_mpirun_that_fails_is_a_matter_only_for_sites_that_use_it(needs: Need
 )
 def test_ranks_that_believe_to_be_alone_are_found_out(out: str, trouble: str) -> None:
     assert misunderstanding(Answer(status=0, out=out, why="", seconds=0.1)) == trouble
+
+
+def test_the_loop_back_interface_has_the_address_that_all_give_it() -> None:
+    assert interfaces()["lo"] == "127.0.0.1"
+
+
+def test_an_interface_that_the_site_names_and_this_machine_lacks_is_missing(needs: Needs) -> None:
+    item, _ = network(needs(network_interface="ib77"))
+    assert (item.is_fatal, item.found.endswith("; no ib77")) == (True, True)
+
+
+def test_compute_nodes_may_have_an_interface_that_a_login_node_lacks(needs: Needs) -> None:
+    item, _ = network(needs(launcher="slurm", network_interface="ib77"))
+    assert item.state is FindingState.WARNING
+
+
+def test_an_interface_that_is_there_is_good(needs: Needs) -> None:
+    item, name = network(needs(network_interface="lo"))
+    assert item.state is FindingState.OK
+    assert name.name == "host name"

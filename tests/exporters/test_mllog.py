@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from kbench.exporters import mllog as exporter
-from kbench.exporters.mllog import Log, Submission
+from kbench.exporters.mllog import Log
+from kbench.exporters.registry import Submission
 from kbench.importers.mllog import read
 from kbench.records.folders import RunDir
 from kbench.records.run_files import Job
@@ -20,7 +21,7 @@ SAID = Submission(org="a centre", division="closed")
 
 
 def mllog(run: RunDir, submission: Submission) -> Log:
-    return exporter.mllog(run.read(), submission)
+    return exporter.run_log(run.read(), submission)
 
 
 def events(text: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import pytest
 
 from kbench.errors import ConfigError
 from kbench.importers.log import Log
-from kbench.importers.naming import Name, names, plain, rule
+from kbench.importers.naming import Name, name_logs, parse_rule, plain_name
 
 
 def logs(*runs: str, **facts: object) -> list[Log]:
@@ -15,7 +15,9 @@ def logs(*runs: str, **facts: object) -> list[Log]:
 
 
 def named(made: Sequence[Log], *rules: str, sums: str = "", **flags: object) -> list[Name]:
-    return names(made, [rule(text) for text in rules], digests=[[sums]] * len(made), fallback="chart", **flags)
+    return name_logs(
+        made, [parse_rule(text) for text in rules], digests=[[sums]] * len(made), fallback="chart", **flags
+    )
 
 
 def test_the_words_that_all_runs_begin_with_are_left_out() -> None:
@@ -81,7 +83,7 @@ def test_a_rule_that_fits_nothing_is_refused() -> None:
 @pytest.mark.parametrize("text", ["sb", "=p/a", "sb=p", "sb=p/a/b/c", "(=p/a", r"sb=p/\1"])
 def test_what_is_no_rule_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="--as"):
-        rule(text)
+        parse_rule(text)
 
 
 def test_a_seed_that_is_no_number_is_refused() -> None:
@@ -95,5 +97,5 @@ def test_a_name_that_cannot_be_a_folder_is_refused() -> None:
 
 
 def test_long_names_keep_their_end() -> None:
-    assert plain("a" * 80 + "_sb") == "a" * 57 + "_sb"
-    assert plain("täglich: 3 %") == "t-glich-3"
+    assert plain_name("a" * 80 + "_sb") == "a" * 57 + "_sb"
+    assert plain_name("täglich: 3 %") == "t-glich-3"

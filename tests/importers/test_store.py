@@ -9,7 +9,7 @@ from kbench.config.run_spec import RunSpec
 from kbench.errors import ResultsError
 from kbench.importers.log import Log
 from kbench.importers.naming import Name
-from kbench.importers.store import StoredImport, take
+from kbench.importers.store import StoredImport, store_logs
 from kbench.records import imported
 from kbench.records.folders import ExperimentDir
 
@@ -27,7 +27,7 @@ def put(
     folder: ExperimentDir, *logs: Log, strategies: str = "a", pair: str = "p", sums: str = "1"
 ) -> list[StoredImport]:
     names = [Name(pair=pair, strategy=strategy, seed=0) for strategy in strategies.split()]
-    return take(folder, "csv", logs, names, [[sums]] * len(logs))
+    return store_logs(folder, "csv", logs, names, [[sums]] * len(logs))
 
 
 def test_the_same_log_is_taken_once(folder: ExperimentDir) -> None:

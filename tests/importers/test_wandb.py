@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kbench.errors import ResultsError
-from kbench.importers.log import cut_short
+from kbench.importers.log import mark_interrupted
 from kbench.importers.wandb import read
 
 Write = Callable[..., Path]
@@ -45,20 +45,20 @@ def test_the_smallest_and_largest_that_the_site_adds_are_passed_over(tmp_path: P
 
 
 def test_a_column_that_ends_early_is_partial_and_the_longest_is_not(chart: Write) -> None:
-    whole, part = cut_short(read([chart({"a": [10.0, 20.0, 30.0], "b": [10.0, 20.0]})]), None)
+    whole, part = mark_interrupted(read([chart({"a": [10.0, 20.0, 30.0], "b": [10.0, 20.0]})]), None)
     assert (whole.state, whole.error) == ("done", None)
     assert (part.state, part.error) == ("interrupted", "its log ends after 2 of 3 epochs")
 
 
 def test_the_user_may_say_how_many_epochs_there_were_to_be(chart: Write) -> None:
     logs = read([chart({"a": [10.0, 20.0, 30.0], "b": [10.0, 20.0]})])
-    assert [log.state for log in cut_short(logs, 2)] == ["done", "done"]
-    assert [log.state for log in cut_short(logs, 4)] == ["interrupted", "interrupted"]
+    assert [log.state for log in mark_interrupted(logs, 2)] == ["done", "done"]
+    assert [log.state for log in mark_interrupted(logs, 4)] == ["interrupted", "interrupted"]
 
 
 def test_files_of_other_lengths_are_no_measure_for_one_another(chart: Write) -> None:
     paths = [chart({"a": [10.0, 20.0, 30.0]}), chart({"b": [10.0, 20.0]}, name="b.csv")]
-    assert [log.state for log in cut_short(read(paths), None)] == ["done", "done"]
+    assert [log.state for log in mark_interrupted(read(paths), None)] == ["done", "done"]
 
 
 def test_a_metric_without_a_column_is_left_out_and_said(tmp_path: Path) -> None:

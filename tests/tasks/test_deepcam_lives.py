@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from kbench.data import DATASETS
 from kbench.data.loader import SampleReader
-from kbench.data.sources.deepcam_prepared import load as open_files
-from kbench.data.sources.deepcam_prepared import prepare
+from kbench.data.sources.deepcam import load as open_files
+from kbench.data.sources.deepcam import prepare
 from kbench.data.sources.deepcam_synthetic import make
 from kbench.data.store.prepare_job import PrepareJob
-from kbench.data.views.spec import View
+from kbench.data.views.spec import ViewSpec
 from kbench.strategies import load
 from kbench.strategies.api import Epoch, SampleStats
 from kbench.tasks.classification import Results
@@ -32,7 +32,7 @@ def told(tmp_path_factory: pytest.TempPathFactory, clean_env: dict[str, str]) ->
     """What two gloo ranks saw of 32 x 48 pixels, in the order of the ranks."""
     folder = tmp_path_factory.mktemp("data") / "deepcam"
     make(folder, n_train=N_TRAIN, n_val=N_VAL, shape=(32, 48, 16))
-    prepare(PrepareJob(dataset="deepcam", card=DATASETS["deepcam"], folder=folder, look_in=(folder,)))
+    prepare(PrepareJob(dataset="deepcam", info=DATASETS["deepcam"], folder=folder, look_in=(folder,)))
     program = Path(__file__).with_name("deepcam_rank.py")
     ranks = [
         subprocess.Popen(
@@ -72,7 +72,7 @@ def test_two_ranks_find_the_score_that_one_finds(told: list[dict[str, Any]]) -> 
 def test_synthetic_weather_can_be_learnt_and_only_then_easy_samples_are_hidden(tmp_path: Path) -> None:
     """A small network in place of the real one, which needs minutes."""
     make(tmp_path, n_train=32, n_val=8, shape=(32, 48, 16))
-    prepare(PrepareJob(dataset="deepcam", card=DATASETS["deepcam"], folder=tmp_path, look_in=(tmp_path,)))
+    prepare(PrepareJob(dataset="deepcam", info=DATASETS["deepcam"], folder=tmp_path, look_in=(tmp_path,)))
     (x, y), (val_x, val_y) = (everything(part) for part in open_files(tmp_path))
     torch.manual_seed(0)
     network = nn.Sequential(
@@ -95,7 +95,7 @@ def test_synthetic_weather_can_be_learnt_and_only_then_easy_samples_are_hidden(t
 
 def everything(part: SampleReader) -> tuple[Tensor, Tensor]:
     """The fields and classes of all samples."""
-    ((_, x, y),) = part.batches([torch.arange(len(part))], View())
+    ((_, x, y),) = part.batches([torch.arange(len(part))], ViewSpec())
     return x, y
 
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from kbench.config.experiment import Pair
-from kbench.data.sources.fractal import Look
-from kbench.data.sources.fractal import make as draw
+from kbench.data.sources.fractal.make import make as draw
+from kbench.data.sources.fractal.render import RenderSettings
 from kbench.data.store import prepare
 from kbench.engine.clock import PhaseTimer
 from kbench.engine.loop import Run, train
@@ -45,9 +45,9 @@ def root(formats: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
         maker = makers.get(name) or getattr(formats, name)
         maker(there / name, **how)
     formats.cifar100(there / "cifar100")
-    draw(there / "fractal-2", 2, look=Look(side=32, points=2000, instances=1))
+    draw(there / "fractal-2", 2, settings=RenderSettings(side=32, points=2000, instances=1))
     for name in (*EASY, "cifar100", "fractal-2"):
-        prepare.prepare(full(name), root=str(there), given=None, download=False, workers=1, tell=lambda _: None)
+        prepare.prepare(full(name), root=str(there), given=None, download=False, workers=1, report=lambda _: None)
     return there
 
 
@@ -119,11 +119,11 @@ def test_the_model_is_built_for_the_images_that_the_recipe_asks_for(root: Path) 
     assert next(large.val_batches([torch.arange(2)]))[1].shape == (2, 3, 48, 48)
 
 
-def test_pixels_are_normalised_as_the_recipe_says_else_as_the_card_does(root: Path) -> None:
+def test_pixels_are_normalised_as_the_recipe_says_else_as_the_data_set_does(root: Path) -> None:
     ours = workload_of("mnist", root, mean=[0.5], std=[0.25])
-    card = workload_of("mnist", root)
-    raw = card.val.at(torch.arange(3))[0].double() / 255  # type: ignore[attr-defined]
-    for workload, mean, std in ((ours, 0.5, 0.25), (card, 0.1307, 0.3081)):
+    official = workload_of("mnist", root)
+    raw = official.val.at(torch.arange(3))[0].double() / 255  # type: ignore[attr-defined]
+    for workload, mean, std in ((ours, 0.5, 0.25), (official, 0.1307, 0.3081)):
         x = next(workload.val_batches([torch.arange(3)]))[1]
         assert torch.allclose(x.double(), (raw - mean) / std, atol=1e-5)
 

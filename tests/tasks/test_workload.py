@@ -144,7 +144,7 @@ def test_a_timm_model_is_built_for_one_channel() -> None:
     assert model(torch.zeros(2, 1, 32, 32)).shape == (2, 10)
 
 
-def test_a_data_set_of_another_size_than_its_card_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_data_set_of_another_size_than_its_entry_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = dataclasses.replace(data.DATASETS["digits"], n_train=1500)
     monkeypatch.setitem(data.DATASETS, "digits", wrong)
     with pytest.raises(WorkloadError, match="1442 training and 355 validation samples found, 1500 and 355 expected"):

@@ -43,10 +43,11 @@ TARGET_NOTES = (
 )
 ERROR_NOTE = "final*K: K times the baseline's mean final error on the pair; the accuracy meant is in parentheses."
 PARTS_NOTES = (
-    "Seconds of a run over all its phases, mean over seeds, and share of the training time; background (work on "
-    "another thread or stream), eval and stage (copying data to the node) are not on that clock; total: training, eval "
-    "and stage together; -: not known, or nothing was staged.",
+    "Seconds of a run over all its phases, mean over seeds, and share of the training time; backgr. (work in the "
+    "background, on another thread or stream), eval and stage (copying data to the node) are not on that clock; total: "
+    "training, eval and stage together; -: not known, or nothing was staged.",
 )
+SHORT = {"background": "backgr."}  # heads of columns that would be too wide for a terminal
 TRANSFER_NOTES = (
     "upstream loss: training loss of the last epoch [nat]; upstream time: change of training time, every cost "
     "included; final: after the last epoch, in %, diff to the baseline's [points]; a seed counts if it went all the "
@@ -135,8 +136,9 @@ def _time_parts(rows: Sequence[Row]) -> Table:
     """Where the time of each strategy went, on one pair; without a column for staging where nothing was staged."""
     staged = any(row.stage_s is not None for row in rows)
     names = [name for name in rows[0].time_parts if staged or name != "stage"]
+    header = ("seconds", *(SHORT.get(name, name) for name in names))
     lines = [Line(row.pair, row.strategy, tuple(_part_cells(row, names))) for row in rows]
-    return Table("parts", f"{rows[0].pair}: where the time went", ("seconds", *names), tuple(lines), PARTS_NOTES)
+    return Table("parts", f"{rows[0].pair}: where the time went", header, tuple(lines), PARTS_NOTES)
 
 
 def _target_text(target: TimeToTarget) -> str:

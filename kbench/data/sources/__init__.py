@@ -1,1 +1,1 @@
-"""Data sets in their published formats: a file each."""
+"""A file for each data set: where its files come from, and how they are made ready."""

@@ -1,8 +1,14 @@
-"""DeepCAM's files as published: HDF5, a sample each, with the channels' ranges in stats.h5."""
+"""DeepCAM as published: an HDF5 file for each sample, and the channels' ranges in stats.h5.
 
-from collections.abc import Iterator, Sequence
+Every file is opened once when the set is prepared; the samples are numbered and indexed, and read where they lie.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kbench.data.views.spec import View
+import kbench
+from kbench.data.loader import SampleReader
+from kbench.data.store import index, manifest
+from kbench.data.store.index import Index, Location
+from kbench.data.store.manifest import Manifest
+from kbench.data.store.parallel import in_order
+from kbench.data.store.prepare_job import PrepareJob
+from kbench.data.views.spec import ViewSpec
 from kbench.errors import WorkloadError
 
 if TYPE_CHECKING:
@@ -20,8 +33,13 @@ if TYPE_CHECKING:
 FIELDS, LABELS = "climate/data", "climate/labels_0"  # (h, w, c) float32; (h, w), background, cyclone, river
 LOWEST, HIGHEST = "climate/minval", "climate/maxval"  # (c,), over the training set, in stats.h5
 N_CLASSES = 3
+PARTS = {"train": "train", "val": "validation"}  # folders; there is a test/ too, which nobody reads
+STATS = "stats.h5"
+SPOT_CHECKS = 64  # files of each part that are looked for before every run
+CHUNK = 64  # files that a process opens at a time
 AGAIN = "copy it again from the source, and let kbench data check read all of them"
 
+Shape = tuple[int, int, int]
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
@@ -37,17 +55,21 @@ class Ranges:
 class Climate:
     """Samples read one by one: fields scaled to their training range, and a class for each pixel."""
 
-    def __init__(self, folder: Path, names: Sequence[str], ranges: Ranges, shape: tuple[int, int, int]) -> None:
+    def __init__(self, folder: Path, names: Sequence[str], ranges: Ranges, shape: Shape) -> None:
         self.folder, self.names, self.ranges = folder, names, ranges
         self.shape = shape  # channels, height, width
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def read(self, sample: int, view: View) -> tuple[Tensor, Tensor]:
-        """The fields ((c, h, w) float32) and classes ((h, w) int64) of a sample; nothing about it is random.
+    def read(self, sample: int, view: ViewSpec) -> tuple[Tensor, Tensor]:
+        """Read one sample; nothing about it is random.
 
-        Raises WorkloadError with the file's name when it can't be read, or has another shape.
+        Returns:
+            Fields (c, h, w) float32, [0, 1] over the training set, and the classes of the pixels, (h, w) int64.
+
+        Raises:
+            WorkloadError: The file cannot be read, or has another shape; the message names it.
         """
         path, (n_channels, height, width) = self.folder / self.names[sample], self.shape
         fields, labels = read_file(path)
@@ -59,9 +81,10 @@ class Climate:
 
 
 def read_file(path: Path) -> tuple[Floats, Integers]:
-    """The raw fields ((h, w, c) float32) and the classes ((h, w) int64) of a file.
+    """Read the raw fields, (h, w, c) float32, and the classes of the pixels, (h, w) int64, of a file.
 
-    Raises WorkloadError when it is missing, truncated, of another shape or type, or has classes beyond 2.
+    Raises:
+        WorkloadError: It is missing, truncated, of another shape or type, or has classes beyond 2.
     """
     with _opened(path) as file:
         fields: Floats = _dataset(file, FIELDS, path, n_dims=3)[...].astype(np.float32, copy=False)
@@ -77,7 +100,7 @@ def read_file(path: Path) -> tuple[Floats, Integers]:
     return fields, labels
 
 
-def shape_of(path: Path) -> tuple[int, int, int]:
+def shape_of(path: Path) -> Shape:
     """Height, width [pixel] and number of channels of a file, without reading its numbers.
 
     Raises WorkloadError as ``read_file`` does, but for classes; HDF5 itself finds a file that was cut short.
@@ -89,7 +112,7 @@ def shape_of(path: Path) -> tuple[int, int, int]:
 
 
 def ranges(path: Path) -> Ranges:
-    """The channels' ranges in ``stats.h5``.  Raises WorkloadError when one is empty or not finite."""
+    """Read the channels' ranges in ``stats.h5``.  Raises WorkloadError when one is empty or not finite."""
     with _opened(path) as file:
         lowest = _dataset(file, LOWEST, path, n_dims=1)[...].astype(np.float64)
         highest = _dataset(file, HIGHEST, path, n_dims=1)[...].astype(np.float64)
@@ -101,7 +124,7 @@ def ranges(path: Path) -> Ranges:
     return Ranges(lowest.astype(np.float32), (1 / (highest - lowest)).astype(np.float32))
 
 
-def problem_of(path: Path, shape: tuple[int, int, int]) -> str | None:
+def problem_of(path: Path, shape: Shape) -> str | None:
     """What is wrong with a file of which (height, width, channels) are expected, read in full; None if nothing is."""
     try:
         fields, _ = read_file(path)
@@ -114,7 +137,7 @@ def problem_of(path: Path, shape: tuple[int, int, int]) -> str | None:
     return None
 
 
-def misshapen(path: Path, found: tuple[int, ...], expected: tuple[int, int, int]) -> str:
+def misshapen(path: Path, found: tuple[int, ...], expected: Shape) -> str:
     """The sentence for a file of another shape."""
     return f"{path}: {FIELDS} has shape {found}, but {expected} is expected, as in the rest of the set"
 
@@ -150,3 +173,123 @@ def _dataset(file: "h5py.File", name: str, path: Path, *, n_dims: int) -> "h5py.
 def _same_size(path: Path, labels: tuple[int, ...], fields: tuple[int, ...]) -> None:
     if labels != fields[:2]:
         raise WorkloadError(f"{path}: {LABELS} has shape {labels}, but {FIELDS} has {fields}", hint=AGAIN)
+
+
+def prepare(job: PrepareJob) -> Manifest:
+    """Open every file of DeepCAM where it lies; the index and the manifest come last.
+
+    Raises:
+        WorkloadError: Files do not fit; the message names one.  ``verify`` reads all their numbers too.
+    """
+    job.link_folders(*PARTS.values())
+    stats = job.find(STATS)
+    if stats is None:
+        raise WorkloadError(f"{job.dataset}: no {STATS} in {job.searched}", hint=job.info.get)
+    job.link(stats, STATS)
+    return index_files(job)
+
+
+def index_files(job: PrepareJob) -> Manifest:
+    """Check and index the files in the data set's folder."""
+    folder = job.folder
+    (folder / manifest.NAME).unlink(missing_ok=True)
+    paths = {part: _files(folder / PARTS[part]) for part in PARTS}
+    every = [path for part in PARTS for path in paths[part]]
+    job.report(f"{job.dataset}: opening {len(every):,} files in {folder}")
+    shapes = list(in_order(shape_or_problem, every, workers=job.workers, chunk=CHUNK))
+    height, width, n_channels = _common_shape(every, shapes)
+    _check_stats(folder / STATS, n_channels)
+    files = {STATS: (folder / STATS).stat().st_size}
+    for part, found in paths.items():
+        files |= _indexed(folder, part, found)
+    written = Manifest(
+        dataset=job.dataset,
+        n_train=len(paths["train"]),
+        n_val=len(paths["val"]),
+        n_classes=N_CLASSES,
+        shape=(n_channels, height, width),
+        checked=("that every file opens", "shapes and types of fields and labels", "ranges of the channels"),
+        files=files,
+        trees=tuple(PARTS.values()),
+        kbench_version=kbench.__version__,
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    manifest.write(folder, written)
+    return written
+
+
+def load(place: Path | None) -> tuple[SampleReader, SampleReader]:
+    """Open what ``prepare`` indexed: (training, validation)."""
+    written = manifest.read(place) if place else None
+    assert place is not None and written is not None, "it was prepared"
+    scale = ranges(place / STATS)
+    train, val = (SampleReader(Climate(place, _names(index.read(place, part)), scale, written.shape)) for part in PARTS)
+    return train, val
+
+
+def verify(place: Path, written: Manifest, workers: int, report: Callable[[str], None]) -> list[str]:
+    """Sentences: files that changed since the set was prepared, and what is wrong in the others, each read in full."""
+    wrong = manifest.changed(place, written)
+    if wrong:
+        return wrong
+    n_channels, height, width = written.shape
+    names = [name for part in PARTS for name in index.read(place, part).names]
+    report(f"{written.dataset}: reading {len(names):,} files in {place}")
+    check = partial(problem_of, shape=(height, width, n_channels))
+    sentences = in_order(check, (place / name for name in names), workers=workers)
+    return [sentence for sentence in sentences if sentence is not None]
+
+
+def shape_or_problem(path: Path) -> Shape | str:
+    """Height, width and channels of a file, without reading its numbers, or what is wrong with it."""
+    try:
+        return shape_of(path)
+    except WorkloadError as error:
+        return error.message
+
+
+def _files(folder: Path) -> list[Path]:
+    found = sorted(path for path in folder.iterdir() if path.suffix == ".h5")
+    if not found:
+        raise WorkloadError(
+            f"{folder}: no .h5 files found", hint="DeepCAM's folder holds train/, validation/ and stats.h5"
+        )
+    return found
+
+
+def _indexed(folder: Path, part: str, paths: list[Path]) -> dict[str, int]:
+    """Number the samples and keep their index; returns the sizes of its files, and of some samples."""
+    found = [Location(number, 0, path.stat().st_size, 0) for number, path in enumerate(paths)]
+    order = index.shuffled([path.relative_to(folder).as_posix() for path in paths], found)
+    spots = zip(_names(order)[:SPOT_CHECKS], order.size[:SPOT_CHECKS].tolist(), strict=True)
+    return index.write(folder, part, order) | dict(spots)
+
+
+def _names(order: Index) -> list[str]:
+    """The files of the samples, by their ids."""
+    return [order.names[number] for number in order.file]
+
+
+def _common_shape(paths: list[Path], found: list[Shape | str]) -> Shape:
+    """The shape of most files.  Raises WorkloadError with the files that differ or can't be opened."""
+    shapes = Counter(shape for shape in found if not isinstance(shape, str))
+    common = shapes.most_common(1)[0][0] if shapes else (0, 0, 0)
+    _refuse(
+        shape if isinstance(shape, str) else misshapen(path, shape, common)
+        for path, shape in zip(paths, found, strict=True)
+        if shape != common
+    )
+    return common
+
+
+def _refuse(found: Iterable[str]) -> None:
+    sentences = list(found)
+    if sentences:
+        more = f" (and {len(sentences) - 1:,} more)" if len(sentences) > 1 else ""
+        raise WorkloadError(sentences[0] + more, hint=AGAIN)
+
+
+def _check_stats(path: Path, n_channels: int) -> None:
+    n_ranges = len(ranges(path).shift)
+    if n_ranges != n_channels:
+        raise WorkloadError(f"{path}: ranges of {n_ranges} channels, but the samples have {n_channels}", hint=AGAIN)

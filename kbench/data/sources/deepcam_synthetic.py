@@ -1,9 +1,6 @@
 """Small files in DeepCAM's format: invented weather, in which cyclones and rivers can be learnt."""
 
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -11,25 +8,26 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from kbench.data.sources.deepcam import FIELDS, HIGHEST, LABELS, LOWEST
-from kbench.data.sources.deepcam_prepared import PARTS, STATS, enlist
+from kbench.data.sources.deepcam import FIELDS, HIGHEST, LABELS, LOWEST, PARTS, STATS, index_files
 from kbench.data.store.manifest import Manifest
+from kbench.data.store.parallel import in_order
 from kbench.data.store.prepare_job import PrepareJob
 
 SHAPE = (96, 144, 16)  # height, width, channels: an eighth of the published sides
 N_TRAIN, N_VAL = 128, 32
+CHUNK = 8  # files that a process writes at a time
 CYCLONE, RIVER = 1, 2
-NOISE = 0.4  # deviation of the weather, where a cyclone or a river adds up to 2
+NOISE = 0.4  # standard deviation of the weather, where a cyclone or a river adds up to 2
 
 Floats = NDArray[np.float64]
 Moments = tuple[Floats, Floats, Floats, Floats]  # sum, sum of squares, lowest, highest of each channel
 
 
-def prepare(work: PrepareJob) -> Manifest:
-    """Make the files in the set's folder, and list them."""
-    work.tell(f"{work.dataset}: writing {N_TRAIN + N_VAL} files to {work.folder}")
-    make(work.folder, processes=work.workers)
-    return enlist(work)
+def prepare(job: PrepareJob) -> Manifest:
+    """Make the files in the data set's folder, and index them."""
+    job.report(f"{job.dataset}: writing {N_TRAIN + N_VAL} files to {job.folder}")
+    make(job.folder, processes=job.workers)
+    return index_files(job)
 
 
 def make(
@@ -50,7 +48,7 @@ def make(
         where = folder / PARTS[part]
         where.mkdir(parents=True, exist_ok=True)
         write = partial(write_sample, where, key=(seed, number), shape=shape)
-        moments[part] = _mapped(write, n, processes)
+        moments[part] = list(in_order(write, range(n), workers=processes, chunk=CHUNK))
     _write_stats(folder / STATS, moments["train"], n_pixels=shape[0] * shape[1])
 
 
@@ -120,13 +118,6 @@ def _smooth(rng: np.random.Generator, shape: tuple[int, int, int]) -> Floats:
     coarse = torch.from_numpy(rng.standard_normal((1, n_channels, 9, 13)))
     smooth: Floats = F.interpolate(coarse, (height, width), mode="bilinear", align_corners=True)[0].numpy()
     return smooth + 0.2 * rng.standard_normal((n_channels, height, width))
-
-
-def _mapped(write: Callable[[int], Moments], n: int, processes: int) -> list[Moments]:
-    if processes == 1:
-        return [write(number) for number in range(n)]
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        return list(pool.map(write, range(n), chunksize=8))
 
 
 def _write_stats(path: Path, moments: list[Moments], *, n_pixels: int) -> None:

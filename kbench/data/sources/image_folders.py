@@ -1,30 +1,29 @@
-"""Image folders: ``train/CLASS/*`` and ``val/CLASS/*``; classes are numbered in the order of their names."""
+"""Folders of images: ``train/CLASS/*`` and ``val/CLASS/*``; classes are numbered in the order of their names."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from kbench.data.image_reader import ENDINGS
 from kbench.data.store import index
-from kbench.data.store.index import Found, Index
-from kbench.data.store.indexed import PARTS, keep
+from kbench.data.store.images import ENDINGS, PARTS, save
+from kbench.data.store.index import Index, Location
 from kbench.data.store.manifest import Manifest
-from kbench.data.store.prepare_job import PrepareJob, linked
+from kbench.data.store.prepare_job import PrepareJob
 from kbench.errors import WorkloadError
 
 
-def prepare(work: PrepareJob) -> Manifest:
+def prepare(job: PrepareJob) -> Manifest:
     """Index the images of both parts where they lie."""
-    linked(work, *PARTS)
-    classes = subfolders(work.folder / "train")
-    strangers = sorted(set(subfolders(work.folder / "val")) - set(classes))
-    if strangers:
+    job.link_folders(*PARTS)
+    classes = subfolders(job.folder / "train")
+    unknown = sorted(set(subfolders(job.folder / "val")) - set(classes))
+    if unknown:
         raise WorkloadError(
-            f"{work.folder / 'val' / strangers[0]}: no class of that name in {work.folder / 'train'}",
+            f"{job.folder / 'val' / unknown[0]}: no class of that name in {job.folder / 'train'}",
             hint="val must be sorted into the classes of train",
         )
-    parts = {part: scan(work.folder, part, classes) for part in PARTS}
-    return keep(work, parts, n_classes=len(classes), trees=PARTS)
+    parts = {part: scan(job.folder, part, classes) for part in PARTS}
+    return save(job, parts, n_classes=len(classes), trees=PARTS)
 
 
 def subfolders(folder: Path) -> list[str]:
@@ -38,11 +37,11 @@ def subfolders(folder: Path) -> list[str]:
 def scan(place: Path, part: str, classes: list[str]) -> Index:
     """Index ``place``/``part``/CLASS/*, folders in folders included."""
     names: list[str] = []
-    found: list[Found] = []
+    found: list[Location] = []
     for label, name in enumerate(classes):
         before = len(names)
         for path, size in images(place / part / name):
-            found.append(Found(len(names), 0, size, label))
+            found.append(Location(len(names), 0, size, label))
             names.append(path.relative_to(place).as_posix())
         if len(names) == before and part == "train":
             raise WorkloadError(f"{place / part / name} holds no images ({' '.join(ENDINGS)})")

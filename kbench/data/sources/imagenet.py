@@ -1,11 +1,12 @@
-"""ImageNet-1K of ILSVRC 2012, in any of the three forms in which it lies about.
+"""ImageNet-1K of ILSVRC 2012, in any of the three forms in which it is kept.
 
 * ``train/WNID/*.JPEG`` and ``val/WNID/*.JPEG``, as after the usual script;
 * the same with ``val/*.JPEG`` in one folder, and the development kit (ILSVRC2012_devkit_t12.tar.gz or unpacked);
 * the official tars ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar and the development kit: they are
   read in place, and need not be unpacked into 1.3 million files.
 
-Classes are numbered in the order of their WNIDs, as torchvision does.
+Classes are numbered in the order of their WNIDs, as torchvision does.  Names and checksums of the official files are
+torchvision's.
 """
 
 import io
@@ -14,71 +15,64 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
+from torchvision.datasets.imagenet import ARCHIVE_META
+
 from kbench.data.sources import image_folders
-from kbench.data.sources.archive import contents
 from kbench.data.store import index
-from kbench.data.store.index import Found
-from kbench.data.store.indexed import keep
+from kbench.data.store.images import save
+from kbench.data.store.index import Location
 from kbench.data.store.manifest import Manifest
-from kbench.data.store.prepare_job import Official, PrepareJob, linked, settle
+from kbench.data.store.prepare_job import Official, PrepareJob, compare_with_official, read_archive
 from kbench.errors import WorkloadError
 
 PAGE = "https://image-net.org/download"
-TRAIN, VAL, DEVKIT = (  # checksums: torchvision 0.29, datasets/imagenet.py
-    Official(name="ILSVRC2012_img_train.tar", url=PAGE, md5="1d675b47d978889d74fa0da5fadfb00e"),
-    Official(name="ILSVRC2012_img_val.tar", url=PAGE, md5="29b22e2961454d5413ddabcf34fc5622"),
-    Official(name="ILSVRC2012_devkit_t12.tar.gz", url=PAGE, md5="fa75699e90414af021442c21a62c3abf"),
+TRAIN, VAL, DEVKIT = (
+    Official(name=name, url=PAGE, md5=md5) for name, md5 in (ARCHIVE_META[part] for part in ("train", "val", "devkit"))
 )
 UNPACKED = "ILSVRC2012_devkit_t12"
 META, TRUTH = "data/meta.mat", "data/ILSVRC2012_validation_ground_truth.txt"
 VAL_NAME = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")
 
 
-def prepare(work: PrepareJob) -> Manifest:
+def prepare(job: PrepareJob) -> Manifest:
     """Index the images where they lie."""
-    if work.find("train") is None and work.find(TRAIN.name) is not None:
-        return _tars(work)
-    linked(work, "train", "val")
-    wnids = image_folders.subfolders(work.folder / "train")
-    val = work.folder / "val"
+    if job.find("train") is None and job.find(TRAIN.name) is not None:
+        return _tars(job)
+    job.link_folders("train", "val")
+    wnids = image_folders.subfolders(job.folder / "train")
+    val = job.folder / "val"
     flat = [path for path, _ in image_folders.images(val) if path.parent == val]
     if not flat:
-        return image_folders.prepare(work)
+        return image_folders.prepare(job)
     found = [_validation(path.name, path.stat().st_size, 0, i) for i, path in enumerate(flat)]
     names = [f"val/{path.name}" for path in flat]
     parts = {
-        "train": image_folders.scan(work.folder, "train", wnids),
-        "val": index.shuffled(names, _labelled(work, found, wnids)),
+        "train": image_folders.scan(job.folder, "train", wnids),
+        "val": index.shuffled(names, _labelled(job, found, wnids)),
     }
-    return keep(work, parts, n_classes=len(wnids), trees=("train", "val"))
+    return save(job, parts, n_classes=len(wnids), trees=("train", "val"))
 
 
-def _tars(work: PrepareJob) -> Manifest:
-    train, val = (_linked_file(work, file) for file in (TRAIN, VAL))
-    work.tell(f"{work.dataset}: reading the headers of {train.name} and {val.name}")
+def _tars(job: PrepareJob) -> Manifest:
+    train, val = (_linked_file(job, file) for file in (TRAIN, VAL))
+    job.report(f"{job.dataset}: reading the headers of {train.name} and {val.name}")
     wnids, found = _classes(train)
     val_found = [_validation(name, size, offset, 0) for name, offset, size in _members(val)]
     parts = {
         "train": index.shuffled([train.name], found),
-        "val": index.shuffled([val.name], _labelled(work, val_found, wnids)),
+        "val": index.shuffled([val.name], _labelled(job, val_found, wnids)),
     }
     counts = (len(parts["train"]), len(parts["val"]))
-    told = [(path, work.md5_of(path), file) for path, file in ((train, TRAIN), (val, VAL))]
-    _, checked = settle(work, counts, told)
-    return keep(work, parts, n_classes=len(wnids), checked=checked)
+    files = [(path, job.md5_of(path), file) for path, file in ((train, TRAIN), (val, VAL))]
+    _, checked = compare_with_official(job, counts, files)
+    return save(job, parts, n_classes=len(wnids), checked=checked)
 
 
-def _linked_file(work: PrepareJob, file: Official) -> Path:
-    found = work.find(file.name)
+def _linked_file(job: PrepareJob, file: Official) -> Path:
+    found = job.find(file.name)
     if found is None:
-        raise WorkloadError(
-            f"{work.dataset}: {file.name} is not in {', '.join(map(str, work.look_in))}", hint=f"get it from {file.url}"
-        )
-    path = work.folder / file.name
-    if found != path:
-        work.folder.mkdir(parents=True, exist_ok=True)
-        path.symlink_to(found.resolve())
-    return path
+        raise WorkloadError(f"{job.dataset}: {file.name} is not in {job.searched}", hint=f"get it from {file.url}")
+    return job.link(found, file.name)
 
 
 def _members(path: Path, *, start: int = 0, size: int | None = None) -> list[tuple[str, int, int]]:
@@ -108,9 +102,6 @@ class _Window(io.RawIOBase):
         self._at = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence] + offset
         return self._at
 
-    def tell(self) -> int:
-        return self._at
-
     def read(self, n: int = -1) -> bytes:
         left = max(0, self._size - self._at)
         self._file.seek(self._start + self._at)
@@ -119,58 +110,56 @@ class _Window(io.RawIOBase):
         return data
 
 
-def _classes(train: Path) -> tuple[list[str], list[Found]]:
+def _classes(train: Path) -> tuple[list[str], list[Location]]:
     """The classes in the tar of tars, and their images."""
     inner = sorted(_members(train))
-    found: list[Found] = []
+    found: list[Location] = []
     for label, (name, offset, size) in enumerate(inner):
         if not name.endswith(".tar"):
             raise WorkloadError(f"{train} must hold a tar for each class, got {name}", hint=f"get it from {PAGE}")
-        found += [Found(0, o, s, label) for _, o, s in _members(train, start=offset, size=size)]
+        found += [Location(0, o, s, label) for _, o, s in _members(train, start=offset, size=size)]
     return [Path(name).stem for name, _, _ in inner], found
 
 
-def _validation(name: str, size: int, offset: int, file: int) -> Found:
+def _validation(name: str, size: int, offset: int, file: int) -> Location:
     """A validation image with its number, 1 to 50,000, where its label will be."""
     number = VAL_NAME.fullmatch(Path(name).name)
     if number is None:
         raise WorkloadError(f"val/{name}: images of one folder must be called ILSVRC2012_val_00000001.JPEG and so on")
-    return Found(file, offset, size, int(number[1]))
+    return Location(file, offset, size, int(number[1]))
 
 
-def _labelled(work: PrepareJob, found: list[Found], wnids: list[str]) -> list[Found]:
+def _labelled(job: PrepareJob, found: list[Location], wnids: list[str]) -> list[Location]:
     """Put the labels of the development kit where the numbers of the validation images stand."""
-    opened, where = _devkit(work)
-    of_id = _wnids(opened(META), where)
-    truth = [int(line) for line in opened(TRUTH).decode().split()]
+    read_file, where = _devkit(job)
+    of_id = _wnids(read_file(META), where)
+    truth = [int(line) for line in read_file(TRUTH).decode().split()]
     labels = {wnid: label for label, wnid in enumerate(wnids)}
     for sample in found:
         if not (1 <= sample.label <= len(truth)):
             raise WorkloadError(f"{where}: {TRUTH} has {len(truth)} lines, and there is an image {sample.label}")
         wnid = of_id.get(truth[sample.label - 1], "?")
         if wnid not in labels:
-            raise WorkloadError(
-                f"{work.dataset}: validation image {sample.label} is of class {wnid}, which train lacks"
-            )
+            raise WorkloadError(f"{job.dataset}: validation image {sample.label} is of class {wnid}, which train lacks")
     return [sample._replace(label=labels[of_id[truth[sample.label - 1]]]) for sample in found]
 
 
-def _devkit(work: PrepareJob) -> tuple[Callable[[str], bytes], Path]:
-    """The development kit, packed or not: what reads a file of it, and where it lies."""
-    folder, archive = work.find(UNPACKED), work.find(DEVKIT.name)
+def _devkit(job: PrepareJob) -> tuple[Callable[[str], bytes], Path]:
+    """Find the development kit, packed or not: what reads a file of it, and where it lies."""
+    folder, archive = job.find(UNPACKED), job.find(DEVKIT.name)
     if folder is not None:
         return (lambda name: (folder / name).read_bytes()), folder
     if archive is None:
         raise WorkloadError(
-            f"{work.dataset}: the classes of the validation images are in {DEVKIT.name}, "
-            f"which is not in {', '.join(map(str, work.look_in))}",
+            f"{job.dataset}: the classes of the validation images are in {DEVKIT.name}, "
+            f"which is not in {job.searched}",
             hint=f"get it from {DEVKIT.url}, or sort val into folders of classes",
         )
-    held = contents(archive)
-    lacks = next((name for name in (META, TRUTH) if f"{UNPACKED}/{name}" not in held), None)
+    files = read_archive(archive)
+    lacks = next((name for name in (META, TRUTH) if f"{UNPACKED}/{name}" not in files), None)
     if lacks:
         raise WorkloadError(f"{archive} holds no {UNPACKED}/{lacks}", hint="get it again")
-    return (lambda name: held[f"{UNPACKED}/{name}"]), archive
+    return (lambda name: files[f"{UNPACKED}/{name}"]), archive
 
 
 def _wnids(meta: bytes, where: Path) -> dict[int, str]:

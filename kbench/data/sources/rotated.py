@@ -2,40 +2,44 @@
 
 In zhangjiong724/autoassist-exp @9c79af8 (image_classification/train_autoassist.py, dataloader.py) an image gets
 torchvision's RandomRotation(90), nearest neighbour over black, when it is loaded, so that it looks the same in all
-epochs, and test images are left as they are.  Their angles hang on a global random stream and cannot be had again; ours
-are those of numpy's RandomState(0), which never changes.
+epochs, and test images are left as they are.  Their angles hang on a global random stream and cannot be had again; here
+they are those of numpy's RandomState(0), which never changes.
 """
 
 import numpy as np
 from PIL import Image
 
 from kbench.data.sources import cifar, mnist
-from kbench.data.store.arrays import Part, Pixels, keep
+from kbench.data.store.arrays import LabelledImages, Pixels, save
 from kbench.data.store.manifest import Manifest
 from kbench.data.store.prepare_job import PrepareJob
 
 SEED, DEGREES = 0, 90
 
 
-def prepare_mnist(work: PrepareJob) -> Manifest:
+def prepare_mnist(job: PrepareJob) -> Manifest:
     """Make arrays of MNIST whose training images are turned."""
-    return _prepare(work, *mnist.read(work))
+    return _prepare(job, *mnist.read(job))
 
 
-def prepare_cifar10(work: PrepareJob) -> Manifest:
+def prepare_cifar10(job: PrepareJob) -> Manifest:
     """Make arrays of CIFAR-10 whose training images are turned."""
-    return _prepare(work, *cifar.read(work, cifar.CIFAR10))
+    return _prepare(job, *cifar.read(job, cifar.CIFAR_10))
 
 
 def _prepare(
-    work: PrepareJob, train: Part, val: Part, sources: dict[str, str | None], checked: tuple[str, ...]
+    job: PrepareJob,
+    train: LabelledImages,
+    val: LabelledImages,
+    sources: dict[str, str | None],
+    checked: tuple[str, ...],
 ) -> Manifest:
-    turned = Part(rotated(train.x), train.y)
-    return keep(work.folder, work.dataset, train=turned, val=val, n_classes=10, sources=sources, checked=checked)
+    turned = LabelledImages(rotated(train.x), train.y)
+    return save(job.folder, job.dataset, train=turned, val=val, n_classes=10, sources=sources, checked=checked)
 
 
 def rotated(x: Pixels) -> Pixels:
-    """Turn each image ((n, c, h, w)) by an angle of its own, uniform in [-90, 90] degrees."""
+    """Turn each of the images, (n, c, h, w), by an angle of its own, uniform in [-90, 90] degrees."""
     angles = np.random.RandomState(SEED).uniform(-DEGREES, DEGREES, len(x))
     planes = [
         [np.asarray(Image.fromarray(plane).rotate(angle, Image.Resampling.NEAREST)) for plane in image]

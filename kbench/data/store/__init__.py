@@ -1,1 +1,1 @@
-"""Prepared data on the disk: manifest, arrays, index, where they are found, how they are staged."""
+"""Prepared data on the disk: how it is made ready, found, opened, verified and staged."""

@@ -1,4 +1,4 @@
-"""Where each sample of a large data set lies: in which file, at which byte, how many, of which class.
+"""The index of a large data set: in which file each sample lies, at which byte, how many, of which class.
 
 A file for each image, images in a tar, images packed one after another: to a reader all are the same.
 """
@@ -16,7 +16,7 @@ from kbench.errors import WorkloadError
 
 
 class Names(Sequence[str]):
-    """Names as one array of bytes that processes can share; strings are made when they are asked for.
+    """Names as one array of bytes that processes can share; a string is made when it is read.
 
     Objects would be copied into every process that reads data, as Python counts references in them.
     """
@@ -54,8 +54,8 @@ COLUMNS = ("file", "offset", "size", "label")
 ORDER_SEED = 0  # of the one shuffle that gives samples their ids
 
 
-class Found(NamedTuple):
-    """A sample as it was come upon."""
+class Location(NamedTuple):
+    """Where a sample was found."""
 
     file: int  # number of the file that holds it
     offset: int  # [byte]
@@ -77,18 +77,18 @@ class Index:
         return len(self.label)
 
 
-def shuffled(names: Sequence[str], found: Sequence[Found]) -> Index:
+def shuffled(names: Sequence[str], found: Sequence[Location]) -> Index:
     """Number the samples in a random order that is always the same.
 
-    They are come upon class by class, ties between samples go to the lower id, and a method would
-    hide whole classes first.  numpy's RandomState is frozen: its shuffles do not change with versions.
+    They are found class by class, ties between samples go to the lower id, and a method would hide
+    whole classes first.  numpy's RandomState is frozen: its shuffles do not change with versions.
     """
     columns = np.array(found, dtype=np.int64).reshape(-1, len(COLUMNS))
     return Index(Names.of(names), *columns[np.random.RandomState(ORDER_SEED).permutation(len(columns))].T.copy())
 
 
 def write(place: Path, part: str, index: Index) -> dict[str, int]:
-    """Keep an index; returns the sizes of its files, by name relative to ``place``."""
+    """Write the index of a part; returns the sizes of its files [byte], by name relative to ``place``."""
     folder = place / FOLDER
     folder.mkdir(exist_ok=True)
     arrays: dict[str, NDArray[Any]] = {name: getattr(index, name) for name in COLUMNS}
@@ -103,7 +103,11 @@ def write(place: Path, part: str, index: Index) -> dict[str, int]:
 
 
 def read(place: Path, part: str) -> Index:
-    """Read an index; its columns are mapped into memory, once for all processes."""
+    """Read the index of a part; its columns are mapped into memory, once for all processes.
+
+    Raises:
+        WorkloadError: A file of it is missing or damaged.
+    """
     path = place / FOLDER
     try:
         columns = [np.load(path / f"{part}-{name}.npy", mmap_mode="r") for name in COLUMNS]

@@ -1,4 +1,4 @@
-"""What was found when a data set was prepared: a file beside the data that says what it holds and what was checked."""
+"""The manifest of a prepared data set: a file beside the data that says what it holds and what was checked."""
 
 import hashlib
 from dataclasses import replace
@@ -28,34 +28,37 @@ class Manifest(BaseModel):
     sources: dict[str, str | None] = {}  # MD5 of the files that it was made from; null: not looked at
     files: dict[str, int]  # what training reads: size of each; of a million images, some
     trees: tuple[str, ...] = ()  # folders that training reads as a whole
-    digests: dict[str, str] = {}  # BLAKE2b of files that tell nothing when they are read
+    digests: dict[str, str] = {}  # BLAKE2b of files in which a changed byte shows nowhere
     kbench_version: str
     made_at: str  # UTC
 
     @property
     def identity(self) -> str:
         """Twelve hex digits of the arrays, or of names, sizes and labels; others, in all likelihood, for other data."""
-        told = [self.dataset, str(self.n_train), str(self.n_val), *map(str, sorted(self.digests.items()))]
-        return hashlib.blake2b("\n".join(told).encode(), digest_size=6).hexdigest()
+        lines = [self.dataset, str(self.n_train), str(self.n_val), *map(str, sorted(self.digests.items()))]
+        return hashlib.blake2b("\n".join(lines).encode(), digest_size=6).hexdigest()
 
-    def onto(self, card: DatasetInfo) -> DatasetInfo:
-        """The card with the counts of what is really there."""
-        shape = self.shape if self.shape[1] else (self.shape[0], *card.shape[1:])
-        return replace(card, n_train=self.n_train, n_val=self.n_val, n_classes=self.n_classes, shape=shape)
+    def applied_to(self, info: DatasetInfo) -> DatasetInfo:
+        """The entry of the data set with the counts and the shape of what is really there."""
+        shape = self.shape if self.shape[1] else (self.shape[0], *info.shape[1:])
+        return replace(info, n_train=self.n_train, n_val=self.n_val, n_classes=self.n_classes, shape=shape)
 
-    def note(self, card: DatasetInfo) -> str | None:
+    def note(self, info: DatasetInfo) -> str | None:
         """One sentence where the data is not the official one in number; None where it is, or none is official."""
-        ours, theirs = (self.n_train, self.n_val), (card.n_train, card.n_val)
-        if not all(theirs) or ours == theirs:
+        if not (info.n_train and info.n_val) or (self.n_train, self.n_val) == (info.n_train, info.n_val):
             return None
         return (
-            f"{self.dataset}: {ours[0]:,} training and {ours[1]:,} validation samples of a set of one's own, "
-            f"not the official {theirs[0]:,} and {theirs[1]:,}"
+            f"{self.dataset}: {self.n_train:,} training and {self.n_val:,} validation samples of a set of one's own, "
+            f"not the official {info.n_train:,} and {info.n_val:,}"
         )
 
 
 def read(folder: Path) -> Manifest | None:
-    """The manifest in a data set's folder; None where there is none.  Raises WorkloadError where it cannot be read."""
+    """Read the manifest in a data set's folder; None where there is none.
+
+    Raises:
+        WorkloadError: It is damaged, or cannot be read.
+    """
     path = folder / NAME
     try:
         return Manifest.model_validate_json(path.read_bytes())
@@ -67,7 +70,7 @@ def read(folder: Path) -> Manifest | None:
 
 
 def write(folder: Path, manifest: Manifest) -> None:
-    """Put the manifest beside the data, whole or not at all."""
+    """Write the manifest into a data set's folder, whole or not at all."""
     files.write(folder / NAME, manifest.model_dump_json(indent=1) + "\n")
 
 
@@ -82,12 +85,12 @@ def misfits(folder: Path, manifest: Manifest, *, at_most: int | None = None) -> 
         size = manifest.files[name]
         path = folder / name
         try:
-            there = path.stat().st_size
+            size_now = path.stat().st_size
         except OSError:
             found.append(f"{manifest.dataset}: {path} is missing")
             continue
-        if there != size:
-            found.append(f"{manifest.dataset}: {path} has {there:,} bytes, {size:,} when it was prepared")
+        if size_now != size:
+            found.append(f"{manifest.dataset}: {path} has {size_now:,} bytes, {size:,} when it was prepared")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Making, verifying and opening data sets, whichever they are."""
+"""Make any data set ready, verify it, open it."""
 
 import importlib
 from collections.abc import Callable
@@ -6,27 +6,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kbench.config.parse import did_you_mean
-from kbench.data import DATASETS, OWN, DatasetInfo, dataset_info
+from kbench.data.registry import DATASETS, OWN, DatasetInfo, dataset_info
 from kbench.data.store import locate, manifest
 from kbench.data.store.manifest import Manifest
 from kbench.data.store.prepare_job import PrepareJob
-from kbench.errors import ConfigError, WorkloadError
+from kbench.errors import ConfigError, ResultsError, WorkloadError
 
 if TYPE_CHECKING:  # torch is not needed to know what is missing
     from kbench.data.views.spec import Source
 
-Tell = Callable[[str], None]
-
 
 def prepare(
-    dataset: str, *, root: str, given: Path | None, download: bool, workers: int, tell: Tell
+    dataset: str, *, root: str, given: Path | None, download: bool, workers: int, report: Callable[[str], None]
 ) -> tuple[Path, Manifest]:
-    """Make a data set ready below the first data root; returns its folder and manifest.
+    """Make a data set ready below the first data root.
 
-    Files are looked for in ``given``, in the data set's folder of every root, and in the roots themselves.
+    Args:
+        dataset: Its name.
+        root: The site's data root; empty: only those of $KBENCH_DATA.
+        given: A folder to look for its files in, before its own folder in every root, and the roots themselves.
+        download: Whether to fetch what is missing.
+        workers: Processes.
+        report: Called with a line of progress.
+
+    Returns:
+        The folder of the data set, and its manifest.
+
+    Raises:
+        ConfigError: There is no such data set, nothing to prepare, or no data root.
+        WorkloadError: A file is missing, is not what it should be, or cannot be written.
     """
-    found = known(dataset)
-    if not found.prepare:
+    info = require_dataset(dataset)
+    if not info.prepare:
         raise ConfigError(f"{dataset} needs no preparing", hint="it is made when it is loaded")
     roots = locate.roots(root)
     if not roots:
@@ -34,75 +45,87 @@ def prepare(
             "no place to keep data: no data root is set",
             hint=f"set data_root of the site, or ${locate.VARIABLE}, or give --root",
         )
-    folder = roots[0] / found.folder
-    names = (found.folder, *found.look_in)
+    folder = roots[0] / info.folder
+    names = (info.folder, *info.look_in)
     look_in = (*([given] if given else []), *(place / name for place in roots for name in names), *roots)
-    work = PrepareJob(
+    job = PrepareJob(
         dataset=dataset,
-        card=found,
+        info=info,
         folder=folder,
         look_in=tuple(dict.fromkeys(look_in)),
         download=download,
         workers=workers,
-        tell=tell,
+        report=report,
     )
-    made: Manifest = _function(found.prepare)(work)
-    return folder, made
+    try:
+        written: Manifest = _function(info.prepare)(job)
+    except ResultsError as error:  # a file that cannot be written
+        raise WorkloadError(error.message, hint="name another data root") from error
+    return folder, written
 
 
-def verify(dataset: str, *, root: str, workers: int, tell: Tell) -> list[str]:
+def verify(dataset: str, *, root: str, workers: int, report: Callable[[str], None]) -> list[str]:
     """Read a data set in full; sentences that say what is wrong with it, none where nothing is."""
-    found = known(dataset)
+    info = require_dataset(dataset)
     wrong = locate.problems(dataset, root)
     place = locate.find(dataset, root)
     if wrong or place is None:
         return wrong
     written = manifest.read(place)
     assert written is not None, "there are no problems"
-    sentences: list[str] = _function(found.verify)(place, written, workers, tell)
+    sentences: list[str] = _function(info.verify)(place, written, workers, report)
     return sentences
 
 
-class Opened(NamedTuple):
+class OpenDataset(NamedTuple):
     """A data set that is ready to be trained on."""
 
     train: "Source"
     val: "Source"
-    card: DatasetInfo  # with the counts that were found
+    info: DatasetInfo  # with the counts that were found
     note: str | None  # one sentence where they are not the official ones
     identity: str | None  # of the files, in a few digits; None where there are none
 
 
-def opened(dataset: str, root: str) -> Opened:
-    """Open a data set.  Raises WorkloadError where it is not as it was prepared."""
-    found = known(dataset)
+def open_dataset(dataset: str, root: str) -> OpenDataset:
+    """Open both parts of a data set.
+
+    Args:
+        dataset: Its name.
+        root: The site's data root; empty: only those of $KBENCH_DATA.
+
+    Raises:
+        ConfigError: There is no such data set.
+        WorkloadError: It is missing, or not as it was prepared.
+    """
+    info = require_dataset(dataset)
     wrong = locate.problems(dataset, root)
     if wrong:
         raise WorkloadError(wrong[0], hint="kbench data list tells where data sets are looked for")
     place = locate.find(dataset, root)
     train: "Source"
     val: "Source"
-    train, val = _function(found.target)(place)
+    train, val = _function(info.target)(place)
     written = manifest.read(place) if place else None
-    counts = (written.n_train, written.n_val) if written else (found.n_train, found.n_val)
-    if (len(train), len(val)) != counts:
+    expected = written.applied_to(info) if written else info
+    if (len(train), len(val)) != (expected.n_train, expected.n_val):
         raise WorkloadError(
             f"{dataset}: {len(train)} training and {len(val)} validation samples found, "
-            f"{counts[0]} and {counts[1]} expected",
+            f"{expected.n_train} and {expected.n_val} expected",
             hint=f"make it anew: kbench data prepare {dataset}" if place else "",
         )
     if written is None:
-        return Opened(train, val, found, None, None)
-    return Opened(train, val, written.onto(found), written.note(found), written.identity)
+        return OpenDataset(train, val, info, None, None)
+    return OpenDataset(train, val, expected, written.note(info), written.identity)
 
 
-def known(dataset: str) -> DatasetInfo:
-    """The card of a data set.  Raises ConfigError where there is none."""
-    found = dataset_info(dataset)
-    if found is None:
+def require_dataset(dataset: str) -> DatasetInfo:
+    """Look a data set up.  Raises ConfigError, with the nearest name, where there is none."""
+    info = dataset_info(dataset)
+    if info is None:
         names = [*DATASETS, *(f"{prefix}NAME" for prefix in OWN)]
         raise ConfigError(f"unknown data set {dataset!r}{did_you_mean(dataset, names)}")
-    return found
+    return info
 
 
 def _function(target: str) -> Any:

@@ -1,7 +1,10 @@
-"""The making of a data set: from which folders, with which files, into which folder."""
+"""Making a data set ready: from which folders, with which files, into which folder."""
 
-import hashlib
+import gzip
+import io
+import tarfile
 import urllib.error
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,26 +24,30 @@ class Official:
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareJob:
-    """What ``kbench data prepare`` was asked for."""
+    """What ``kbench data prepare`` is to make ready, and where it finds the files."""
 
     dataset: str
-    card: DatasetInfo
+    info: DatasetInfo
     folder: Path  # where the prepared data goes
-    look_in: tuple[Path, ...]  # where files of others may lie
+    look_in: tuple[Path, ...]  # where the files of its authors may lie
     download: bool = True
     workers: int = 1  # processes
-    tell: Callable[[str], None] = lambda _: None  # progress, for a person
+    report: Callable[[str], None] = lambda _: None  # progress, for a person
 
     def find(self, *names: str) -> Path | None:
         """The first file or folder of one of these names, in the order of the folders."""
         return next((p for place in self.look_in for p in (place / name for name in names) if p.exists()), None)
 
     def obtain(self, file: Official, *others: str) -> Path:
-        """A file as published, under its name or one of ``others``; downloads it where it is missing."""
+        """Find a file as published, under its name or one of ``others``; download it where it is missing.
+
+        Raises:
+            WorkloadError: It is not there and must not, or cannot, be downloaded.
+        """
         found = self.find(file.name, *others)
         if found is not None:
             return found
-        missing = f"{self.dataset}: {file.name} is not in {', '.join(map(str, self.look_in))}"
+        missing = f"{self.dataset}: {file.name} is not in {self.searched}"
         if not self.download:
             raise WorkloadError(missing, hint=f"get it from {file.url}")
         return self._downloaded(file, missing)
@@ -48,7 +55,7 @@ class PrepareJob:
     def _downloaded(self, file: Official, missing: str) -> Path:
         from torchvision.datasets.utils import download_url
 
-        self.tell(f"{file.url} -> {self.folder}")
+        self.report(f"{file.url} -> {self.folder}")
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             download_url(file.url, self.folder, file.name, file.md5)
@@ -59,23 +66,62 @@ class PrepareJob:
             ) from None
         return self.folder / file.name
 
+    @property
+    def searched(self) -> str:
+        """The folders that were looked in, for an error."""
+        return ", ".join(map(str, self.look_in))
+
     def md5_of(self, path: Path) -> str:
         """MD5 of a file, as the authors of data sets give it."""
-        self.tell(f"checking {path}")
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        from torchvision.datasets.utils import calculate_md5
+
+        self.report(f"checking {path}")
+        return str(calculate_md5(path))
+
+    def link_folders(self, *names: str) -> None:
+        """Make folders that lie elsewhere part of the data set's own, by symbolic links.
+
+        Raises:
+            WorkloadError: One of them is in none of the folders that are looked in.
+        """
+        for name in names:
+            found = self.find(name)
+            if found is None:
+                raise WorkloadError(
+                    f"{self.dataset}: no folder {name} in {self.searched}",
+                    hint="say where it lies: kbench data prepare --from DIR",
+                )
+            self.link(found, name)
+
+    def link(self, found: Path, name: str) -> Path:
+        """Make a file or a folder that lies elsewhere part of the data set's own; returns its place there."""
+        path = self.folder / name
+        if found != path:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(found.resolve(), target_is_directory=found.is_dir())
+        return path
 
 
-def settle(
-    work: PrepareJob, counts: tuple[int, int], found: Sequence[tuple[Path, str, Official]]
+def compare_with_official(
+    job: PrepareJob, counts: tuple[int, int], found: Sequence[tuple[Path, str, Official]]
 ) -> tuple[dict[str, str | None], tuple[str, ...]]:
-    """Decide whether files of (path, MD5, as published) are the official ones; returns sources and what was checked.
+    """Decide whether files are the official ones.
 
-    Raises WorkloadError where the samples are as many as in the official set but a file is another: it is
-    damaged.  Another number of samples is a set of the user's own, which every run of it says.
+    Another number of samples is a set of the user's own, which every run of it says.
+
+    Args:
+        job: What is being made ready.
+        counts: Training and validation samples in the files.
+        found: Path, MD5 and the file as published, of each.
+
+    Returns:
+        The MD5 of each file by its name, and what was checked, in words.
+
+    Raises:
+        WorkloadError: There are as many samples as in the official set, but a file differs: it is damaged.
     """
     changed = [(path, md5, official) for path, md5, official in found if md5 != official.md5]
-    if changed and counts == (work.card.n_train, work.card.n_val):
+    if changed and counts == (job.info.n_train, job.info.n_val):
         path, md5, official = changed[0]
         raise WorkloadError(
             f"{path} is damaged or was changed: its MD5 is {md5}, the official file's {official.md5}",
@@ -85,15 +131,18 @@ def settle(
     return sources, () if changed else ("MD5 of the official files",)
 
 
-def linked(work: PrepareJob, *names: str) -> None:
-    """Make folders that lie elsewhere part of the data set's own, by symbolic links; raises WorkloadError."""
-    for name in names:
-        found = work.find(name)
-        if found is None:
-            raise WorkloadError(
-                f"{work.dataset}: no folder {name} in {', '.join(map(str, work.look_in))}",
-                hint="say where it lies: kbench data prepare --from DIR",
-            )
-        if found != work.folder / name:
-            work.folder.mkdir(parents=True, exist_ok=True)
-            (work.folder / name).symlink_to(found.resolve(), target_is_directory=True)
+def read_archive(path: Path) -> dict[str, bytes]:
+    """Read all files in a .tar.gz of some hundred megabytes into memory, by their names.
+
+    It is unpacked to its last byte, as the checksum of gzip stands at the end, where tarfile does not look.
+
+    Raises:
+        WorkloadError: The archive is damaged.
+    """
+    try:
+        raw = gzip.decompress(path.read_bytes())
+        with tarfile.open(fileobj=io.BytesIO(raw)) as tar:
+            files = {member.name.removeprefix("./"): tar.extractfile(member) for member in tar if member.isfile()}
+            return {name: file.read() for name, file in files.items() if file}
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        raise WorkloadError(f"{path} is damaged: {error}", hint="get it again") from None

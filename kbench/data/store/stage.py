@@ -1,50 +1,54 @@
-"""Copying a data set to storage of a node's own: whole or not at all, once per node."""
+"""Stage a data set: copy it to storage of a node's own, whole or not at all, once per node."""
 
 import shutil
 from pathlib import Path
 
 from kbench import files
-from kbench.data import dataset_info
+from kbench.data.registry import dataset_info
 from kbench.data.store import locate, manifest
 from kbench.data.store.manifest import Manifest
 from kbench.errors import ResultsError, WorkloadError
 
 
 def stage(dataset: str, root: str, to: Path) -> str:
-    """Copy what training reads of a data set below ``to``, and return the root that it then has.
+    """Copy what training reads of a data set below the folder ``to``.
 
-    One process of a node copies, the others wait for it; what is there already is left.  A data set that
-    needs no folder is not copied, and ``root`` stays.  Raises WorkloadError where the data is not ready,
-    or ``to`` has no room for it.
+    One process of a node copies, the others wait for it; what is there already is left.
+
+    Returns:
+        The data root that the data set then has; ``root`` where it needs no folder and nothing is copied.
+
+    Raises:
+        WorkloadError: The data is not ready, or ``to`` has no room for it.
     """
-    found = dataset_info(dataset)
-    if found is None or not found.folder:
+    info = dataset_info(dataset)
+    if info is None or not info.folder:
         return root
     wrong = locate.problems(dataset, root)
     if wrong:
         raise WorkloadError(wrong[0])
     source = locate.find(dataset, root)
     assert source is not None, "there are no problems"
-    written, there = manifest.read(source), to / found.folder
+    written, copy = manifest.read(source), to / info.folder
     assert written is not None, "there are no problems"
     to.mkdir(parents=True, exist_ok=True)
-    with files.locked(to / f".{found.folder}.lock"):  # one process of this node at a time
-        if not _is_whole(there, written):
-            _copy(source, there, written)
+    with files.locked(to / f".{info.folder}.lock"):  # one process of this node at a time
+        if not _is_whole(copy, written):
+            _copy(source, copy, written)
     return str(to)
 
 
-def _is_whole(there: Path, written: Manifest) -> bool:
+def _is_whole(copy: Path, written: Manifest) -> bool:
     try:
-        return manifest.read(there) == written and not manifest.misfits(there, written)
+        return manifest.read(copy) == written and not manifest.misfits(copy, written)
     except WorkloadError:
         return False
 
 
-def _copy(source: Path, there: Path, written: Manifest) -> None:
-    draft = there.with_name(f".{there.name}.part")
-    for left in (draft, there):
-        shutil.rmtree(left, ignore_errors=True)
+def _copy(source: Path, copy: Path, written: Manifest) -> None:
+    draft = copy.with_name(f".{copy.name}.part")
+    for old in (draft, copy):
+        shutil.rmtree(old, ignore_errors=True)
     try:
         for tree in written.trees:
             shutil.copytree(source / tree, draft / tree, copy_function=shutil.copyfile)
@@ -53,12 +57,12 @@ def _copy(source: Path, there: Path, written: Manifest) -> None:
                 (draft / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source / name, draft / name)
         manifest.write(draft, written)
-        draft.rename(there)
+        draft.rename(copy)
     except (OSError, ResultsError) as error:
-        free = shutil.disk_usage(there.parent).free
+        free = shutil.disk_usage(copy.parent).free
         shutil.rmtree(draft, ignore_errors=True)
         why = (error.strerror if isinstance(error, OSError) else "") or error
         raise WorkloadError(
-            f"{written.dataset}: cannot be copied to {there}: {why} ({free / 1e9:.1f} GB are free)",
+            f"{written.dataset}: cannot be copied to {copy}: {why} ({free / 1e9:.1f} GB are free)",
             hint="leave scratch of the site empty, or name a larger place",
         ) from None

@@ -1,1 +1,1 @@
-"""How an epoch sees a sample: augmentation, crops, normalisation, hashed random numbers."""
+"""How an epoch sees a sample: augmentation, crops, normalisation, random numbers by sample."""

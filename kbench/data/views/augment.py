@@ -1,4 +1,4 @@
-"""Random views of images, made in batches on the device from numbers that belong to each sample."""
+"""Augmentation of batches of images on the device, by random numbers that belong to each sample."""
 
 import math
 
@@ -6,28 +6,43 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kbench.data.views.crop_boxes import random_boxes
-from kbench.data.views.hashed_random import salted, uniform
-from kbench.data.views.normalize import finished
-from kbench.data.views.spec import View
+from kbench.data.views.hashed_random import random_boxes, salted, uniform
+from kbench.data.views.normalize import normalized_and_erased
+from kbench.data.views.spec import ViewSpec
 
 PAD = 4  # [pixel] around an image of which a piece of the old size is cut out
 CROP_AREA, CROP_RATIO = (0.08, 1.0), (3 / 4, 4 / 3)  # as torchvision's RandomResizedCrop, after Szegedy et al. 2014
 
 
-def viewed(x: Tensor, ids: Tensor, view: View) -> Tensor:
-    """Look at images ``x`` ((b, c, h, w)) of samples ``ids``: (b, c, size, size) float32, as a model takes them."""
-    if view.how == "resized-crop":
+def viewed(x: Tensor, ids: Tensor, view: ViewSpec) -> Tensor:
+    """Show a batch as a view does: augmented, resized, normalised, erased.
+
+    Args:
+        x: Images (b, c, h, w), uint8 in [0, 255] or float32.
+        ids: Their samples, (b,) int64 on the same device.
+        view: What is done.
+
+    Returns:
+        Images (b, c, size, size) float32, as a model takes them.
+    """
+    if view.augment == "resized-crop":
         x = resized_crop(x, ids, key=view.key, size=view.size or x.shape[-1])
     else:
-        x = resized(augmented(x, ids, how=view.how, key=view.key), view)
-    return finished(x, ids, view)
+        x = resized(augmented(x, ids, how=view.augment, key=view.key), view)
+    return normalized_and_erased(x, ids, view)
 
 
 def augmented(x: Tensor, ids: Tensor, *, how: str, key: int) -> Tensor:
-    """Augment images ``x`` ((b, c, h, w)) of samples ``ids`` as the recipe's ``how`` asks; they keep their size.
+    """Augment a batch; images keep their size and their type.
 
-    ``key`` names the stream: (seed, phase, epoch).  Equal for all strategies of a seed.
+    Args:
+        x: Images (b, c, h, w).
+        ids: Their samples, (b,) int64 on the same device.
+        how: Name of an augmentation.
+        key: Names the stream of random numbers: (seed, phase, epoch), equal for all strategies of a seed.
+
+    Raises:
+        ValueError: There is no such augmentation.
     """
     if how == "none":
         return x
@@ -41,13 +56,13 @@ def augmented(x: Tensor, ids: Tensor, *, how: str, key: int) -> Tensor:
 
 
 def flipped(x: Tensor, ids: Tensor, *, key: int) -> Tensor:
-    """Mirror each image left to right with probability 1/2."""
+    """Mirror each image, (b, c, h, w), left to right with probability 1/2."""
     mirror = uniform(salted(key, "flip"), ids, 1) < 0.5
     return torch.where(mirror[:, :, None, None], x.flip(3), x)
 
 
 def shifted(x: Tensor, at: Tensor, *, pixels: int) -> Tensor:
-    """Shift each image by up to ``pixels`` up, down, left and right; ``at``: (b, 2) in [0, 1)."""
+    """Shift each image, (b, c, h, w), by up to ``pixels`` up, down, left and right; ``at``: (b, 2) in [0, 1)."""
     b, _, h, w = x.shape
     steps = (at * (2 * pixels + 1)).long()
     rows = steps[:, 0, None] + torch.arange(h, device=x.device)
@@ -58,7 +73,7 @@ def shifted(x: Tensor, at: Tensor, *, pixels: int) -> Tensor:
 
 
 def resized_crop(x: Tensor, ids: Tensor, *, key: int, size: int) -> Tensor:
-    """Cut a random piece out of each image, stretch it to (size, size) bilinearly, mirror it or not."""
+    """Cut a random piece out of each image, (b, c, h, w), stretch it to (size, size) bilinearly, mirror it or not."""
     h, w = x.shape[-2:]
     numbers = uniform(salted(key, "resized-crop"), ids, 22)
     top, left, height, width, fits = random_boxes(numbers, h=h, w=w, area=CROP_AREA, ratio=CROP_RATIO)
@@ -69,11 +84,11 @@ def resized_crop(x: Tensor, ids: Tensor, *, key: int, size: int) -> Tensor:
     across = torch.stack([width / w, zero, (2 * left + width) / w - 1], 1)
     down = torch.stack([zero, height / h, (2 * top + height) / h - 1], 1)
     grid = F.affine_grid(torch.stack([across, down], 1), [len(x), x.shape[1], size, size], align_corners=False)
-    cut = F.grid_sample(_real(x), grid, padding_mode="border", align_corners=False)
+    cut = F.grid_sample(_as_float(x), grid, padding_mode="border", align_corners=False)
     return flipped(cut, ids, key=key)
 
 
-def resized(x: Tensor, view: View) -> Tensor:
+def resized(x: Tensor, view: ViewSpec) -> Tensor:
     """Bring the shorter side to ``view.resize`` and cut out the centre of ``view.size``; 0 leaves out a step."""
     if not (view.size or view.resize):
         return x
@@ -82,11 +97,11 @@ def resized(x: Tensor, view: View) -> Tensor:
     if target != short:
         scale = target / short
         shape = [math.floor(side * scale + 0.5) for side in x.shape[-2:]]
-        x = F.interpolate(_real(x), shape, mode="bilinear", antialias=True, align_corners=False)
+        x = F.interpolate(_as_float(x), shape, mode="bilinear", antialias=True, align_corners=False)
     top, left = (x.shape[-2] - size) // 2, (x.shape[-1] - size) // 2
     return x[..., top : top + size, left : left + size]
 
 
-def _real(x: Tensor) -> Tensor:
+def _as_float(x: Tensor) -> Tensor:
     """Pixels as float32 in [0, 1]; what is float already is left."""
     return x.float() / 255 if x.dtype == torch.uint8 else x

@@ -1,22 +1,30 @@
-"""The last steps of a view, alike for all data sets: normalisation, cutout, random erasing; on the device."""
+"""The last steps of a view on the device, alike for all data sets: normalisation, cutout, random erasing."""
 
 import math
 
 import torch
 from torch import Tensor
 
-from kbench.data.views.crop_boxes import random_boxes
-from kbench.data.views.hashed_random import salted, uniform
-from kbench.data.views.spec import View
+from kbench.data.views.hashed_random import random_boxes, salted, uniform
+from kbench.data.views.spec import ViewSpec
 
 ERASED_AREA, ERASED_RATIO = (0.02, 1 / 3), (0.3, 10 / 3)  # of torchvision and timm, after Zhong et al. 2017
 NOISY = ("randaugment", "randaugment-flips")  # erase with normal noise by pixel, as timm's mode "pixel"; else with 0
 
 
-def finished(x: Tensor, ids: Tensor, view: View) -> Tensor:
-    """Normalise images ``x`` ((b, c, h, w), uint8 or float32 in [0, 1]) and blank out what the view asks for."""
+def normalized_and_erased(x: Tensor, ids: Tensor, view: ViewSpec) -> Tensor:
+    """Normalise a batch, and blank out what the view asks for.
+
+    Args:
+        x: Images (b, c, h, w), uint8 in [0, 255] or float32 in [0, 1]; they are not changed.
+        ids: Their samples, (b,) int64 on the same device.
+        view: Mean and standard deviation, cutout, random erasing.
+
+    Returns:
+        Images (b, c, h, w) float32.
+    """
     if x.dtype == torch.uint8:
-        x = x.float().div_(255)  # in place, as what is new here is nobody else's, and memory is what takes the time
+        x = x.float().div_(255)  # in place from here on, as this copy is used nowhere else, and memory takes the time
     elif view.mean:
         x = x.clone()
     if view.mean:
@@ -25,7 +33,7 @@ def finished(x: Tensor, ids: Tensor, view: View) -> Tensor:
     if view.cutout:
         x = cut_out(x, uniform(salted(view.key, "cutout"), ids, 2), side=view.cutout)
     if view.erase:
-        x = erased(x, ids, key=view.key, chance=view.erase, noisy=view.how in NOISY)
+        x = erased(x, ids, key=view.key, probability=view.erase, noisy=view.augment in NOISY)
     return x
 
 
@@ -36,21 +44,21 @@ def cut_out(x: Tensor, at: Tensor, *, side: int) -> Tensor:
     """
     h, w = x.shape[-2:]
     top, left = (at[:, 0] * h).floor() - side // 2, (at[:, 1] * w).floor() - side // 2
-    return x.masked_fill(_inside(x, top, left, top + side // 2 * 2, left + side // 2 * 2), 0)
+    return x.masked_fill(_rectangles(x, top, left, top + side // 2 * 2, left + side // 2 * 2), 0)
 
 
-def erased(x: Tensor, ids: Tensor, *, key: int, chance: float, noisy: bool) -> Tensor:
-    """Erase a random rectangle of each image with probability ``chance``: with 0, or with N(0, 1) for each number."""
+def erased(x: Tensor, ids: Tensor, *, key: int, probability: float, noisy: bool) -> Tensor:
+    """Erase a random rectangle of an image with some probability: with 0, or with N(0, 1) for each number."""
     h, w = x.shape[-2:]
     numbers = uniform(salted(key, "erase"), ids, 23)
     top, left, height, width, fits = random_boxes(numbers[:, 1:], h=h, w=w, area=ERASED_AREA, ratio=ERASED_RATIO)
-    wanted = (numbers[:, 0] < chance) & fits
-    there = _inside(x, top, left, top + height, left + width) & wanted[:, None, None, None]
-    return torch.where(there, _normal(x, ids, key=key), x) if noisy else x.masked_fill(there, 0)
+    chosen = (numbers[:, 0] < probability) & fits
+    mask = _rectangles(x, top, left, top + height, left + width) & chosen[:, None, None, None]
+    return torch.where(mask, _normal(x, ids, key=key), x) if noisy else x.masked_fill(mask, 0)
 
 
-def _inside(x: Tensor, top: Tensor, left: Tensor, bottom: Tensor, right: Tensor) -> Tensor:
-    """(b, 1, h, w) bool: the pixels of a rectangle of each image."""
+def _rectangles(x: Tensor, top: Tensor, left: Tensor, bottom: Tensor, right: Tensor) -> Tensor:
+    """The pixels of a rectangle of each image: (b, 1, h, w) bool."""
     row, column = (torch.arange(n, device=x.device) for n in x.shape[-2:])
     rows = (row >= top[:, None]) & (row < bottom[:, None])
     columns = (column >= left[:, None]) & (column < right[:, None])
@@ -58,7 +66,7 @@ def _inside(x: Tensor, top: Tensor, left: Tensor, bottom: Tensor, right: Tensor)
 
 
 def _normal(x: Tensor, ids: Tensor, *, key: int) -> Tensor:
-    """Normal numbers in the shape of ``x`` (Box and Muller 1958)."""
+    """Normal numbers in the shape of ``x``, (b, c, h, w) (Box and Muller 1958)."""
     n = x[0].numel()
     numbers = uniform(salted(key, "erase-pixel"), ids, 2 * n)
     radius = torch.sqrt(-2 * torch.log1p(-numbers[:, :n]))

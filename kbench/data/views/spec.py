@@ -1,4 +1,4 @@
-"""How samples are looked at, and what a data set offers to be looked at."""
+"""How samples are seen, and what a data set offers for it."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -7,21 +7,21 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
-Looked = tuple[Tensor, Tensor, Tensor]  # sample ids (b,) int64, images (b, c, h, w), labels (b, ...), on the device
+ViewedBatch = tuple[Tensor, Tensor, Tensor]  # ids (b,) int64, images (b, c, h, w), labels (b, ...), on the device
 
 
 @dataclass(frozen=True, kw_only=True)
-class View:
-    """A way to look at samples.  What a sample meets depends on ``key`` and its id, on nothing else."""
+class ViewSpec:
+    """How an epoch sees samples.  What a sample meets depends on ``key`` and its id, on nothing else."""
 
-    how: str = "none"  # name of an augmentation
+    augment: str = "none"  # name of an augmentation
     key: int = 0  # names the stream of random numbers: (seed, phase, epoch), equal for all strategies of a seed
     size: int = 0  # [pixel] side of the square that the model sees; 0: as it is
-    resize: int = 0  # [pixel] shorter side before the centre is cut out (how "none"); 0: size
+    resize: int = 0  # [pixel] shorter side before the centre is cut out (augment "none"); 0: size
     cutout: int = 0  # [pixel] side of a square that is set to 0
-    erase: float = 0.0  # probability of random erasing
-    mean: tuple[float, ...] = ()  # per channel, of pixels in [0, 1]
-    std: tuple[float, ...] = ()
+    erase: float = 0.0  # probability of random erasing, in [0, 1]
+    mean: tuple[float, ...] = ()  # per channel, of pixels in [0, 1]; empty: pixels are not normalised
+    std: tuple[float, ...] = ()  # likewise
 
 
 class Source(Protocol):
@@ -30,7 +30,7 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def to(self, device: torch.device) -> Self:
-        """The same samples, looked at on ``device``."""
+        """The same samples, seen on ``device``."""
 
-    def batches(self, ids: Iterable[Tensor], view: View) -> Iterator[Looked]:
-        """Look at the samples of each of ``ids`` ((b,) int64, on any device), in that order."""
+    def batches(self, ids: Iterable[Tensor], view: ViewSpec) -> Iterator[ViewedBatch]:
+        """Yield the samples of each of ``ids`` ((b,) int64, on any device), in that order, as the view shows them."""

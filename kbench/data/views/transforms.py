@@ -1,4 +1,4 @@
-"""Views of single images, as worker processes make them: from an image of any size to (3, size, size) pixels.
+"""Views of single images, as worker processes make them: from an image of any size to (3, size, size) uint8.
 
 They draw from the global streams of torch, random and numpy, as their libraries do; SampleReader seeds
 those for each sample.
@@ -17,7 +17,17 @@ Pipeline = Callable[[Image.Image], Tensor]
 
 
 def pipeline(how: str, size: int, resize: int, mean: tuple[float, ...]) -> Pipeline:
-    """The steps of an augmentation by its name; ``size`` and ``resize`` in pixels, ``mean`` is timm's fill colour."""
+    """Build the steps of an augmentation.
+
+    Args:
+        how: Its name.
+        size: Side of the result [pixel].
+        resize: Shorter side before the centre is cut out [pixel]; 0: so that 0.875 of it is kept.
+        mean: timm's fill colour, per channel in [0, 1].
+
+    Raises:
+        ValueError: There is no such augmentation.
+    """
     steps: list[Callable[..., object]]
     if how == "none":
         steps = [v2.Resize(resize or round(size / CROP_PERCENT)), v2.CenterCrop(size)]
@@ -29,8 +39,8 @@ def pipeline(how: str, size: int, resize: int, mean: tuple[float, ...]) -> Pipel
         steps = _timm(size, mean, vflip=0.5 if how.endswith("flips") else 0.0)
     else:
         raise ValueError(f"unknown augmentation {how!r}")
-    made: Pipeline = v2.Compose([*steps, v2.PILToTensor()])
-    return made
+    composed: Pipeline = v2.Compose([*steps, v2.PILToTensor()])
+    return composed
 
 
 def _timm(size: int, mean: tuple[float, ...], *, vflip: float) -> list[Callable[..., object]]:

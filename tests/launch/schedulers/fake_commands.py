@@ -1,18 +1,88 @@
-"""The commands of Slurm and of Grid Engine over a played cluster, for tests that need no daemon.
+"""A played cluster, and the commands of Slurm, Grid Engine and a third scheduler over it: no daemon is needed.
 
-Installed under the names of the commands, it is all of them; PLAYED_CLUSTER names the file of the jobs.
+The jobs lie in one file, which PLAYED_CLUSTER names to the commands.  Nothing of kbench is imported,
+so that a command answers at once.
 """
 
+import json
 import os
 import re
+import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-
-from played_scheduler import PlayedCluster
 
 SLURM = ("sbatch", "squeue", "scancel", "scontrol", "sinfo", "sacct", "srun")
 GRID_ENGINE = ("qsub", "qstat", "qdel")
+THIRD = ("psub", "plist", "pdel")
 SLURM_STATES = {"waiting": "PENDING", "running": "RUNNING"}
+
+
+@dataclass
+class PlayedJob:
+    """A task, or a job without any, of a played cluster."""
+
+    id: str
+    script: str
+    name: str
+    task: str = ""  # its number in an array
+    after: list[str] = field(default_factory=list)  # ids of those that must be over before
+    stage: str = "waiting"
+    reason: str = ""
+    restarts: int = 0
+
+
+class PlayedCluster:
+    """The jobs of a cluster that runs one when it is told to; tests and commands see them in one file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def read(self) -> list[PlayedJob]:
+        """All jobs, in the order of their submission."""
+        return [PlayedJob(**job) for job in json.loads(self.file.read_text())] if self.file.exists() else []
+
+    def write(self, jobs: Sequence[PlayedJob]) -> None:
+        """Replace all jobs."""
+        self.file.write_text(json.dumps([asdict(job) for job in jobs]))
+
+    def change(self, job_id: str, **changes: object) -> None:
+        """Change one job."""
+        self.write([PlayedJob(**{**asdict(job), **(changes if job.id == job_id else {})}) for job in self.read()])
+
+    def add(self, script: str, name: str, *, ids: Mapping[str, str], after: Mapping[str, Sequence[str]]) -> None:
+        """Put the tasks of a script into the queue: their ids, and what each is to come after."""
+        new = [PlayedJob(job, script, name, task, list(after[task])) for task, job in ids.items()]
+        self.write([*self.read(), *new])
+
+    def number(self) -> int:
+        """The number of the next script."""
+        return 1 + len({job.script for job in self.read()})
+
+    def ready(self) -> list[PlayedJob]:
+        """The waiting jobs that may start."""
+        left = {job.id for job in self.read() if job.stage != "over"}
+        return [job for job in self.read() if job.stage == "waiting" and not left & set(job.after)]
+
+    def end(self, ids: Sequence[str], reason: str) -> None:
+        """End jobs that have not ended."""
+        for job in self.read():
+            if job.id in ids and job.stage != "over":
+                self.change(job.id, stage="over", reason=reason)
+
+    def run(self, job: PlayedJob, variables: Mapping[str, str], *, requeue_status: int | None = None) -> int:
+        """Run a job to its end on a node, where its variables are; returns the status of its script."""
+        self.change(job.id, stage="running")
+        done = subprocess.run(
+            ["bash", job.script], env={**os.environ, **variables}, start_new_session=True, timeout=120
+        )
+        now = next(one for one in self.read() if one.id == job.id)
+        if done.returncode == requeue_status:
+            self.change(job.id, stage="waiting", reason="requeued", restarts=job.restarts + 1)
+        elif now.stage == "running":  # else a command has changed it meanwhile
+            self.change(job.id, stage="over", reason="done" if done.returncode == 0 else "failed")
+        return done.returncode
 
 
 def install(folder: Path, names: tuple[str, ...]) -> None:
@@ -20,7 +90,7 @@ def install(folder: Path, names: tuple[str, ...]) -> None:
     folder.mkdir(exist_ok=True)
     for name in names:
         path = folder / name
-        path.write_text(f'#!/bin/sh\nexec {sys.executable} {__file__} {name} "$@"\n')
+        path.write_text(f'#!/bin/sh\nexec {sys.executable} -S {__file__} {name} "$@"\n')
         path.chmod(0o755)
 
 
@@ -50,8 +120,8 @@ def sbatch(cluster: PlayedCluster, *arguments: str) -> None:
 
 def squeue(cluster: PlayedCluster, *arguments: str) -> None:
     if "-j" in arguments:
-        job = arguments[arguments.index("-j") + 1]
-        print(next(SLURM_STATES.get(one.stage, "COMPLETED") for one in cluster.read() if one.id == job))
+        wanted = arguments[arguments.index("-j") + 1]
+        print(next(SLURM_STATES.get(one.stage, "COMPLETED") for one in cluster.read() if one.id == wanted))
         return
     for job in cluster.read():
         print(job.id, SLURM_STATES.get(job.stage, job.reason), "N/A", "None", job.name, sep="|")
@@ -91,6 +161,29 @@ def qstat(cluster: PlayedCluster, *arguments: str) -> None:
 
 def qdel(cluster: PlayedCluster, *arguments: str) -> None:
     cluster.end(arguments, "deleted")
+
+
+def psub(cluster: PlayedCluster, *arguments: str) -> None:
+    text, number = Path(arguments[-1]).read_text(), str(cluster.number())
+    given = dict(re.findall(r"(\w+)=(\S*)", " ".join(re.findall(r"^#PLAYED (.*)", text, re.MULTILINE))))
+    if int(given["nodes"]) > 4:
+        sys.exit("psub: this cluster has 4 nodes")
+    if "--test" in arguments:
+        print("would start at once")
+        return
+    ids = {task: f"{number}[{task}]" for task in given["tasks"].split(",")}
+    after = [one for one in given["after"].split("+") if one]
+    cluster.add(arguments[-1], given["name"], ids=ids, after=dict.fromkeys(ids, after))
+    print(number)
+
+
+def plist(cluster: PlayedCluster, *arguments: str) -> None:
+    for job in cluster.read():
+        print(job.id, job.stage, job.name, job.reason, sep="|")
+
+
+def pdel(cluster: PlayedCluster, *arguments: str) -> None:
+    cluster.end(arguments, "killed")
 
 
 def nothing(cluster: PlayedCluster, *arguments: str) -> None:

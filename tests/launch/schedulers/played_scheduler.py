@@ -1,15 +1,9 @@
-"""A third scheduler, whole in this one file: its class, its job script, and the cluster that plays it.
+"""A third scheduler, whole in this one file; a site names it as ``launcher: played_scheduler:Played``.
 
-A site names it as ``launcher: played_scheduler:Played``.  Its jobs lie in the file that PLAYED_CLUSTER
-names; its commands are this file, run as a program.
+Its commands (psub, plist, pdel) are played by fake_commands.py, like those of the others.
 """
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
 from kbench.launch.schedulers.base import Capabilities, JobInfo, JobVariables, Scheduler, Stage
@@ -23,7 +17,7 @@ class Played(Scheduler):
 
     name = "played"
     can = Capabilities(
-        arrays=True, submission_test="played test", accounting=True, excluded_nodes=True, job_states=True
+        arrays=True, submission_test="psub --test", accounting=True, excluded_nodes=True, job_states=True
     )
     job_variables = (
         JobVariables(
@@ -38,7 +32,8 @@ class Played(Scheduler):
     end_kinds = {"killed": FailureKind.CANCELLED, "lost": FailureKind.NODE_FAILURE}
     template_text = """\
 #!/usr/bin/env bash
-#PLAYED name={{ job_name }} nodes={{ nodes }} tasks={{ array or "0" }} away={{ exclude | join("+") }}
+#PLAYED name={{ job_name }} nodes={{ nodes }} cpus={{ cpus_per_rank }}
+#PLAYED tasks={{ array or "0" }} away={{ exclude | join("+") }}
 #PLAYED after={{ after | join("+") }}
 tasks=(
 {% for task, run_ids in tasks.items() %}
@@ -52,20 +47,20 @@ exec {{ host_python | sh }} -m kbench.launch.worker_job --folder {{ runs | sh }}
 """
 
     def submit(self, script: Path, *, keep: Sequence[int] = ()) -> str:
-        return self.run([*COMMAND, "submit", str(script)], name="played submit", keep=keep).strip()
+        return self.run(["psub", str(script)], keep=keep).strip()
 
     def test(self, script: Path) -> str:
-        return self.run([*COMMAND, "test", str(script)], name="played test").strip()
+        return self.run(["psub", "--test", str(script)], name="psub --test").strip()
 
     def jobs(self) -> dict[str, JobInfo]:
-        rows = (line.split("|") for line in self.run([*COMMAND, "list"], name="played list").splitlines())
+        rows = (line.split("|") for line in self.run(["plist"]).splitlines())
         return {job: JobInfo(Stage(stage), name, reason) for job, stage, name, reason in rows if stage != Stage.OVER}
 
     def cancel(self, ids: Sequence[str]) -> None:
-        self.run([*COMMAND, "cancel", *ids], name="played cancel")
+        self.run(["pdel", *ids])
 
     def ended(self, ids: Sequence[str]) -> dict[str, str]:
-        rows = (line.split("|") for line in self.run([*COMMAND, "list"], name="played list").splitlines())
+        rows = (line.split("|") for line in self.run(["plist"]).splitlines())
         return {job: reason for job, stage, _, reason in rows if stage == Stage.OVER and job in ids}
 
     def max_array_tasks(self) -> int:
@@ -82,104 +77,3 @@ exec {{ host_python | sh }} -m kbench.launch.worker_job --folder {{ runs | sh }}
     @classmethod
     def node_names(cls, value: str) -> tuple[str, ...]:
         return tuple(value.split("+"))
-
-
-COMMAND = (sys.executable, __file__)
-
-
-@dataclass
-class PlayedJob:
-    """A task, or a job without any, of a played cluster."""
-
-    id: str
-    script: str
-    name: str
-    task: str = ""  # its number in an array
-    after: list[str] = field(default_factory=list)  # ids of those that must be over before
-    stage: str = "waiting"
-    reason: str = ""
-    restarts: int = 0
-
-
-class PlayedCluster:
-    """The jobs of a cluster that runs one when it is told to; tests and commands see them in one file."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def read(self) -> list[PlayedJob]:
-        """All jobs, in the order of their submission."""
-        return [PlayedJob(**job) for job in json.loads(self.file.read_text())] if self.file.exists() else []
-
-    def write(self, jobs: Sequence[PlayedJob]) -> None:
-        """Replace all jobs."""
-        self.file.write_text(json.dumps([asdict(job) for job in jobs]))
-
-    def change(self, job_id: str, **changes: object) -> None:
-        """Change one job."""
-        self.write([PlayedJob(**{**asdict(job), **(changes if job.id == job_id else {})}) for job in self.read()])
-
-    def add(self, script: str, name: str, *, ids: Mapping[str, str], after: Mapping[str, Sequence[str]]) -> None:
-        """Put the tasks of a script into the queue: their ids, and what each is to come after."""
-        new = [PlayedJob(job, script, name, task, list(after[task])) for task, job in ids.items()]
-        self.write([*self.read(), *new])
-
-    def number(self) -> int:
-        """The number of the next script."""
-        return 1 + len({job.script for job in self.read()})
-
-    def ready(self) -> list[PlayedJob]:
-        """The waiting jobs that may start."""
-        left = {job.id for job in self.read() if job.stage != "over"}
-        return [job for job in self.read() if job.stage == "waiting" and not left & set(job.after)]
-
-    def end(self, ids: Sequence[str], reason: str) -> None:
-        """End jobs that have not ended."""
-        for job in self.read():
-            if job.id in ids and job.stage != "over":
-                self.change(job.id, stage="over", reason=reason)
-
-    def run(self, job: PlayedJob, variables: Mapping[str, str], *, requeue_status: int | None = None) -> int:
-        """Run a job to its end on a node, where its variables are; returns the status of its script."""
-        self.change(job.id, stage="running")
-        done = subprocess.run(
-            ["bash", job.script], env={**os.environ, **variables}, start_new_session=True, timeout=120
-        )
-        now = next(one for one in self.read() if one.id == job.id)
-        if done.returncode == requeue_status:
-            self.change(job.id, stage="waiting", reason="requeued", restarts=job.restarts + 1)
-        elif now.stage == "running":  # else a command has changed it meanwhile
-            self.change(job.id, stage="over", reason="done" if done.returncode == 0 else "failed")
-        return done.returncode
-
-
-def directives(script: str) -> dict[str, str]:
-    """What the #PLAYED lines of a script say."""
-    lines = [line for line in Path(script).read_text().splitlines() if line.startswith("#PLAYED ")]
-    return dict(part.split("=", 1) for line in lines for part in line.split()[1:])  # type: ignore[misc]
-
-
-def main(action: str, *arguments: str) -> None:
-    """Do what a command of the scheduler does."""
-    cluster = PlayedCluster(Path(os.environ["PLAYED_CLUSTER"]))
-    if action in ("submit", "test"):
-        given = directives(arguments[0])
-        if int(given["nodes"]) > 4:
-            sys.exit("played: this cluster has 4 nodes")
-        if action == "test":
-            print("would start at once")
-            return
-        number = str(cluster.number())
-        ids = {task: Played.task_id(number, task) for task in given["tasks"].split(",")}
-        after = [one for one in given["after"].split("+") if one]
-        cluster.add(arguments[0], given["name"], ids=ids, after=dict.fromkeys(ids, after))
-        print(number)
-    elif action == "list":
-        for job in cluster.read():
-            print(job.id, job.stage, job.name, job.reason, sep="|")
-    elif action == "cancel":
-        cluster.end(arguments, "killed")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
-from fake_commands import GRID_ENGINE, SLURM, install
-from played_scheduler import REQUEUE_STATUS, Played, PlayedCluster, PlayedJob
-from typer.testing import CliRunner
+from fake_commands import GRID_ENGINE, SLURM, THIRD, PlayedCluster, PlayedJob, install
+from played_scheduler import REQUEUE_STATUS, Played
+from typer.testing import CliRunner, Result
 
 from kbench import files
 from kbench.cli.app import app
@@ -34,6 +33,7 @@ EXPERIMENT = """\
 name: small
 pairs: [{model: digits-cnn, dataset: digits, recipe: {epochs: 1, global_batch: 48, lr: 0.05}}]
 strategies: [baseline, {random: {like: baseline}, label: like}]
+seeds: [0]
 """
 # Stands for the Python of the ranks: ends a run at once, or, on its first attempt, near the time limit.
 RANKS = """\
@@ -104,6 +104,7 @@ CASES = {
     "third": Case(
         kind=Played,
         site="launcher: played_scheduler:Played\n",
+        commands=THIRD,
         variables=played_variables,
         requeue_status=REQUEUE_STATUS,
         start_name="played",
@@ -271,7 +272,6 @@ def test_only_arrays_limit_how_many_runs_are_trained_at_a_time(desk: Desk) -> No
 def test_a_command_that_is_not_there_is_a_sentence(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.runs()
     monkeypatch.setenv("PATH", str(desk.folder / "nowhere"))
-    monkeypatch.setattr("played_scheduler.COMMAND", ("played",))
     result = desk.calls("status", "small")
     assert result.exception is None and "is not there" in result.output
 
@@ -279,7 +279,7 @@ def test_a_command_that_is_not_there_is_a_sentence(desk: Desk, monkeypatch: pyte
 @pytest.mark.parametrize("kind", CLASSES)
 def test_capabilities_are_what_a_class_really_has(kind: type[Scheduler]) -> None:
     def is_own(name: str) -> bool:
-        return getattr(kind, name).__qualname__ != getattr(Scheduler, name).__qualname__
+        return bool(getattr(kind, name).__qualname__ != getattr(Scheduler, name).__qualname__)
 
     assert kind.can.accounting == is_own("ended")
     assert bool(kind.can.submission_test) == is_own("test")
@@ -302,7 +302,7 @@ def test_the_id_of_a_task_leads_back_to_its_array_and_a_name_holds_the_token(kin
     [
         ("no_such_module:Cluster", "launcher 'no_such_module:Cluster' cannot be loaded: ModuleNotFoundError"),
         ("played_scheduler:Nope", "launcher 'played_scheduler:Nope' cannot be loaded: AttributeError"),
-        ("played_scheduler:PlayedJob", "launcher 'played_scheduler:PlayedJob' is no class derived from"),
+        ("played_scheduler:Capabilities", "launcher 'played_scheduler:Capabilities' is no class derived from"),
     ],
 )
 def test_a_scheduler_from_elsewhere_that_cannot_be_used_is_refused_with_the_place_in_the_site(

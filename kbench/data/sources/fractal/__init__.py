@@ -7,8 +7,3 @@ here they are the next of the same stream.  Images cannot agree, as the publishe
 Measured (one core of an AMD EPYC virtual machine, 2026-11-21, processor time): 9.3 ms a draw, 42,688 draws for 1,000
 classes; 2.1 s to draw and pack a class of 1,000 images of 362 pixels and its 25 for validation; 8.8 MB a class on disk.
 """
-
-from kbench.data.sources.fractal.make import begun, make
-from kbench.data.sources.fractal.render import Look
-
-__all__ = ["Look", "begun", "make"]

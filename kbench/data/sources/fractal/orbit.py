@@ -1,4 +1,4 @@
-"""Where iterated affine maps lead: orbits of many systems side by side, and the pixels that they fall on."""
+"""Orbits of systems of affine maps, many side by side, and the pixels that they fall on."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,15 +9,15 @@ Pixels = NDArray[np.intp]
 
 PAD = 6  # [pixel] margin on each side of an image
 LOST = 100  # points left out before the first that is no number, as published
-AT_ONCE = 100  # steps whose maps are looked up together
+STEPS = 100  # whose maps are looked up together
 
 
-def chosen(shares: Floats, numbers: Floats) -> Bytes:
-    """Which map each random number in [0, 1) asks for: the first whose running sum of ``shares`` is not below it."""
-    found = np.zeros(len(numbers), dtype=np.uint8)
+def choose_maps(shares: Floats, numbers: Floats) -> Bytes:
+    """Choose a map by each random number in [0, 1): the first whose running sum of ``shares`` is not below it."""
+    choices = np.zeros(len(numbers), dtype=np.uint8)
     for bound in np.cumsum(shares)[:-1]:
-        found += numbers > bound
-    return found
+        choices += numbers > bound
+    return choices
 
 
 def orbits(maps: Floats, choices: Bytes) -> Floats:
@@ -32,14 +32,14 @@ def orbits(maps: Floats, choices: Bytes) -> Floats:
     table = maps.reshape(m * k, 6).T[[0, 2, 1, 3, 4, 5]].copy()  # a c, b d, e f: what is multiplied by x, by y, added
     first = np.arange(m) * k
     points = np.zeros((n, 2, m))
-    looked_up = np.empty((AT_ONCE, 6, m))
-    factors, shifts = looked_up[:, :4].reshape(AT_ONCE, 2, 2, m), looked_up[:, 4:]
+    looked_up = np.empty((STEPS, 6, m))
+    factors, shifts = looked_up[:, :4].reshape(STEPS, 2, 2, m), looked_up[:, 4:]
     sources, terms = points[:, :, None, :], np.empty((2, 2, m))
     by_x, by_y = terms
     multiply, add = np.multiply, np.add
     with np.errstate(over="ignore", invalid="ignore"):  # some systems fly off
-        for start in range(0, n - 1, AT_ONCE):
-            end = min(start + AT_ONCE, n - 1)
+        for start in range(0, n - 1, STEPS):
+            end = min(start + STEPS, n - 1)
             rows = first + choices[start:end]
             for column in range(6):
                 looked_up[: end - start, column] = table[column].take(rows)

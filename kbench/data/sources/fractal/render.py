@@ -1,4 +1,4 @@
-"""How a class looks: 25 variations of its maps, drawn several times with 3x3 patches of other random masks.
+"""Images of a class: 25 variations of its maps, drawn several times with 3x3 patches of other random masks.
 
 As in fractal_renderer/ of FractalDB-Pretrained-ResNet-PyTorch @1b8fb9f with the values of its exe.sh (362 pixels,
 200,000 points, weights_0.4, patch_gray, 10 instances).  Departure: Python's random draws the masks there and is
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kbench.data.sources.fractal.orbit import Floats, Pixels, chosen, orbits, pixels
+from kbench.data.sources.fractal.orbit import Floats, Pixels, choose_maps, orbits, pixels
 
 FACTORS = (0.2, 0.6, 1.0, 1.4, 1.8)
 GREY = 127  # of what is drawn, on black
@@ -24,7 +24,7 @@ Bits = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class RenderSettings:
     """How large and how often a class is drawn; the defaults are the published ones."""
 
     side: int = 362  # [pixel]
@@ -46,25 +46,25 @@ def variations() -> Floats:
     return np.array([row for i, row in enumerate(rows) if i < len(FACTORS) or row != [1.0] * 6])
 
 
-def drawings(category: int, maps: Floats, shares: Floats, look: Look) -> Iterator[Drawing]:
-    """Draw a class: for each variation its instances 0 to ``look.instances``, one more than are trained on.
+def drawings(category: int, maps: Floats, shares: Floats, settings: RenderSettings) -> Iterator[Drawing]:
+    """Draw a class: for each variation its instances 0 to ``settings.instances``, one more than are trained on.
 
     The shares of the maps are the same for all variations, as published.
     """
-    numbers = np.random.RandomState(ORBIT_SEED).random_sample(look.points)[:-1]
+    numbers = np.random.RandomState(ORBIT_SEED).random_sample(settings.points)[:-1]
     varied = variations()[:, None, :] * maps
-    points = orbits(varied, chosen(shares, numbers)[:, None])
+    points = orbits(varied, choose_maps(shares, numbers)[:, None])
     for variation in range(len(varied)):
-        columns, rows = pixels(points[:, :, variation], side=look.side)
-        newest, place = covers(columns, rows, side=look.side)
-        for instance in range(look.instances + 1):
+        columns, rows = pixels(points[:, :, variation], side=settings.side)
+        newest, place = covers(columns, rows, side=settings.side)
+        for instance in range(settings.instances + 1):
             stream = np.random.RandomState([MASK_SEED, category, variation, instance])
             masks = stream.randint(1, 2 ** (PATCH * PATCH), size=len(columns), dtype=np.uint16)
             yield Drawing(variation, instance, painted(masks, newest, place))
 
 
 def covers(columns: Pixels, rows: Pixels, *, side: int) -> tuple[Pixels, Pixels]:
-    """Whose patch is on top: for each pixel the newest point whose patch covers it, and which of its nine cells.
+    """Find which patch is on top: for each pixel the newest point whose patch covers it, and which of its nine cells.
 
     ``columns, rows``: (n,) of the points in order; a patch's corner lies one pixel right and below.  Returns
     (side, side) each; -1 where there is no patch.  Patches are opaque, so masks do not matter here.

@@ -72,7 +72,7 @@ def test_sides_that_do_not_fit_are_refused() -> None:
         DeepLabXception((16, 100, 144), 3)
 
 
-def test_the_card_names_this_network(network: DeepLabXception) -> None:
+def test_the_data_set_asks_for_this_network(network: DeepLabXception) -> None:
     torch.manual_seed(0)
     built = build_model("deepcam", DATASETS["deepcam"].shape, DATASETS["deepcam"].n_classes)
     assert all(torch.equal(a, b) for a, b in zip(built.parameters(), network.parameters(), strict=True))

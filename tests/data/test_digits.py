@@ -1,4 +1,4 @@
-"""The digits: every image once, split for good, and a network of known size."""
+"""The digits: every image once, split for good."""
 
 from collections import Counter
 
@@ -8,9 +8,8 @@ import torch
 from sklearn.datasets import load_digits
 
 from kbench.data import DATASETS
-from kbench.data.arrays import Arrays
+from kbench.data.loader import Arrays
 from kbench.data.sources.digits import load
-from kbench.models.digits import DigitsCNN
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +38,10 @@ def test_there_are_1442_training_and_355_validation_samples(split: tuple[Arrays,
     assert [len(part) for part in split] == [1442, 355]
 
 
-def test_the_card_tells_the_truth(split: tuple[Arrays, Arrays]) -> None:
-    card, (train, val) = DATASETS["digits"], split
-    assert (card.n_train, card.n_val, card.n_classes) == (len(train), len(val), len(train.y.unique()))
-    assert train.x.shape[1:] == val.x.shape[1:] == card.shape
+def test_the_entry_of_the_digits_is_true(split: tuple[Arrays, Arrays]) -> None:
+    info, (train, val) = DATASETS["digits"], split
+    assert (info.n_train, info.n_val, info.n_classes) == (len(train), len(val), len(train.y.unique()))
+    assert train.x.shape[1:] == val.x.shape[1:] == info.shape
 
 
 def test_the_validation_set_is_every_fifth_of_a_class(
@@ -94,22 +93,3 @@ def test_samples_come_in_the_order_asked_for(split: tuple[Arrays, Arrays]) -> No
     x, y = split[0].at(ids)
     for i, one, label in zip(ids.tolist(), x, y, strict=True):
         assert torch.equal(one, split[0].x[i]) and label == split[0].y[i]
-
-
-@pytest.mark.parametrize(("shape", "n_classes", "width"), [((1, 8, 8), 10, 32), ((3, 8, 8), 7, 4)])
-def test_the_network_has_as_many_weights_as_its_layers_say(
-    shape: tuple[int, int, int], n_classes: int, width: int
-) -> None:
-    model = DigitsCNN(shape, n_classes, width)
-    widths = [shape[0], width, 2 * width, 2 * width]
-    convolutions = sum(9 * a * b for a, b in zip(widths[:-1], widths[1:], strict=True))
-    norms, head = sum(2 * b for b in widths[1:]), (2 * width + 1) * n_classes
-    assert sum(p.numel() for p in model.parameters()) == convolutions + norms + head
-
-
-def test_the_default_network_has_56554_weights() -> None:
-    assert sum(p.numel() for p in DigitsCNN((1, 8, 8), 10).parameters()) == 56_554
-
-
-def test_the_network_gives_one_logit_a_class() -> None:
-    assert DigitsCNN((1, 8, 8), 10)(torch.zeros(5, 1, 8, 8)).shape == (5, 10)
