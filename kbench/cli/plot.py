@@ -34,9 +34,11 @@ def plot(
     drawn = api.plot(experiment, kind=kind, output=output, size=size, results=results)
     for name, why in drawn.skipped.items():
         log(f"note: no figure {name!r}: {why}", quiet=quiet)
+    for sentence in drawn.left_out:
+        log(f"note: {sentence}", quiet=quiet)
     if as_json:
         figures = [{"figure": str(p), "data": str(p.with_suffix(".csv"))} for p in drawn.paths]
-        print_json({"schema": 1, "figures": figures, "skipped": drawn.skipped})
+        print_json({"schema": 1, "figures": figures, "skipped": drawn.skipped, "left_out": list(drawn.left_out)})
     else:
         for path in drawn.paths:
             print_result(f"{path}  (data: {path.with_suffix('.csv')})")

@@ -1,6 +1,6 @@
 """Runs that are not in the tables, and why."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
@@ -8,9 +8,10 @@ from kbench.analysis.finding import About, Finding, about, note, warning
 from kbench.analysis.frame import Frames, fill_unknown
 from kbench.analysis.pairing import KEYS
 from kbench.errors import ResultsError
+from kbench.records.run_state import State
 
 LISTED = 3  # runs named of many alike
-GRAVE = ("failed", "damaged")  # states that somebody must look into
+GRAVE = (State.FAILED, State.DAMAGED)  # states that somebody must look into
 
 
 def missing(frames: Frames, baseline: str) -> Iterator[Finding]:
@@ -26,6 +27,11 @@ def missing(frames: Frames, baseline: str) -> Iterator[Finding]:
     for (pair, strategy), own in twice.groupby(["pair", "strategy"], sort=False):
         text = f"{pair} / {strategy}: seeds {_seeds(own)} are there twice; the first of each counts"
         yield warning("twice", text, about(pair, strategy))
+
+
+def runs_left_out(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings that name runs that are in no table, as they are missing, damaged, failed or not done yet."""
+    return [finding for finding in findings if finding.kind in set(State) - {State.DONE}]
 
 
 def _not_done(runs: pd.DataFrame) -> Iterator[Finding]:
