@@ -32,13 +32,13 @@ def plot(
     from kbench import api
 
     drawn = api.plot(experiment, kind=kind, output=output, size=size, results=results)
+    for text in drawn.absent:
+        log(f"warning: {text.replace('not in the table', 'not drawn')}", quiet=quiet)
     for name, why in drawn.skipped.items():
         log(f"note: no figure {name!r}: {why}", quiet=quiet)
-    for sentence in drawn.left_out:
-        log(f"note: {sentence}", quiet=quiet)
     if as_json:
         figures = [{"figure": str(p), "data": str(p.with_suffix(".csv"))} for p in drawn.paths]
-        print_json({"schema": 1, "figures": figures, "skipped": drawn.skipped, "left_out": list(drawn.left_out)})
+        print_json({"schema": 1, "figures": figures, "skipped": drawn.skipped})
     else:
         for path in drawn.paths:
             print_result(f"{path}  (data: {path.with_suffix('.csv')})")

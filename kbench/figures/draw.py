@@ -4,21 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kbench.analysis.audit.missing import runs_left_out
 from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Comparison
 from kbench.errors import ResultsError
 from kbench.figures.layout import options_for, save
 from kbench.figures.registry import figure_kind
+from kbench.records.run_state import State
+
+ABSENT = (State.DAMAGED, State.MISSING)
 
 
 @dataclass(frozen=True)
 class DrawnFigures:
-    """The figures that were written, the kinds that cannot be drawn, with the reason, and the runs in no figure."""
+    """The figures that were written, and the kinds that cannot be drawn, with the reason."""
 
     paths: tuple[Path, ...]  # each with its data beside it, as .csv
     skipped: Mapping[str, str]
-    left_out: tuple[str, ...] = ()  # sentences that name runs, and why
+    absent: tuple[str, ...] = ()  # sentences: runs that the results should hold and that no figure shows
 
 
 def draw_figures(
@@ -50,7 +52,5 @@ def draw_figures(
             paths.append(save(kind.draw(data, options), data, output if output.suffix else output / f"{name}.png"))
         except OSError as error:
             raise ResultsError(f"{error.filename or output}: cannot be written: {error.strerror}") from error
-    left_out = (
-        finding.text.replace("not in the table", "in no figure") for finding in runs_left_out(comparison.findings)
-    )
-    return DrawnFigures(tuple(paths), skipped, tuple(left_out))
+    absent = tuple(finding.text for finding in comparison.findings if finding.kind in ABSENT)
+    return DrawnFigures(tuple(paths), skipped, absent)

@@ -1,6 +1,6 @@
 """Runs that are not in the tables, and why."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import pandas as pd
 
@@ -27,11 +27,6 @@ def missing(frames: Frames, baseline: str) -> Iterator[Finding]:
     for (pair, strategy), own in twice.groupby(["pair", "strategy"], sort=False):
         text = f"{pair} / {strategy}: seeds {_seeds(own)} are there twice; the first of each counts"
         yield warning("twice", text, about(pair, strategy))
-
-
-def runs_left_out(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings that name runs that are in no table, as they are missing, damaged, failed or not done yet."""
-    return [finding for finding in findings if finding.kind in set(State) - {State.DONE}]
 
 
 def _not_done(runs: pd.DataFrame) -> Iterator[Finding]:
