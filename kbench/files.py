@@ -87,9 +87,9 @@ def append(path: Path, entry: Mapping[str, Any]) -> None:
 
 
 def lines(path: Path) -> list[bytes]:
-    """Read the lines of a journal, those that are empty left out; none where there is no journal."""
+    """Read the lines of a journal, empty ones too; the last is empty where it was written to its end."""
     try:
-        return [line for line in path.read_bytes().split(b"\n") if line.strip()]
+        return path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kbench import files
+from kbench.errors import ResultsError
 
 
 @pytest.fixture
@@ -95,3 +97,67 @@ def test_json_that_is_missing_or_torn_is_empty(text: str | None, tmp_path: Path)
     if text is not None:
         (tmp_path / "x.json").write_text(text)
     assert files.read_json(tmp_path / "x.json") == {}
+
+
+def draft_of(path: Path, host: str, process: int) -> Path:
+    draft = path.with_name(f".{path.name}.{host}.{process}")
+    draft.write_text("half of it")
+    return draft
+
+
+def dead() -> int:
+    """The id of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_a_draft_whose_writer_is_dead_is_removed_by_the_next_and_others_stay(tmp_path: Path) -> None:
+    path, here = tmp_path / "x[1].json", socket.gethostname()
+    left = draft_of(path, here, dead())
+    alive, elsewhere = draft_of(path, here, os.getppid()), draft_of(path, "elsewhere", 1)
+    other = draft_of(tmp_path / "y.json", here, dead())
+    files.write(path, "all of it")
+    assert path.read_text() == "all of it" and not left.exists()
+    assert alive.exists() and elsewhere.exists() and other.exists()
+
+
+def test_a_draft_of_another_host_is_removed_after_a_day(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    left = draft_of(path, "elsewhere", 1)
+    os.utime(left, (0, 0))
+    files.write(path, "all of it")
+    assert os.listdir(tmp_path) == ["x.json"]
+
+
+def test_a_block_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    files.write(path, "old")
+    with pytest.raises(KeyError), files.writing(path) as draft:
+        draft.write_text("new")
+        raise KeyError
+    assert os.listdir(tmp_path) == ["x.json"] and path.read_text() == "old"
+
+
+def test_a_file_that_cannot_be_written_is_named_with_the_reason(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "x.json"
+    for write in (lambda: files.write(path, "x"), lambda: files.append(path, {}), lambda: files.create(path, "x")):
+        with pytest.raises(ResultsError, match=f"^{path}: cannot be written: No such file or directory$"):
+            write()
+
+
+def test_of_several_that_create_a_file_the_first_is_heard(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    assert [files.create(path, text) for text in ("first", "second")] == [True, False]
+    assert path.read_text() == "first" and os.listdir(tmp_path) == ["x.json"]
+
+
+def test_a_lock_keeps_others_out_and_what_the_file_holds_stays(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_text("{}\n")
+    program = "import fcntl, sys; fcntl.flock(open(sys.argv[1], 'ab'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    attempt = [sys.executable, "-c", program, str(path)]
+    with files.locked(path):
+        assert subprocess.run(attempt, capture_output=True).returncode == 1
+    assert subprocess.run(attempt, capture_output=True).returncode == 0
+    assert path.read_text() == "{}\n"

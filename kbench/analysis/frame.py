@@ -1,13 +1,12 @@
 """An experiment's gathered Parquet files as pandas frames."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
 from kbench.errors import ResultsError
 from kbench.records.folders import ExperimentDir
-from kbench.records.schema import Column, EpochRecord, Identity, RunRecord, columns
+from kbench.records.store import is_current
 
 
 @dataclass(frozen=True)
@@ -26,16 +25,18 @@ class Frames:
 
 
 def load(folder: ExperimentDir) -> Frames:
-    """Read epochs.parquet and runs.parquet; columns that an older kbench did not gather are there, and hold nothing.
+    """Read epochs.parquet and runs.parquet.
 
     Raises:
-        ResultsError: A file is not there or cannot be read.
+        ResultsError: A file is not there, cannot be read, or was gathered by another version of kbench.
     """
     try:
-        epochs = _read(folder.epochs, columns(Identity, EpochRecord))
-        runs = _read(folder.runs, columns(Identity, RunRecord))
+        epochs, runs = pd.read_parquet(folder.epochs), pd.read_parquet(folder.runs)
     except (OSError, ValueError) as error:
         raise ResultsError(f"{folder.path}: cannot be read: {error}", hint="kbench gather makes it anew") from error
+    for table in (folder.epochs, folder.runs):
+        if not is_current(table):
+            raise ResultsError(f"{table}: another version of kbench made it", hint="kbench gather makes it anew")
     return Frames(folder.path.name, epochs, runs, folder)
 
 
@@ -49,11 +50,3 @@ def last_phase(epochs: pd.DataFrame) -> pd.DataFrame:
 def fill_unknown(texts: "pd.Series[str]", otherwise: str) -> "pd.Series[str]":
     """``texts`` with ``otherwise`` where one is not known, also where none is (pandas takes those for numbers)."""
     return texts.astype("object").where(texts.notna(), otherwise)
-
-
-def _read(path: Path, wanted: list[Column]) -> pd.DataFrame:
-    frame = pd.read_parquet(path)
-    for column in wanted:
-        if column.name not in frame.columns:
-            frame[column.name] = pd.Series(None, index=frame.index, dtype="object" if column.type is str else "float64")
-    return frame

@@ -32,6 +32,8 @@ def plot(
     from kbench import api
 
     drawn = api.plot(experiment, kind=kind, output=output, size=size, results=results)
+    for text in drawn.absent:
+        log(f"warning: {text.replace('not in the table', 'not drawn')}", quiet=quiet)
     for name, why in drawn.skipped.items():
         log(f"note: no figure {name!r}: {why}", quiet=quiet)
     if as_json:

@@ -21,9 +21,13 @@ from kbench.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kbench.experiment.status import RunStatus
     from kbench.records.folders import ExperimentDir
 
 EVERY_S = 2.0
+LISTED = 3  # runs named of many that nobody has begun
 
 
 def status(
@@ -47,7 +51,9 @@ def status(
         else:
             if watch and on_terminal(sys.stdout):
                 print("\x1b[2J\x1b[H", end="")
-            print_result("\n".join([*(one.text for one in found), *_imported(folder)]))
+            print_result("\n".join([*_lines(found), *_imported(folder)]))
+        if problem := folder.source_problem():
+            log(f"note: {problem}; runs that were never begun are not listed", quiet=quiet)
         if monitor.scheduler_error:
             log(f"note: {monitor.scheduler_error}; states are as the runs wrote them", quiet=quiet)
         if not watch or not any(one.state.is_live for one in found):
@@ -56,10 +62,26 @@ def status(
         monitor.refresh()
 
 
+def _lines(found: "Sequence[RunStatus]") -> list[str]:
+    """A line for each run; many that nobody has begun share one."""
+    from kbench.records.run_state import State
+
+    absent = [one for one in found if one.state is State.MISSING and not one.folder.is_dir()]
+    if len(absent) <= LISTED:
+        return [one.text for one in found]
+    names = ", ".join(one.run_id for one in absent[:LISTED])
+    more = f"{len(absent)} runs are missing, and were never begun: {names} and {len(absent) - LISTED} more"
+    return [*(one.text for one in found if one not in absent), more]
+
+
 def _imported(folder: "ExperimentDir") -> list[str]:
     from kbench.records import imported
 
-    return [f"{run.run_id}  imported from {imported.read(run).format}" for run in imported.runs(folder)]
+    lines = []
+    for run in map(imported.read, imported.runs(folder)):
+        what = f"imported from {run.facts.format}" if run.facts and not run.trouble else f"damaged  {run.trouble}"
+        lines.append(f"{run.path.name}  {what}")
+    return lines
 
 
 def logs(

@@ -16,7 +16,7 @@ import kbench
 from kbench.doctor.need import Need
 from kbench.experiment.resolve import cores
 from kbench.launch.diagnosis import Finding, ask, missing, ok, warning
-from kbench.records.provenance import processor
+from kbench.records.provenance import cpu_name
 
 GIB = 2**30
 SHARED_MEMORY = Path("/dev/shm")
@@ -71,7 +71,7 @@ def machine(need: Need) -> Iterator[Finding]:
 def judge_cores(need: Need, *, quota: float | None) -> Finding:
     """Judge the cores that this process may use; ``quota``: of how many cores the control group allows the time."""
     usable, every = len(cores()), psutil.cpu_count() or 1
-    found = f"{usable} of {every} cores, {processor()}"
+    found = f"{usable} of {every} cores, {cpu_name()}"
     if need.here and quota is not None and quota < usable:
         remedy = f"threads_per_rank: {max(1, int(quota))} in the site file; more threads are stopped again and again"
         return warning("cores", f"{found}; the control group allows the time of {quota:g}", remedy)

@@ -12,8 +12,9 @@ from kbench.experiment.status import StatusMonitor
 from kbench.launch.schedulers.registry import is_scheduler
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.liveness import state_of
-from kbench.records.run_files import Failure, RunSnapshot
+from kbench.records.run_files import Failure
 from kbench.records.run_state import FailureKind, State
+from kbench.records.snapshot import RunSnapshot
 
 
 def cancel_runs(experiment: ExperimentDir) -> list[RunDir]:

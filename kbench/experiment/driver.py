@@ -113,7 +113,7 @@ def _run_here(plan: Plan, progress: Progress) -> None:
     folder, runs, retry = plan.folder, plan.run_dirs, plan.request.retry
     max_parallel = plan.request.max_parallel or 1
     with driver_lock(folder):
-        register.take(folder, plan.runs, plan.text)
+        register.register_runs(folder, plan.runs, plan.text)
         monitor = StatusMonitor(folder)
         snapshots = {folder.run(run.run_id): run for run in folder.read()}
         queued = {

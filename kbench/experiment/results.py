@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from kbench.config.experiment import ExperimentSpec
 from kbench.config.lookup import find
-from kbench.config.parse import did_you_mean, parse
+from kbench.config.parse import did_you_mean
 from kbench.config.yaml_source import read_source
 from kbench.errors import ConfigError, ResultsError
 from kbench.experiment.status import StatusMonitor
@@ -61,7 +60,5 @@ def gathered(name: str, results: Path) -> ExperimentDir:
 
 def comparison_defaults(folder: ExperimentDir) -> tuple[str, tuple[float, ...]]:
     """The baseline and the targets that the experiment's file names."""
-    if not folder.source.exists():
-        return "baseline", ()
-    spec = parse(ExperimentSpec, read_source(folder.source))
-    return spec.baseline, spec.targets
+    spec = folder.read_experiment()
+    return (spec.baseline, spec.targets) if spec else ("baseline", ())

@@ -15,9 +15,10 @@ from kbench.launch.schedulers.base import JobInfo, Scheduler, Stage
 from kbench.launch.schedulers.registry import is_scheduler
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.liveness import state_of
-from kbench.records.run_files import Failure, Job, RunSnapshot
+from kbench.records.run_files import Failure, Job
 from kbench.records.run_state import FailureKind, State
-from kbench.records.schema import printed
+from kbench.records.schema import metric_name
+from kbench.records.snapshot import RunSnapshot
 
 SILENT_S = 300.0
 REST_S = 20.0  # between two questions of one process to a scheduler, which has others to serve
@@ -106,7 +107,7 @@ class RunStatus:
         parts = [self.run_id, str(self.state)]
         if self.run.last:
             parts.append(f"epoch {self.epochs_done}/{self.epochs or '?'}")
-            parts.append(f"{printed(self.run.provenance.metric)} {100 * self.run.last.val_acc1:.2f} %")
+            parts.append(f"{metric_name(self.run.provenance.metric)} {100 * self.run.last.val_acc1:.2f} %")
             parts.append(f"{self.run.last.elapsed_s:.2f} s")
         if self.left_s is not None:
             parts.append(f"about {self.left_s:.0f} s of training left")

@@ -47,7 +47,7 @@ def submit(plan: Plan, log: Callable[[str], None]) -> None:
     """
     folder, runs, site, retry = plan.folder, plan.run_dirs, plan.site, plan.request.retry
     with driver_lock(folder), ledger.submitting(folder) as keep:
-        register.take(folder, plan.runs, plan.text)
+        register.register_runs(folder, plan.runs, plan.text)
         recover(folder)
         monitor = StatusMonitor(folder, holds_lock=True)
         states = {run.run_id: monitor.state_of(run) for run in folder.read()}

@@ -18,8 +18,8 @@ from kbench.exporters.registry import Export, ExportFormat, Submission
 from kbench.exporters.timeline import EpochSpans, Ms, Timeline, timeline
 from kbench.records import imported
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.run_files import RunSnapshot
 from kbench.records.schema import EpochRecord
+from kbench.records.snapshot import RunSnapshot
 
 MARK = ":::MLLOG"
 NOTHING: Mapping[str, object] = {}
@@ -40,6 +40,9 @@ def export_mllog(folder: ExperimentDir, submission: Submission) -> Export:
     notes: dict[str, int] = {}  # each with the number of runs that it holds for
     for run in folder.read():
         spec = run.spec
+        if run.trouble:
+            notes[f"{run.run_id} is left out: it is damaged: {run.trouble}"] = 0
+            continue
         if not run.epochs or spec is None:
             notes[f"{run.run_id} is left out: it has no epoch yet"] = 0
             continue

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from kbench.records.run_files import Provenance, RunSnapshot
+from kbench.records.run_files import Provenance
 from kbench.records.schema import EpochRecord
+from kbench.records.snapshot import RunSnapshot
 
 Ms = float  # since 1970, to the microsecond
 CLOCK_SKEW_S = 1.0  # what a span and its length, read from two clocks, may differ by

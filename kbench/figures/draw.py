@@ -9,6 +9,9 @@ from kbench.analysis.rows import Comparison
 from kbench.errors import ResultsError
 from kbench.figures.layout import options_for, save
 from kbench.figures.registry import figure_kind
+from kbench.records.run_state import State
+
+ABSENT = (State.DAMAGED, State.MISSING)
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,7 @@ class DrawnFigures:
 
     paths: tuple[Path, ...]  # each with its data beside it, as .csv
     skipped: Mapping[str, str]
+    absent: tuple[str, ...] = ()  # sentences: runs that the results should hold and that no figure shows
 
 
 def draw_figures(
@@ -48,4 +52,5 @@ def draw_figures(
             paths.append(save(kind.draw(data, options), data, output if output.suffix else output / f"{name}.png"))
         except OSError as error:
             raise ResultsError(f"{error.filename or output}: cannot be written: {error.strerror}") from error
-    return DrawnFigures(tuple(paths), skipped)
+    absent = tuple(finding.text for finding in comparison.findings if finding.kind in ABSENT)
+    return DrawnFigures(tuple(paths), skipped, absent)

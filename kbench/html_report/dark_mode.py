@@ -1,4 +1,4 @@
-"""Colours for a dark page: those that would drown in it are made lighter, and keep their hue."""
+"""Dark mode: colours that would drown in a dark page are made lighter, and keep their hue."""
 
 import colorsys
 import re
@@ -11,7 +11,7 @@ TAG = re.compile(r"<[^>]+>")
 COLOR = re.compile(r"(?<=: )#(?!ffffff)[0-9a-f]{6}\b")  # in a style; white is the page's ground already
 
 
-def switched(svg: str) -> tuple[str, dict[str, str]]:
+def with_dark_colors(svg: str) -> tuple[str, dict[str, str]]:
     """The figure with variables for the colours that a dark page must change, and what they are there.
 
     ``#0b3d77`` becomes ``var(--c-0b3d77, #0b3d77)``, in a text ``var(--t-0b3d77, #0b3d77)``.

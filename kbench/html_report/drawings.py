@@ -21,14 +21,14 @@ DIGITS = re.compile(r"(\d+\.\d{2})\d+")  # hundredths of a point are finer than 
 PLACES = ("d", "x", "y", "width", "height")  # never a transform: its factors are small
 
 
-class SharedPage:
-    """Makes figures smaller, and names in them unique, over all that go to one page."""
+class SharedSvgParts:
+    """Makes figures smaller, and names in them unique: parts that several figures of a page have are defined once."""
 
     def __init__(self) -> None:
-        self._made: dict[str, str] = {}  # what is defined on the page already, and its name there
+        self._names: dict[str, str] = {}  # of what is defined on the page already
 
     def add(self, svg: str, *, label: str) -> str:
-        """The figure ``svg`` as it stands on the page; ``label`` says to those who can't see it what it is."""
+        """The figure ``svg`` as it stands on the page; ``label`` describes it to those who can't see it."""
         root = ElementTree.fromstring(svg)
         for element in list(root.iter()):
             _plain(element)
@@ -47,8 +47,8 @@ class SharedPage:
                 old = element.attrib.pop("id", None)
                 if old in used and old is not None:
                     content = ElementTree.tostring(element, encoding="unicode")
-                    is_new = content not in self._made
-                    name = self._made.setdefault(content, f"d{len(self._made)}")
+                    is_new = content not in self._names
+                    name = self._names.setdefault(content, f"d{len(self._names)}")
                     yield old, name
                     if is_new or parent.tag != "defs":
                         element.set("id", name)
@@ -109,7 +109,7 @@ class Drawings:
 
 def drawings(frames: Frames, comparison: Comparison) -> Drawings:
     """All kinds that can be drawn, each pair by pair, so that a phone shows one below the other."""
-    found, options, shared = Drawings(), options_for(comparison), SharedPage()
+    found, options, shared = Drawings(), options_for(comparison), SharedSvgParts()
     for name in FIGURES:
         kind = figure_kind(name)
         try:
@@ -121,7 +121,7 @@ def drawings(frames: Frames, comparison: Comparison) -> Drawings:
         for pair in data["pair"].unique():
             figure = kind.draw(data[data["pair"] == pair], options)
             element = shared.add(svg_element(figure), label=f"{pair}: {kind.about}")
-            element, shades = dark_mode.switched(element)
+            element, shades = dark_mode.with_dark_colors(element)
             found.shades.update(shades)
             panels.append(Panel(Markup(element), figure.get_figwidth() > WIDE_IN))
         found.kinds.append(Drawing(name, kind.about, tuple(panels)))

@@ -1,4 +1,4 @@
-"""A difference from another strategy: what its interval supports, and its numbers as the tables print them."""
+"""Effects: differences from another strategy, what their intervals support, and the numbers as tables print them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from kbench.analysis.rows import Comparison, Row
 from kbench.analysis.tables.layout import tables
 from kbench.records.schema import noun
 
-Who = tuple[str, str]  # pair and strategy
+RowKey = tuple[str, str]  # pair and strategy
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
@@ -26,46 +26,46 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Change:
+class Effect:
     """A difference and what it shows."""
 
     outcome: Outcome
     text: str  # "-26.4 % [-36.1, -15.3]", in which no line may break
     seeds: int
-    p_chance: str = ""  # p-value adjusted for several strategies, where it leaves open what the interval shows
+    p_adjusted: str = ""  # p-value adjusted for several strategies, where it leaves open what the interval shows
 
     @property
-    def is_told(self) -> bool:
+    def is_shown(self) -> bool:
         """Whether the interval excludes zero."""
         return self.outcome in (Outcome.LESS, Outcome.MORE)
 
     @property
-    def is_sure(self) -> bool:
+    def is_significant(self) -> bool:
         """Whether it does so for more than chance among several strategies."""
-        return self.is_told and not self.p_chance
+        return self.is_shown and not self.p_adjusted
 
 
 @dataclass(frozen=True)
-class Changes:
+class Effects:
     """A strategy beside another one, on the seeds that both have."""
 
-    time: Change
-    accuracy: Change  # of the best epochs
-    final: Change  # accuracy after the last epoch
+    time: Effect
+    accuracy: Effect  # of the best epochs
+    final: Effect  # accuracy after the last epoch
     noun: str  # "accuracy", or what else it is
 
 
-def changes(comparison: Comparison) -> dict[Who, Changes]:
-    """The changes of every row but the baseline's."""
-    printed = dict(_printed(comparison))
+def effects(comparison: Comparison) -> dict[RowKey, Effects]:
+    """The effects of every row but the baseline's."""
+    printed = dict(_printed_numbers(comparison))
     found = {}
     for row in comparison.rows:
         if row.strategy != comparison.baseline:
             texts = printed[row.pair, row.strategy]
-            found[row.pair, row.strategy] = Changes(
-                time=_change(row, "time_diff", " %", texts),
-                accuracy=_change(row, "acc_diff", " points", texts),
-                final=_change(row, "acc_final_diff", " points", texts),
+            found[row.pair, row.strategy] = Effects(
+                time=_effect(row, "time_diff", " %", texts),
+                accuracy=_effect(row, "acc_diff", " points", texts),
+                final=_effect(row, "acc_final_diff", " points", texts),
                 noun=noun(row.metric),
             )
     return found
@@ -82,7 +82,7 @@ def outcome_of(mean: float | None, ci: Bounds, *, seeds: int) -> Outcome:
     return Outcome.LESS if ci[1] < 0 else Outcome.MORE
 
 
-def _change(row: Row, key: str, unit: str, texts: dict[str, str]) -> Change:
+def _effect(row: Row, key: str, unit: str, texts: dict[str, str]) -> Effect:
     mean, ci, span = (getattr(row, name) for name in (key, f"{key}_ci", f"{key}_range"))
     outcome = outcome_of(mean, ci, seeds=row.seeds)
     text = "" if mean is None else f"{texts[key]}{unit}"
@@ -93,10 +93,10 @@ def _change(row: Row, key: str, unit: str, texts: dict[str, str]) -> Change:
     p = getattr(row, f"{key}_p_holm", None)
     is_open = p is not None and p >= ALPHA and outcome in (Outcome.LESS, Outcome.MORE)
     text = text.replace(" ", NO_BREAK)
-    return Change(outcome, text, row.seeds, texts[f"{key}_p_holm"] if is_open else "")
+    return Effect(outcome, text, row.seeds, texts[f"{key}_p_holm"] if is_open else "")
 
 
-def _printed(comparison: Comparison) -> Iterator[tuple[Who, dict[str, str]]]:
+def _printed_numbers(comparison: Comparison) -> Iterator[tuple[RowKey, dict[str, str]]]:
     """The numbers of the table of accuracy and time, as it prints them."""
     for table in tables(comparison):
         if table.kind == "accuracy":

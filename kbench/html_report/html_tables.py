@@ -1,11 +1,11 @@
-"""The tables as the page shows them: spanned headings, keys to sort by, marks of imported rows."""
+"""HTML tables: spanned headings, keys to sort by, marks of imported rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kbench.analysis.frame import Frames
 from kbench.analysis.tables.model import Table
-from kbench.html_report.effects import Who
+from kbench.html_report.effects import RowKey
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Line:
-    """A line: a strategy's, or of a turned table a number's."""
+    """A line: a strategy's, or of a transposed table a number's."""
 
     head: str
     tag: str  # "imported", "partly imported" or nothing
@@ -34,38 +34,38 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class HtmlTable:
     """A table of the page."""
 
     kind: str
     title: str
     headings: tuple[Heading, ...]
     lines: tuple[Line, ...]
-    is_turned: bool = False
-    notes: tuple[str, ...] = ()  # what its words mean, where no table before it said so
+    is_transposed: bool = False
+    notes: tuple[str, ...] = ()  # what its words mean, where no table before it has them
 
 
-def sheets(tables: Sequence[Table], tags: Mapping[Who, str]) -> list[Sheet]:
+def html_tables(tables: Sequence[Table], tags: Mapping[RowKey, str]) -> list[HtmlTable]:
     """The tables, in their order; each note stands below the first table that it is about."""
-    found, said = [], dict.fromkeys([""])
+    found, printed = [], dict.fromkeys([""])
     for table in tables:
-        notes = tuple(note for note in table.notes if note not in said)
-        said |= dict.fromkeys(notes)
+        notes = tuple(note for note in table.notes if note not in printed)
+        printed |= dict.fromkeys(notes)
         heads, lines = tuple(_headings(table.heads)), tuple(_lines(table, tags))
-        found.append(Sheet(table.kind, table.title, heads, lines, table.transposed, notes))
+        found.append(HtmlTable(table.kind, table.title, heads, lines, table.transposed, notes))
     return found
 
 
-def tags_of(frames: Frames) -> dict[Who, str]:
-    """Which strategies' runs were read from the logs of others, or some of them."""
+def import_tags(frames: Frames) -> dict[RowKey, str]:
+    """Which strategies' runs are imported, or some of them."""
     done = frames.done
-    theirs: dict[Who, list[bool]] = {}
+    imported: dict[RowKey, list[bool]] = {}
     for pair, strategy, source in zip(done["pair"], done["strategy"], done["imported_from"].notna(), strict=True):
-        theirs.setdefault((pair, strategy), []).append(bool(source))
-    return {who: "imported" if all(marks) else "partly imported" for who, marks in theirs.items() if any(marks)}
+        imported.setdefault((pair, strategy), []).append(bool(source))
+    return {row: "imported" if all(marks) else "partly imported" for row, marks in imported.items() if any(marks)}
 
 
-def behind(tables: Sequence[Table]) -> list[Sheet]:
+def all_numbers(tables: Sequence[Table]) -> list[HtmlTable]:
     """Every number behind the tables, under its name in JSON: for each pair a line per number."""
     found: dict[str, dict[str, dict[str, str]]] = {}  # pair, key, strategy
     strategies: dict[str, dict[str, None]] = {}
@@ -74,13 +74,13 @@ def behind(tables: Sequence[Table]) -> list[Sheet]:
             strategies.setdefault(line.pair, {})[line.strategy] = None
             for number in (number for cell in line.cells for number in cell.numbers):
                 found.setdefault(line.pair, {}).setdefault(number.key, {})[line.strategy] = number.text
-    return [_behind(pair, keys, list(strategies[pair])) for pair, keys in found.items()]
+    return [_numbers_table(pair, keys, list(strategies[pair])) for pair, keys in found.items()]
 
 
-def _behind(pair: str, keys: Mapping[str, Mapping[str, str]], strategies: Sequence[str]) -> Sheet:
+def _numbers_table(pair: str, keys: Mapping[str, Mapping[str, str]], strategies: Sequence[str]) -> HtmlTable:
     headings = tuple(Heading(text, 1) for text in ("number", *strategies))
     lines = [Line(key, "", tuple(Entry(texts.get(name, ""), "") for name in strategies)) for key, texts in keys.items()]
-    return Sheet("behind", f"{pair}: every number", headings, tuple(lines))
+    return HtmlTable("behind", f"{pair}: every number", headings, tuple(lines))
 
 
 def _headings(header: Sequence[str]) -> Iterator[Heading]:
@@ -90,7 +90,7 @@ def _headings(header: Sequence[str]) -> Iterator[Heading]:
         yield Heading(header[begin], end - begin)
 
 
-def _lines(table: Table, tags: Mapping[Who, str]) -> Iterator[Line]:
+def _lines(table: Table, tags: Mapping[RowKey, str]) -> Iterator[Line]:
     marks = (
         [""] * len(table.rows) if table.transposed else [tags.get((one.pair, one.strategy), "") for one in table.lines]
     )

@@ -12,12 +12,12 @@ import kbench
 from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Comparison
 from kbench.analysis.tables.layout import tables
-from kbench.html_report import html_tables, roles
 from kbench.html_report.drawings import drawings
+from kbench.html_report.html_tables import all_numbers, html_tables, import_tags
 from kbench.html_report.provenance import provenance, runs, states
+from kbench.html_report.roles import read_specs, roles
 from kbench.html_report.settings import settings
-from kbench.html_report.summary import summaries
-from kbench.html_report.verdict import verdicts
+from kbench.html_report.verdict import summaries, verdicts
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Page:
 
 
 def page(frames: Frames, comparison: Comparison) -> Page:
-    """Write the page about ``comparison`` and the ``frames`` that it was made from."""
+    """Render the page about a comparison and the frames that it was made from."""
     environment = Environment(
         loader=PackageLoader("kbench", "html_report"),
         undefined=StrictUndefined,
@@ -38,9 +38,9 @@ def page(frames: Frames, comparison: Comparison) -> Page:
         lstrip_blocks=True,
     )
     script, style = (Markup(environment.get_template(name).render()) for name in ("page.js", "page.css"))
-    specs = roles.specs(frames)
-    parts = roles.parts([(row.pair, row.strategy) for row in comparison.rows], specs)
-    every, tags, drawn = tables(comparison), html_tables.tags_of(frames), drawings(frames, comparison)
+    specs = read_specs(frames)
+    row_roles = roles([(row.pair, row.strategy) for row in comparison.rows], specs)
+    all_tables, tags, drawn = tables(comparison), import_tags(frames), drawings(frames, comparison)
     html = environment.get_template("page.html.j2").render(
         comparison=comparison,
         version=kbench.__version__,
@@ -48,11 +48,11 @@ def page(frames: Frames, comparison: Comparison) -> Page:
         style=style,
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         states=states(frames),
-        summaries=summaries(verdicts(frames, comparison, parts)),
+        summaries=summaries(verdicts(frames, comparison, row_roles)),
         tags=tags,
         formats=sorted(set(frames.runs["imported_from"].dropna())),
-        sheets=html_tables.sheets(every, tags),
-        behind=html_tables.behind(every),
+        tables=html_tables(all_tables, tags),
+        all_numbers=all_numbers(all_tables),
         drawings=drawn,
         settings=settings(frames, comparison, specs),
         provenance=provenance(frames),

@@ -1,4 +1,4 @@
-"""Where, when and with what the runs were made."""
+"""Provenance: where, when and with what the runs were made, and how each ended."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,7 +32,7 @@ class Run:
     seconds: str
     where: str
     ended: str
-    source: str  # the format of the logs of others that it was read from; empty: ours
+    source: str  # the format of the logs of others that it was read from; empty: measured
     error: str
 
 
@@ -40,14 +40,14 @@ def provenance(frames: Frames) -> list[Setting]:
     """What is on record of all runs; where they differ, each value with the number of its runs."""
     runs = _records(frames)
     written = [frames.folder.run(run["run_id"]).read_provenance() if frames.folder else Provenance() for run in runs]
-    told = {
+    columns = {
         "source of kbench": [_commit(run) for run in runs],
         **{name: [getattr(entry, key) for entry in written] for key, name in WRITTEN.items()},
         **{name: [run[key] for run in runs] for key, name in GATHERED.items()},
         "not the official data set": [run["dataset_note"] for run in runs],
         "read from logs of others": [run["imported_from"] for run in runs],
     }
-    found = [Setting(name, tuple(_counted(values))) for name, values in told.items()]
+    found = [Setting(name, tuple(_counted(values))) for name, values in columns.items()]
     return [setting for setting in [*found, *_when(runs)] if setting.values]
 
 

@@ -1,4 +1,4 @@
-"""Who is who: the part that each strategy plays, and the specs of its runs."""
+"""RowKey is who: the part that each strategy plays, and the specs of its runs."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -7,11 +7,11 @@ from kbench.analysis.audit.controls import role_in
 from kbench.analysis.frame import Frames
 from kbench.config.run_spec import RunSpec
 from kbench.errors import ResultsError
-from kbench.html_report.effects import Who
+from kbench.html_report.effects import RowKey
 
 
-class Part(StrEnum):
-    """What a strategy is there for."""
+class RowRole(StrEnum):
+    """What a strategy is there for on a pair."""
 
     BASELINE = "baseline"
     CONTROL = "control"  # what needs no method
@@ -19,9 +19,9 @@ class Part(StrEnum):
     DOWNSTREAM = "downstream"  # the baseline, from the weights of another pair
 
 
-def specs(frames: Frames) -> dict[Who, RunSpec]:
-    """The spec of the first run of each strategy on each pair; imported runs have none."""
-    found: dict[Who, RunSpec] = {}
+def read_specs(frames: Frames) -> dict[RowKey, RunSpec]:
+    """Read the spec of the first run of each strategy on each pair; imported runs have none."""
+    found: dict[RowKey, RunSpec] = {}
     if frames.folder is None:
         return found
     for pair, strategy, run_id in zip(*(frames.runs[name] for name in ("pair", "strategy", "run_id")), strict=True):
@@ -33,12 +33,12 @@ def specs(frames: Frames) -> dict[Who, RunSpec]:
     return found
 
 
-def parts(rows: Sequence[Who], known: Mapping[Who, RunSpec]) -> dict[Who, Part]:
-    """The part of each row: the role of its strategy, as in the audit, unless it began with another run's weights."""
-    return {who: _part(who[1], known.get(who)) for who in rows}
+def roles(rows: Sequence[RowKey], specs: Mapping[RowKey, RunSpec]) -> dict[RowKey, RowRole]:
+    """The role of each row: that of its strategy, as in the audit, unless it began with another run's weights."""
+    return {row: _role(row[1], specs.get(row)) for row in rows}
 
 
-def _part(label: str, spec: RunSpec | None) -> Part:
+def _role(label: str, spec: RunSpec | None) -> RowRole:
     if spec is not None and spec.upstream is not None:
-        return Part.DOWNSTREAM
-    return Part(role_in(spec, label))
+        return RowRole.DOWNSTREAM
+    return RowRole(role_in(spec, label))

@@ -1,4 +1,4 @@
-"""What was compared: the recipe of each pair, the strategies with their parameters, seeds and targets."""
+"""Settings that were compared: the recipe of each pair, the strategies with their parameters, seeds and targets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Comparison
 from kbench.config.run_spec import RunSpec
-from kbench.html_report.effects import Who
+from kbench.html_report.effects import RowKey
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class Settings:
     source: str  # of experiment.yaml, as submitted; empty where there is none
 
 
-def settings(frames: Frames, comparison: Comparison, specs: Mapping[Who, RunSpec]) -> Settings:
+def settings(frames: Frames, comparison: Comparison, specs: Mapping[RowKey, RunSpec]) -> Settings:
     """The settings of all runs, done or not."""
     by_pair = {pair: spec.pair for (pair, _), spec in specs.items()}
     recipes = [pair.model_dump(mode="json", exclude={"name", "recipe", "paper"}) for pair in by_pair.values()]
-    for told, pair in zip(recipes, by_pair.values(), strict=True):
-        told |= pair.recipe.model_dump(mode="json")
+    for keys, pair in zip(recipes, by_pair.values(), strict=True):
+        keys |= pair.recipe.model_dump(mode="json")
     targets = dict.fromkeys(target.requested for row in comparison.rows for target in row.targets)
     return Settings(
         pairs=list(by_pair),
@@ -51,23 +51,23 @@ def settings(frames: Frames, comparison: Comparison, specs: Mapping[Who, RunSpec
 
 def _columns(columns: Sequence[Mapping[str, Any]]) -> list[Setting]:
     keys = dict.fromkeys(key for column in columns for key in column)
-    return [Setting(key, tuple(_said(column.get(key)) for column in columns)) for key in keys]
+    return [Setting(key, tuple(_yaml_text(column.get(key)) for column in columns)) for key in keys]
 
 
-def _strategies(frames: Frames, specs: Mapping[Who, RunSpec]) -> list[Setting]:
+def _strategies(frames: Frames, specs: Mapping[RowKey, RunSpec]) -> list[Setting]:
     known = {strategy: (spec.upstream or spec).strategy for (_, strategy), spec in specs.items()}
     found = []
     for label in dict.fromkeys(frames.runs["strategy"]):
         choice = known.get(label)
         name, params = (choice.name, choice.params) if choice else ("not known: read from logs of others", {})
-        found.append(Setting(label, (name, ", ".join(f"{key}: {_said(value)}" for key, value in params.items()))))
+        found.append(Setting(label, (name, ", ".join(f"{key}: {_yaml_text(value)}" for key, value in params.items()))))
     return found
 
 
-def _said(value: Any) -> str:
+def _yaml_text(value: Any) -> str:
     """A value as YAML writes it, more or less."""
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_said, value))}]"
+        return f"[{', '.join(map(_yaml_text, value))}]"
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "none"}[value]
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -14,9 +14,12 @@ from kbench.config.parse import did_you_mean
 from kbench.importers.log import Log, checked, fraction, number, read_lines, refuse, whole, with_elapsed
 from kbench.importers.metrics import ACCURACIES
 from kbench.importers.registry import ImportFormat
+from kbench.records import journal
 from kbench.records.imported import Cell
+from kbench.records.migrations import RENAMED_IN_2
 from kbench.records.schema import EpochRecord, Identity, columns
 
+FORMER_NAMES = RENAMED_IN_2[journal.NAME]  # columns that kbench export csv once wrote
 TYPES = {column.name: column.type for column in columns(Identity, EpochRecord)}
 IDENTITY = ("pair", "model", "dataset", "strategy", "seed", "ranks")
 IGNORED = ("experiment", "run_id", "match_key", "attempt")  # an imported run gets its own
@@ -29,7 +32,7 @@ def read(paths: Sequence[Path]) -> list[Log]:
 
 def _runs(path: Path) -> list[Log]:
     lines = list(csv.reader(read_lines(path)))
-    head = [name.strip() for name in lines[0]]
+    head = [FORMER_NAMES.get(name.strip(), name.strip()) for name in lines[0]]
     _check_head(path, head)
     if len(lines) == 1:
         raise refuse(str(path), "has a header and no line of values", do="leave it out")

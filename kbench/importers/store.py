@@ -104,8 +104,8 @@ def store_logs(
     Raises:
         ResultsError: Another log or a measured run has the name, or the log has another.
     """
-    there = [imported.read(run) for run in imported.runs(folder)]
-    measured = {(spec.pair.name, spec.strategy.label) for run in folder.all_runs() for spec in (run.read_spec(),)}
+    there = [run.facts for run in map(imported.read, imported.runs(folder)) if run.facts]
+    measured = {tuple(run.run_id.split(".")[:2]) for run in folder.all_runs()}
     facts = [_facts(folder, form, *each) for each in zip(logs, names, sums, strict=True)]
     stored = [
         StoredImport(each, log, _is_new(folder, each, there, measured)) for each, log in zip(facts, logs, strict=True)
@@ -131,7 +131,7 @@ def _facts(folder: ExperimentDir, form: str, log: Log, name: Name, sums: Sequenc
         format=form,
         run=log.run,
         files=tuple(File(path=str(path), sha256=sha) for path, sha in zip(log.files, sums, strict=True)),
-        digest=imported.digest([dict(row) for row in log.epochs]),
+        digest=imported.digest_of(log.epochs),
         state=log.state,
         error=log.error,
         stage_s=log.stage_s,
@@ -142,7 +142,7 @@ def _facts(folder: ExperimentDir, form: str, log: Log, name: Name, sums: Sequenc
     )
 
 
-def _is_new(folder: ExperimentDir, facts: Imported, there: Sequence[Imported], measured: set[tuple[str, str]]) -> bool:
+def _is_new(folder: ExperimentDir, facts: Imported, there: Sequence[Imported], measured: set[tuple[str, ...]]) -> bool:
     if (facts.pair, facts.strategy) in measured:
         raise ResultsError(
             f"{folder.path}: holds measured runs of {facts.pair} / {facts.strategy}; imported ones of that name "

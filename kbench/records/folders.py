@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,8 +14,10 @@ from kbench.config.run_spec import RunSpec
 from kbench.config.yaml_source import read_source
 from kbench.errors import ConfigError, ResultsError
 from kbench.records import journal as journals
-from kbench.records.run_files import Done, Failure, Job, Provenance, RunFile, RunSnapshot, Start, attempt_of
+from kbench.records.expected import runs_without_folder
+from kbench.records.run_files import Done, Failure, Job, Provenance, RunFile, Start
 from kbench.records.schema import EpochRecord
+from kbench.records.snapshot import CHECKPOINT, SPEC, RunSnapshot, attempt_of, read_run, read_spec
 
 File = TypeVar("File", bound=RunFile)
 
@@ -43,11 +46,11 @@ class RunDir:
 
     @property
     def journal(self) -> Path:
-        return self.path / "epochs.jsonl"
+        return self.path / journals.NAME
 
     @property
     def checkpoint(self) -> Path:
-        return self.path / "checkpoint.pt"
+        return self.path / CHECKPOINT
 
     @property
     def stop(self) -> Path:
@@ -63,49 +66,17 @@ class RunDir:
         """The folder of another run of the same experiment."""
         return RunDir(self.path.parent / run_id)
 
-    def read(self) -> RunSnapshot:
-        """Read each file once; what cannot be read is the snapshot's ``trouble``, and no error.
+    def read(self, spec: RunSpec | None = None) -> RunSnapshot:
+        """Read each file once; ``spec`` is what the experiment means by the run, where its own cannot be read."""
+        return read_run(self.path, spec)
 
-        The end is read first: what a run wrote before its end is then there.
-        """
-        trouble: list[str] = []
-        done, failure = self._read(Done, trouble), self._read(Failure, trouble)
-        job, start = self._read(Job, trouble), self._read(Start, trouble)
-        provenance, spec, attempt = self._read(Provenance, trouble), None, attempt_of(job, start)
-        try:
-            spec = self.read_spec()
-        except ResultsError as error:
-            trouble += [error.message] * any((job, start, done, failure))
-        return RunSnapshot(
-            path=self.path,
-            spec=spec,
-            job=job,
-            start=start,
-            provenance=provenance or Provenance(),
-            done=done if done and attempt in (0, done.attempt) else None,  # an older attempt may still have been dying
-            failure=failure if failure and attempt in (0, failure.attempt) else None,
-            epochs=tuple(self._epochs(attempt)),
-            trouble="; ".join(trouble[:1]),
-        )
-
-    def _read(self, kind: type[File], trouble: list[str]) -> File | None:
-        try:
-            return kind.read(self.path)
-        except ResultsError as error:
-            trouble.append(error.message)
-            return None
+    def has_spec(self) -> bool:
+        """Whether the run's folder is there, and says what the run trains."""
+        return (self.path / SPEC).exists()
 
     def read_spec(self) -> RunSpec:
         """Read what the run trains; raises ResultsError when its spec.json cannot be read."""
-        path = self.path / "spec.json"
-        try:
-            return RunSpec.model_validate_json(path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise ResultsError(f"{path}: is no spec of a run: {str(error).splitlines()[0]}") from error
-
-    def read_provenance(self) -> Provenance:
-        """Read where the run was made; all is None where that is not on record."""
-        return self._read(Provenance, []) or Provenance()
+        return read_spec(self.path)
 
     def read_prerequisite(self) -> "RunDir | None":
         """Read which run must be done before this one, and return its folder; None without one."""
@@ -114,33 +85,38 @@ class RunDir:
 
     def read_attempt(self) -> int:
         """Read how often the run was started, the start that is requested included; 0 before any."""
-        return attempt_of(self._read(Job, []), self._read(Start, []))
+        return attempt_of(_readable(Job, self.path), _readable(Start, self.path))
+
+    def read_provenance(self) -> Provenance:
+        """Read where the run was made; all is None where that is not on record."""
+        return _readable(Provenance, self.path) or Provenance()
 
     def is_done(self) -> bool:
         """Read whether the latest attempt wrote that it is done."""
-        done = self._read(Done, [])
+        done = _readable(Done, self.path)
         return done is not None and self.read_attempt() in (0, done.attempt)
 
     def epochs(self) -> list[EpochRecord]:
-        """Read the epochs that count, in order, each once; what is no record counts not at all.
-
-        Where there is a checkpoint, an attempt that went on counts from where it began, and those
-        before it up to there; otherwise the last attempt alone counts.
-        """
-        return self._epochs(self.read_attempt())
-
-    def _epochs(self, attempt: int) -> list[EpochRecord]:
-        records = journals.read(self.journal)
-        last = attempt or max((r.attempt for r in records), default=0)
-        return journals.counted(records if self.checkpoint.exists() else [r for r in records if r.attempt == last])
+        """Read the epochs that count, in order, each once."""
+        return list(self.read().epochs)
 
     def prepare(self, spec: RunSpec) -> None:
         """Make the folder and write what is to be run."""
         self.path.mkdir(parents=True, exist_ok=True)
-        files.write_json(self.path / "spec.json", spec.model_dump(mode="json"))
+        files.write_json(self.path / SPEC, spec.model_dump(mode="json"))
 
     def begin(self, job: Job) -> None:
-        """Note how the run is started; what an earlier attempt said of its end is set aside."""
+        """Note how the run is started; how an earlier attempt ended is forgotten.
+
+        The records of a damaged run are set aside in a folder, and its checkpoint is removed: it begins anew.
+        """
+        if self.read().trouble:
+            aside = self.path / f"damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+            aside.mkdir()
+            for name in (Job.NAME, Start.NAME, Provenance.NAME, Done.NAME, Failure.NAME, journals.NAME):
+                with suppress(FileNotFoundError):
+                    (self.path / name).rename(aside / name)
+            self.checkpoint.unlink(missing_ok=True)
         self.forget_end()
         job.write(self.path)
 
@@ -224,20 +200,50 @@ class ExperimentDir:
         return RunDir(self.runs_folder / run_id)
 
     def all_runs(self) -> Iterator[RunDir]:
-        """The folders of all runs that have a spec, in the order of the experiment's file."""
-        found = [RunDir(spec.parent) for spec in sorted(self.runs_folder.glob("*/spec.json"))]
-        order = self._order()
-        yield from sorted(found, key=lambda run: order.get(run.run_id.rpartition(".s")[0], len(order)))
+        """The folders of runs that are there, in the order of the experiment's file."""
+        yield from (run for run in self._runs() if run.has_spec())
 
     def read(self) -> list[RunSnapshot]:
-        """Read the folders of all runs, each once, in the order of the experiment's file."""
-        return [run.read() for run in self.all_runs()]
+        """Read all runs, those that the experiment means and that have no folder too; each file once."""
+        return [run.read(spec) for run, spec in self._runs().items()]
 
-    def _order(self) -> dict[str, int]:
-        """The place of each ``pair.strategy`` in the experiment's file."""
+    def read_experiment(self) -> ExperimentSpec | None:
+        """Read what was submitted; None where that is not there.  Raises ConfigError where it is damaged."""
+        return parse(ExperimentSpec, read_source(self.source)) if self.source.exists() else None
+
+    def source_problem(self) -> str:
+        """Say what is wrong with the experiment's file; empty where nothing is, or where there is none."""
         try:
-            spec = parse(ExperimentSpec, read_source(self.source))
-        except ConfigError:  # not there, or damaged since: the runs tell all the same
-            return {}
-        named = [f"{pair.name}.{choice.label}" for pair in spec.pairs for choice in spec.strategies]
-        return {name: place for place, name in enumerate(named)}
+            self.read_experiment()
+        except ConfigError as error:
+            return error.sentences[0]
+        return ""
+
+    def _runs(self) -> dict[RunDir, RunSpec | None]:
+        """All runs, in the order of the experiment's file, and what that means by those that have no folder."""
+        there: dict[RunDir, RunSpec | None] = {RunDir(spec.parent): None for spec in self.runs_folder.glob(f"*/{SPEC}")}
+        try:
+            experiment = self.read_experiment()
+        except ConfigError:  # whoever needs it says so; the runs are there all the same
+            experiment = None
+        if experiment is None:
+            return dict.fromkeys(sorted(there, key=lambda run: run.run_id))
+        absent = runs_without_folder(experiment, [run.path for run in there])
+        every = there | {self.run(run_id): spec for run_id, spec in absent.items()}
+        named = [f"{pair.name}.{choice.label}" for pair in experiment.pairs for choice in experiment.strategies]
+        place = {name: place for place, name in enumerate(named)}
+        ordered = sorted(every, key=lambda run: (place.get(_seedless(run), len(place)), run.run_id))
+        return {run: every[run] for run in ordered}
+
+
+def _seedless(run: RunDir) -> str:
+    """The ``pair.strategy`` of a run."""
+    return run.run_id.rpartition(".s")[0]
+
+
+def _readable(kind: type[File], folder: Path) -> File | None:
+    """A file of a run's folder; None where there is none, or where it is damaged."""
+    try:
+        return kind.read(folder)
+    except ResultsError:
+        return None

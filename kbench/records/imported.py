@@ -6,15 +6,21 @@ What a log does not tell is null, in the journal and in the Parquet; nothing is 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, cast, get_type_hints
+from pathlib import Path
+from typing import Any, ClassVar, Literal, cast, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, create_model
 
 from kbench import files
 from kbench.errors import ResultsError
+from kbench.records import journal
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.schema import EpochRecord, RunRecord
+from kbench.records.migrations import RENAMED_IN_2, SCHEMA, sentence, upgrade
+from kbench.records.run_files import RunFile
+from kbench.records.run_state import State
+from kbench.records.schema import EpochRecord, RunRecord, identity_of
 
 NAME = "imported.json"
 Cell = str | int | float | None
@@ -38,16 +44,17 @@ EMPTY: Mapping[str, Cell] = dict.fromkeys(ImportedEpoch.model_fields)  # an epoc
 class File(BaseModel):
     """A file that was read; the digest tells whether it is still the same."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: str
     sha256: str
 
 
-class Imported(BaseModel):
-    """What imported.json says: who the run is, and which files told of it."""
+class Imported(RunFile):
+    """What imported.json says: which run it is, and from which files it was read."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    NAME = NAME
+    REMEDY: ClassVar[str] = "remove its folder and import the log again"
 
     experiment: str
     pair: str
@@ -84,60 +91,76 @@ class Imported(BaseModel):
         return "imported-" + digest([self.experiment, self.pair, self.seed])[:8]
 
 
+@dataclass(frozen=True)
+class ImportedRun:
+    """What the files of an imported run's folder said at one moment."""
+
+    path: Path
+    facts: Imported | None  # None: they cannot be read
+    epochs: tuple[dict[str, Any], ...]  # every column is there, null where the log did not tell it
+    trouble: str = ""  # what is damaged, in a sentence
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The columns that say which run a row belongs to."""
+        if self.facts is None:
+            return identity_of(self.path.name, self.path.parent.parent.name)
+        names = ("experiment", "pair", "model", "dataset", "strategy", "seed", "ranks", "match_key")
+        return {name: getattr(self.facts, name) for name in names} | {"run_id": self.path.name}
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The run in one line: the columns of RunRecord."""
+        if self.facts is None or self.trouble:
+            known = {"state": State.DAMAGED, "error": self.trouble, "imported_from": self.facts and self.facts.format}
+            return {**dict.fromkeys(RunRecord.model_fields), **known}
+        return summary_of(self.facts, self.epochs)
+
+
 def digest(content: object) -> str:
     """A sha256 of whatever JSON can hold."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def digest_of(epochs: Sequence[EpochRow]) -> str:
+    """The digest of a log's epochs, under the columns' names of schema 1: it names runs, and must not change."""
+    first_names = {new: old for old, new in RENAMED_IN_2[journal.NAME].items()}
+    return digest([{first_names.get(name, name): cell for name, cell in row.items()} for row in epochs])
+
+
 def runs(experiment: ExperimentDir) -> list[RunDir]:
     """The folders of all runs that were read from the logs of others, by name."""
-    found = [RunDir(facts.parent) for facts in (experiment.path / "runs").glob(f"*/{NAME}")]
+    found = [RunDir(facts.parent) for facts in experiment.runs_folder.glob(f"*/{NAME}")]
     return sorted(found, key=lambda run: run.run_id.split("."))
 
 
-def read(run: RunDir) -> Imported:
-    """Who an imported run is; raises ResultsError when its imported.json cannot be read."""
-    path = run.path / NAME
+def read(run: RunDir) -> ImportedRun:
+    """Read each file of an imported run's folder once; what is wrong with one is ``trouble``, and no error."""
+    facts, trouble = None, ""
     try:
-        return Imported.model_validate_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ResultsError(
-            f"{path}: does not say what was imported: {str(error).splitlines()[0]}",
-            hint=f"remove {run.path} and import the log again",
-        ) from error
+        facts = Imported.read(run.path)
+    except ResultsError as error:
+        trouble = error.message.removeprefix(f"{run.path}/")
+    rows = []
+    for number, line in enumerate(files.lines(run.journal), start=1):
+        if line.strip():
+            try:
+                entry = upgrade(journal.NAME, line, ImportedEpoch.model_fields)
+                rows.append(dict(ImportedEpoch.model_validate(entry)))
+            except ValueError as error:
+                trouble = trouble or f"{journal.NAME}: line {number} is no record of an epoch: {sentence(error)}"
+    return ImportedRun(run.path, facts, () if trouble else tuple(rows), f"{trouble}; {Imported.REMEDY}" * bool(trouble))
 
 
 def write(folder: ExperimentDir, facts: Imported, epochs: Sequence[EpochRow]) -> RunDir:
     """Make the folder of an imported run; imported.json comes last, so that half a run is none."""
     run = folder.run(facts.run_id)
     run.path.mkdir(parents=True, exist_ok=True)
-    files.write(run.journal, "".join(json.dumps(dict(row), allow_nan=False) + "\n" for row in epochs))
-    files.write_json(run.path / NAME, facts.model_dump(mode="json"))
+    lines = [json.dumps({"schema_version": SCHEMA, **row}, allow_nan=False) + "\n" for row in epochs]
+    files.write(run.journal, "".join(lines))
+    facts.write(run.path)
     return run
-
-
-def epochs(run: RunDir) -> list[dict[str, Any]]:
-    """The epochs of an imported run; every column is there, null where the log did not tell it."""
-    rows = []
-    for entry in files.read(run.journal):
-        try:
-            rows.append(dict(ImportedEpoch.model_validate(entry)))
-        except ValidationError:
-            continue
-    return rows
-
-
-def identity(run: RunDir) -> dict[str, Any]:
-    """The columns that say which run a row belongs to."""
-    facts = read(run)
-    names = ("experiment", "pair", "model", "dataset", "strategy", "seed", "ranks", "match_key")
-    return {name: getattr(facts, name) for name in names} | {"run_id": run.run_id}
-
-
-def summary(run: RunDir, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """An imported run in one line: the columns of RunRecord."""
-    return summary_of(read(run), rows)
 
 
 def summary_of(facts: Imported, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -163,8 +186,8 @@ def summary_of(facts: Imported, rows: Sequence[Mapping[str, Any]]) -> dict[str, 
 def hidden_mean(rows: Sequence[Mapping[str, Any]]) -> float | None:
     """The mean share hidden; the last epoch's may be missing, as logs tell it one epoch late."""
     shares = [_share(row) for row in rows]
-    told = [share for share in shares if share is not None]
-    return sum(told) / len(told) if told and None not in shares[:-1] else None
+    known = [share for share in shares if share is not None]
+    return sum(known) / len(known) if known and None not in shares[:-1] else None
 
 
 def _share(row: Mapping[str, Any]) -> float | None:

@@ -4,25 +4,20 @@ import os
 import socket
 from pathlib import Path
 
-from kbench.records.run_files import RunSnapshot
 from kbench.records.run_state import State
+from kbench.records.snapshot import RunSnapshot
 
 
 def state_of(run: RunSnapshot) -> State:
     """The state of a run of this machine, as its folder and its processes tell."""
-    is_running = run.state_on_record is None and run.job is not None and job_is_alive(run)
-    if is_running:
-        return State.RUNNING
+    if run.state_on_record is None and run.job and is_alive(run.job.host, run.job.id, mark=run.run_id):
+        if is_here(run.job.host) or not run.trouble:  # of another host's we only believe it
+            return State.RUNNING
     if run.trouble:
         return State.DAMAGED
     if run.state_on_record:
         return run.state_on_record
     return State.INTERRUPTED if run.job else State.MISSING
-
-
-def job_is_alive(run: RunSnapshot) -> bool:
-    """Whether the process that was started for a run still runs."""
-    return run.job is not None and is_alive(run.job.host, run.job.id, mark=run.run_id)
 
 
 def is_here(host: str) -> bool:

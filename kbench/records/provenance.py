@@ -14,16 +14,16 @@ from kbench.records.run_files import Provenance
 
 def provenance() -> Provenance:
     """Collect what can be known without torch: source, versions, machine, time."""
-    made = source()
+    checkout = source()
     return Provenance(
-        commit=made.commit,
-        dirty=made.dirty,
+        commit=checkout.commit,
+        dirty=checkout.dirty,
         kbench_version=kbench.__version__,
         python_version=platform.python_version(),
         torch_version=version("torch"),
         numpy_version=version("numpy"),
         platform=platform.platform(),
-        processor=processor(),
+        processor=cpu_name(),
         argv=tuple(sys.argv),
         started_at=datetime.now(UTC),
     )
@@ -47,7 +47,7 @@ def source() -> Source:
         return Source(None, None)
 
 
-def processor() -> str:
+def cpu_name() -> str:
     """The name of the processor, as the system knows it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -57,6 +57,8 @@ def processor() -> str:
     return named[0] if named else platform.processor() or platform.machine()
 
 
-def _git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True, timeout=10)
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10
+    )
     return done.stdout.strip()

@@ -1,7 +1,8 @@
 """A results folder belongs to one experiment; what stands there must never mean two things."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,14 @@ def check(folder: ExperimentDir, runs: Sequence[RunSpec]) -> None:
     folder cannot be written.
     """
     _check_writable(folder.path)
-    for theirs in map(imported.read, imported.runs(folder)):
-        if any((theirs.pair, theirs.strategy) == (new.pair.name, new.strategy.label) for new in runs):
+    for known in (imported.read(run).identity for run in imported.runs(folder)):
+        if any((known["pair"], known["strategy"]) == (new.pair.name, new.strategy.label) for new in runs):
             raise ResultsError(
-                f"{folder.path}: holds imported runs of {theirs.strategy} on {theirs.pair}; yours would be averaged "
-                "with them",
+                f"{folder.path}: holds imported runs of {known['strategy']} on {known['pair']}; yours would be "
+                "averaged with them",
                 hint=f"give your experiment another name (--set name={runs[0].experiment}-2)",
             )
-    for there in (run.read_spec() for run in folder.all_runs()):
+    for there in _specs(folder):
         for new in runs:
             difference = _clash(there, new)
             if difference:
@@ -45,7 +46,7 @@ def make(folder: ExperimentDir) -> None:
         raise ResultsError(f"{folder.path}: cannot be written: {error.strerror}") from error
 
 
-def take(folder: ExperimentDir, runs: Sequence[RunSpec], text: str) -> None:
+def register_runs(folder: ExperimentDir, runs: Sequence[RunSpec], text: str) -> None:
     """Make the folders of ``runs`` and keep the experiment's file as it was submitted."""
     make(folder)
     try:
@@ -54,6 +55,13 @@ def take(folder: ExperimentDir, runs: Sequence[RunSpec], text: str) -> None:
             folder.run(run.run_id).prepare(run)
     except OSError as error:
         raise ResultsError(f"{folder.path}: cannot be written: {error.strerror}") from error
+
+
+def _specs(folder: ExperimentDir) -> Iterator[RunSpec]:
+    """What the runs of a folder train; one whose spec.json cannot be read is damaged, and says so elsewhere."""
+    for run in folder.all_runs():
+        with suppress(ResultsError):
+            yield run.read_spec()
 
 
 def _clash(there: RunSpec, new: RunSpec) -> str:

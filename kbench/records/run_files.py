@@ -1,29 +1,19 @@
-"""The files of a run's folder, typed and versioned: what the processes of a run tell one another and the reader.
-
-A file without ``schema_version`` is of schema 1, as kbench wrote until 0.10; ``MIGRATIONS`` brings it to this one.
-"""
+"""The files of a run's folder, typed and versioned: what the processes of a run tell one another and the reader."""
 
 import socket
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import from_json
+from pydantic import BaseModel, ConfigDict
 
 from kbench import files
-from kbench.config.run_spec import RunSpec
 from kbench.config.site import Site
 from kbench.errors import ResultsError, RunError
-from kbench.records.run_state import FailureKind, State
-from kbench.records.schema import EpochRecord
-
-SCHEMA = 2
-RETRY = "kbench run --retry trains the run again"
-
-Entry = dict[str, Any]  # a JSON object as it was read
+from kbench.records.journal import PhaseLength
+from kbench.records.migrations import sentence, upgrade
+from kbench.records.run_state import FailureKind
 
 
 class RunFile(BaseModel):
@@ -32,6 +22,7 @@ class RunFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     NAME: ClassVar[str]
+    REMEDY: ClassVar[str] = "kbench run --retry trains the run again"  # where it is damaged
 
     schema_version: Literal[2] = 2
 
@@ -43,13 +34,11 @@ class RunFile(BaseModel):
         """
         path = folder / cls.NAME
         try:
-            return cls.model_validate(_migrated(cls.NAME, path.read_bytes()))
+            return cls.model_validate(upgrade(cls.NAME, path.read_bytes(), cls.model_fields))
         except FileNotFoundError:
             return None
-        except ValidationError as error:
-            raise ResultsError(f"{path}: is damaged: {first_problem(error)}", hint=RETRY) from error
         except ValueError as error:
-            raise ResultsError(f"{path}: is damaged: {error}", hint=RETRY) from error
+            raise ResultsError(f"{path}: {sentence(error)}", hint=cls.REMEDY) from error
         except OSError as error:
             raise ResultsError(f"{path}: cannot be read: {error.strerror}") from error
 
@@ -144,15 +133,6 @@ class Start(RunFile):
         )
 
 
-class PhaseLength(BaseModel):
-    """A stretch of training, and how many epochs it has."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    epochs: int
-
-
 class Provenance(RunFile):
     """Where and with what a run was made; None is what is not known, or not yet.  None of it is part of its name."""
 
@@ -203,7 +183,7 @@ class Done(RunFile):
 
     @classmethod
     def of(
-        cls, *, attempt: int, phases: Sequence[PhaseLength], digests: dict[str, str] | None = None,
+        cls, *, attempt: int, phases: Sequence[PhaseLength], digests: Mapping[str, str] | None = None,
         disturbs: str | None = None,
     ) -> "Done":  # fmt: skip
         """Describe an end that has just been reached.
@@ -259,99 +239,3 @@ class Failure(RunFile):
             traceback=traceback,
             ended_at=datetime.now(UTC),
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSnapshot:
-    """What the files of a run's folder said at one moment, each read once."""
-
-    path: Path
-    spec: RunSpec | None  # None: it cannot be read
-    job: Job | None  # None, here and below: there is none
-    start: Start | None
-    provenance: Provenance
-    done: Done | None
-    failure: Failure | None
-    epochs: tuple[EpochRecord, ...]  # those that count
-    trouble: str = ""  # what is damaged, in a sentence
-
-    @property
-    def run_id(self) -> str:
-        """The name of the run and of its folder."""
-        return self.path.name
-
-    @property
-    def attempt(self) -> int:
-        """How often the run was started, the start that is requested included; 0 before any."""
-        return attempt_of(self.job, self.start)
-
-    @property
-    def has_started(self) -> bool:
-        """Whether a scheduler's job has begun the latest attempt."""
-        return self.start is not None and self.start.attempt == self.attempt
-
-    @property
-    def n_epochs(self) -> int | None:
-        """How many epochs the run takes over all its phases; None before it has begun."""
-        return self.provenance.epochs
-
-    @property
-    def last(self) -> EpochRecord | None:
-        """The latest epoch; None before the first."""
-        return self.epochs[-1] if self.epochs else None
-
-    @property
-    def state_on_record(self) -> State | None:
-        """The state that the run's own last file means; None where it has not ended."""
-        if self.done:
-            return State.DONE
-        return self.failure.kind.state if self.failure else None
-
-
-def attempt_of(job: Job | None, start: Start | None) -> int:
-    """How often a run was started; 0 before any."""
-    return max(job.attempt if job else 0, start.attempt if start else 0)
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first thing that is wrong, in one line."""
-    problem = error.errors(include_url=False)[0]
-    place = ".".join(map(str, problem["loc"]))
-    found = repr(problem["input"])
-    got = f", got {found if len(found) <= 40 else found[:37] + '...'}" if problem["type"] != "missing" else ""
-    return f"{place}: {problem['msg'][0].lower()}{problem['msg'][1:]}{got}".removeprefix(": ")
-
-
-def _migrated(name: str, content: bytes) -> Entry:
-    """The object in a file, as the current schema has it; raises ValueError where that cannot be."""
-    entry: Entry = from_json(content)
-    if not isinstance(entry, dict):
-        raise ValueError("holds no JSON object")
-    version = entry.get("schema_version", 1)
-    if not isinstance(version, int) or version < 1:
-        raise ValueError(f"schema_version is {version!r}")
-    if version > SCHEMA:
-        raise ValueError(f"a newer kbench wrote it (schema {version}, this one knows {SCHEMA})")
-    for step in range(version, SCHEMA):
-        entry = MIGRATIONS[step](name, entry)
-    return entry
-
-
-def _from_1(name: str, entry: Entry) -> Entry:
-    """Schema 1 had no version, let any key in, and named an exception's class as the kind of a failure."""
-    entry = dict(entry)
-    if name == Job.NAME and "promised" in entry:
-        entry["allocation"] = entry.pop("promised")
-    if name == Job.NAME:
-        entry = {key: value for key, value in entry.items() if value is not None}
-    if name == Failure.NAME:
-        kind = {"LeaderMissing": "PrerequisiteMissing"}.get(str(entry.get("kind")), entry.get("kind"))
-        if kind not in list(FailureKind):
-            entry["exception"], kind = kind, FailureKind.RAISED
-        entry["kind"] = kind
-    known = next(file.model_fields for file in RUN_FILES if file.NAME == name)
-    return {key: value for key, value in entry.items() if key in known}
-
-
-RUN_FILES: tuple[type[RunFile], ...] = (Job, Start, Provenance, Done, Failure)
-MIGRATIONS: dict[int, Callable[[str, Entry], Entry]] = {1: _from_1}

@@ -40,10 +40,11 @@ class Identity(BaseModel):
 
 
 class EpochRecord(BaseModel):
-    """One epoch of one run, as rank 0 writes it into the journal."""
+    """One epoch of one run, as rank 0 writes it into the journal; ``schema_version`` is no column."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
+    schema_version: Literal[2] = 2
     attempt: Annotated[int, Unit("1", "how often the run was started, from 1")]
     phase: Annotated[str, Unit("", "stretch of training; each starts from fresh weights")]
     epoch: Annotated[int, Unit("epoch", "within the phase, from 0")]
@@ -93,7 +94,7 @@ class RunRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    state: Annotated[str, Unit("", "done, failed, cancelled, interrupted, running, waiting or missing")]
+    state: Annotated[str, Unit("", "done, failed, cancelled, interrupted, damaged, running, waiting or missing")]
     attempts: Annotated[int, Unit("1", "how often it was started")]
     epochs_done: Annotated[int, Unit("epoch", "over all phases")]
     metric: Annotated[str | None, Unit("", "what the accuracies are")]
@@ -128,7 +129,16 @@ class RunRecord(BaseModel):
     job_id: Annotated[str | None, Unit("", "the scheduler's, or a process id")]
     started_at: Annotated[datetime | None, Unit("UTC", "start of the last attempt")]
     ended_at: Annotated[datetime | None, Unit("UTC", "end of the last attempt")]
-    error: Annotated[str | None, Unit("", "why it failed")]
+    error: Annotated[str | None, Unit("", "why it failed, or what is damaged")]
+
+
+def identity_of(run_id: str, experiment: str) -> dict[str, str | int | None]:
+    """The columns of Identity as far as the name of a run tells them; the others are None."""
+    pair, _, rest = run_id.partition(".")
+    strategy, seed = rest.split(".")[:2] if rest.count(".") >= 2 else (rest or None, "")
+    number = int(seed[1:]) if seed[1:].isdigit() else None
+    known = {"experiment": experiment, "pair": pair, "strategy": strategy, "seed": number, "run_id": run_id}
+    return {name: known.get(name) for name in Identity.model_fields}
 
 
 class Column(NamedTuple):
@@ -145,7 +155,7 @@ def columns(*models: type[BaseModel]) -> list[Column]:
     found = []
     for model in models:
         for name, hint in get_type_hints(model, include_extras=True).items():
-            if name != "model_config":
+            if name not in ("model_config", "schema_version"):
                 kind, (unit, about) = get_args(hint)[:2]
                 plain = next((t for t in get_args(kind) if t is not type(None)), kind)
                 found.append(Column(name, plain, unit, about))
@@ -178,15 +188,15 @@ def _time_parts() -> tuple[TimePart, ...]:
 TIME_PARTS = _time_parts()
 ON_CLOCK = tuple(part for part in TIME_PARTS if part.use.on != "off clock")  # they add up to train_s
 
-PRINTED = {"top1": "top-1", "mean_iou": "mean IoU"}  # before a number; others as they are
+METRIC_NAMES = {"top1": "top-1", "mean_iou": "mean IoU"}  # before a number; others as they are
 ACCURACY = "accuracy"
 NOUNS = {"mean_iou": "mean IoU"}  # what else than an accuracy is gained or lost
 AXES = {"top1": "top-1 accuracy"}
 
 
-def printed(metric: str | None) -> str:
+def metric_name(metric: str | None) -> str:
     """The name before a number: ``top-1``, ``mean IoU``; ``accuracy`` where it is not known."""
-    return PRINTED.get(metric, metric) if metric else ACCURACY
+    return METRIC_NAMES.get(metric, metric) if metric else ACCURACY
 
 
 def noun(metric: str | None) -> str:
@@ -196,4 +206,4 @@ def noun(metric: str | None) -> str:
 
 def on_axis(metric: str | None) -> str:
     """The name on an axis: ``top-1 accuracy``, ``mean IoU``."""
-    return AXES.get(metric or "", printed(metric))
+    return AXES.get(metric or "", metric_name(metric))

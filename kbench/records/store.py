@@ -5,20 +5,27 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import kbench
 from kbench import files
 from kbench.errors import ResultsError
-from kbench.records import imported
+from kbench.records import imported, journal
 from kbench.records.folders import ExperimentDir
-from kbench.records.run_files import RunSnapshot
-from kbench.records.schema import Column, EpochRecord, Identity, RunRecord, columns
+from kbench.records.imported import Imported
+from kbench.records.migrations import SCHEMA
+from kbench.records.run_files import Done, Failure, Job, Provenance, Start
+from kbench.records.run_state import State
+from kbench.records.schema import Column, EpochRecord, Identity, RunRecord, columns, identity_of
+from kbench.records.snapshot import SPEC, RunSnapshot
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+MADE_BY = {b"schema_version": str(SCHEMA).encode(), b"kbench_version": kbench.__version__.encode()}
 EPOCH_COLUMNS = columns(Identity, EpochRecord)
 RUN_COLUMNS = columns(Identity, RunRecord)
 
@@ -42,35 +49,50 @@ def gather(experiment: ExperimentDir, state_of: StateOf) -> tuple[int, int]:
     """Write epochs.parquet and runs.parquet anew; returns how many rows each has.
 
     Every run is there, whatever its state, and those read from logs of others; of each epoch only the
-    last attempt's record.
+    record that counts, and none of a damaged run.
     Raises ResultsError when there is no run.
     """
-    runs, theirs = list(experiment.all_runs()), imported.runs(experiment)
-    if not runs and not theirs:
+    began = time.time_ns()  # what is written from here on is newer than what we make
+    runs, others = experiment.read(), [imported.read(run) for run in imported.runs(experiment)]
+    if not runs and not others:
         raise ResultsError(
             f"{experiment.path}: holds no runs", hint="start some with kbench run, or name another --results"
         )
-    began = time.time_ns()  # what is written from here on is newer than what we make
-    seen = [(run, identity(run), state_of(run)) for run in (folder.read() for folder in runs)]
-    read = [(run, imported.identity(run), imported.epochs(run)) for run in theirs]
-    epochs = [who | vars(record) for run, who, _ in seen for record in run.epochs]
-    epochs += [who | row for _, who, rows in read for row in rows]
+    seen = [(identity(run), run, state_of(run)) for run in runs]
+    seen = [(key, replace(run, epochs=()) if state is State.DAMAGED else run, state) for key, run, state in seen]
+    epochs = [key | vars(record) for key, run, _ in seen for record in run.epochs]
+    epochs += [run.identity | row for run in others for row in run.epochs]
     _write(experiment.epochs, epochs, EPOCH_COLUMNS, began)
-    summaries = [who | summary(run, state) for run, who, state in seen]
-    summaries += [who | imported.summary(run, rows) for run, who, rows in read]
+    summaries = [key | summary(run, state) for key, run, state in seen]
+    summaries += [run.identity | run.summary for run in others]
     _write(experiment.runs, summaries, RUN_COLUMNS, began)
     return len(epochs), len(summaries)
 
 
 def stale(experiment: ExperimentDir) -> bool:
-    """Whether a run wrote, came, went or may have died since the Parquet was made."""
-    if not (experiment.epochs.exists() and experiment.runs.exists()):
+    """Whether a run wrote, came, went or may have died since the Parquet was made, or another kbench made it."""
+    tables = (experiment.epochs, experiment.runs)
+    if not all(map(is_current, tables)):
         return True
-    made = min(experiment.epochs.stat().st_mtime_ns, experiment.runs.stat().st_mtime_ns)
-    told = ("epochs.jsonl", "done.json", "failed.json", "job.json", "start.json", "spec.json", imported.NAME)
-    every = [run.path / name for run in [*experiment.all_runs(), *imported.runs(experiment)] for name in told]
-    written = [experiment.path / "runs", *(file for file in every if file.exists())]
-    return any(file.stat().st_mtime_ns >= made for file in written) or _any_alive(experiment.runs)
+    gathered_at = min(table.stat().st_mtime_ns for table in tables)
+    names = (journal.NAME, *(kind.NAME for kind in (Done, Failure, Job, Start, Provenance, Imported)), SPEC)
+    every = [run.path / name for run in [*experiment.all_runs(), *imported.runs(experiment)] for name in names]
+    written = [experiment.runs_folder, experiment.source, *every]
+    return any(file.stat().st_mtime_ns >= gathered_at for file in written if file.exists()) or _any_alive(
+        experiment.runs
+    )
+
+
+def is_current(table: Path) -> bool:
+    """Whether a Parquet file was made by this very kbench; one of another is made anew, and never half read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        found = pq.read_schema(table).metadata or {}
+    except (OSError, pa.ArrowInvalid):
+        return False
+    return {key: found.get(key) for key in MADE_BY} == MADE_BY
 
 
 def _any_alive(runs: Path) -> bool:
@@ -83,7 +105,8 @@ def _any_alive(runs: Path) -> bool:
 def identity(run: RunSnapshot) -> dict[str, Any]:
     """The columns that say which run a row belongs to."""
     spec = run.spec
-    assert spec is not None
+    if spec is None:
+        return identity_of(run.run_id, run.path.parent.parent.name)
     return {
         "experiment": spec.experiment,
         "pair": spec.pair.name,
@@ -124,7 +147,7 @@ def summary(run: RunSnapshot, state: str) -> dict[str, Any]:
         "job_id": str(job_id) if job_id is not None else None,
         "started_at": provenance.started_at,
         "ended_at": end.ended_at if end else None,
-        "error": run.failure.error if run.failure else None,
+        "error": run.trouble if state == State.DAMAGED else run.failure.error if run.failure else None,
     }
 
 
@@ -139,7 +162,7 @@ def _write(path: Path, rows: list[dict[str, Any]], wanted: list[Column], began: 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.Table.from_pylist(rows, schema=pa.schema([_field(column) for column in wanted]))
+    table = pa.Table.from_pylist(rows, schema=pa.schema([_field(column) for column in wanted], metadata=MADE_BY))
     with files.writing(path) as draft:
         pq.write_table(table, draft)
         os.utime(draft, ns=(began, began))

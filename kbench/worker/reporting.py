@@ -6,15 +6,16 @@ from datetime import datetime
 
 import torch
 
-from kbench import files
 from kbench.engine.loop import Run
 from kbench.engine.runtime.comm import Comm
 from kbench.errors import KBenchError
+from kbench.records import journal
 from kbench.records.folders import RunDir
+from kbench.records.journal import PhaseLength
 from kbench.records.provenance import provenance
-from kbench.records.run_files import Done, Failure, Job, PhaseLength, Provenance
+from kbench.records.run_files import Done, Failure, Job, Provenance
 from kbench.records.run_state import FailureKind
-from kbench.records.schema import EpochRecord, printed
+from kbench.records.schema import EpochRecord, metric_name
 
 MadeBy = dict[str, str | bool | int | None]
 
@@ -23,15 +24,15 @@ def note_provenance(folder: RunDir, run: Run, device: torch.device, node: str, b
     """Write where and with what the run is made; returns what must not change within a run."""
     on_gpu = device.type == "cuda"
     hosts = run.comm.gather_text(node)
-    before, job, made = Provenance.read(folder.path) or Provenance(), Job.read(folder.path), provenance()
+    before, job, facts = Provenance.read(folder.path) or Provenance(), Job.read(folder.path), provenance()
     phases = phases_of(run)
-    made = made.updated(
+    facts = facts.updated(
         stage_s=before.stage_s,
         staging_started_at=before.staging_started_at,
         staging_stopped_at=before.staging_stopped_at,
         epochs=sum(phase.epochs for phase in phases),
         phases=phases,
-        device_name=torch.cuda.get_device_name(device) if on_gpu else made.processor,
+        device_name=torch.cuda.get_device_name(device) if on_gpu else facts.processor,
         torch_version=str(torch.__version__),  # with the tag of its build
         n_devices=run.comm.size if on_gpu else 0,
         hosts=tuple(dict.fromkeys(hosts)),
@@ -46,9 +47,9 @@ def note_provenance(folder: RunDir, run: Run, device: torch.device, node: str, b
         backend=_backend(run.comm, device),
     )
     if run.comm.rank == 0:
-        made.write(folder.path)
+        facts.write(folder.path)
     same = ("commit", "dirty", "kbench_version", "torch_version", "device_name", "threads_per_rank")
-    made_by: MadeBy = {"run_id": folder.run_id, **{key: getattr(made, key) for key in same}}
+    made_by: MadeBy = {"run_id": folder.run_id, **{key: getattr(facts, key) for key in same}}
     first: MadeBy = run.comm.gather_objects(made_by)[0]
     return first
 
@@ -67,9 +68,9 @@ def _backend(comm: Comm, device: torch.device) -> str | None:
 
 def report_epoch(folder: RunDir, record: EpochRecord, metric: str) -> None:
     """Put an epoch into the journal, and print it."""
-    files.append(folder.journal, record.model_dump(mode="json"))
+    journal.append(folder.journal, record)
     print(
-        f"{record.phase} {record.epoch + 1:3d}  {printed(metric)} {record.val_acc1:.4f}  "
+        f"{record.phase} {record.epoch + 1:3d}  {metric_name(metric)} {record.val_acc1:.4f}  "
         f"loss {record.train_loss:.4f}  {record.train_s:7.3f} s  trained {record.n_trained}",
         flush=True,
     )

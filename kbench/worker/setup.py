@@ -65,7 +65,10 @@ def build_run(folder: RunDir, spec: RunSpec, comm: Comm, device: torch.device, r
 
 def read_costs(prerequisite: RunDir, workload: Workload) -> list[EpochCost]:
     """Read what each epoch of the run that this one follows cost; raises RunError unless it is done."""
-    if not prerequisite.is_done():
+    past = prerequisite.read()
+    if past.done and past.trouble:
+        raise RunError(f"{prerequisite.run_id} is damaged, and this run follows it: {past.trouble}")
+    if not past.done:
         raise RunError(
             f"{prerequisite.run_id} is not done, and this run follows it", hint="kbench run starts both in their order"
         )
@@ -77,5 +80,5 @@ def read_costs(prerequisite: RunDir, workload: Workload) -> list[EpochCost]:
             global_batch=workload.recipe.global_batch,
             step_s=record.forward_s + record.backward_s + record.update_s,
         )
-        for record in prerequisite.epochs()
+        for record in past.epochs
     ]

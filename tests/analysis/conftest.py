@@ -15,8 +15,9 @@ from kbench.config.experiment import Pair, Recipe
 from kbench.config.run_spec import Origin, RunSpec
 from kbench.config.strategy_choice import Choice, Role
 from kbench.records.folders import ExperimentDir
+from kbench.records.journal import PhaseLength
 from kbench.records.liveness import state_of
-from kbench.records.run_files import Done, Failure, Job, PhaseLength, Provenance
+from kbench.records.run_files import Done, Failure, Job, Provenance
 from kbench.records.run_state import FailureKind
 from kbench.records.schema import EpochRecord, Identity, RunRecord, columns
 from kbench.records.store import gather

@@ -18,8 +18,9 @@ from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.config.strategy_choice import Choice
 from kbench.records.folders import ExperimentDir
+from kbench.records.journal import PhaseLength
 from kbench.records.liveness import state_of
-from kbench.records.run_files import Done, Job, PhaseLength, Provenance
+from kbench.records.run_files import Done, Job, Provenance
 from kbench.records.store import gather
 
 Found = TypeVar("Found")

@@ -13,7 +13,8 @@ from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.config.strategy_choice import Choice
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.run_files import Done, Failure, Job, PhaseLength, Provenance
+from kbench.records.journal import PhaseLength
+from kbench.records.run_files import Done, Failure, Job, Provenance
 from kbench.records.run_state import FailureKind
 from kbench.records.schema import EpochRecord
 

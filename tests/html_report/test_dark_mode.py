@@ -7,7 +7,7 @@ import pytest
 
 from kbench.figures.style import LOOKS
 from kbench.html_report import dark_mode
-from kbench.html_report.dark_mode import GROUND, contrast, lighter, switched
+from kbench.html_report.dark_mode import GROUND, contrast, lighter, with_dark_colors
 
 
 def test_the_contrast_is_that_of_the_guidelines() -> None:
@@ -29,7 +29,7 @@ def test_only_what_would_drown_is_changed_and_words_more_than_lines() -> None:
         '<path style="fill: #0b3d77; stroke: #ffffff"/>'
         '<text style="fill: #6e6e6e">#0b3d77</text><a style="fill: #6e6e6e"/>'
     )
-    changed, shades = switched(svg)
+    changed, shades = with_dark_colors(svg)
     assert changed == (
         '<path style="fill: var(--c-0b3d77, #0b3d77); stroke: #ffffff"/>'
         '<text style="fill: var(--t-6e6e6e, #6e6e6e)">#0b3d77</text><a style="fill: #6e6e6e"/>'

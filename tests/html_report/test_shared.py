@@ -3,7 +3,7 @@
 import re
 from xml.etree import ElementTree
 
-from kbench.html_report.drawings import SharedPage
+from kbench.html_report.drawings import SharedSvgParts
 
 DRAWN = """<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 9 9">
  <metadata>https://example.org</metadata>
@@ -14,7 +14,7 @@ DRAWN = """<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.or
 
 
 def test_what_is_defined_on_the_page_is_not_defined_again() -> None:
-    shared = SharedPage()
+    shared = SharedSvgParts()
     first, second = (shared.add(DRAWN.format(end="3.14159"), label="x") for _ in range(2))
     assert first.count("<pattern") == 1
     assert second.count("<pattern") == 0
@@ -22,7 +22,7 @@ def test_what_is_defined_on_the_page_is_not_defined_again() -> None:
 
 
 def test_equal_names_of_different_things_are_told_apart() -> None:
-    shared = SharedPage()
+    shared = SharedSvgParts()
     first, second = (shared.add(DRAWN.format(end=end), label="x") for end in ("3", "4"))
     names = [re.findall(r'<pattern id="(.+?)"', svg)[0] for svg in (first, second)]
     assert len(set(names)) == 2
@@ -30,23 +30,23 @@ def test_equal_names_of_different_things_are_told_apart() -> None:
 
 
 def test_a_name_that_nobody_refers_to_goes_and_so_does_what_shows_nothing() -> None:
-    svg = SharedPage().add(DRAWN.format(end="3"), label="x")
+    svg = SharedSvgParts().add(DRAWN.format(end="3"), label="x")
     assert "axes_1" not in svg
     assert "metadata" not in svg and "<style" not in svg and "xmlns" not in svg
 
 
 def test_numbers_lose_digits_that_nobody_sees_but_factors_keep_theirs() -> None:
-    svg = SharedPage().add(DRAWN.format(end="3.14159"), label="x")
+    svg = SharedSvgParts().add(DRAWN.format(end="3.14159"), label="x")
     assert 'd="M 0.12 1.5 L 3.14 2"' in svg
     assert "scale(0.015625)" in svg
 
 
 def test_a_label_and_words_are_escaped() -> None:
-    svg = SharedPage().add(DRAWN.format(end="3"), label='"<&')
+    svg = SharedSvgParts().add(DRAWN.format(end="3"), label='"<&')
     assert ElementTree.fromstring(svg).get("aria-label") == '"<&'
     assert "<text>a &lt; b</text>" in svg
 
 
 def test_something_drawn_in_place_stays_however_often_it_was_drawn_before() -> None:
-    shared = SharedPage()
+    shared = SharedSvgParts()
     assert all('d="M 1 1"' in shared.add(DRAWN.format(end="3"), label="x") for _ in range(2))

@@ -8,9 +8,8 @@ import pytest
 from kbench.analysis.compare import compare
 from kbench.analysis.finding import warning
 from kbench.analysis.frame import Frames
-from kbench.html_report.roles import Part, parts, specs
-from kbench.html_report.summary import summaries
-from kbench.html_report.verdict import Verdict, verdicts
+from kbench.html_report.roles import RowRole, read_specs, roles
+from kbench.html_report.verdict import Verdict, summaries, verdicts
 
 PAIR = "digits-cnn-digits"
 
@@ -18,7 +17,7 @@ PAIR = "digits-cnn-digits"
 def judged(frames: Frames, baseline: str = "baseline") -> dict[str, Verdict]:
     """The verdict on each strategy; spaces that hold a line together are plain."""
     comparison = compare(frames, baseline=baseline, targets=())
-    who = parts([(row.pair, row.strategy) for row in comparison.rows], specs(frames))
+    who = roles([(row.pair, row.strategy) for row in comparison.rows], read_specs(frames))
     return {verdict.strategy: verdict for verdict in verdicts(frames, comparison, who)}
 
 
@@ -163,20 +162,20 @@ def test_a_control_as_baseline_is_a_control_all_the_same(against: Any) -> None:
     write(against, "mine", FASTER, BETTER)
     found = judged(against.frames(), baseline="random")
     assert found["mine"].more == ()
-    assert found["baseline"].part is Part.BASELINE
+    assert found["baseline"].role is RowRole.BASELINE
 
 
 def test_a_label_hides_no_control_from_us(against: Any) -> None:
     write(against, "coin", [0.8, 0.81, 0.79, 0.8], [0.001, -0.001, 0.002, -0.002], name="random")
     write(against, "mine", FASTER, BETTER)
     found = judged(against.frames())
-    assert found["coin"].part is Part.CONTROL
+    assert found["coin"].role is RowRole.CONTROL
     assert found["mine"].more[0].startswith("It beat coin")
 
 
 def test_a_label_makes_no_control_of_a_method(against: Any) -> None:
     write(against, "randomised-kakurenbo", FASTER, BETTER, name="kakurenbo")
-    assert judged(against.frames())["randomised-kakurenbo"].part is Part.METHOD
+    assert judged(against.frames())["randomised-kakurenbo"].role is RowRole.METHOD
 
 
 def test_warnings_about_a_strategy_are_named_beside_its_verdict_and_not_beside_others(against: Any) -> None:
@@ -185,8 +184,8 @@ def test_warnings_about_a_strategy_are_named_beside_its_verdict_and_not_beside_o
     frames = against.frames()
     findings = compare(frames, baseline="baseline", targets=()).findings
     found = judged(frames)
-    assert [findings[place].kind for place in found["mine"].doubts] == ["ceiling"]
-    assert found["other"].doubts == ()
+    assert [findings[place].kind for place in found["mine"].findings] == ["ceiling"]
+    assert found["other"].findings == ()
 
 
 def test_a_warning_about_the_pair_or_its_baseline_concerns_all(against: Any) -> None:
@@ -196,7 +195,7 @@ def test_a_warning_about_the_pair_or_its_baseline_concerns_all(against: Any) -> 
     frames = against.frames()
     kinds = [finding.kind for finding in compare(frames, baseline="baseline", targets=()).findings]
     for verdict in judged(frames).values():
-        assert "failed" in [kinds[place] for place in verdict.doubts]
+        assert "failed" in [kinds[place] for place in verdict.findings]
 
 
 def test_a_strategy_of_another_place_is_warned_about_alone(against: Any) -> None:
@@ -205,8 +204,8 @@ def test_a_strategy_of_another_place_is_warned_about_alone(against: Any) -> None
     frames = against.frames()
     kinds = [finding.kind for finding in compare(frames, baseline="baseline", targets=()).findings]
     found = judged(frames)
-    assert [kinds[place] for place in found["mine"].doubts] == ["device_name", "ceiling"]
-    assert found["mine-2"].doubts == ()
+    assert [kinds[place] for place in found["mine"].findings] == ["device_name", "ceiling"]
+    assert found["mine-2"].findings == ()
 
 
 def test_a_summary_names_who_is_shown_to_do_what(against: Any) -> None:
@@ -234,8 +233,8 @@ def test_a_warning_about_several_pairs_concerns_each_of_them(against: Any) -> No
     comparison = compare(frames, baseline="baseline", targets=())
     (joint,) = (place for place, finding in enumerate(comparison.findings) if finding.kind == "device_name")
     assert comparison.findings[joint].text.startswith("digits-cnn-digits, second-digits: mine and baseline differ")
-    who = parts([(row.pair, row.strategy) for row in comparison.rows], specs(frames))
-    told = {(v.pair, v.strategy) for v in verdicts(frames, comparison, who) if joint in v.doubts}
+    who = roles([(row.pair, row.strategy) for row in comparison.rows], read_specs(frames))
+    told = {(v.pair, v.strategy) for v in verdicts(frames, comparison, who) if joint in v.findings}
     assert told == {(PAIR, "mine"), ("second-digits", "mine")}
 
 
@@ -248,7 +247,7 @@ def test_a_failed_run_that_the_warning_only_counts_is_warned_about_all_the_same(
     (warned,) = (f.text for f in compare(frames, baseline="baseline", targets=()).findings if f.kind == "failed")
     assert "and 1 more" in warned
     kinds = [finding.kind for finding in compare(frames, baseline="baseline", targets=()).findings]
-    told = {name for name, verdict in judged(frames).items() if "failed" in [kinds[d] for d in verdict.doubts]}
+    told = {name for name, verdict in judged(frames).items() if "failed" in [kinds[d] for d in verdict.findings]}
     assert told == {"one", "two", "three", "four"}
 
 
@@ -257,8 +256,8 @@ def test_a_warning_of_a_kind_that_we_do_not_know_concerns_all(against: Any) -> N
     frames = against.frames()
     comparison = compare(frames, baseline="baseline", targets=())
     comparison = replace(comparison, findings=(warning("new", "the clock of this machine is odd"),))
-    who = parts([(row.pair, row.strategy) for row in comparison.rows], specs(frames))
-    assert [verdict.doubts for verdict in verdicts(frames, comparison, who)] == [(0,)]
+    who = roles([(row.pair, row.strategy) for row in comparison.rows], read_specs(frames))
+    assert [verdict.findings for verdict in verdicts(frames, comparison, who)] == [(0,)]
 
 
 def test_downstream_everybody_is_the_baseline_from_other_weights_and_nobody_a_control_or_a_method(book: Any) -> None:
@@ -268,9 +267,9 @@ def test_downstream_everybody_is_the_baseline_from_other_weights_and_nobody_a_co
             book.run(strategy, seed, [0.9 + 0.01 * seed], [5.0], model="up")
     frames = book.frames()
     comparison = compare(frames, baseline="baseline", targets=())
-    who = parts([(row.pair, row.strategy) for row in comparison.rows], specs(frames))
-    assert {part for (pair, _), part in who.items() if pair == "down-digits"} == {Part.DOWNSTREAM}
-    assert who["up-digits", "random"] is Part.CONTROL and who["up-digits", "mine"] is Part.METHOD
+    who = roles([(row.pair, row.strategy) for row in comparison.rows], read_specs(frames))
+    assert {part for (pair, _), part in who.items() if pair == "down-digits"} == {RowRole.DOWNSTREAM}
+    assert who["up-digits", "random"] is RowRole.CONTROL and who["up-digits", "mine"] is RowRole.METHOD
     (mine,) = (v for v in verdicts(frames, comparison, who) if (v.pair, v.strategy) == ("down-digits", "mine"))
     assert mine.beats_controls is None
     (said,) = mine.more

@@ -9,7 +9,8 @@ import pytest
 from kbench import files
 from kbench.config.run_spec import RunSpec
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.run_files import Done, Failure, Job, PhaseLength
+from kbench.records.journal import PhaseLength
+from kbench.records.run_files import Done, Failure, Job
 from kbench.records.run_state import FailureKind
 from kbench.records.schema import EpochRecord
 

@@ -7,7 +7,6 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from kbench.errors import ResultsError
 from kbench.records import imported
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.imported import File, Imported
@@ -112,8 +111,21 @@ def test_a_folder_whose_import_was_cut_off_is_no_run(experiment_dir: ExperimentD
     assert imported.runs(experiment_dir) == []
 
 
-def test_a_damaged_imported_json_is_named(experiment_dir: ExperimentDir) -> None:
+def test_a_damaged_imported_json_is_named_and_stops_nothing(experiment_dir: ExperimentDir, make_run: MakeRun) -> None:
+    make_run(epochs=2, end="done")
     run = imported.write(experiment_dir, facts(), [{"phase": "train", "epoch": 0}])
     (run.path / imported.NAME).write_text("{}")
-    with pytest.raises(ResultsError, match="imported.json: does not say what was imported"):
-        gather(experiment_dir, state_of)
+    assert gather(experiment_dir, state_of) == (2, 2)
+    ours, theirs = rows(experiment_dir, "runs")
+    assert (ours["state"], theirs["state"], theirs["run_id"]) == ("done", "damaged", run.run_id)
+    assert theirs["error"] == "imported.json: experiment: field required; remove its folder and import the log again"
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", '{"epoch": "two"}', '{"unknown": 1}', '{"schema_version": 3}'])
+def test_a_damaged_line_of_an_imported_run_is_named(line: str, experiment_dir: ExperimentDir) -> None:
+    run = imported.write(experiment_dir, facts(), [{"phase": "train", "epoch": 0}])
+    with run.journal.open("a") as file:
+        file.write(f"{line}\n")
+    assert gather(experiment_dir, state_of) == (0, 1)
+    (row,) = rows(experiment_dir, "runs")
+    assert row["state"] == "damaged" and row["error"].startswith("epochs.jsonl: line 2 is no record of an epoch: ")

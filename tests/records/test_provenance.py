@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import kbench
-from kbench.records.provenance import processor, provenance, source
+from kbench.records.provenance import cpu_name, provenance, source
 
 CHECKOUT = Path(kbench.__file__).parent.parent
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
@@ -76,4 +76,4 @@ def test_a_package_beside_somebody_elses_repository_does_not_take_its_commit(tmp
 
 
 def test_the_processor_has_a_name() -> None:
-    assert processor().strip()
+    assert cpu_name().strip()

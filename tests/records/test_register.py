@@ -26,7 +26,7 @@ def changed_recipe(run: RunSpec, **changes: Any) -> RunSpec:
 @pytest.fixture
 def taken(experiment_dir: ExperimentDir, run_spec: RunSpec) -> ExperimentDir:
     register.check(experiment_dir, [run_spec])
-    register.take(experiment_dir, [run_spec], TEXT)
+    register.register_runs(experiment_dir, [run_spec], TEXT)
     return experiment_dir
 
 
@@ -42,7 +42,7 @@ def test_taking_keeps_the_text_and_makes_the_runs(taken: ExperimentDir, run_spec
 
 def test_the_same_runs_may_come_again(taken: ExperimentDir, run_spec: RunSpec) -> None:
     register.check(taken, [run_spec])
-    register.take(taken, [run_spec], TEXT)
+    register.register_runs(taken, [run_spec], TEXT)
     assert [run.read_spec() for run in taken.all_runs()] == [run_spec]
 
 
@@ -54,7 +54,7 @@ def test_the_same_runs_may_come_again(taken: ExperimentDir, run_spec: RunSpec) -
 def test_more_seeds_and_strategies_may_join(change: dict[str, Any], taken: ExperimentDir, run_spec: RunSpec) -> None:
     more = run_spec.model_copy(update=change)
     register.check(taken, [run_spec, more])
-    register.take(taken, [run_spec, more], TEXT)
+    register.register_runs(taken, [run_spec, more], TEXT)
     assert len(list(taken.all_runs())) == 2
 
 
@@ -99,7 +99,7 @@ def test_a_label_keeps_its_parameters(taken: ExperimentDir, run_spec: RunSpec) -
     def labelled(beta: float) -> RunSpec:
         return run_spec.model_copy(update={"strategy": Choice(label="sb", name="sb", params={"beta": beta})})
 
-    register.take(taken, [labelled(1.0)], TEXT)
+    register.register_runs(taken, [labelled(1.0)], TEXT)
     with pytest.raises(ResultsError, match="strategy sb: params.beta is 1.0 there, 2.0 here"):
         register.check(taken, [labelled(2.0)])
 
@@ -112,4 +112,4 @@ def test_a_file_in_the_way_is_refused(run_spec: RunSpec, tmp_path: Path) -> None
 
 def test_a_place_that_the_system_does_not_give_is_refused(run_spec: RunSpec) -> None:
     with pytest.raises(ResultsError, match="/proc/kbench/small: cannot be written"):
-        register.take(ExperimentDir(Path("/proc/kbench/small")), [run_spec], TEXT)
+        register.register_runs(ExperimentDir(Path("/proc/kbench/small")), [run_spec], TEXT)

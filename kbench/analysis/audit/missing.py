@@ -8,9 +8,10 @@ from kbench.analysis.finding import About, Finding, about, note, warning
 from kbench.analysis.frame import Frames, fill_unknown
 from kbench.analysis.pairing import KEYS
 from kbench.errors import ResultsError
+from kbench.records.run_state import State
 
 LISTED = 3  # runs named of many alike
-GRAVE = ("failed", "damaged")  # states that somebody must look into
+GRAVE = (State.FAILED, State.DAMAGED)  # states that somebody must look into
 
 
 def missing(frames: Frames, baseline: str) -> Iterator[Finding]:

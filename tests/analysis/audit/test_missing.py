@@ -27,6 +27,17 @@ def test_many_runs_that_failed_alike_are_one_finding(three: Any, findings) -> No
     assert found.text == f"5 runs are failed: no more; not in the table: {', '.join(ids[:3])} and 2 more"
 
 
+def test_a_run_whose_journal_lost_a_line_is_a_warning_and_in_no_table(three: Any, findings) -> None:
+    three.run("baseline", 3, [0.8, 0.9], [1.0, 1.0])
+    run_id = three.run("mine", 3, [0.8, 0.9], [1.0, 1.0])
+    journal = three.folder.run(run_id).journal
+    journal.write_text(journal.read_text().splitlines(keepends=True)[1])
+    (found,) = findings(three, "damaged")
+    assert found.severity == "warning"
+    assert found.text.startswith(f"{run_id} is damaged: ") and found.text.endswith("; not in the table")
+    assert {row.seeds for row in compare(three.frames(), baseline="baseline", targets=[]).rows} == {4, 3}
+
+
 def test_runs_that_never_started_are_a_note(three: Any, findings) -> None:
     choice = Choice(label="mine", name="mine")
     run = RunSpec(experiment="book", pair=three.pair, strategy=choice, seed=9, ranks=1)

@@ -25,8 +25,9 @@ from kbench.launch.schedulers.commands import Commands
 from kbench.launch.schedulers.registry import SCHEDULERS, is_scheduler, scheduler_class
 from kbench.launch.schedulers.slurm import Slurm
 from kbench.records.folders import ExperimentDir
-from kbench.records.run_files import Failure, RunSnapshot
+from kbench.records.run_files import Failure
 from kbench.records.run_state import FailureKind
+from kbench.records.snapshot import RunSnapshot
 
 EXPERIMENT = """\
 name: small

@@ -1,0 +1,69 @@
+"""Bring what an older kbench wrote to today's schema: an explicit step for each version.
+
+Schema 1 (kbench 0.1) put no ``schema_version`` into its files, and let any key in.
+"""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from kbench.records.run_state import FailureKind
+
+SCHEMA = 2
+
+Entry = dict[str, Any]  # a JSON object as it was read
+RENAMED_IN_2 = {
+    "job.json": {"promised": "allocation"},
+    "epochs.jsonl": {"beside_s": "background_s"},
+}
+
+
+def upgrade(file: str, content: bytes, known: Collection[str]) -> Entry:
+    """Read a JSON object that is, or is a line of, a file of a run, in today's schema.
+
+    Args:
+        file: The name of the file.
+        content: The object as it was written.
+        known: The keys that it has in today's schema.
+
+    Raises:
+        ValueError: It is no object, or a newer kbench wrote it.
+    """
+    entry: Entry = from_json(content)
+    if not isinstance(entry, dict):
+        raise ValueError("holds no JSON object")
+    version = entry.get("schema_version", 1)
+    if not isinstance(version, int) or version < 1:
+        raise ValueError(f"schema_version is {version!r}")
+    if version > SCHEMA:
+        raise ValueError(f"a newer kbench wrote it (schema {version}, this one knows {SCHEMA})")
+    for step in range(version, SCHEMA):
+        entry = STEPS[step](file, entry, known)
+    return entry
+
+
+def sentence(error: ValueError) -> str:
+    """What is wrong, in one line; of many things, the first."""
+    if not isinstance(error, ValidationError):
+        return str(error).splitlines()[0]
+    problem = error.errors(include_url=False)[0]
+    found = repr(problem["input"])
+    got = f", got {found if len(found) <= 40 else found[:37] + '...'}" if problem["type"] != "missing" else ""
+    place = ".".join(map(str, problem["loc"]))
+    return f"{place}: {problem['msg'][0].lower()}{problem['msg'][1:]}{got}".removeprefix(": ")
+
+
+def _from_1(file: str, entry: Entry, known: Collection[str]) -> Entry:
+    """Rename keys; a failure's kind was the exception's class; keys that nobody knows are dropped."""
+    new_names = RENAMED_IN_2.get(file, {})
+    entry = {new_names.get(key, key): value for key, value in entry.items()}
+    if file == "failed.json":
+        kind = str(entry.get("kind")).replace("LeaderMissing", FailureKind.PREREQUISITE_MISSING)
+        is_kind = kind in list(FailureKind)
+        entry |= {"kind": kind if is_kind else FailureKind.RAISED, "exception": None if is_kind else entry.get("kind")}
+    return {key: value for key, value in entry.items() if key in known}
+
+
+STEPS: dict[int, Callable[[str, Entry, Collection[str]], Entry]] = {1: _from_1}
