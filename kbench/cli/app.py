@@ -28,7 +28,7 @@ ORDER = "run check status logs cancel gather compare plot report import export d
 
 
 class InOrder(TyperGroup):
-    """Commands and groups of commands in one order; typer would print_result groups last."""
+    """Commands and groups of commands in one order; typer would put groups last."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names, as they are used."""

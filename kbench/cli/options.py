@@ -1,4 +1,4 @@
-"""The flags that several commands share, and the two streams that they speak on."""
+"""The flags that several commands share, and the two streams that they write to."""
 
 import json
 import os

@@ -1,1 +1,1 @@
-"""What is to be run."""
+"""Experiment, site and recipe files: read from YAML, validated, expanded into runs."""

@@ -1,4 +1,4 @@
-"""What is compared: pairs of model and data set, strategies, seeds.  No machine is named here."""
+"""The experiment file: pairs of model and data set, strategies, seeds.  No machine is named here."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Where experiment, site and job files are found by name."""
+"""Find experiment, site and job files by name."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from kbench.errors import ConfigError
 
 
 def folders(kind: str) -> list[Path]:
-    """Where files of a kind (``configs``, ``configs/sites``, ``jobs``) lie; earlier ones win.
+    """List the folders where files of a kind (``configs``, ``configs/sites``, ``jobs``) lie; earlier ones win.
 
     The working folder comes first, then what travels with the package, then its checkout.
     """
@@ -18,7 +18,7 @@ def folders(kind: str) -> list[Path]:
 
 
 def names(kind: str, ending: str) -> dict[str, Path]:
-    """Every name on the shelf with the file that it means."""
+    """Map every name of a kind to its file."""
     found: dict[str, Path] = {}
     for folder in folders(kind):
         for path in sorted(folder.glob(f"*{ending}")):
@@ -27,7 +27,7 @@ def names(kind: str, ending: str) -> dict[str, Path]:
 
 
 def find(name: str, kind: str, ending: str, what: str) -> Path:
-    """The file that ``name`` means: a path to a file, or a name on the shelf.
+    """Find the file that ``name`` means: a path to a file, or a name in one of ``folders``.
 
     Raises ConfigError with what there is when there is no such file.
     """
@@ -39,10 +39,10 @@ def find(name: str, kind: str, ending: str, what: str) -> Path:
             f"{name}: {'is a folder' if path.is_dir() else 'no such file'}, wanted {what}",
             hint=f"names without an ending are looked up in {kind}/; kbench list shows them",
         )
-    shelf = names(kind, ending)
-    if name in shelf:
-        return shelf[name]
+    known = names(kind, ending)
+    if name in known:
+        return known[name]
     raise ConfigError(
-        f"{what} {name!r} not found{did_you_mean(name, shelf)}",
+        f"{what} {name!r} not found{did_you_mean(name, known)}",
         hint=f"give a path to a {ending} file, or a name in {kind}/",
     )

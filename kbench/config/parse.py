@@ -1,4 +1,4 @@
-"""From a YAML document to a validated model; every mistake at once, each at its line."""
+"""Parse a YAML document into a validated model; every mistake is reported at once, each at its line."""
 
 import difflib
 import typing
@@ -44,12 +44,12 @@ def all_at_once(model: type[Model], raw: Any, handler: Callable[[Any], Model], f
 
 
 def _restated(error: ValidationError, model: type[BaseModel]) -> list[tuple[Loc, str]]:
-    """Each finding in our words, at the place where a user would mend it."""
+    """Each finding as a sentence for users, at the place where they would correct it."""
     return [(_spot(e), sentence(e, known_keys(model, e["loc"]))) for e in error.errors()]
 
 
 def sentence(error: ErrorDetails, known: Iterable[str] = ()) -> str:
-    """Say in our words what pydantic found."""
+    """Rewrite what pydantic found as a sentence for users."""
     key = str(error["loc"][-1]) if error["loc"] else ""
     match error["type"]:
         case "missing":
@@ -88,13 +88,13 @@ def did_you_mean(word: str, known: Iterable[str], *, strict: bool = False) -> st
 
 
 def problem(text: str, loc: Loc, got: object) -> InitErrorDetails:
-    """One finding of a validator of ours, to be raised with ``findings``."""
+    """Describe one problem that a validator found, to be raised with ``findings``."""
     kind = PydanticCustomError("kbench", "{text}", {"text": text})
     return InitErrorDetails(type=kind, loc=loc, input=got)
 
 
 def findings(problems: list[InitErrorDetails]) -> ValidationError:
-    """Bundle several findings, so that none hides another."""
+    """Bundle several problems into one ValidationError, so that none hides another."""
     return ValidationError.from_exception_data("kbench", problems)
 
 

@@ -14,7 +14,7 @@ Role = Literal["control", "method", "baseline"]  # what a strategy is there for;
 
 
 class NameRegistry(Protocol):
-    """What the names in an experiment stand for; handed in from above, as specs know no torch."""
+    """The registries of strategies, models and data sets, as validation asks them; passed in from above."""
 
     def strategy_problems(self, name: str, params: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
         """What is wrong with a strategy: (path below its name, sentence)."""

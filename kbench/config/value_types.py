@@ -1,4 +1,4 @@
-"""The ranges that numbers in a spec may take, as types."""
+"""Types for numbers in a spec, each with its range."""
 
 from typing import Annotated
 

@@ -17,9 +17,9 @@ ENOUGH = 3  # runs of a kind whose epochs are read
 
 @dataclass(frozen=True)
 class Cost:
-    """What is left to do costs."""
+    """Node-hours of what is left to do."""
 
-    text: str
+    text: str  # for people
     node_hours: float | None  # None: nothing is known
 
 
@@ -29,14 +29,14 @@ def cost_of(plan: Plan, states: Sequence[State]) -> Cost:
     if hours is not None:
         return Cost(f"node-hours: about {hours:.2g} to go", hours)
     n_jobs = len({spec.match_key for spec in plan.runs}) if plan.is_paired else len(plan.runs)
-    most = bound(states, plan.site, n_jobs=n_jobs)
+    most = time_limit_node_hours(states, plan.site, n_jobs=n_jobs)
     if most is not None:
         return Cost(f"node-hours: at most {most:.3g} by the time limit; more is known when an epoch has been run", most)
     return Cost("node-hours: unknown before an epoch of each pair has been run", None)
 
 
 def node_hours(runs: Sequence[RunDir], specs: Sequence[RunSpec], states: Sequence[State], site: Site) -> float | None:
-    """What the epochs that are left will take, training and evaluation; None where no pair's epoch is known.
+    """Estimate the node-hours of the epochs that are left, with evaluation; None where a pair has no epoch yet.
 
     A run is judged by runs of the same strategy on the same pair, else by others on that pair.
     """
@@ -54,24 +54,24 @@ def node_hours(runs: Sequence[RunDir], specs: Sequence[RunSpec], states: Sequenc
     return left_s * site.nodes / 3600
 
 
-def bound(states: Sequence[State], site: Site, *, n_jobs: int) -> float | None:
-    """What jobs cannot go beyond without being queued again, by the time limit."""
+def time_limit_node_hours(states: Sequence[State], site: Site, *, n_jobs: int) -> float | None:
+    """The most node-hours that jobs can take by their time limit, without being queued again."""
     if site.time_limit_s is None or all(state is State.DONE for state in states):
         return None
     return n_jobs * site.time_limit_s * site.nodes / 3600
 
 
 def _epoch_s(runs: Sequence[RunDir], states: Sequence[State]) -> dict[tuple[str, str], float]:
-    """Seconds of an epoch by pair and strategy."""
+    """Mean seconds of an epoch, by pair and strategy."""
     seen: dict[tuple[str, str], list[float]] = defaultdict(list)
     for run, state in zip(runs, states, strict=True):
         if state is State.MISSING:
             continue
         spec = run.read_spec()
-        mine = seen[spec.pair.name, spec.strategy.label]
-        records = run.epochs() if len(mine) < ENOUGH else []
+        known = seen[spec.pair.name, spec.strategy.label]
+        records = run.epochs() if len(known) < ENOUGH else []
         if records:
-            mine.append(fmean(record.train_s + record.eval_s for record in records))
+            known.append(fmean(record.train_s + record.eval_s for record in records))
     return {key: fmean(values) for key, values in seen.items() if values}
 
 

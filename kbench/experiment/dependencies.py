@@ -1,4 +1,4 @@
-"""Dependencies between runs: which are missing, who comes first, and a queue that starts no run too early."""
+"""Dependencies between runs: which are missing, which come first, and a queue that starts no run too early."""
 
 from collections.abc import Mapping, Sequence
 
@@ -25,7 +25,7 @@ def check_prerequisites(runs: Sequence[RunSpec], folder: ExperimentDir) -> None:
 
 
 def prerequisites_first(runs: list[RunDir]) -> None:
-    """Let every run that follows another change places with it, if it stands before it."""
+    """Reorder runs in place: one that stands before its prerequisite changes places with it."""
     for run in list(runs):
         prerequisite = run.read_prerequisite()
         ids = [one.run_id for one in runs]
@@ -35,7 +35,7 @@ def prerequisites_first(runs: list[RunDir]) -> None:
 
 
 def orphans(runs: Sequence[RunDir], states: Mapping[str, State]) -> list[tuple[RunDir, RunDir]]:
-    """Those of ``runs`` whose prerequisite will not be done, with it: it is neither alive nor among them nor done.
+    """List those of ``runs`` whose prerequisite is neither done nor alive nor among them, each with it.
 
     ``states`` are those of all runs of the experiment.
     """

@@ -27,7 +27,7 @@ POLL_S = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class RunReport:
-    """Where the runs stand that ``kbench run`` was asked for, when it returns."""
+    """What became of the runs that were requested, at the moment when ``kbench run`` returns."""
 
     experiment: str
     folder: Path  # results/<experiment>
@@ -157,7 +157,7 @@ def _wait(plan: Plan, progress: Progress) -> None:
 
 
 def _detach(plan: Plan) -> RunReport:
-    """Let another process do the same and stay; this one is done."""
+    """Start a process of its own that runs the plan here, and leave."""
     log = plan.folder.path / "front.log"
     with log.open("ab") as out:
         process = subprocess.Popen(
@@ -172,7 +172,7 @@ def _detach(plan: Plan) -> RunReport:
 
 @contextmanager
 def _signals_as_interrupts() -> Iterator[None]:
-    """A request to end, whoever sends it, is a Ctrl-C."""
+    """Treat SIGTERM and SIGHUP as Ctrl-C inside the ``with`` block."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -36,7 +36,7 @@ class Submission:
 
 
 def submissions(experiment: ExperimentDir) -> dict[str, Submission]:
-    """All submissions of an experiment by their tokens, in their order."""
+    """Read all submissions of an experiment by their tokens, in their order."""
     found: dict[str, Submission] = {}
     for entry in files.read(experiment.ledger):
         token = str(entry.get("token"))
@@ -54,7 +54,7 @@ def submissions(experiment: ExperimentDir) -> dict[str, Submission]:
 
 
 def note(experiment: ExperimentDir, event: str, token: str, **facts: Any) -> None:
-    """Write down what happens to a submission, before anything else does."""
+    """Append what happens to a submission, before it happens."""
     at = datetime.now(UTC).isoformat()
     files.append(experiment.ledger, {"event": event, "token": token, "at": at, **facts})
 
@@ -71,13 +71,13 @@ def submitting(experiment: ExperimentDir) -> Iterator[Sequence[int]]:
 
 
 def note_order(experiment: ExperimentDir, order: Sequence[str], *, random_seed: int, max_parallel: int) -> None:
-    """Write down in which order runs are to start."""
+    """Append in which order runs are to start."""
     at = datetime.now(UTC).isoformat()
     facts = {"random_seed": random_seed, "max_parallel": max_parallel, "order": list(order)}
     files.append(experiment.ledger, {"event": "order", "at": at, **facts})
 
 
 def last_order(experiment: ExperimentDir) -> frozenset[str]:
-    """The ids of the runs that the latest ``kbench run`` was to start."""
+    """Read the ids of the runs that the latest ``kbench run`` was to start."""
     orders = [entry for entry in files.read(experiment.ledger) if entry.get("event") == "order"]
     return frozenset(orders[-1]["order"]) if orders else frozenset()

@@ -22,7 +22,7 @@ POLL_S = 0.2
 
 
 def script(run: RunDir, site: Site) -> str:
-    """The job script of a run: what will be executed, as text."""
+    """Render the job script of a run on this machine."""
     template = find(site.template or site.launcher, "jobs", ".sh", "job template")
     own = site.model_dump(include={"mpirun", "hosts", "hostfile", "mpirun_options", "setup"})
     values = {
@@ -76,7 +76,7 @@ class Children:
             time.sleep(POLL_S)
 
     def stop(self, grace_s: float = 5.0) -> None:
-        """End every child and all that it started: at their leisure, then by force."""
+        """End every child and all that it started: by SIGTERM, and by SIGKILL after ``grace_s``."""
         processes = [process for _, process in self._running.values()]
         left = [process for process in processes if _signal_group(process, signal.SIGTERM)]
         deadline = time.monotonic() + grace_s
@@ -106,7 +106,7 @@ class Children:
 
 
 def _signal_group(process: "subprocess.Popen[bytes]", sign: int) -> bool:
-    """Signal a job and all that it started, the job's own end notwithstanding; whether anybody was left."""
+    """Send a signal to a job and all that it started; returns whether any of these processes was left."""
     process.poll()
     try:
         os.killpg(process.pid, sign)
@@ -117,7 +117,7 @@ def _signal_group(process: "subprocess.Popen[bytes]", sign: int) -> bool:
 
 @contextmanager
 def _on_cores(slot: int, max_parallel: int) -> Iterator[None]:
-    """What is started inside gets the slot's part of the cores; this process keeps its own."""
+    """Pin what is started inside the ``with`` block to the slot's part of the cores; this process keeps all."""
     every = cores()
     share = max(1, len(every) // max_parallel)
     first = slot * share % len(every)

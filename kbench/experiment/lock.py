@@ -1,4 +1,4 @@
-"""The lock on an experiment's folder: one process starts runs there, a second one is sent away."""
+"""The lock on an experiment's folder: one process starts runs there, a second one is refused."""
 
 import os
 import socket
@@ -43,14 +43,14 @@ def check_no_driver(experiment: ExperimentDir) -> None:
 
 
 def driver_of(experiment: ExperimentDir) -> dict[str, str]:
-    """The living process that starts runs here; empty when there is none."""
+    """Read which living process starts runs here; empty when there is none."""
     facts = files.read_json(experiment.driver)
     mark = str(facts.get("command", "kbench"))  # a Python script that calls kbench.run has a name of its own
     return facts if facts and is_alive(str(facts.get("host")), facts.get("id"), mark=mark) else {}
 
 
 def _own_command() -> str:
-    """The command line of this process, as ``is_alive`` reads it; a part of ours where there is no /proc."""
+    """The command line of this process, as ``is_alive`` reads it; 'kbench' where there is no /proc."""
     try:
         return Path("/proc/self/cmdline").read_bytes().decode(errors="replace")
     except OSError:

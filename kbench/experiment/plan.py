@@ -1,4 +1,4 @@
-"""From what was requested to the runs that it means, on which site, and in which order they start."""
+"""Plan an experiment: read what is requested, find its runs and its site, and draw the order in which they start."""
 
 import random
 import socket
@@ -29,7 +29,7 @@ from kbench.records.folders import ExperimentDir, RunDir
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What ``kbench run`` and ``kbench check`` are asked for, word by word."""
+    """The arguments of ``kbench run`` and ``kbench check``, as they were given."""
 
     experiment: str  # a file, or a name found in configs/
     site: str = ""  # likewise, in configs/sites/; empty: the one that this machine belongs to
@@ -45,7 +45,7 @@ class Request:
 
     @property
     def arguments(self) -> list[str]:
-        """What stands behind ``kbench run`` where somebody asks for the same on a command line."""
+        """The command-line arguments of ``kbench run`` that make the same request."""
         return [
             self.experiment,
             *_flag("--site", self.site),
@@ -67,7 +67,7 @@ def _flag(name: str, value: object) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """An experiment, the site it goes to, and the runs that are meant."""
+    """An experiment, the site that it goes to, and the runs that are requested."""
 
     request: Request
     spec: ExperimentSpec
@@ -111,7 +111,7 @@ class Plan:
 
 
 def make_plan(request: Request) -> Plan:
-    """Read and check an experiment and a site; raises ConfigError with all that is wrong."""
+    """Read the experiment and the site of a request; raises ConfigError with all that is wrong."""
     options = list(request.scheduler_options)
     strangers = [word for word in options if not word.startswith("-")]
     if strangers:
@@ -136,7 +136,7 @@ def make_plan(request: Request) -> Plan:
 
 
 def site_file(name: str) -> Path:
-    """The file of the site that is named; of the one that this machine belongs to where none is."""
+    """Find the file of a site; without a name, of the site that this machine belongs to."""
     return find(name, "configs/sites", ".yaml", "site") if name else _site_of_this_machine()
 
 
@@ -177,7 +177,7 @@ def _parse_both(experiment: Source, site: Source) -> tuple[ExperimentSpec, Site]
 
 
 def keep_only(runs: Sequence[RunSpec], only: Sequence[str]) -> list[RunSpec]:
-    """The runs that ``--only`` means: names of one kind widen, names of different kinds narrow.
+    """Select the runs that ``--only`` means: names of one kind widen, names of different kinds narrow.
 
     Raises ConfigError for a name that no run has.
     """
@@ -203,7 +203,7 @@ def keep_only(runs: Sequence[RunSpec], only: Sequence[str]) -> list[RunSpec]:
 
 
 def _split(settings: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Settings of the experiment, and settings of the site; raises ConfigError for those of neither."""
+    """Split settings into those of the experiment and those of the site; raises ConfigError for those of neither."""
     known = [*ExperimentSpec.model_fields, *Site.model_fields]
     for_experiment: list[str] = []
     for_site: list[str] = []

@@ -1,4 +1,4 @@
-"""What ``auto`` and unset values of a site mean on this machine."""
+"""Resolve ``auto`` and unset values of a site for this machine."""
 
 import os
 import shutil
@@ -53,13 +53,13 @@ def _resolved_for_scheduler(site: Site, launcher: str) -> Site:
 
 
 def cores() -> list[int]:
-    """The cores that this process may use."""
+    """List the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def find_mpirun(command: str) -> str | None:
-    """The mpirun to use: on the PATH, or beside the Python that runs us; None when there is none."""
+    """Find mpirun: on the PATH, or beside the Python that runs us; None when there is none."""
     installed = Path(sys.executable).parent / command
     return shutil.which(command) or (str(installed) if installed.is_file() else None)
