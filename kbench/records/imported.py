@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, cast, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, create_model
+from pydantic_core import from_json
 
 from kbench import files
 from kbench.errors import ResultsError
@@ -146,7 +147,9 @@ def read(run: RunDir) -> ImportedRun:
     for number, line in enumerate(files.lines(run.journal), start=1):
         if line.strip():
             try:
-                entry = upgrade(journal.NAME, line, ImportedEpoch.model_fields)
+                written = from_json(line)  # a key that nobody knows was never let in, and is not dropped here
+                keys = {*ImportedEpoch.model_fields, *(written if isinstance(written, dict) else ())}
+                entry = upgrade(journal.NAME, line, keys)
                 rows.append(dict(ImportedEpoch.model_validate(entry)))
             except ValueError as error:
                 trouble = trouble or f"{journal.NAME}: line {number} is no record of an epoch: {sentence(error)}"
