@@ -47,7 +47,8 @@ if start["attempt"] == 1 and os.environ.get("NEAR_THE_LIMIT"):
     while not (run / "stop").exists():
         time.sleep(0.02)
 else:
-    (run / "done.json").write_text(json.dumps({"attempt": start["attempt"], "ended_at": start["started_at"]}))
+    end = {"schema_version": 2, "attempt": start["attempt"], "ended_at": start["started_at"], "phases": []}
+    (run / "done.json").write_text(json.dumps(end))
 """
 
 
@@ -198,10 +199,10 @@ def test_a_run_near_its_time_limit_is_requeued_and_is_done_in_another_attempt(
     (job,) = desk.step()
     failure = desk.found("baseline").failure
     assert failure is not None and failure.kind is FailureKind.TIME_LIMIT
-    assert desk.states() == {"baseline": "waiting"}
+    assert desk.states() == {"baseline": "waiting", "like": "missing"}
     assert desk.step() == [job]
     run = desk.found("baseline")
-    assert desk.states() == {"baseline": "done"}
+    assert desk.states() == {"baseline": "done", "like": "missing"}
     assert run.start is not None and (run.attempt, run.start.restarts) == (2, 1)
     assert [one.attempt for one in run.start.earlier] == [1]
 
@@ -236,7 +237,7 @@ def test_a_job_that_is_gone_before_it_started_is_submitted_again_unless_somebody
     reasons = {"CANCELLED": "cancelled", "killed": "cancelled"}
     reason = next((one for one in desk.scheduler.end_kinds if one in reasons), "")
     desk.cluster.end([job.id for job in desk.cluster.read()], reason)
-    assert desk.states() == {"baseline": reasons.get(reason, "interrupted")}
+    assert desk.states() == {"baseline": reasons.get(reason, "interrupted"), "like": "missing"}
     desk.runs("--only", "baseline", *(["--retry"] if reason else []))
     assert len(desk.cluster.ready()) == 1
 
