@@ -51,7 +51,7 @@ def test_every_column_of_the_store_comes_back(tmp_path: Path) -> None:
     cells = {column.name: samples[column.type] for column in every}
     (log,) = read([write(tmp_path, f"{','.join(cells)}\n{','.join(cells.values())}\n")])
     assert (log.pair, log.model, log.dataset, log.strategy, log.seed, log.ranks) == ("x", "x", "x", "x", 3, 3)
-    made_anew = {"experiment", "run_id", "match_key", "attempt"}
+    made_anew = {"schema_version", "experiment", "run_id", "match_key", "attempt"}
     assert set(log.epochs[0]) == set(EpochRecord.model_fields) - made_anew
     assert (log.epochs[0]["n_trained"], log.epochs[0]["train_s"]) == (3, 0.5)
 
