@@ -160,7 +160,7 @@ def write(folder: ExperimentDir, facts: Imported, epochs: Sequence[EpochRow]) ->
     """Make the folder of an imported run; imported.json comes last, so that half a run is none."""
     run = folder.run(facts.run_id)
     run.path.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps({"schema_version": SCHEMA, **row}, allow_nan=False) + "\n" for row in epochs]
+    lines = [json.dumps({**row, "schema_version": SCHEMA}, allow_nan=False) + "\n" for row in epochs]
     files.write(run.journal, "".join(lines))
     facts.write(run.path)
     return run

@@ -87,7 +87,7 @@ def test_among_many_strategies_a_near_miss_may_be_chance_and_is_not_claimed(agai
         write(against, f"other-{place}", [0.9, 1.1, 1.05, 0.98], [0.0, 0.01, -0.01, 0.0])
     frames = against.frames()
     near = judged(frames)["near"]
-    assert near.time.is_told and not near.time.is_sure
+    assert near.time.is_shown and not near.time.is_significant
     assert "which may be chance among 9 strategies (Holm, p = " in near.sentence
     assert (near.marks[0].text, near.marks[0].tone) == ("perhaps less time", "open")
     assert dict(summaries([near])[0].lines)["Shown to save time"] == "none"
