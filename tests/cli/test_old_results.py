@@ -65,7 +65,8 @@ def test_figures_show_the_same_numbers(old: Path, here) -> None:
 def test_tables_for_others_hold_the_same(name: str, old: Path, here) -> None:
     assert here("export", "csv", "old", "--output", "export", cwd=old).code == 0
     known, found = (
-        list(csv.DictReader(path.open())) for path in (old / "expected" / "export" / name, old / "export" / name)
+        list(csv.DictReader(path.read_text().splitlines()))
+        for path in (old / "expected" / "export" / name, old / "export" / name)
     )
     assert [{key: row[RENAMED.get(key, key)] for key in known[0]} for row in found] == known
 
