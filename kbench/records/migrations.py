@@ -20,13 +20,13 @@ RENAMED_IN_2 = {
 }
 
 
-def upgrade(file: str, content: bytes, known: Collection[str]) -> Entry:
+def upgrade(file: str, content: bytes, known: Collection[str] | None) -> Entry:
     """Read a JSON object that is, or is a line of, a file of a run, in today's schema.
 
     Args:
         file: The name of the file.
         content: The object as it was written.
-        known: The keys that it has in today's schema.
+        known: The keys that it has in today's schema, others are dropped; None keeps every key.
 
     Raises:
         ValueError: It is no object, or a newer kbench wrote it.
@@ -55,7 +55,7 @@ def sentence(error: ValueError) -> str:
     return f"{place}: {problem['msg'][0].lower()}{problem['msg'][1:]}{got}".removeprefix(": ")
 
 
-def _from_1(file: str, entry: Entry, known: Collection[str]) -> Entry:
+def _from_1(file: str, entry: Entry, known: Collection[str] | None) -> Entry:
     """Rename keys; a failure's kind was the exception's class; keys that nobody knows are dropped."""
     new_names = RENAMED_IN_2.get(file, {})
     entry = {new_names.get(key, key): value for key, value in entry.items()}
@@ -63,7 +63,7 @@ def _from_1(file: str, entry: Entry, known: Collection[str]) -> Entry:
         kind = str(entry.get("kind")).replace("LeaderMissing", FailureKind.PREREQUISITE_MISSING)
         is_kind = kind in list(FailureKind)
         entry |= {"kind": kind if is_kind else FailureKind.RAISED, "exception": None if is_kind else entry.get("kind")}
-    return {key: value for key, value in entry.items() if key in known}
+    return {key: value for key, value in entry.items() if known is None or key in known}
 
 
-STEPS: dict[int, Callable[[str, Entry, Collection[str]], Entry]] = {1: _from_1}
+STEPS: dict[int, Callable[[str, Entry, Collection[str] | None], Entry]] = {1: _from_1}
