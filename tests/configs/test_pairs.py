@@ -23,7 +23,7 @@ FIVE: dict[str, dict[str, Any]] = {
     "kakurenbo": {"fraction": 0.3, "milestones": [], "shares": [1.0]},
 }
 # The side of the images [pixel]: as small as the network allows.
-SIDES = {"resnet50": 32, "b3": 32, "deit": 32, "mnist": 8, "cifar": 8, "wrn": 8}
+SIDES = {"resnet50": 32, "b3": 64, "deit": 32, "mnist": 8, "cifar": 8, "wrn": 8}
 WITH_ALL = [  # every network and every kind of recipe
     ("cifar100-wrn28-10", "wrn-28-10-cifar100"),
     ("imagenet-resnet50", "resnet50-imagenet"),

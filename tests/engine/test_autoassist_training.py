@@ -78,7 +78,7 @@ def test_goes_on_from_a_checkpoint_as_if_nothing_had_happened(run_of: Trainings,
             save(tmp_path / "now", store=run.store, strategy=run.strategy, comm=run.comm, made_by={}, **place)
 
     whole, again = run_of("autoassist", {"lr": 0.1}), run_of("autoassist", {"lr": 0.1})
-    losses = [r.train_loss for r in train(whole, keep=lambda **place: left_behind(whole, **place))]
+    losses = [r.train_loss for r in train(whole, save=lambda **place: left_behind(whole, **place))]
     start = load(tmp_path / "now", comm=again.comm, device=again.workload.device, made_by={})
     assert [r.train_loss for r in train(again, start)] == losses[1:]
     for ours, theirs in zip(state_dict(again.strategy).values(), state_dict(whole.strategy).values(), strict=True):

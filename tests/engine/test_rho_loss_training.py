@@ -71,7 +71,7 @@ def test_goes_on_from_a_checkpoint_in_either_phase_as_if_nothing_had_happened(ru
         save(tmp_path / name, store=run.store, strategy=run.strategy, comm=run.comm, made_by={}, **place)
 
     whole = run_of("rho-loss", QUARTER)
-    losses = [record.train_loss for record in train(whole, keep=lambda **place: left_behind(whole, **place))]
+    losses = [record.train_loss for record in train(whole, save=lambda **place: left_behind(whole, **place))]
     for name, n_left in (("01", 4), ("02", 3), ("11", 2)):
         again = run_of("rho-loss", QUARTER)
         start = load(tmp_path / name, comm=again.comm, device=again.workload.device, made_by={})
