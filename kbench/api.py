@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from kbench.analysis.frame import Frames
     from kbench.analysis.rows import Comparison
     from kbench.analysis.time_to_target import Target
+    from kbench.analysis.transfer import Chain
     from kbench.experiment.check import CheckReport
     from kbench.experiment.driver import RunReport
+    from kbench.experiment.results import ComparisonPlan
     from kbench.experiment.status import RunStatus
     from kbench.figures.draw import DrawnFigures
     from kbench.records.folders import ExperimentDir
@@ -203,17 +205,19 @@ def compare(
     baseline: str = "",
     transfer: Names = (),
     published: bool = False,
+    margin: float | None = None,
     results: PathLike | None = None,
 ) -> "Comparison":
     """Compare every strategy with its matched baseline: accuracy, time, time to target.
 
     Args:
         experiment: An experiment's name, or the file that was run.
-        target: Accuracies to reach: fractions, or multiples of the baseline's final error (``final*1.1``);
-            none: those of the experiment's file.
+        target: Accuracies to reach: fractions, or multiples of the baseline's final error (``final*1.1``), with
+            ``:sustained`` or ``:clock`` where the first touch is not meant; none: those of the experiment's file.
         baseline: The strategy to compare with; empty: the one that the experiment's file names.
         transfer: Pairs trained one after the other, as ``UPSTREAM:DOWNSTREAM[,DOWNSTREAM]``.
         published: Hold the papers' numbers against the measured ones; a ``PublishedComparison`` is returned.
+        margin: Points of final accuracy that may be lost; None: what the experiment's file says of each pair.
         results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
 
     Returns:
@@ -229,13 +233,12 @@ def compare(
     """
     targets, transfers = _targets(target), [_chain(text) for text in _several(transfer)]
     gathered = _gathered(experiment, results)
-    frames, baseline = gathered.frames, baseline or gathered.baseline
+    frames, baseline = gathered.frames, baseline or gathered.plan.baseline
 
-    from kbench.analysis.compare import compare as compare_frames
     from kbench.papers.papers import with_papers, without_baseline
 
     try:
-        found = compare_frames(frames, baseline=baseline, targets=targets or gathered.targets, transfers=transfers)
+        found = _compared(gathered, baseline=baseline, targets=targets, transfers=transfers, margin=margin)
     except ResultsError as error:
         if not published or baseline in set(frames.done["strategy"]):
             raise
@@ -275,10 +278,9 @@ def plot(
     kinds = _figure_kinds(kind, size, place)
     gathered = _gathered(experiment, results)
 
-    from kbench.analysis.compare import compare as compare_frames
     from kbench.figures.draw import draw_figures
 
-    comparison = compare_frames(gathered.frames, baseline=gathered.baseline, targets=gathered.targets)
+    comparison = _compared(gathered)
     return draw_figures(gathered.frames, comparison, kinds, place or gathered.folder.figures, size=size)
 
 
@@ -287,6 +289,7 @@ def report(
     *,
     target: float | str | Sequence[float | str] = (),
     baseline: str = "",
+    margin: float | None = None,
     output: PathLike | None = None,
     results: PathLike | None = None,
 ) -> WrittenReport:
@@ -296,6 +299,7 @@ def report(
         experiment: An experiment's name, or the file that was run.
         target: Accuracies to reach, as in ``compare``.
         baseline: The strategy to compare with; empty: the one that the experiment's file names.
+        margin: Points of final accuracy that may be lost, as in ``compare``.
         output: The file to write; None: ``report.html`` among the results.
         results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
 
@@ -313,13 +317,10 @@ def report(
     targets = _targets(target)
     gathered = _gathered(experiment, results)
 
-    from kbench.analysis.compare import compare as compare_frames
     from kbench.files import write
     from kbench.html_report.page import page
 
-    comparison = compare_frames(
-        gathered.frames, baseline=baseline or gathered.baseline, targets=targets or gathered.targets
-    )
+    comparison = _compared(gathered, baseline=baseline, targets=targets, margin=margin)
     built = page(gathered.frames, comparison)
     path = Path(output) if output else gathered.folder.report
     try:
@@ -354,19 +355,51 @@ class _Gathered(NamedTuple):
 
     folder: "ExperimentDir"
     frames: "Frames"
-    baseline: str
-    targets: Sequence[float]
+    plan: "ComparisonPlan"
 
 
 def _gathered(experiment: PathLike, results: PathLike | None) -> _Gathered:
     """Read the results of an experiment; they are gathered first when journals are newer."""
-    from kbench.experiment.results import comparison_defaults, gathered
+    from kbench.experiment.results import comparison_plan, gathered
 
     folder = gathered(str(experiment), _results(results))
 
     from kbench.analysis.frame import load as load_frames
 
-    return _Gathered(folder, load_frames(folder), *comparison_defaults(folder))
+    return _Gathered(folder, load_frames(folder), comparison_plan(folder))
+
+
+def _compared(
+    gathered: _Gathered,
+    *,
+    baseline: str = "",
+    targets: "Sequence[Target]" = (),
+    transfers: "Sequence[Chain]" = (),
+    margin: float | None = None,
+) -> "Comparison":
+    """Compare, as the experiment's file says where nothing else does, and put on record that somebody looked."""
+    from kbench.analysis.compare import compare as compare_frames
+    from kbench.records.looks import note_look
+
+    frames, plan = gathered.frames, gathered.plan
+    baseline = baseline or plan.baseline
+    margins = plan.margins
+    if margin is not None:
+        if not margin > 0:
+            raise ConfigError(f"--margin: must be above 0, got {margin:g}", hint="0.5 means half a point of accuracy")
+        margins = dict.fromkeys(frames.runs["pair"], margin / 100)
+    base = frames.done[frames.done["strategy"] == baseline]
+    seeds = {str(pair): int(own.nunique()) for pair, own in base.groupby("pair")["seed"]}
+    earlier = [] if plan.seeds is None else note_look(gathered.folder, planned=plan.seeds, seeds=seeds)
+    return compare_frames(
+        frames,
+        baseline=baseline,
+        targets=targets or plan.targets,
+        transfers=transfers,
+        margins=margins,
+        looks=plan.looks,
+        earlier=earlier,
+    )
 
 
 def _results(folder: PathLike | None) -> Path:

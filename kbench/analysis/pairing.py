@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import pandas as pd
 
 from kbench.analysis.frame import Frames, last_phase
-from kbench.analysis.interval import Estimate, estimate, estimate_change
 from kbench.records.schema import TIME_PARTS
 
 TIMES = tuple(part.column for part in TIME_PARTS)
@@ -23,7 +22,11 @@ def pair_runs(frames: Frames, baseline: str) -> pd.DataFrame:
         share that the strategy allowed itself to hide in the last phase; the baseline's end in ``_base``.
         NaN is not known.
     """
-    runs = comparable_runs(frames)
+    return pair_with(comparable_runs(frames), baseline)
+
+
+def pair_with(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """``pair_runs`` of what ``comparable_runs`` gave."""
     base = runs[runs["strategy"] == baseline].drop(columns="strategy")
     matched = runs.merge(base, on=KEYS, suffixes=("", "_base"))
     return matched.sort_values(["seed", "match_key"], kind="stable")
@@ -43,14 +46,16 @@ def pair_of(run_id: str) -> str:
     return run_id.partition(".")[0]
 
 
-def difference(matched: pd.DataFrame, column: str, *, resampled: bool = False) -> Estimate:
-    """The run's value less its baseline's, over seeds."""
-    return estimate((matched[column] - matched[f"{column}_base"]).tolist(), resampled=resampled)
+def differences(matched: pd.DataFrame, column: str) -> list[float]:
+    """The run's value less its baseline's, by seed."""
+    found: list[float] = (matched[column] - matched[f"{column}_base"]).tolist()
+    return found
 
 
-def change(matched: pd.DataFrame, column: str, *, resampled: bool = False) -> Estimate:
-    """The run's value over its baseline's, less one [fraction], over seeds."""
-    return estimate_change((matched[column] / matched[f"{column}_base"]).tolist(), resampled=resampled)
+def ratios(matched: pd.DataFrame, column: str) -> list[float]:
+    """The run's value over its baseline's, by seed."""
+    found: list[float] = (matched[column] / matched[f"{column}_base"]).tolist()
+    return found
 
 
 def metric_of(runs: pd.DataFrame) -> str | None:

@@ -12,7 +12,8 @@ Targets = Annotated[
     list[str],
     typer.Option(
         "--target",
-        help="Accuracy to reach, a fraction, or final*1.1: a multiple of the baseline's final error; repeatable.",
+        help="Accuracy to reach, a fraction, or final*1.1: a multiple of the baseline's final error; :sustained or "
+        ":clock behind it where the first touch is not meant; repeatable.",
         metavar="X",
         show_default=False,
     ),
@@ -24,6 +25,15 @@ Transfers = Annotated[
         help="Pairs trained one after the other, as UPSTREAM:DOWNSTREAM[,DOWNSTREAM], where no starts_from says so; "
         "repeatable.",
         metavar="PAIRS",
+        show_default=False,
+    ),
+]
+Margin = Annotated[
+    float | None,
+    typer.Option(
+        "--margin",
+        help="Points of final accuracy that may be lost, where the experiment's file says none or others.",
+        metavar="POINTS",
         show_default=False,
     ),
 ]
@@ -40,6 +50,7 @@ def compare(
     baseline: Baseline = "",
     transfer: Transfers = [],  # noqa: B006
     published: Published = False,
+    margin: Margin = None,
     results: Results = RESULTS,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -52,7 +63,13 @@ def compare(
     if form not in FORMATS:
         raise ConfigError(f"--format: must be one of {', '.join(FORMATS)}, got {form!r}")
     found = api.compare(
-        experiment, target=target, baseline=baseline, transfer=transfer, published=published, results=results
+        experiment,
+        target=target,
+        baseline=baseline,
+        transfer=transfer,
+        published=published,
+        margin=margin,
+        results=results,
     )
 
     from kbench.analysis.tables.layout import document

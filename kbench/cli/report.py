@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from kbench.cli.compare import Baseline, Targets
+from kbench.cli.compare import Baseline, Margin, Targets
 from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, log, print_json, print_result
 
 
@@ -13,6 +13,7 @@ def report(
     experiment: Experiment = DEFAULT,
     target: Targets = [],  # noqa: B006
     baseline: Baseline = "",
+    margin: Margin = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -31,7 +32,7 @@ def report(
     """Write one self-contained HTML page: verdict, tables, figures, audit, settings, provenance."""
     from kbench import api
 
-    written = api.report(experiment, target=target, baseline=baseline, output=output, results=results)
+    written = api.report(experiment, target=target, baseline=baseline, margin=margin, output=output, results=results)
     for name, why in written.skipped.items():
         log(f"note: no figure {name!r}: {why}", quiet=quiet)
     if as_json:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kbench.analysis.frame import Frames
 from kbench.analysis.tables.model import Table
-from kbench.html_report.effects import RowKey
+from kbench.analysis.roles import RowKey
 
 
 @dataclass(frozen=True)
