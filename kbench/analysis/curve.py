@@ -62,7 +62,7 @@ def curves(frames: Frames) -> Iterator[Curve]:
 def seconds_to(curve: Curve, target: float, *, sustained: bool = False) -> float | None:
     """When the accuracy first reached ``target`` [fraction]: the end [s] of the first epoch at or above it.
 
-    With ``sustained``, of the first epoch at or above it that is the last one or is followed by another such.
+    With ``sustained``, of the first epoch at or above it that is followed by another such.
     Nothing is interpolated, nothing extrapolated.
 
     Returns:
@@ -70,7 +70,7 @@ def seconds_to(curve: Curve, target: float, *, sustained: bool = False) -> float
     """
     hits = [accuracy >= target for accuracy in curve.accuracy]
     if sustained:
-        hits = [hit and following for hit, following in zip(hits, [*hits[1:], True], strict=True)]
+        hits = [hit and following for hit, following in zip(hits, [*hits[1:], False], strict=True)]
     return next((s for s, hit in zip(curve.seconds, hits, strict=True) if hit), None)
 
 

@@ -160,7 +160,9 @@ def mean_of(values: Sequence[float]) -> float | None:
 
 def geometric_mean_of(values: Sequence[float]) -> float | None:
     """The geometric mean; None where a value is not known or not positive."""
-    return geometric_mean(values) if values and all(0 < value < math.inf for value in values) else None
+    if not values or not all(0 < value < math.inf for value in values):
+        return None
+    return values[0] if min(values) == max(values) else geometric_mean(values)
 
 
 def _error(values: Sequence[float]) -> float | None:

@@ -181,7 +181,7 @@ def build_row(
         seeds=len(runs),
         metric=metric_of(runs),
         upstream=_upstream(runs),
-        margin=margin,
+        margin=None if is_baseline else margin,
         shown=None if shown.p is None else "no" if shown.refuted else "open",  # "yes" takes Holm's adjustment
         shown_p_holm=shown.p,
         saves_at_least=shown.saves_at_least,

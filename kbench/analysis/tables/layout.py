@@ -98,13 +98,12 @@ def _claims(rows: Sequence[Row], baseline: str, pair: str) -> Table:
     margin = next((row.margin for row in rows if row.margin is not None), None)
     within = "no margin set" if margin is None else f"margin {percent('', margin, 'g').text} points"
     title = f"{pair}: time saved and {noun(metric_of(rows))} lost against {baseline}, {within}"
-    header = ("claim", "seeds", "saves at least", "loses at most", "shown", "seeds needed")
+    header = ("claim", "saves at least", "loses at most", "shown", "seeds needed")
     lines = tuple(Line(row.pair, row.strategy, tuple(_claim_cells(row))) for row in rows)
     return Table("claims", title, header, lines, CLAIM_NOTES)
 
 
 def _claim_cells(row: Row) -> Iterator[Cell]:
-    yield Cell(str(row.seeds))
     yield cell(
         percent("saves_at_least", row.saves_at_least, ".1f"), " %", percent("saves_at_most", row.saves_at_most, ".1f")
     )
@@ -116,6 +115,7 @@ def _claim_cells(row: Row) -> Iterator[Cell]:
         (
             Number("shown", value, text),
             number("shown_p_holm", row.shown_p_holm, ".3g"),
+            Number("equivalent", row.equivalent, NONE if row.equivalent is None else "yes" if row.equivalent else "no"),
             percent("margin", row.margin, "g"),
         ),
     )
