@@ -24,8 +24,8 @@ from kbench.engine.clock import PARTS
 from kbench.engine.runtime.ranks import RankEnv
 from kbench.errors import RunError
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.liveness import state_of
 from kbench.records.journal import PhaseLength
+from kbench.records.liveness import state_of
 from kbench.records.run_files import Done, Job
 from kbench.records.run_state import State
 from kbench.worker.rank import work

@@ -129,7 +129,9 @@ def _starts_from_problems(pairs: Any) -> list[InitErrorDetails]:
 def _check_together(spec: ExperimentSpec, written: Sequence[Any], registry: NameRegistry) -> None:
     """Raise a ValidationError where a strategy cannot be trained on a pair, at the key as it is ``written``."""
     found = [
-        problem(f"{text} (pair {pair.name})", ("strategies", i, "params" if is_in_full(raw) else choice.name, *loc), None)
+        problem(
+            f"{text} (pair {pair.name})", ("strategies", i, "params" if is_in_full(raw) else choice.name, *loc), None
+        )
         for i, (choice, raw) in enumerate(zip(spec.strategies, written, strict=True))
         for pair in spec.pairs
         if pair.starts_from is None

@@ -52,7 +52,9 @@ def build_run(folder: RunDir, spec: RunSpec, comm: Comm, device: torch.device, r
     workload = Workload(spec.pair, device, root=root)
     strategy = load(spec.strategy.name, spec.strategy.params)
     if spec.prerequisite:
-        past = read_prerequisite(folder.sibling(spec.prerequisite.run_id), "begins with its weights" if spec.upstream else "follows it")
+        past = read_prerequisite(
+            folder.sibling(spec.prerequisite.run_id), "begins with its weights" if spec.upstream else "follows it"
+        )
         if spec.upstream:
             workload.initial_weights = checkpoint.final_weights(RunDir(past.path))
         else:
@@ -74,7 +76,9 @@ def read_prerequisite(run: RunDir, purpose: str) -> RunSnapshot:
     if past.trouble:
         raise RunError(f"{run.run_id} is damaged, and this run {purpose}: {past.trouble}")
     if not past.done:
-        raise RunError(f"{run.run_id} is not done, and this run {purpose}", hint="kbench run starts both in their order")
+        raise RunError(
+            f"{run.run_id} is not done, and this run {purpose}", hint="kbench run starts both in their order"
+        )
     return past
 
 

@@ -104,7 +104,9 @@ def test_staged_data_is_all_that_training_reads(dataset: str, root_of: Callable[
     root = stage(dataset, str(root_of(dataset)), tmp_path / "scratch")
     assert root == str(tmp_path / "scratch")
     assert prepare.verify(dataset, root=root, workers=1, report=lambda _: None) == []
-    assert not list((tmp_path / "scratch").rglob("*.tar.gz")) and [path.suffix for path in (tmp_path / "scratch").glob(".*")] == [".lock"]
+    assert not list((tmp_path / "scratch").rglob("*.tar.gz")) and [
+        path.suffix for path in (tmp_path / "scratch").glob(".*")
+    ] == [".lock"]
     assert not any(path.is_symlink() for path in (tmp_path / "scratch").rglob("*"))
 
 
