@@ -106,12 +106,12 @@ def drive(plan: Plan, *, wait: bool | None, progress: Progress) -> RunReport:
 
 def dry_report(plan: Plan) -> RunReport:
     """Describe a plan, and where its runs stand; nothing is started."""
-    return replace(_report(plan, StatusMonitor(plan.folder)), check=check_report(plan))
+    check = check_report(plan)
+    return RunReport(experiment=plan.name, folder=plan.folder.path, runs=check.runs, check=check)
 
 
 def _report(plan: Plan, monitor: StatusMonitor) -> RunReport:
-    runs = tuple(monitor.status_of(run.read()) for run in plan.run_dirs)
-    return RunReport(experiment=plan.name, folder=plan.folder.path, runs=runs)
+    return RunReport(experiment=plan.name, folder=plan.folder.path, runs=monitor.statuses(plan.run_dirs))
 
 
 def _run_here(plan: Plan, progress: Progress) -> None:
@@ -154,7 +154,7 @@ def _wait(plan: Plan, progress: Progress) -> None:
     monitor = StatusMonitor(plan.folder)
     try:
         with progress.following(plan.folder, plan.run_dirs) as tick:
-            while any(state.is_live for state in monitor.states(plan.run_dirs)):
+            while any(one.state.is_live for one in monitor.statuses(plan.run_dirs)):
                 tick()
                 time.sleep(POLL_S)
                 monitor.refresh()
