@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -203,7 +202,7 @@ def cancel_runs(experiment: ExperimentDir) -> list[RunDir]:
     alive = _alive_here(experiment)
     driver = driver_of(experiment)
     if driver:
-        _terminate(int(driver["id"]), driver["host"], experiment)
+        _terminate(driver.id, driver.host, experiment)
     for run in _alive_here(experiment):
         if run.job and run.job.id:
             _terminate(run.job.id, run.job.host, experiment, group=True)
@@ -219,7 +218,7 @@ def _alive_here(experiment: ExperimentDir) -> list[RunSnapshot]:
 
 
 def _terminate(process: int, host: str, experiment: ExperimentDir, *, group: bool = False) -> None:
-    if host != socket.gethostname():
+    if not is_here(host):
         raise LaunchError(f"{experiment.path}: process {process} runs on {host}", hint=f"run kbench cancel on {host}")
     with suppress(ProcessLookupError):  # it ended by itself in the meantime
         (os.killpg if group else os.kill)(process, signal.SIGTERM)

@@ -134,7 +134,7 @@ class StatusMonitor:
     def refresh(self) -> None:
         """Read the ledger again, and ask the scheduler again when it has had its rest."""
         self._submissions = submissions(self._experiment)
-        self._driver = {} if self._holds_lock else driver_of(self._experiment)
+        self._driver = None if self._holds_lock else driver_of(self._experiment)
         self._order = last_order(self._experiment) if self._driver else frozenset()
         if time.monotonic() - self._jobs_read_at > REST_S:
             self._jobs, self._jobs_read_at = {}, time.monotonic()
