@@ -24,7 +24,7 @@ class RunFile(BaseModel):
     NAME: ClassVar[str]
     REMEDY: ClassVar[str] = "kbench run --retry trains the run again"  # where it is damaged
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
@@ -155,6 +155,8 @@ class Provenance(RunFile):
     hosts: tuple[str, ...] = ()
     threads_per_rank: int | None = None
     max_parallel: int | None = None
+    spin: str | None = None
+    pairing: str | None = None
     launcher: str | None = None
     worker_started_at: datetime | None = None
     metric: str | None = None
