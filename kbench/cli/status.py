@@ -121,7 +121,7 @@ def cancel(
     experiment: Experiment = DEFAULT, results: Results = RESULTS, quiet: Quiet = False, debug: Debug = False
 ) -> None:
     """End the runs of an experiment that are alive or queued, and what would start more."""
-    from kbench.experiment.cancel import cancel_runs
+    from kbench.experiment.driver import cancel_runs
     from kbench.experiment.results import find_results
 
     cancelled = cancel_runs(find_results(experiment, results))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kbench.config.site import Site
 from kbench.errors import KBenchError
-from kbench.experiment.resolve import resolved
+from kbench.experiment.plan import resolved
 from kbench.launch.diagnosis import Finding, missing, ok
 from kbench.launch.schedulers.registry import is_scheduler
 

@@ -1,25 +1,37 @@
 """Check an experiment before it starts: every mistake, its runs, its job script, its node-hours."""
 
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from kbench.config.parse import did_you_mean
+from kbench.config.run_spec import RunSpec
+from kbench.config.site import Site
 from kbench.errors import ConfigError
 from kbench.experiment import local
-from kbench.experiment.cost import Cost, cost_of
 from kbench.experiment.dependencies import check_prerequisites
-from kbench.experiment.plan import Plan, Request, make_plan
-from kbench.experiment.resolve import resolved
+from kbench.experiment.plan import Plan, Request, make_plan, resolved
 from kbench.experiment.status import StatusMonitor
 from kbench.launch import job_script
 from kbench.launch.schedulers.registry import is_scheduler, scheduler_class
 from kbench.records import register
+from kbench.records.folders import RunDir
 from kbench.records.run_state import State
 
 PAIRINGS = ("none", "node")
+ENOUGH = 3  # runs of a kind whose epochs are read
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Node-hours of what is left to do."""
+
+    text: str  # for people
+    node_hours: float | None  # None: nothing is known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,3 +171,55 @@ def _check_hours(plan: Plan, at_most: float) -> None:
         raise ConfigError(
             f"--max-node-hours {at_most:g}: {cost.text}", hint="--only takes fewer runs, --max-node-hours allows more"
         )
+
+
+def cost_of(plan: Plan, states: Sequence[State]) -> Cost:
+    """Estimate what the runs of a plan that are not done will cost; ``states`` are theirs."""
+    hours = node_hours(plan.run_dirs, plan.runs, states, plan.site)
+    if hours is not None:
+        return Cost(f"node-hours: about {hours:.2g} to go", hours)
+    n_jobs = len({spec.match_key for spec in plan.runs}) if plan.is_paired else len(plan.runs)
+    most = time_limit_node_hours(states, plan.site, n_jobs=n_jobs)
+    if most is not None:
+        return Cost(f"node-hours: at most {most:.3g} by the time limit; more is known when an epoch has been run", most)
+    return Cost("node-hours: unknown before an epoch of each pair has been run", None)
+
+
+def node_hours(runs: Sequence[RunDir], specs: Sequence[RunSpec], states: Sequence[State], site: Site) -> float | None:
+    """Estimate the node-hours of the epochs that are left, with evaluation; None where a pair has no epoch yet.
+
+    A run is judged by runs of the same strategy on the same pair, else by others on that pair.
+    """
+    known = _epoch_s(runs, states)
+    left_s = 0.0
+    for run, spec, state in zip(runs, specs, states, strict=True):
+        if state is State.DONE:
+            continue
+        of_pair = [mean for (pair, _), mean in known.items() if pair == spec.pair.name]
+        if not of_pair:
+            return None
+        epoch_s = known.get((spec.pair.name, spec.strategy.label), fmean(of_pair))
+        seen = run.read()
+        left_s += epoch_s * max(0, (seen.n_epochs or spec.pair.recipe.epochs) - len(seen.epochs))
+    return left_s * site.nodes / 3600
+
+
+def time_limit_node_hours(states: Sequence[State], site: Site, *, n_jobs: int) -> float | None:
+    """The most node-hours that jobs can take by their time limit, without being queued again."""
+    if site.time_limit_s is None or all(state is State.DONE for state in states):
+        return None
+    return n_jobs * site.time_limit_s * site.nodes / 3600
+
+
+def _epoch_s(runs: Sequence[RunDir], states: Sequence[State]) -> dict[tuple[str, str], float]:
+    """Mean seconds of an epoch, by pair and strategy."""
+    seen: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for run, state in zip(runs, states, strict=True):
+        if state is State.MISSING:
+            continue
+        spec = run.read_spec()
+        known = seen[spec.pair.name, spec.strategy.label]
+        records = run.epochs() if len(known) < ENOUGH else []
+        if records:
+            known.append(fmean(record.train_s + record.eval_s for record in records))
+    return {key: fmean(values) for key, values in seen.items() if values}

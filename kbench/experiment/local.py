@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from kbench.config.lookup import find
 from kbench.config.site import Site
 from kbench.experiment.dependencies import RunQueue
-from kbench.experiment.resolve import cores
+from kbench.experiment.plan import cores
 from kbench.launch.job_script import render
 from kbench.records.folders import RunDir
 from kbench.records.liveness import state_of

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kbench.errors import LaunchError
-from kbench.experiment.ledger import Submission, last_order, submissions
-from kbench.experiment.lock import driver_of
+from kbench.experiment.ledger import Submission, driver_of, last_order, submissions
 from kbench.launch.failure import lost_node
 from kbench.launch.schedulers.base import JobInfo, Scheduler, Stage
 from kbench.launch.schedulers.registry import is_scheduler

@@ -9,10 +9,9 @@ from typing import NamedTuple
 from kbench.config.site import Site
 from kbench.errors import LaunchError
 from kbench.experiment import ledger
-from kbench.experiment.dependencies import orphans
-from kbench.experiment.ledger import Submission
-from kbench.experiment.lock import driver_lock
-from kbench.experiment.plan import Plan, shuffled
+from kbench.experiment.dependencies import orphans, shuffled
+from kbench.experiment.ledger import Submission, driver_lock
+from kbench.experiment.plan import Plan
 from kbench.experiment.status import StatusMonitor, id_by_token
 from kbench.launch.job_script import Task, script
 from kbench.launch.schedulers.base import NoAnswer, Scheduler

@@ -14,8 +14,8 @@ from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.config.strategy_choice import Choice
 from kbench.errors import LaunchError
-from kbench.experiment.lock import driver_lock, driver_of
-from kbench.experiment.plan import shuffled
+from kbench.experiment.dependencies import shuffled
+from kbench.experiment.ledger import driver_lock, driver_of
 from kbench.experiment.status import StatusMonitor
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.run_files import Done, Failure
@@ -27,7 +27,7 @@ CONTENDER = """
 import os, sys
 from pathlib import Path
 from kbench.errors import LaunchError
-from kbench.experiment.lock import driver_lock
+from kbench.experiment.ledger import driver_lock
 from kbench.records.folders import ExperimentDir
 
 folder = ExperimentDir(Path(sys.argv[1]))
