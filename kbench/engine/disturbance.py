@@ -263,10 +263,10 @@ def _mhz() -> float | None:
 def _pressures() -> dict[str, float]:
     """Time [s] since the start of the host in which a task waited for each resource, as far as the kernel says."""
     found = {}
-    for resource in ("cpu", "memory", "io"):
+    for name in ("cpu", "memory", "io"):
         with suppress(OSError, ValueError, IndexError):
-            some = (PROC / "pressure" / resource).read_text().splitlines()[0]
-            found[resource] = float(some.rpartition("total=")[2]) / 1e6
+            some = (PROC / "pressure" / name).read_text().splitlines()[0]
+            found[name] = float(some.rpartition("total=")[2]) / 1e6
     return found
 
 

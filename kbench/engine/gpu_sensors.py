@@ -45,7 +45,9 @@ class GpuSensors:
         self.reading: GpuReading | None = None
         self._uuid = _uuid(device)
         self._nvml, self._handle = _open(self._uuid)
-        self._began, self._energy_mj, self._held_ns = 0.0, None, None
+        self._began = 0.0
+        self._energy_mj: int | None = None
+        self._held_ns: int | None = None
 
     def start(self) -> None:
         """Note the counters of energy and of time below the clock."""
@@ -59,23 +61,24 @@ class GpuSensors:
         seconds, energy_mj, held_ns = time.perf_counter() - self._began, self._energy(), self._held()
         bits = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons")
         processes = self._ask("nvmlDeviceGetComputeRunningProcesses")
-        known_energy = energy_mj is not None and self._energy_mj is not None and seconds > 0
-        known_held = held_ns is not None and self._held_ns is not None
+        used_mj = None if energy_mj is None or self._energy_mj is None else energy_mj - self._energy_mj
+        lost_ns = None if held_ns is None or self._held_ns is None else held_ns - self._held_ns
         self.reading = GpuReading(
             uuid=self._uuid,
             mhz=self._ask("nvmlDeviceGetClockInfo", CLOCK_SM),
             throttled=None if bits is None else tuple(name for bit, name in LIMITS.items() if bits & bit),
-            throttle_s=(held_ns - self._held_ns) / 1e9 if known_held else None,
+            throttle_s=None if lost_ns is None else lost_ns / 1e9,
             temperature_c=self._ask("nvmlDeviceGetTemperature", SENSOR_CORE),
-            power_w=(energy_mj - self._energy_mj) / 1e3 / seconds if known_energy else None,
+            power_w=None if used_mj is None or seconds <= 0 else used_mj / 1e3 / seconds,
             n_processes=None if processes is None else len(processes),
         )
 
-    def _energy(self) -> Any:
-        return self._ask("nvmlDeviceGetTotalEnergyConsumption")  # [mJ] since the driver was loaded
+    def _energy(self) -> int | None:
+        found: int | None = self._ask("nvmlDeviceGetTotalEnergyConsumption")  # [mJ] since the driver was loaded
+        return found
 
-    def _held(self) -> Any:
-        """Time below the clock [ns] for want of power or for heat, whichever is longer; None where not counted."""
+    def _held(self) -> int | None:
+        """Time below the clock [ns] for want of power and for heat together; None where neither is counted."""
         found = [self._ask("nvmlDeviceGetViolationStatus", policy) for policy in (POLICY_POWER, POLICY_THERMAL)]
         times = [status.violationTime for status in found if status is not None]
         return sum(times) if times else None

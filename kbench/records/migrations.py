@@ -73,8 +73,10 @@ def _from_1(file: str, entry: Entry, known: Collection[str] | None) -> Entry:
     return {**entry, "schema_version": 2}
 
 
-def _from_2(_file: str, entry: Entry, _known: Collection[str] | None) -> Entry:
-    """What schema 3 added has null as its default; only the number changes."""
+def _from_2(file: str, entry: Entry, known: Collection[str] | None) -> Entry:
+    """What schema 3 added has null as its default; only the number changes, also that of starts within a start."""
+    if isinstance(earlier := entry.get("earlier"), list):
+        entry = {**entry, "earlier": [_from_2(file, one, known) if isinstance(one, dict) else one for one in earlier]}
     return {**entry, "schema_version": 3}
 
 

@@ -79,6 +79,7 @@ class Job(RunFile):
     task: int = 0  # of the submission
     allocation: Allocation | None = None
     max_parallel: int = 1
+    pairing: str | None = None  # none, node or turns; None: written before schema 3
     threads_per_rank: int | None = None
     data_root: str = ""
     scratch: str = ""
@@ -87,10 +88,12 @@ class Job(RunFile):
 
     @classmethod
     def of(
-        cls, site: Site | None = None, *, attempt: int, token: str | None = None, task: int = 0, max_parallel: int = 1
-    ) -> "Job":
+        cls, site: Site | None = None, *, attempt: int, token: str | None = None, task: int = 0, max_parallel: int = 1,
+        pairing: str | None = None,
+    ) -> "Job":  # fmt: skip
         """Describe a start from this host, on ``site``; ``token`` and ``task`` say which submission does the run."""
-        job = cls(attempt=attempt, host=socket.gethostname(), token=token, task=task, max_parallel=max_parallel)
+        own = {"token": token, "task": task, "max_parallel": max_parallel, "pairing": pairing}
+        job = cls.model_validate({"attempt": attempt, "host": socket.gethostname(), **own})
         if site is None:
             return job
         keys = ("launcher", "threads_per_rank", "data_root", "scratch", "network_interface")

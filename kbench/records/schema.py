@@ -36,7 +36,7 @@ class Identity(BaseModel):
     seed: Annotated[int, Unit("1", "seed of all random streams")]
     ranks: Annotated[int, Unit("1", "processes that trained together")]
     run_id: Annotated[str, Unit("", "name of the run; its end is the hash of its scientific content")]
-    match_key: Annotated[str, Unit("", "equal for runs that differ in nothing but the strategy")]
+    match_key: Annotated[str, Unit("", "equal for runs that differ in nothing but the strategy, measured alike")]
 
 
 class EpochRecord(BaseModel):
@@ -91,14 +91,14 @@ class EpochRecord(BaseModel):
     cpu_wait_s: Annotated[
         float | None, Unit("s", "that threads of all ranks were ready to run and waited for a processor")
     ] = None
-    ctx_involuntary: Annotated[int | None, Unit("1", "times that a thread of any rank had to leave its processor")] = None
+    ctx_involuntary: Annotated[int | None, Unit("1", "times that a thread of a rank had to leave its processor")] = None
     others_share: Annotated[
         float | None, Unit("fraction", "of a host's processors that other processes used meanwhile; the busiest host's")
     ] = None
     steal_share: Annotated[
         float | None, Unit("fraction", "of a host's processors that its hypervisor took; the worst host's")
     ] = None
-    load_start: Annotated[float | None, Unit("1", "load average of a minute before the epoch; the busiest host's")] = None
+    load_start: Annotated[float | None, Unit("1", "load average (1 min) before the epoch; the busiest host's")] = None
     load_end: Annotated[float | None, Unit("1", "the same after it")] = None
     runnable_start: Annotated[
         int | None, Unit("1", "tasks that ran or were ready to, before the epoch, its own included; the busiest host's")
@@ -108,11 +108,11 @@ class EpochRecord(BaseModel):
         float | None, Unit("MHz", "mean clock of a host's processors right after the epoch; the slowest host's")
     ] = None
     pressure_cpu: Annotated[
-        float | None, Unit("fraction", "of the epoch when a task of a host waited for a processor; the worst host's (PSI)")
+        float | None, Unit("fraction", "of the epoch in which tasks waited for a processor (PSI); the worst host's")
     ] = None
     pressure_memory: Annotated[float | None, Unit("fraction", "the same, for memory")] = None
     pressure_io: Annotated[float | None, Unit("fraction", "the same, for input or output")] = None
-    gpu_mhz: Annotated[float | None, Unit("MHz", "clock of the slowest GPU's multiprocessors as the epoch ended")] = None
+    gpu_mhz: Annotated[float | None, Unit("MHz", "SM clock of the slowest GPU as the epoch ended")] = None
     gpu_throttled: Annotated[
         str | None, Unit("", "why a GPU was held below its clock as the epoch ended; empty: none was")
     ] = None
@@ -154,10 +154,10 @@ class RunRecord(BaseModel):
     threads_per_rank: Annotated[int | None, Unit("1", "host threads of each rank")]
     max_parallel: Annotated[int | None, Unit("1", "runs that shared the machine")]
     spin: Annotated[
-        str | None, Unit("", "how long idle OpenMP threads spin; instrument: only runs alike are matched; null: on GPUs")
+        str | None, Unit("", "how long idle OpenMP threads spin; only runs alike are matched; null: on GPUs")
     ]
     pairing: Annotated[
-        str | None, Unit("", "none, node or turns: how a block of runs shares a machine; instrument, like spin")
+        str | None, Unit("", "none, node or turns: how a block of runs shares a machine; in turns are matched alone")
     ]
     hosts: Annotated[str | None, Unit("", "host names, comma-separated")]
     launcher: Annotated[str | None, Unit("", "what brought it to its machine: local, mpirun, slurm, queue")]
