@@ -34,7 +34,8 @@ def import_results(
     output: Output,
 ) -> None:
     """Read results that others wrote into the store; what their logs do not tell stays unknown."""
-    from kbench.importers.store import Naming, import_logs
+    from kbench.importers.naming import Naming
+    from kbench.importers.store import import_logs
 
     naming = Naming(experiment=experiment, rules=tuple(rules), pair=pair, strategy=strategy, seed=seed)
     folder, stored = import_logs(form, paths, results, naming=naming, epochs=epochs)

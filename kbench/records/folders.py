@@ -1,6 +1,6 @@
 """Where every file of an experiment and of a run lives, and who may write it; nobody else joins paths."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,11 +10,10 @@ from typing import TypeVar
 from kbench import files
 from kbench.config.experiment import ExperimentSpec
 from kbench.config.parse import parse
-from kbench.config.run_spec import RunSpec
+from kbench.config.run_spec import RunSpec, expand
 from kbench.config.yaml_source import read_source
 from kbench.errors import ConfigError, ResultsError
 from kbench.records import journal as journals
-from kbench.records.expected import runs_without_folder
 from kbench.records.run_files import Done, Failure, Job, Provenance, RunFile, Start
 from kbench.records.schema import EpochRecord
 from kbench.records.snapshot import CHECKPOINT, SPEC, RunSnapshot, attempt_of, read_run, read_spec
@@ -228,7 +227,7 @@ class ExperimentDir:
             experiment = None
         if experiment is None:
             return dict.fromkeys(sorted(there, key=lambda run: run.run_id))
-        absent = runs_without_folder(experiment, [run.path for run in there])
+        absent = _runs_without_folder(experiment, [run.path for run in there])
         every = there | {self.run(run_id): spec for run_id, spec in absent.items()}
         named = [f"{pair.name}.{choice.label}" for pair in experiment.pairs for choice in experiment.strategies]
         place = {name: place for place, name in enumerate(named)}
@@ -245,5 +244,38 @@ def _readable(kind: type[File], folder: Path) -> File | None:
     """A file of a run's folder; None where there is none, or where it is damaged."""
     try:
         return kind.read(folder)
+    except ResultsError:
+        return None
+
+
+def _runs_without_folder(experiment: ExperimentSpec, folders: Sequence[Path]) -> dict[str, RunSpec]:
+    """Find the runs that an experiment means and that have no folder, by their names.
+
+    The hash at the end of a name needs the registry of strategies, or the spec of another seed; where no seed was
+    ever begun, the name goes without.  The experiment's file does not tell the ranks: runs of the pair do, or else
+    any run.
+    """
+    seeds = {folder.name.rpartition(".")[0] for folder in folders}
+    examples = {folder.name.rpartition(".s")[0]: folder for folder in reversed(folders)}
+    known = {name: spec for name, folder in examples.items() if (spec := _readable_spec(folder))}
+    ranks = {spec.pair.name: spec.ranks for spec in known.values()}
+    usual = next(iter(ranks.values()), 1)
+    found = {}
+    for spec in expand(experiment, ranks=usual):
+        name = f"{spec.pair.name}.{spec.strategy.label}"
+        if f"{name}.s{spec.seed}" in seeds:
+            continue
+        if name in known:
+            spec = known[name].model_copy(update={"seed": spec.seed})
+            found[spec.run_id] = spec
+        else:
+            spec = spec.model_copy(update={"ranks": ranks.get(spec.pair.name, usual)})
+            found[f"{name}.s{spec.seed}"] = spec
+    return found
+
+
+def _readable_spec(folder: Path) -> RunSpec | None:
+    try:
+        return read_spec(folder)
     except ResultsError:
         return None

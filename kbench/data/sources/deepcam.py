@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-import kbench
 from kbench.data.loader import SampleReader
 from kbench.data.store import index, manifest
 from kbench.data.store.index import Index, Location
@@ -211,11 +209,8 @@ def index_files(job: PrepareJob) -> Manifest:
         checked=("that every file opens", "shapes and types of fields and labels", "ranges of the channels"),
         files=files,
         trees=tuple(PARTS.values()),
-        kbench_version=kbench.__version__,
-        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    manifest.write(folder, written)
-    return written
+    return manifest.write(folder, written)
 
 
 def load(place: Path | None) -> tuple[SampleReader, SampleReader]:
