@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from kbench.config.site import Site
 from kbench.errors import LaunchError
 from kbench.experiment import ledger
 from kbench.experiment.dependencies import orphans, shuffled
@@ -187,7 +186,7 @@ def _submit_one(
     ledger.note(experiment, "submit", token, queue=queue.model_dump() if queue else None, **facts)
     for number, task in batch.tasks.items():
         for run in task:
-            _note_job(run, site, token, number, experiment)
+            _note_job(run, plan, token, number)
     try:
         job_id = scheduler.submit(path, keep=keep)
     except NoAnswer:
@@ -200,14 +199,14 @@ def _submit_one(
     return earlier[token], runs
 
 
-def _note_job(run: RunDir, site: Site, token: str, task: int, experiment: ExperimentDir) -> None:
+def _note_job(run: RunDir, plan: Plan, token: str, task: int) -> None:
     """Write into a run's folder how it is about to be started."""
     before = run.read()
     has_started = before.has_started or before.job is None or not is_scheduler(before.job.launcher)
     attempt = before.attempt + 1 if has_started else before.attempt
-    run.begin(Job.of(site, attempt=attempt, token=token, task=task))
+    run.begin(Job.of(plan.site, attempt=attempt, token=token, task=task, pairing=plan.request.pairing))
     run.script.unlink(missing_ok=True)
-    run.script.symlink_to(os.path.relpath(experiment.job_script(token), run.path))
+    run.script.symlink_to(os.path.relpath(plan.folder.job_script(token), run.path))
 
 
 def excluded_nodes(runs: Sequence[RunDir], scheduler: Scheduler) -> list[str]:
