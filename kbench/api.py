@@ -133,15 +133,7 @@ def check(
 
     Args:
         experiment: An experiment file, or a name found in configs/.
-        site: A site file, or a name found in configs/sites/; empty: the one that this machine belongs to.
-        launcher: How ranks are started: a launcher's name, or ``auto``.
-        only: Strategies, pairs or seeds to keep.
-        settings: Keys of the experiment or the site to replace, each as ``KEY=VALUE`` with a dotted path.
-        scheduler_options: Passed to the scheduler as they are.
-        max_parallel: Runs at a time.
-        pairing: ``none``, or ``node``: one allocation trains all strategies of a seed.
-        max_node_hours: Refuse what costs more.
-        results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
+        site, launcher, only, settings, scheduler_options, max_parallel, pairing, max_node_hours, results: As for run.
 
     Returns:
         The runs with their states, the job script of the first, node-hours, and what is wrong with the data.
@@ -228,19 +220,18 @@ def compare(
         [('baseline', None), ('kakurenbo', -0.21)]
     """
     targets, transfers = _targets(target), [_chain(text) for text in _several(transfer)]
-    gathered = _gathered(experiment, results)
-    frames, baseline = gathered.frames, baseline or gathered.baseline
+    measured = _measured(experiment, results)
 
-    from kbench.analysis.compare import compare as compare_frames
     from kbench.papers.papers import with_papers, without_baseline
 
+    baseline = baseline or measured.baseline
     try:
-        found = compare_frames(frames, baseline=baseline, targets=targets or gathered.targets, transfers=transfers)
+        found = measured.compared(baseline, targets, transfers)
     except ResultsError as error:
-        if not published or baseline in set(frames.done["strategy"]):
+        if not published or baseline in set(measured.frames.done["strategy"]):
             raise
-        found = without_baseline(frames, baseline, error)
-    return with_papers(frames, found) if published else found
+        found = without_baseline(measured.frames, baseline, error)
+    return with_papers(measured.frames, found) if published else found
 
 
 def plot(
@@ -273,13 +264,11 @@ def plot(
     """
     place = Path(output) if output else None  # a file or a folder
     kinds = _figure_kinds(kind, size, place)
-    gathered = _gathered(experiment, results)
+    measured = _measured(experiment, results)
 
-    from kbench.analysis.compare import compare as compare_frames
     from kbench.figures.draw import draw_figures
 
-    comparison = compare_frames(gathered.frames, baseline=gathered.baseline, targets=gathered.targets)
-    return draw_figures(gathered.frames, comparison, kinds, place or gathered.folder.figures, size=size)
+    return draw_figures(measured.frames, measured.compared(), kinds, place or measured.folder.figures, size=size)
 
 
 def report(
@@ -311,17 +300,13 @@ def report(
         PosixPath('results/quick/report.html')
     """
     targets = _targets(target)
-    gathered = _gathered(experiment, results)
+    measured = _measured(experiment, results)
 
-    from kbench.analysis.compare import compare as compare_frames
     from kbench.files import write
     from kbench.html_report.page import page
 
-    comparison = compare_frames(
-        gathered.frames, baseline=baseline or gathered.baseline, targets=targets or gathered.targets
-    )
-    built = page(gathered.frames, comparison)
-    path = Path(output) if output else gathered.folder.report
+    built = page(measured.frames, measured.compared(baseline, targets))
+    path = Path(output) if output else measured.folder.report
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -346,19 +331,30 @@ def load(experiment: PathLike = DEFAULT_EXPERIMENT, *, results: PathLike | None 
     Example:
         >>> kbench.load("quick").epochs.groupby("strategy").val_acc1.max()
     """
-    return _gathered(experiment, results).frames
+    return _measured(experiment, results).frames
 
 
-class _Gathered(NamedTuple):
+class _Measured(NamedTuple):
     """The results of an experiment, and what its file says about comparing them."""
 
     folder: "ExperimentDir"
     frames: "Frames"
     baseline: str
-    targets: Sequence[float]
+    targets: "Sequence[float | Target]"
+
+    def compared(
+        self,
+        baseline: str = "",
+        targets: "Sequence[float | Target]" = (),
+        transfers: Sequence[tuple[str, list[str]]] = (),
+    ) -> "Comparison":
+        from kbench.analysis.compare import compare
+
+        baseline, targets = baseline or self.baseline, targets or self.targets
+        return compare(self.frames, baseline=baseline, targets=targets, transfers=transfers)
 
 
-def _gathered(experiment: PathLike, results: PathLike | None) -> _Gathered:
+def _measured(experiment: PathLike, results: PathLike | None) -> _Measured:
     """Read the results of an experiment; they are gathered first when journals are newer."""
     from kbench.experiment.results import comparison_defaults, gathered
 
@@ -366,7 +362,7 @@ def _gathered(experiment: PathLike, results: PathLike | None) -> _Gathered:
 
     from kbench.analysis.frame import load as load_frames
 
-    return _Gathered(folder, load_frames(folder), *comparison_defaults(folder))
+    return _Measured(folder, load_frames(folder), *comparison_defaults(folder))
 
 
 def _results(folder: PathLike | None) -> Path:

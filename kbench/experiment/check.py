@@ -3,43 +3,31 @@
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 from kbench.config.parse import did_you_mean
-from kbench.config.run_spec import RunSpec
 from kbench.config.site import Site
 from kbench.errors import ConfigError
 from kbench.experiment import local
 from kbench.experiment.dependencies import check_prerequisites
 from kbench.experiment.plan import Plan, Request, make_plan, resolved
-from kbench.experiment.status import StatusMonitor
+from kbench.experiment.status import RunStatus, StatusMonitor
 from kbench.launch import job_script
 from kbench.launch.schedulers.registry import is_scheduler, scheduler_class
 from kbench.records import register
-from kbench.records.folders import RunDir
 from kbench.records.run_state import State
 
 PAIRINGS = ("none", "node")
-ENOUGH = 3  # runs of a kind whose epochs are read
 
 
-@dataclass(frozen=True)
-class Cost:
+class Cost(NamedTuple):
     """Node-hours of what is left to do."""
 
     text: str  # for people
     node_hours: float | None  # None: nothing is known
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckedRun:
-    """A run that an experiment means, and where it stands."""
-
-    run_id: str
-    state: State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +38,7 @@ class CheckReport:
     launcher: str
     ranks: int
     threads_per_rank: int | None  # None: not known before the job starts
-    runs: tuple[CheckedRun, ...]
+    runs: tuple[RunStatus, ...]
     cost: Cost  # of what is left to do
     scheduler_test: str  # the command that asks the scheduler about the script; empty where there is none
     scheduler_says: str  # what it printed
@@ -65,13 +53,12 @@ class CheckReport:
     def as_json(self) -> dict[str, Any]:
         """The object that ``kbench check --json`` prints."""
         return {
-            "schema": 1,
             "experiment": self.experiment,
             "launcher": self.launcher,
             "node_hours": self.node_hours,
             "scheduler_says": self.scheduler_says or None,
             "data_problems": list(self.data_problems),
-            "runs": [asdict(run) for run in self.runs],
+            "runs": [{"run_id": run.run_id, "state": run.state} for run in self.runs],
             "script": self.script,
         }
 
@@ -111,8 +98,11 @@ def checked_plan(request: Request) -> Plan:
     plan = replace(plan, site=site)
     register.check(plan.folder, plan.runs)
     check_prerequisites(plan.runs, plan.folder)
-    _script(plan)  # a template that cannot be filled is found before anything starts
-    _test(plan)
+    if scheduled:  # a template that cannot be filled is found before anything starts
+        script = job_script.check_template(site, plan.folder, plan.run_dirs)
+        plan = replace(plan, script=script, scheduler_says=_test(script, site))
+    else:
+        plan = replace(plan, script=local.script(plan.run_dirs[0], site))
     if request.max_node_hours is not None:
         _check_hours(plan, request.max_node_hours)
     return plan
@@ -120,35 +110,23 @@ def checked_plan(request: Request) -> Plan:
 
 def check_report(plan: Plan) -> CheckReport:
     """Describe a plan: its runs with their states, what they cost, and the script of the first."""
-    states, launcher = StatusMonitor(plan.folder).states(plan.run_dirs), plan.site.launcher
+    runs, launcher = StatusMonitor(plan.folder).statuses(plan.run_dirs), plan.site.launcher
     return CheckReport(
         experiment=plan.name,
         launcher=launcher,
         ranks=plan.site.ranks,
         threads_per_rank=plan.site.threads_per_rank,
-        runs=tuple(
-            CheckedRun(run_id=run.run_id, state=state) for run, state in zip(plan.run_dirs, states, strict=True)
-        ),
-        script=_script(plan),
-        cost=cost_of(plan, states),
+        runs=runs,
+        script=plan.script,
+        cost=cost_of(plan, runs),
         scheduler_test=scheduler_class(launcher).can.submission_test if is_scheduler(launcher) else "",
-        scheduler_says=_test(plan),
+        scheduler_says=plan.scheduler_says,
         data_problems=tuple(plan.data_problems()),
     )
 
 
-def _script(plan: Plan) -> str:
-    """The job script of the first run."""
-    if is_scheduler(plan.site.launcher):
-        return job_script.check_template(plan.site, plan.folder, plan.run_dirs)
-    return local.script(plan.run_dirs[0], plan.site)
-
-
-def _test(plan: Plan) -> str:
-    """The scheduler's own test of the first run's script; raises LaunchError where it would never run it."""
-    site = plan.site
-    if not is_scheduler(site.launcher):
-        return ""
+def _test(script: str, site: Site) -> str:
+    """The scheduler's own test of a script; raises LaunchError where it would never run it."""
     scheduler = scheduler_class(site.launcher)(site.queue)
     if problem := scheduler.limit_problem(site):
         hint = "see time_limit and partition in the site file; a run that needs longer is requeued and goes on"
@@ -157,69 +135,48 @@ def _test(plan: Plan) -> str:
         return ""
     with tempfile.TemporaryDirectory(prefix="kbench-") as folder:
         path = Path(folder) / "job.sh"
-        path.write_text(_script(plan))
+        path.write_text(script)
         return scheduler.test(path)
 
 
 def _check_hours(plan: Plan, at_most: float) -> None:
-    cost = cost_of(plan, StatusMonitor(plan.folder).states(plan.run_dirs))
-    if cost.node_hours is None:
-        raise ConfigError(
-            f"--max-node-hours {at_most:g}: {cost.text}", hint="set time_limit in the site file, or run one seed first"
-        )
-    if cost.node_hours > at_most:
-        raise ConfigError(
-            f"--max-node-hours {at_most:g}: {cost.text}", hint="--only takes fewer runs, --max-node-hours allows more"
-        )
+    cost = cost_of(plan, StatusMonitor(plan.folder).statuses(plan.run_dirs))
+    if cost.node_hours is None or cost.node_hours > at_most:
+        hint = "--only takes fewer runs, --max-node-hours allows more"
+        if cost.node_hours is None:
+            hint = "set time_limit in the site file, or run one seed first"
+        raise ConfigError(f"--max-node-hours {at_most:g}: {cost.text}", hint=hint)
 
 
-def cost_of(plan: Plan, states: Sequence[State]) -> Cost:
-    """Estimate what the runs of a plan that are not done will cost; ``states`` are theirs."""
-    hours = node_hours(plan.run_dirs, plan.runs, states, plan.site)
+def cost_of(plan: Plan, runs: Sequence[RunStatus]) -> Cost:
+    """Estimate what the runs of a plan that are not done will cost; ``runs`` are where they stand."""
+    hours = _node_hours(plan, runs)
     if hours is not None:
         return Cost(f"node-hours: about {hours:.2g} to go", hours)
+    if plan.site.time_limit_s is None:
+        return Cost("node-hours: unknown before an epoch of each pair has been run", None)
     n_jobs = len({spec.match_key for spec in plan.runs}) if plan.is_paired else len(plan.runs)
-    most = time_limit_node_hours(states, plan.site, n_jobs=n_jobs)
-    if most is not None:
-        return Cost(f"node-hours: at most {most:.3g} by the time limit; more is known when an epoch has been run", most)
-    return Cost("node-hours: unknown before an epoch of each pair has been run", None)
+    most = n_jobs * plan.site.time_limit_s * plan.site.nodes / 3600  # without being queued again
+    return Cost(f"node-hours: at most {most:.3g} by the time limit; more is known when an epoch has been run", most)
 
 
-def node_hours(runs: Sequence[RunDir], specs: Sequence[RunSpec], states: Sequence[State], site: Site) -> float | None:
+def _node_hours(plan: Plan, runs: Sequence[RunStatus]) -> float | None:
     """Estimate the node-hours of the epochs that are left, with evaluation; None where a pair has no epoch yet.
 
     A run is judged by runs of the same strategy on the same pair, else by others on that pair.
     """
-    known = _epoch_s(runs, states)
+    means: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))  # epochs [s], by pair, strategy
+    for spec, one in zip(plan.runs, runs, strict=True):
+        if one.run.epochs:
+            epoch_s = fmean(record.train_s + record.eval_s for record in one.run.epochs)
+            means[spec.pair.name][spec.strategy.label].append(epoch_s)
     left_s = 0.0
-    for run, spec, state in zip(runs, specs, states, strict=True):
-        if state is State.DONE:
+    for spec, one in zip(plan.runs, runs, strict=True):
+        of_pair = [fmean(same) for same in means[spec.pair.name].values()]
+        if one.state is State.DONE:
             continue
-        of_pair = [mean for (pair, _), mean in known.items() if pair == spec.pair.name]
         if not of_pair:
             return None
-        epoch_s = known.get((spec.pair.name, spec.strategy.label), fmean(of_pair))
-        seen = run.read()
-        left_s += epoch_s * max(0, (seen.n_epochs or spec.pair.recipe.epochs) - len(seen.epochs))
-    return left_s * site.nodes / 3600
-
-
-def time_limit_node_hours(states: Sequence[State], site: Site, *, n_jobs: int) -> float | None:
-    """The most node-hours that jobs can take by their time limit, without being queued again."""
-    if site.time_limit_s is None or all(state is State.DONE for state in states):
-        return None
-    return n_jobs * site.time_limit_s * site.nodes / 3600
-
-
-def _epoch_s(runs: Sequence[RunDir], states: Sequence[State]) -> dict[tuple[str, str], float]:
-    """Mean seconds of an epoch, by pair and strategy."""
-    seen: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for run, state in zip(runs, states, strict=True):
-        if state is State.MISSING:
-            continue
-        spec = run.read_spec()
-        known = seen[spec.pair.name, spec.strategy.label]
-        records = run.epochs() if len(known) < ENOUGH else []
-        if records:
-            known.append(fmean(record.train_s + record.eval_s for record in records))
-    return {key: fmean(values) for key, values in seen.items() if values}
+        epoch_s = fmean(means[spec.pair.name].get(spec.strategy.label, of_pair))
+        left_s += epoch_s * max(0, (one.epochs or spec.pair.recipe.epochs) - one.epochs_done)
+    return left_s * plan.site.nodes / 3600

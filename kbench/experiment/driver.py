@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -106,12 +105,12 @@ def drive(plan: Plan, *, wait: bool | None, progress: Progress) -> RunReport:
 
 def dry_report(plan: Plan) -> RunReport:
     """Describe a plan, and where its runs stand; nothing is started."""
-    return replace(_report(plan, StatusMonitor(plan.folder)), check=check_report(plan))
+    check = check_report(plan)
+    return RunReport(experiment=plan.name, folder=plan.folder.path, runs=check.runs, check=check)
 
 
 def _report(plan: Plan, monitor: StatusMonitor) -> RunReport:
-    runs = tuple(monitor.status_of(run.read()) for run in plan.run_dirs)
-    return RunReport(experiment=plan.name, folder=plan.folder.path, runs=runs)
+    return RunReport(experiment=plan.name, folder=plan.folder.path, runs=monitor.statuses(plan.run_dirs))
 
 
 def _run_here(plan: Plan, progress: Progress) -> None:
@@ -154,7 +153,7 @@ def _wait(plan: Plan, progress: Progress) -> None:
     monitor = StatusMonitor(plan.folder)
     try:
         with progress.following(plan.folder, plan.run_dirs) as tick:
-            while any(state.is_live for state in monitor.states(plan.run_dirs)):
+            while any(one.state.is_live for one in monitor.statuses(plan.run_dirs)):
                 tick()
                 time.sleep(POLL_S)
                 monitor.refresh()
@@ -203,7 +202,7 @@ def cancel_runs(experiment: ExperimentDir) -> list[RunDir]:
     alive = _alive_here(experiment)
     driver = driver_of(experiment)
     if driver:
-        _terminate(int(driver["id"]), driver["host"], experiment)
+        _terminate(driver.id, driver.host, experiment)
     for run in _alive_here(experiment):
         if run.job and run.job.id:
             _terminate(run.job.id, run.job.host, experiment, group=True)
@@ -219,7 +218,7 @@ def _alive_here(experiment: ExperimentDir) -> list[RunSnapshot]:
 
 
 def _terminate(process: int, host: str, experiment: ExperimentDir, *, group: bool = False) -> None:
-    if host != socket.gethostname():
+    if not is_here(host):
         raise LaunchError(f"{experiment.path}: process {process} runs on {host}", hint=f"run kbench cancel on {host}")
     with suppress(ProcessLookupError):  # it ended by itself in the meantime
         (os.killpg if group else os.kill)(process, signal.SIGTERM)

@@ -4,7 +4,7 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -88,18 +88,31 @@ def last_order(experiment: ExperimentDir) -> frozenset[str]:
     return frozenset(orders[-1]["order"]) if orders else frozenset()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Driver:
+    """A process that starts runs in an experiment's folder."""
+
+    id: int
+    host: str
+    started_at: str
+    command: str = "kbench"  # as ``is_alive`` reads it: a script that calls kbench.run has a name of its own
+
+    @classmethod
+    def here(cls) -> "Driver":
+        """This process."""
+        try:
+            command = Path("/proc/self/cmdline").read_bytes().decode(errors="replace")
+        except OSError:  # no /proc here
+            command = cls.command
+        return cls(id=os.getpid(), host=socket.gethostname(), started_at=datetime.now(UTC).isoformat(), command=command)
+
+
 @contextmanager
 def driver_lock(experiment: ExperimentDir) -> Iterator[None]:
     """Hold the experiment's folder; raises LaunchError while another living process does."""
-    facts = {
-        "id": os.getpid(),
-        "host": socket.gethostname(),
-        "command": _own_command(),
-        "started_at": datetime.now(UTC).isoformat(),
-    }
     with files.locked(experiment.ledger, required=False):  # others may not look and take at the same moment
         check_no_driver(experiment)
-        files.write_json(experiment.driver, facts)
+        files.write_json(experiment.driver, asdict(Driver.here()))
     try:
         yield
     finally:
@@ -108,25 +121,19 @@ def driver_lock(experiment: ExperimentDir) -> Iterator[None]:
 
 def check_no_driver(experiment: ExperimentDir) -> None:
     """Raise LaunchError while a living process starts runs here."""
-    other = driver_of(experiment)
-    if other:
+    if other := driver_of(experiment):
         raise LaunchError(
             f"{experiment.path}: kbench run is at work here already "
-            f"(process {other['id']} on {other['host']}, since {other['started_at'][:19]})",
+            f"(process {other.id} on {other.host}, since {other.started_at[:19]})",
             hint=f"follow it with kbench status; if it is dead, delete {experiment.driver}",
         )
 
 
-def driver_of(experiment: ExperimentDir) -> dict[str, str]:
-    """Read which living process starts runs here; empty when there is none."""
+def driver_of(experiment: ExperimentDir) -> Driver | None:
+    """Read which living process starts runs here."""
     facts = files.read_json(experiment.driver)
-    mark = str(facts.get("command", "kbench"))  # a Python script that calls kbench.run has a name of its own
-    return facts if facts and is_alive(str(facts.get("host")), facts.get("id"), mark=mark) else {}
-
-
-def _own_command() -> str:
-    """The command line of this process, as ``is_alive`` reads it; 'kbench' where there is no /proc."""
     try:
-        return Path("/proc/self/cmdline").read_bytes().decode(errors="replace")
-    except OSError:
-        return "kbench"
+        driver = Driver(**{field.name: facts[field.name] for field in fields(Driver) if field.name in facts})
+    except TypeError:  # nothing, or not all of it
+        return None
+    return driver if is_alive(driver.host, driver.id, mark=driver.command) else None

@@ -81,6 +81,8 @@ class Plan:
     runs: tuple[RunSpec, ...]
     text: str  # for experiment.yaml
     folder: ExperimentDir
+    script: str = ""  # of the first run's job, where the plan was checked
+    scheduler_says: str = ""  # about that script, where a scheduler can test it
 
     @property
     def name(self) -> str:
