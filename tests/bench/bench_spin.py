@@ -87,7 +87,9 @@ def main(arguments: Sequence[str]) -> None:
             seconds = [one["train_s"] for one in rounds]
             share, wait_s = (statistics.median(one[key] for one in rounds) for key in ("share", "wait_s"))
             middle = statistics.median(seconds)
-            print(f"{name:28} {n_loops:5} {middle:9.2f} {min(seconds):9.2f} {max(seconds):9.2f} {share:6.2f} {wait_s:7.2f}")
+            print(
+                f"{name:28} {n_loops:5} {middle:9.2f} {min(seconds):9.2f} {max(seconds):9.2f} {share:6.2f} {wait_s:7.2f}"
+            )
 
 
 if __name__ == "__main__":
