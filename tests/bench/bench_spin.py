@@ -66,7 +66,7 @@ def measured(setting: dict[str, str], n_epochs: int, preload: str) -> dict[str, 
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Print a row per setting and number of busy loops: medians over the rounds, in which every setting has its turn."""
+    """Print a row per setting and number of busy loops: medians over rounds, in which every setting has its turn."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=5)
