@@ -86,10 +86,8 @@ def main(arguments: Sequence[str]) -> None:
             name = ", ".join(f"{key}={value}" for key, value in setting.items()) or "default"
             seconds = [one["train_s"] for one in rounds]
             share, wait_s = (statistics.median(one[key] for one in rounds) for key in ("share", "wait_s"))
-            middle = statistics.median(seconds)
-            print(
-                f"{name:28} {n_loops:5} {middle:9.2f} {min(seconds):9.2f} {max(seconds):9.2f} {share:6.2f} {wait_s:7.2f}"
-            )
+            times = " ".join(f"{one:9.2f}" for one in (statistics.median(seconds), min(seconds), max(seconds)))
+            print(name.ljust(28), f"{n_loops:5} {times} {share:6.2f} {wait_s:7.2f}", flush=True)
 
 
 if __name__ == "__main__":
