@@ -67,7 +67,9 @@ def test_where_all_seeds_were_disturbed_each_is_found_without_a_sibling() -> Non
 
 
 def test_a_single_run_that_lost_processors_to_the_hypervisor_is_disturbed() -> None:
-    assert texts(run(0, QUIET | {"steal_share": 0.2})) == ["iswr s0 took 1.0 s; the hypervisor took 20 % of the machine"]
+    assert texts(run(0, QUIET | {"steal_share": 0.2})) == [
+        "iswr s0 took 1.0 s; the hypervisor took 20 % of the machine"
+    ]
 
 
 def test_a_machine_that_others_use_elsewhere_disturbs_no_run() -> None:
