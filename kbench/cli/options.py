@@ -126,7 +126,9 @@ class RequestOptions:
         lists = {key: tuple(given.pop(key) or ()) for key in ("scheduler_options", "only", "settings")}
         if self.experiment.startswith("-"):
             lists["scheduler_options"] = (given.pop("experiment"), *lists["scheduler_options"])
-        return Request(**{"experiment": DEFAULT, **given, **lists}, retry=retry, redo=redo, wait_for_quiet=wait_for_quiet)
+        return Request(
+            **{"experiment": DEFAULT, **given, **lists}, retry=retry, redo=redo, wait_for_quiet=wait_for_quiet
+        )
 
 
 def expanded(command: Callable[..., None]) -> Callable[..., None]:

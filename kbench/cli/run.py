@@ -24,9 +24,7 @@ def run(
     retry: Annotated[bool, typer.Option("--retry", help="Start failed and cancelled runs again.")] = False,
     redo: Annotated[
         list[str] | None,
-        repeatable(
-            "--redo", "Train runs again that are done: an id, a label, a pattern, or disturbed", "RUN"
-        ),
+        repeatable("--redo", "Train runs again that are done: an id, a label, a pattern, or disturbed", "RUN"),
     ] = None,
     wait_for_quiet: Annotated[
         float | None,

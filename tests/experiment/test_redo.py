@@ -17,6 +17,7 @@ from kbench.records.run_files import Job
 from kbench.records.run_state import State
 from kbench.records.store import gather
 
+
 @pytest.fixture
 def small(small_folder: Path, tmp_path: Path) -> ExperimentDir:
     """A copy of a finished experiment that may be written to."""
