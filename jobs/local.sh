@@ -4,6 +4,7 @@ export OMP_NUM_THREADS={{ threads_per_rank | sh }}
 {% for line in setup %}
 {{ line }}
 {% endfor %}
+{% include "parts/spin.sh" %}
 {% if ranks == 1 %}
 export RANK=0 WORLD_SIZE=1 LOCAL_RANK=0
 {{ python | map("sh") | join(" ") }} -m kbench.worker {{ run_dir | sh }}

@@ -14,6 +14,7 @@ export OMP_NUM_THREADS={{ threads_per_rank | sh }}
 {% endif %}
 {% if hosts or hostfile %}
     env OMP_NUM_THREADS={{ threads_per_rank | sh }} PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}" \
+{% include "parts/spin-env.sh" %}
 {% endif %}
     {{ python | map("sh") | join(" ") }} -m kbench.worker {{ run_dir | sh }}
 {% include "parts/local-end.sh" %}

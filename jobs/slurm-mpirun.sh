@@ -11,4 +11,5 @@ hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed 's/$/:{{ ranks_per_n
 {% include "parts/slurm-runs.sh" %}
     {{ mpirun | sh }} -np {{ ranks }}{% if nodes > 1 %} --host "$hosts"{% endif %} {{ mpirun_options | map("sh") | join(" ") }} \
     env OMP_NUM_THREADS={{ threads_per_rank }} PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}" \
+{% include "parts/spin-env.sh" %}
     {{ python | map("sh") | join(" ") }} -m kbench.worker

@@ -5,6 +5,7 @@ export OMP_NUM_THREADS={{ threads_per_rank }}
 {% for line in setup %}
 {{ line }}
 {% endfor %}
+{% include "parts/spin.sh" %}
 {% include "parts/slurm-runs.sh" %}
     srun --ntasks={{ ranks }} --ntasks-per-node={{ ranks_per_node }}
 {%- if cpus_per_rank %} --cpus-per-task={{ cpus_per_rank }}{% endif %} --kill-on-bad-exit=1 --unbuffered \

@@ -49,6 +49,8 @@ def run(
     settings: Names = (),
     scheduler_options: Names = (),
     retry: bool = False,
+    redo: Names = (),
+    wait_for_quiet: float | None = None,
     dry_run: bool = False,
     max_parallel: int | None = None,
     pairing: str = "none",
@@ -67,6 +69,8 @@ def run(
         settings: Keys of the experiment or the site to replace, each as ``KEY=VALUE`` with a dotted path.
         scheduler_options: Passed to the scheduler as they are (``--constraint=v100``).
         retry: Start failed and cancelled runs again.
+        redo: Runs to train again that are done: ids, labels, patterns, or ``disturbed``; their records are kept apart.
+        wait_for_quiet: Wait up to that many minutes until this machine is quiet.
         dry_run: Check and describe, in the report's ``check``; start nothing.
         max_parallel: Runs at a time; None: one on this machine, as many as fit on a cluster.
         pairing: ``none``, or ``node``: one allocation trains all strategies of a seed.
@@ -105,6 +109,8 @@ def run(
             settings=_several(settings),
             scheduler_options=_several(scheduler_options),
             retry=retry,
+            redo=_several(redo),
+            wait_for_quiet=wait_for_quiet,
             max_parallel=max_parallel,
             pairing=pairing,
             max_node_hours=max_node_hours,
@@ -135,15 +141,7 @@ def check(
 
     Args:
         experiment: An experiment file, or a name found in configs/.
-        site: A site file, or a name found in configs/sites/; empty: the one that this machine belongs to.
-        launcher: How ranks are started: a launcher's name, or ``auto``.
-        only: Strategies, pairs or seeds to keep.
-        settings: Keys of the experiment or the site to replace, each as ``KEY=VALUE`` with a dotted path.
-        scheduler_options: Passed to the scheduler as they are.
-        max_parallel: Runs at a time.
-        pairing: ``none``, or ``node``: one allocation trains all strategies of a seed.
-        max_node_hours: Refuse what costs more.
-        results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
+        site, launcher, only, settings, scheduler_options, max_parallel, pairing, max_node_hours, results: As for run.
 
     Returns:
         The runs with their states, the job script of the first, node-hours, and what is wrong with the data.
@@ -232,18 +230,27 @@ def compare(
         [('baseline', None), ('kakurenbo', -0.21)]
     """
     targets, transfers = _targets(target), [_chain(text) for text in _several(transfer)]
+<<<<<<< HEAD
     gathered = _gathered(experiment, results)
     frames, baseline = gathered.frames, baseline or gathered.plan.baseline
+=======
+    measured = _measured(experiment, results)
+>>>>>>> main
 
     from kbench.papers.papers import with_papers, without_baseline
 
+    baseline = baseline or measured.baseline
     try:
+<<<<<<< HEAD
         found = _compared(gathered, baseline=baseline, targets=targets, transfers=transfers, margin=margin)
+=======
+        found = measured.compared(baseline, targets, transfers)
+>>>>>>> main
     except ResultsError as error:
-        if not published or baseline in set(frames.done["strategy"]):
+        if not published or baseline in set(measured.frames.done["strategy"]):
             raise
-        found = without_baseline(frames, baseline, error)
-    return with_papers(frames, found) if published else found
+        found = without_baseline(measured.frames, baseline, error)
+    return with_papers(measured.frames, found) if published else found
 
 
 def plot(
@@ -276,12 +283,16 @@ def plot(
     """
     place = Path(output) if output else None  # a file or a folder
     kinds = _figure_kinds(kind, size, place)
-    gathered = _gathered(experiment, results)
+    measured = _measured(experiment, results)
 
     from kbench.figures.draw import draw_figures
 
+<<<<<<< HEAD
     comparison = _compared(gathered)
     return draw_figures(gathered.frames, comparison, kinds, place or gathered.folder.figures, size=size)
+=======
+    return draw_figures(measured.frames, measured.compared(), kinds, place or measured.folder.figures, size=size)
+>>>>>>> main
 
 
 def report(
@@ -315,14 +326,19 @@ def report(
         PosixPath('results/quick/report.html')
     """
     targets = _targets(target)
-    gathered = _gathered(experiment, results)
+    measured = _measured(experiment, results)
 
     from kbench.files import write
     from kbench.html_report.page import page
 
+<<<<<<< HEAD
     comparison = _compared(gathered, baseline=baseline, targets=targets, margin=margin)
     built = page(gathered.frames, comparison)
     path = Path(output) if output else gathered.folder.report
+=======
+    built = page(measured.frames, measured.compared(baseline, targets))
+    path = Path(output) if output else measured.folder.report
+>>>>>>> main
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -347,18 +363,34 @@ def load(experiment: PathLike = DEFAULT_EXPERIMENT, *, results: PathLike | None 
     Example:
         >>> kbench.load("quick").epochs.groupby("strategy").val_acc1.max()
     """
-    return _gathered(experiment, results).frames
+    return _measured(experiment, results).frames
 
 
-class _Gathered(NamedTuple):
+class _Measured(NamedTuple):
     """The results of an experiment, and what its file says about comparing them."""
 
     folder: "ExperimentDir"
     frames: "Frames"
+<<<<<<< HEAD
     plan: "ComparisonPlan"
+=======
+    baseline: str
+    targets: "Sequence[float | Target]"
+
+    def compared(
+        self,
+        baseline: str = "",
+        targets: "Sequence[float | Target]" = (),
+        transfers: Sequence[tuple[str, list[str]]] = (),
+    ) -> "Comparison":
+        from kbench.analysis.compare import compare
+
+        baseline, targets = baseline or self.baseline, targets or self.targets
+        return compare(self.frames, baseline=baseline, targets=targets, transfers=transfers)
+>>>>>>> main
 
 
-def _gathered(experiment: PathLike, results: PathLike | None) -> _Gathered:
+def _measured(experiment: PathLike, results: PathLike | None) -> _Measured:
     """Read the results of an experiment; they are gathered first when journals are newer."""
     from kbench.experiment.results import comparison_plan, gathered
 
@@ -366,6 +398,7 @@ def _gathered(experiment: PathLike, results: PathLike | None) -> _Gathered:
 
     from kbench.analysis.frame import load as load_frames
 
+<<<<<<< HEAD
     return _Gathered(folder, load_frames(folder), comparison_plan(folder))
 
 
@@ -400,6 +433,9 @@ def _compared(
         looks=plan.looks,
         earlier=earlier,
     )
+=======
+    return _Measured(folder, load_frames(folder), *comparison_defaults(folder))
+>>>>>>> main
 
 
 def _results(folder: PathLike | None) -> Path:

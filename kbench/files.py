@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -106,6 +107,15 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
+def writing_folder(path: Path) -> Iterator[Path]:
+    """Yield the path of a draft of a folder, which is to be made there; the rest is as in ``writing``."""
+    with _draft(path) as draft:
+        yield draft
+        shutil.rmtree(path, ignore_errors=True)
+        draft.rename(path)
+
+
+@contextmanager
 def locked(path: Path, *, required: bool = True) -> Iterator[int]:
     """Hold the lock that is on a file, and wait until nobody else does; yields its descriptor.
 
@@ -138,7 +148,15 @@ def _draft(path: Path) -> Iterator[Path]:
         raise  # it is about another file
     finally:
         with suppress(OSError):
-            draft.unlink()  # half a file on a full disk helps nobody
+            _remove(draft)  # half a file on a full disk helps nobody
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, where there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _bytes(content: str | bytes) -> bytes:
@@ -158,7 +176,7 @@ def _remove_abandoned_drafts(path: Path) -> None:
         with suppress(OSError):
             is_dead = host in ("", socket.gethostname()) and not _is_running(int(process))
             if is_dead or time.time() - draft.stat().st_mtime > DAY_S:
-                draft.unlink()
+                _remove(draft)
 
 
 def _is_running(process: int) -> bool:

@@ -18,14 +18,15 @@ import torch
 
 import kbench as package
 from kbench.config.experiment import Pair
-from kbench.config.run_spec import RunSpec
+from kbench.config.run_spec import Origin, RunSpec
 from kbench.config.strategy_choice import Choice
 from kbench.engine.clock import PARTS
 from kbench.engine.runtime.ranks import RankEnv
 from kbench.errors import RunError
 from kbench.records.folders import ExperimentDir, RunDir
+from kbench.records.journal import PhaseLength
 from kbench.records.liveness import state_of
-from kbench.records.run_files import Job
+from kbench.records.run_files import Done, Job
 from kbench.records.run_state import State
 from kbench.worker.rank import work
 
@@ -261,6 +262,22 @@ def test_a_run_that_follows_one_that_is_not_done_is_refused(folder_of: Folder) -
         work(follower, ALONE)
     assert caught.value.hint == "kbench run starts both in their order"
     assert not follower.journal.exists()
+
+
+@pytest.mark.parametrize("purpose", ["follows it", "begins with its weights"])
+def test_a_run_that_needs_a_damaged_one_is_refused(purpose: str, folder_of: Folder) -> None:
+    leader, spec = folder_of("sb"), folder_of("random", {"like": "sb"}, follows="sb").read_spec()
+    if purpose != "follows it":
+        upstream = Origin(pair=spec.pair, strategy=leader.read_spec().strategy)
+        spec = spec.model_copy(update={"follows": None, "upstream": upstream})
+    other = leader.sibling(spec.run_id)
+    other.prepare(spec)
+    leader.journal.write_text("nonsense\n")
+    leader.finish(Done.of(attempt=1, phases=[PhaseLength(name="train", epochs=2)]))
+    begin(other, 1)
+    damage = f"{leader.run_id} is damaged, and this run {purpose}: epochs.jsonl: line 1 is no record of an epoch"
+    with pytest.raises(RunError, match=damage):
+        work(other, ALONE)
 
 
 def test_a_run_follows_what_the_other_counted(folder_of: Folder) -> None:

@@ -6,6 +6,7 @@ hosts=$(awk -v ranks={{ ranks_per_node }} '!seen[$1]++ { printf "%s%s:%d", sep, 
 echo "allocation: {{ nodes }} node(s) of {{ gpus_per_node }} GPU(s), {{ cpus_per_rank or threads_per_rank }} core(s) per rank; given: ${hosts:=localhost:{{ ranks_per_node }}}"
 # mpirun does not carry the environment to other hosts, env does.
 rank=(env OMP_NUM_THREADS={{ threads_per_rank }} PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}"
+{% include "parts/spin-env.sh" %}
     {{ python | map("sh") | join(" ") }} -m kbench.worker)
 exec {{ host_python | sh }} -m kbench.launch.worker_job --folder {{ runs | sh }} --grace {{ grace_s }}
 {%- if time_limit %} --limit {{ time_limit_s - signal_s }}{% endif %}

@@ -4,3 +4,4 @@
 {% for line in setup %}
 {{ line }}
 {% endfor %}
+{% include "parts/spin.sh" %}

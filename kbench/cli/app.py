@@ -2,29 +2,30 @@
 
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 import kbench
-from kbench.cli.check import check
 from kbench.cli.check_method import check_method
-from kbench.cli.compare import compare
+from kbench.cli.compare import compare, gather, plot, report
 from kbench.cli.data import data
 from kbench.cli.doctor import doctor
 from kbench.cli.export import export
-from kbench.cli.gather import gather
 from kbench.cli.import_results import import_results
 from kbench.cli.lists import list_names
-from kbench.cli.options import Debug
-from kbench.cli.plot import plot
-from kbench.cli.report import report
-from kbench.cli.run import run
+from kbench.cli.options import Debug, expanded
+from kbench.cli.run import check, run
 from kbench.cli.status import cancel, logs, status
 from kbench.errors import KBenchError, ResultsError
 
-ORDER = "run check status logs cancel gather compare plot report import export data list check-method doctor".split()
+COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
+    "run": run, "check": check, "status": status, "logs": logs, "cancel": cancel, "gather": gather, "compare": compare,
+    "plot": plot, "report": report, "import": import_results, "export": export, "data": data, "list": list_names,
+    "check-method": check_method, "doctor": doctor,
+}  # fmt: skip
 
 
 class InOrder(TyperGroup):
@@ -32,7 +33,7 @@ class InOrder(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names, as they are used."""
-        return sorted(self.commands, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+        return list(COMMANDS)
 
 
 app = typer.Typer(
@@ -47,14 +48,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, check, status, logs, cancel, gather, compare, plot, report):
-    app.command()(command)
-app.command("import")(import_results)
-app.command()(export)
-app.add_typer(data)
-app.command("list")(list_names)
-app.command("check-method")(check_method)
-app.command()(doctor)
+for name, command in COMMANDS.items():
+    if isinstance(command, typer.Typer):
+        app.add_typer(command)
+    else:
+        app.command(name)(expanded(command))
 
 
 def _version(wanted: bool) -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kbench.cli.options import Debug, Json, Quiet, print_json, print_result
+from kbench.cli.options import Output, repeatable
 
 if TYPE_CHECKING:
     from kbench.conformance.checks import Verdict
@@ -16,14 +16,10 @@ def check_method(
     method: Annotated[
         str, typer.Argument(help="A class, or a name of kbench list strategies.", metavar="MODULE:CLASS")
     ],
-    settings: Annotated[
-        list[str],
-        typer.Option("--set", help="A parameter; repeatable.", metavar="KEY=VALUE", show_default=False),
-    ] = [],  # noqa: B006  (typer's way)
+    settings: Annotated[list[str], repeatable("--set", "A parameter", "KEY=VALUE")] = [],  # noqa: B006
     ranks: Annotated[str, typer.Option("--ranks", help="How many ranks to start, in turn.", metavar="N,N")] = "1,2,3",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Check that a method of your own keeps to the contract: short trainings on the digits, on this machine's CPU."""
     params, sizes = _params(settings), _sizes(ranks)
@@ -33,19 +29,11 @@ def check_method(
     verdicts = []
     for verdict in examine(Case(method, params, ranks=sizes)):
         verdicts.append(verdict)
-        if not as_json:
-            print_result(line(verdict))
-    if as_json:
-        print_json(
-            {
-                "schema": 1,
-                "method": method,
-                "parameters": params,
-                "ok": all(v.state != "broken" for v in verdicts),
-                "checks": [_row(verdict) for verdict in verdicts],
-            }
-        )
-    _sum_up(method, verdicts, quiet=quiet or as_json)
+        output.text(line(verdict))
+    is_ok = all(verdict.state != "broken" for verdict in verdicts)
+    checks = [_row(verdict) for verdict in verdicts]
+    output.json({"method": method, "parameters": params, "ok": is_ok, "checks": checks})
+    _sum_up(method, verdicts, output)
 
 
 def line(verdict: "Verdict") -> str:
@@ -68,7 +56,7 @@ def _row(verdict: "Verdict") -> dict[str, Any]:
     }
 
 
-def _sum_up(method: str, verdicts: "list[Verdict]", *, quiet: bool) -> None:
+def _sum_up(method: str, verdicts: "list[Verdict]", output: Output) -> None:
     from kbench.errors import ConfigError
 
     states = [verdict.state for verdict in verdicts]
@@ -78,8 +66,8 @@ def _sum_up(method: str, verdicts: "list[Verdict]", *, quiet: bool) -> None:
             f"{method}: {states.count('broken')} of {len(states)} checks broken{left}",
             hint="the contract is kbench/strategies/api.py",
         )
-    if not quiet:
-        print_result(f"{method}: {states.count('ok')} of {len(states)} checks ok{left}")
+    if not output.quiet:
+        output.text(f"{method}: {states.count('ok')} of {len(states)} checks ok{left}")
 
 
 def _params(settings: list[str]) -> dict[str, Any]:

@@ -1,15 +1,18 @@
-"""kbench compare: the tables."""
+"""kbench gather, compare, plot, report: what results say."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from kbench.analysis.tables.registry import FORMATS
-from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, log, print_result
+from kbench.cli.options import DEFAULT, RESULTS, Experiment, Output, Results, repeatable, without_default
+from kbench.figures.registry import FIGURES
 
-Form = Annotated[str, typer.Option("--format", help=", ".join(FORMATS) + ".", metavar="FORM")]
 Targets = Annotated[
     list[str],
+<<<<<<< HEAD
     typer.Option(
         "--target",
         help="Accuracy to reach, a fraction, or final*1.1: a multiple of the baseline's final error; :sustained or "
@@ -26,6 +29,10 @@ Transfers = Annotated[
         "repeatable.",
         metavar="PAIRS",
         show_default=False,
+=======
+    repeatable(
+        "--target", "Accuracy to reach, a fraction, or final*1.1: a multiple of the baseline's final error", "X"
+>>>>>>> main
     ),
 ]
 Margin = Annotated[
@@ -38,23 +45,44 @@ Margin = Annotated[
     ),
 ]
 Baseline = Annotated[str, typer.Option("--baseline", help="Compare with this strategy.", metavar="NAME")]
-Published = Annotated[
-    bool, typer.Option("--published", help="Papers' numbers beside these, and their tables against imported logs.")
-]
+
+
+def gather(experiment: Experiment = DEFAULT, results: Results = RESULTS, *, output: Output) -> None:
+    """Make epochs.parquet and runs.parquet from the journals."""
+    from kbench.experiment import results as experiment_results
+
+    folder = experiment_results.find_results(experiment, results)
+    n_epochs, n_runs = experiment_results.gather(folder)
+    output.json({"n_epochs": n_epochs, "n_runs": n_runs, "epochs": str(folder.epochs), "runs": str(folder.runs)})
+    output.text(f"{folder.epochs}  {n_epochs} epochs\n{folder.runs}  {n_runs} runs")
 
 
 def compare(
     experiment: Experiment = DEFAULT,
-    form: Form = "text",
-    target: Targets = [],  # noqa: B006
+    form: Annotated[str, typer.Option("--format", help=", ".join(FORMATS) + ".", metavar="FORM")] = "text",
+    target: Targets = [],  # noqa: B006  (typer's way)
     baseline: Baseline = "",
+<<<<<<< HEAD
     transfer: Transfers = [],  # noqa: B006
     published: Published = False,
     margin: Margin = None,
+=======
+    transfer: Annotated[
+        list[str],
+        repeatable(
+            "--transfer",
+            "Pairs trained one after the other, as UPSTREAM:DOWNSTREAM[,DOWNSTREAM], where no starts_from says so",
+            "PAIRS",
+        ),
+    ] = [],  # noqa: B006
+    published: Annotated[
+        bool,
+        typer.Option("--published", help="Papers' numbers beside these, and their tables against imported logs."),
+    ] = False,
+>>>>>>> main
     results: Results = RESULTS,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Compare every strategy with its matched baseline: accuracy, time, time to target."""
     from kbench import api
@@ -77,7 +105,66 @@ def compare(
     from kbench.papers.papers import PublishedComparison
 
     printed = found.papers.document(found.measured) if isinstance(found, PublishedComparison) else document(found)
-    style = table_format("json" if as_json else form)
-    print_result(style.render(printed))
+    style = table_format("json" if output.as_json else form)
+    print(style.render(printed), flush=True)
     for finding in () if style.has_findings else printed.findings:
-        log(f"{finding.severity}: {finding.text}", quiet=quiet)
+        output.log(f"{finding.severity}: {finding.text}")
+
+
+def plot(
+    experiment: Experiment = DEFAULT,
+    kind: Annotated[str, typer.Option("--kind", help=f"{', '.join(FIGURES)} or all.", metavar="KIND")] = "curves",
+    path: Annotated[
+        Path | None,
+        without_default("--output", "-o", text="A .png, .pdf or .svg file, or a folder.", metavar="FILE"),
+    ] = None,
+    size: Annotated[
+        str, typer.Option("--size", help="screen, or for a paper one or two columns wide.", metavar="SIZE")
+    ] = "screen",
+    results: Results = RESULTS,
+    *,
+    output: Output,
+) -> None:
+    """Draw figures: accuracy over time, over epochs, where time went, who was hidden, error against cost, speed-up."""
+    from kbench import api
+
+    drawn = api.plot(experiment, kind=kind, output=path, size=size, results=results)
+    for text in drawn.absent:
+        output.log(f"warning: {text.replace('not in the table', 'not drawn')}")
+    _log_skipped(drawn.skipped, output)
+    figures = {str(drawing): str(drawing.with_suffix(".csv")) for drawing in drawn.paths}
+    output.json(
+        {
+            "figures": [{"figure": figure, "data": data} for figure, data in figures.items()],
+            "skipped": drawn.skipped,
+            "absent": drawn.absent,
+        }
+    )
+    for figure, data in figures.items():
+        output.text(f"{figure}  (data: {data})")
+
+
+def report(
+    experiment: Experiment = DEFAULT,
+    target: Targets = [],  # noqa: B006
+    baseline: Baseline = "",
+    path: Annotated[
+        Path | None,
+        without_default("--output", "-o", text="Write there; else report.html among the results.", metavar="FILE"),
+    ] = None,
+    results: Results = RESULTS,
+    *,
+    output: Output,
+) -> None:
+    """Write one self-contained HTML page: verdict, tables, figures, audit, settings, provenance."""
+    from kbench import api
+
+    written = api.report(experiment, target=target, baseline=baseline, output=path, results=results)
+    _log_skipped(written.skipped, output)
+    output.json({"report": str(written.path)})
+    output.text(str(written.path))
+
+
+def _log_skipped(skipped: Mapping[str, str], output: Output) -> None:
+    for name, why in skipped.items():
+        output.log(f"note: no figure {name!r}: {why}")

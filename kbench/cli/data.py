@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kbench.cli.options import Debug, Json, Quiet, SiteName, log, print_json, print_result
+from kbench.cli.options import Output, SiteName, expanded, log
 
 data = typer.Typer(
     name="data",
@@ -19,32 +19,31 @@ data = typer.Typer(
 Root = Annotated[str, typer.Option("--root", help="Where data sets lie, before the site's and $KBENCH_DATA.")]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes.", show_default="all cores")]
 Dataset = Annotated[str, typer.Argument(help="A data set of kbench data list.", metavar="DATASET")]
-SCHEMA = 1
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @data.command("list")
-def list_data(
-    root: Root = "", site: SiteName = "", as_json: Json = False, quiet: Quiet = False, debug: Debug = False
-) -> None:
+@expanded
+def list_data(root: Root = "", site: SiteName = "", *, output: Output) -> None:
     """List the data sets: where each is, or what is missing and how to get it."""
     from kbench.data import DATASETS
     from kbench.data.store import locate
 
     where = _root(root, site)
     states = {name: locate.describe(name, where) for name in (*DATASETS, *locate.own_datasets(where))}
-    if as_json:
-        print_json({"schema": SCHEMA, "roots": [str(path) for path in locate.roots(where)], "datasets": states})
+    roots = [str(path) for path in locate.roots(where)]
+    output.json({"roots": roots, "datasets": states})
+    if output.as_json:
         return
-    roots = ", ".join(map(str, locate.roots(where))) or f"nowhere: no data_root of a site, no ${locate.VARIABLE}"
-    log(f"looked in {roots}", quiet=quiet)
+    output.log(f"looked in {', '.join(roots) or f'nowhere: no data_root of a site, no ${locate.VARIABLE}'}")
     width = max(map(len, states))
     for name, state in states.items():
-        print_result(f"{name:<{width}}  {state['state']:<9}  {state['line']}")
-    log("folder:NAME and shards:NAME are images of your own; kbench data prepare makes them known", quiet=quiet)
+        output.text(f"{name:<{width}}  {state['state']:<9}  {state['line']}")
+    output.log("folder:NAME and shards:NAME are images of your own; kbench data prepare makes them known")
 
 
 @data.command()
+@expanded
 def prepare(
     dataset: Dataset,
     given: Annotated[Path | None, typer.Option("--from", help="Where its files lie.", metavar="DIR")] = None,
@@ -53,9 +52,8 @@ def prepare(
     download: Annotated[bool, typer.Option("--download/--no-download", help="Fetch what is missing.")] = True,
     again: Annotated[bool, typer.Option("--again", help="Even if it is ready.")] = False,
     workers: Workers = CORES,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Make a data set ready: find or fetch its files, check them once, note what was checked.
 
@@ -66,54 +64,45 @@ def prepare(
     where = _root(root, site)
     ready = None if again or given else locate.find_prepared(dataset, where)
     if ready:
-        log(f"{dataset} is ready; kbench data check reads it in full, --again makes it anew", quiet=quiet)
+        output.log(f"{dataset} is ready; kbench data check reads it in full, --again makes it anew")
     folder, manifest = ready or prepare.prepare(
-        dataset,
-        root=where,
-        given=given,
-        download=download,
-        workers=workers,
-        report=lambda text: log(text, quiet=quiet),
+        dataset, root=where, given=given, download=download, workers=workers, report=output.log
     )
     note = manifest.note(prepare.require_dataset(dataset))
-    if as_json:
-        print_json({"schema": SCHEMA, "folder": str(folder), "note": note, **manifest.model_dump()})
-        return
-    print_result(f"{dataset}: {manifest.n_train:,} training and {manifest.n_val:,} validation samples in {folder}")
-    print_result(f"checked: {', '.join(manifest.checked) or 'nothing'}")
-    if note:
+    output.json({"folder": str(folder), "note": note, **manifest.model_dump()})
+    output.text(f"{dataset}: {manifest.n_train:,} training and {manifest.n_val:,} validation samples in {folder}")
+    output.text(f"checked: {', '.join(manifest.checked) or 'nothing'}")
+    if note and not output.as_json:
         log(f"warning: {note}")
 
 
 @data.command()
+@expanded
 def check(
     dataset: Dataset,
     root: Root = "",
     site: SiteName = "",
     workers: Workers = CORES,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Read a data set in full, and say what is wrong with it."""
     from kbench.data.store import locate, prepare
     from kbench.errors import WorkloadError
 
     where = _root(root, site)
-    wrong = prepare.verify(dataset, root=where, workers=workers, report=lambda text: log(text, quiet=quiet))
+    wrong = prepare.verify(dataset, root=where, workers=workers, report=output.log)
     note = None if wrong else locate.note(dataset, where)
-    if as_json:
-        print_json({"schema": SCHEMA, "dataset": dataset, "ok": not wrong, "problems": wrong, "note": note})
-        if wrong:
-            raise typer.Exit(WorkloadError.exit_code)
-    elif wrong:
-        for sentence in wrong[:-1]:
-            log(f"error: {sentence}")
+    output.json({"dataset": dataset, "ok": not wrong, "problems": wrong, "note": note})
+    if output.as_json and wrong:
+        raise typer.Exit(WorkloadError.exit_code)
+    for sentence in wrong[:-1]:
+        log(f"error: {sentence}")
+    if wrong:
         raise WorkloadError(wrong[-1])
-    else:
-        print_result(f"{dataset}: ok")
-        if note:
-            log(f"warning: {note}")
+    output.text(f"{dataset}: ok")
+    if note and not output.as_json:
+        log(f"warning: {note}")
 
 
 def _root(root: str, site: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, SiteName, print_json, print_result
+from kbench.cli.options import RESULTS, Output, Results, SiteName
 
 if TYPE_CHECKING:
     from kbench.launch.diagnosis import Finding
@@ -10,9 +10,7 @@ if TYPE_CHECKING:
 WIDTH = 16
 
 
-def doctor(
-    site: SiteName = "", results: Results = RESULTS, as_json: Json = False, quiet: Quiet = False, debug: Debug = False
-) -> None:
+def doctor(site: SiteName = "", results: Results = RESULTS, *, output: Output) -> None:
     """Tell what this machine has and lacks, with the remedies; exits with 3 when it lacks what the site needs."""
     from kbench.doctor.examine import examine
     from kbench.doctor.need import need_of
@@ -23,12 +21,10 @@ def doctor(
     items = []
     for item in examine(need):
         items.append(item)
-        if not as_json:
-            print_result(_line(item))
+        output.text(_line(item))
     lacking = [item.name for item in items if item.is_fatal]
-    if as_json:
-        found = [item.as_dict() for item in items]
-        print_json({"schema": 1, "site": need.name, "launcher": need.launcher, "ok": not lacking, "items": found})
+    found = [item.as_dict() for item in items]
+    output.json({"site": need.name, "launcher": need.launcher, "ok": not lacking, "items": found})
     if lacking:
         raise LaunchError(
             f"this machine lacks what site {need.name!r} needs: {', '.join(lacking)}",

@@ -6,48 +6,31 @@ from typing import Annotated
 
 import typer
 
-from kbench.cli.options import DEFAULT, RESULTS, Debug, Experiment, Json, Quiet, Results, log, print_json, print_result
+from kbench.cli.options import DEFAULT, RESULTS, Experiment, Output, Results, without_default
 from kbench.exporters.registry import FORMATS, Submission, export_format
 
 STATUSES = ("cloud", "onprem", "preview", "research")
 CHOICES = {"FORMAT": tuple(FORMATS), "--division": ("closed", "open"), "--status": STATUSES}
-
-Form = Annotated[str, typer.Argument(help=", ".join(FORMATS) + ".", metavar="FORMAT", show_default=False)]
-Output = Annotated[
-    str,
-    typer.Option(
-        "--output",
-        "-o",
-        help="Write there; else below export/ among the results.  - is stdout, for the epochs of csv.",
-        metavar="DIR",
-        show_default=False,
-    ),
-]
-Org = Annotated[str, typer.Option("--org", help="mllog: who submits.", metavar="NAME", show_default=False)]
-Platform = Annotated[
-    str,
-    typer.Option("--platform", help="mllog: on what; else as recorded.", metavar="NAME", show_default=False),
-]
-Division = Annotated[str, typer.Option("--division", help="mllog: closed or open.", metavar="NAME")]
-Status = Annotated[str, typer.Option("--status", help=f"mllog: {', '.join(STATUSES)}.", metavar="NAME")]
-CacheCleared = Annotated[
-    bool, typer.Option("--cache-cleared", help="mllog: you cleared caches before each run; kbench does not.")
-]
+OUTPUT = "Write there; else below export/ among the results.  - is stdout, for the epochs of csv."
+CLEARED = "mllog: you cleared caches before each run; kbench does not."
 
 
 def export(
-    form: Form,
+    form: Annotated[str, typer.Argument(help=", ".join(FORMATS) + ".", metavar="FORMAT", show_default=False)],
     experiment: Experiment = DEFAULT,
-    output: Output = "",
-    org: Org = "",
-    platform: Platform = "",
-    division: Division = "open",
-    status: Status = "research",
-    cache_cleared: CacheCleared = False,
+    path: Annotated[str, without_default("--output", "-o", text=OUTPUT, metavar="DIR")] = "",
+    org: Annotated[str, without_default("--org", text="mllog: who submits.", metavar="NAME")] = "",
+    platform: Annotated[
+        str, without_default("--platform", text="mllog: on what; else as recorded.", metavar="NAME")
+    ] = "",
+    division: Annotated[str, typer.Option("--division", help="mllog: closed or open.", metavar="NAME")] = "open",
+    status: Annotated[
+        str, typer.Option("--status", help=f"mllog: {', '.join(STATUSES)}.", metavar="NAME")
+    ] = "research",
+    cache_cleared: Annotated[bool, typer.Option("--cache-cleared", help=CLEARED)] = False,
     results: Results = RESULTS,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Write results for others: csv (epochs, runs, columns) or mllog (MLPerf logs, a file per run)."""
     from kbench.errors import ConfigError
@@ -56,21 +39,19 @@ def export(
     for name, value in (("FORMAT", form), ("--division", division), ("--status", status)):
         _check(name, value)
     style = export_format(form)
-    if output == "-" and (as_json or not style.stdout):
+    if path == "-" and (output.as_json or not style.stdout):
         raise ConfigError("--output -: stdout takes the epochs of csv, and nothing else", hint="name a folder")
     folder = gathered(experiment, results)
     submission = Submission(org=org, platform=platform, division=division, status=status, cache_cleared=cache_cleared)
     exported = style.export(folder, submission)
-    if output == "-":
-        print_result(exported.files[style.stdout].decode().rstrip("\n"))
+    if path == "-":
+        output.text(exported.files[style.stdout].decode().rstrip("\n"))
         return
-    written = _write(Path(output) if output else folder.exports / form, exported.files)
+    written = _write(Path(path) if path else folder.exports / form, exported.files)
     for note in exported.notes:
-        log(f"note: {note}", quiet=quiet)
-    if as_json:
-        print_json({"schema": 1, "files": written, "notes": list(exported.notes)})
-    else:
-        print_result("\n".join(written))
+        output.log(f"note: {note}")
+    output.json({"files": written, "notes": list(exported.notes)})
+    output.text("\n".join(written))
 
 
 def _check(name: str, value: str) -> None:

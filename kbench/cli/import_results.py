@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, log, print_json, print_result
+from kbench.cli.options import RESULTS, Output, Results, repeatable, without_default
 from kbench.importers.registry import FORMATS
 
 if TYPE_CHECKING:
@@ -20,54 +20,43 @@ def import_results(
         str, typer.Option("--experiment", help="Where they go (default: named after the files).", metavar="NAME")
     ] = "",
     rules: Annotated[
-        list[str],
-        typer.Option(
-            "--as",
-            help="Call the runs with REGEX in their name so; repeatable.",
-            metavar="REGEX=PAIR/STRATEGY[/SEED]",
-            show_default=False,
-        ),
+        list[str], repeatable("--as", "Call the runs with REGEX in their name so", "REGEX=PAIR/STRATEGY[/SEED]")
     ] = [],  # noqa: B006
     pair: Annotated[str, typer.Option("--pair", help="Name the pair of all these runs.", metavar="NAME")] = "",
     strategy: Annotated[str, typer.Option("--strategy", help="Name their strategy.", metavar="NAME")] = "",
-    seed: Annotated[
-        int | None, typer.Option("--seed", help="Number their seed.", min=0, metavar="N", show_default=False)
-    ] = None,
+    seed: Annotated[int | None, without_default("--seed", text="Number their seed.", metavar="N", min=0)] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(
-            "--epochs", help="Epochs that a run was to take; fewer are a partial log.", min=1, show_default=False
-        ),
+        without_default("--epochs", text="Epochs that a run was to take; fewer are a partial log.", metavar="N", min=1),
     ] = None,
     results: Results = RESULTS,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Read results that others wrote into the store; what their logs do not tell stays unknown."""
-    from kbench.importers.store import Naming, import_logs
+    from kbench.importers.naming import Naming
+    from kbench.importers.store import import_logs
 
     naming = Naming(experiment=experiment, rules=tuple(rules), pair=pair, strategy=strategy, seed=seed)
     folder, stored = import_logs(form, paths, results, naming=naming, epochs=epochs)
-    _show(folder, stored, as_json=as_json, quiet=quiet)
+    _show(folder, stored, output)
 
 
-def _show(folder: "ExperimentDir", stored: "list[StoredImport]", *, as_json: bool, quiet: bool) -> None:
-    runs = [_facts(each) for each in stored]
-    if as_json:
-        print_json({"schema": 1, "experiment": folder.path.name, "runs": runs})
+def _show(folder: "ExperimentDir", stored: "list[StoredImport]", output: Output) -> None:
+    name, runs = folder.path.name, [_facts(each) for each in stored]
+    output.json({"experiment": name, "runs": runs})
+    if output.as_json:
         return
     for each in runs:
-        print_result("  ".join(_columns(each)))
-    new = sum(each.is_new for each in stored)
+        output.text("  ".join(_columns(each)))
     for remark in dict.fromkeys(remark for each in stored for remark in each.log.remarks):
-        log(f"note: {remark}", quiet=quiet)
+        output.log(f"note: {remark}")
     if any(each.log.state == "interrupted" for each in stored):
-        log("note: interrupted runs are not compared; --epochs says how many epochs runs were to take", quiet=quiet)
-    log(
-        f"{new} of {len(stored)} runs are new in {folder.path}; "
-        f"see kbench compare {folder.path.name} --published, kbench plot {folder.path.name}",
-        quiet=quiet,
+        output.log("note: interrupted runs are not compared; --epochs says how many epochs runs were to take")
+    n_new = sum(each.is_new for each in stored)
+    output.log(
+        f"{n_new} of {len(stored)} runs are new in {folder.path}; "
+        f"see kbench compare {name} --published, kbench plot {name}"
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kbench.cli.options import RESULTS, Debug, Json, Quiet, Results, print_json, print_result
+from kbench.cli.options import RESULTS, Output, Results
 
 UNKNOWN = "node-hours: unknown"
 KINDS = ("strategies", "models", "datasets", "experiments", "sites")
@@ -15,9 +15,8 @@ def list_names(
     kind: Annotated[str, typer.Argument(help=", ".join(KINDS), metavar="|".join(KINDS))],
     name: Annotated[str, typer.Argument(help="One of them, in full.", metavar="NAME")] = "",
     results: Results = RESULTS,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """List strategies, models, datasets, experiments or sites, a line each."""
     from kbench.config.parse import did_you_mean
@@ -25,21 +24,21 @@ def list_names(
     from kbench.experiment.catalog import describe
 
     found = describe(kind, results)
+    in_full, in_a_line = (_experiment_in_full, _experiment_line) if kind == "experiments" else (_in_full, _line)
     if name:
         if name not in found:
             raise ConfigError(f"no {kind} named {name!r}{did_you_mean(name, found)}")
-        if as_json:
-            print_json({"schema": 1, "name": name, **found[name]})
-        else:
-            print_result(
-                _experiment_in_full(name, found[name]) if kind == "experiments" else _in_full(name, found[name])
-            )
-    elif as_json:
-        print_json({"schema": 1, kind: found})
-    else:
-        width = max(map(len, found), default=0)
-        for key, facts in found.items():
-            print_result(f"{key:<{width}}  {_experiment_line(facts) if kind == 'experiments' else facts['about']}")
+        output.json({"name": name, **found[name]})
+        output.text(in_full(name, found[name]))
+        return
+    output.json({kind: found})
+    width = max(map(len, found), default=0)
+    for key, facts in found.items():
+        output.text(f"{key:<{width}}  {in_a_line(facts)}")
+
+
+def _line(facts: dict[str, Any]) -> str:
+    return str(facts["about"])
 
 
 def _in_full(name: str, facts: dict[str, Any]) -> str:

@@ -39,44 +39,41 @@ class LiveTable(Progress):
 
 
 class TableContent:
-    """What the table shows of each run; runs that have ended are not read again."""
+    """What the table shows of each run; those that have ended are not read again."""
 
     def __init__(self, experiment: ExperimentDir, runs: Sequence[RunDir]) -> None:
-        self._name, self._runs, self._began = experiment.path.name, list(runs), time.monotonic()
+        self._name, self._n_runs, self._began = experiment.path.name, len(runs), time.monotonic()
         self._monitor = StatusMonitor(experiment)
         self._specs = {run.run_id: run.read_spec() for run in runs}
-        self._ended: dict[str, str] = {}  # cells, by run id
+        self._cells: dict[str, str] = {}  # what is to be seen of each run, by run id
+        self._left = {run.run_id: run for run in runs}  # that have not ended
 
     def table(self) -> "Table":
         """Read the runs and lay the table out."""
         from rich import box
         from rich.table import Table
 
-        cells = self._cells()
+        self._read()
         seeds = sorted({spec.seed for spec in self._specs.values()})
         minutes, seconds = divmod(int(time.monotonic() - self._began), 60)
-        caption = f"{len(self._ended)} of {len(self._runs)} runs ended, {minutes}:{seconds:02d} gone"
+        caption = f"{self._n_runs - len(self._left)} of {self._n_runs} runs ended, {minutes}:{seconds:02d} gone"
         table = Table(title=self._name, caption=caption, box=box.SIMPLE_HEAD)
         table.add_column("pair / strategy")
         for seed in seeds:
             table.add_column(f"seed {seed}")
         rows: dict[tuple[str, str], dict[int, str]] = {}
         for run_id, spec in self._specs.items():
-            rows.setdefault((spec.pair.name, spec.strategy.label), {})[spec.seed] = cells[run_id]
+            rows.setdefault((spec.pair.name, spec.strategy.label), {})[spec.seed] = self._cells[run_id]
         for (pair, strategy), row in rows.items():
             table.add_row(f"{pair} / {strategy}", *(row.get(seed, "") for seed in seeds))
         return table
 
-    def _cells(self) -> dict[str, str]:
-        """What is to be seen of each run, by run id."""
-        left = [run for run in self._runs if run.run_id not in self._ended]
-        cells = dict(self._ended)
+    def _read(self) -> None:
         self._monitor.refresh()
-        for status in (self._monitor.status_of(run.read()) for run in left):
-            cells[status.run_id] = cell(status)
+        for status in self._monitor.statuses(self._left.values()):
+            self._cells[status.run_id] = cell(status)
             if status.state.is_over:
-                self._ended[status.run_id] = cells[status.run_id]
-        return cells
+                del self._left[status.run_id]
 
 
 def cell(status: RunStatus) -> str:

@@ -1,31 +1,40 @@
-"""kbench run: start what is missing, follow it, and tell where the runs stand."""
+"""kbench run, check: start what is missing of an experiment, or only say what that would be."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kbench.cli import options
-from kbench.cli.options import log, print_json, print_result
+from kbench.cli.options import Output, RequestOptions, on_terminal, repeatable, without_default
 
 if TYPE_CHECKING:
+    from kbench.experiment.check import CheckReport
     from kbench.experiment.driver import RunReport
 
 
+def check(options: RequestOptions, output: Output) -> None:
+    """Find every mistake in an experiment, list its runs and a job script; start nothing."""
+    from kbench.experiment.check import check_report, checked_plan
+
+    _show(check_report(checked_plan(options.request())), output)
+
+
 def run(
-    experiment: options.Experiment = options.DEFAULT,
-    scheduler_options: options.SchedulerOptions = None,
-    site: options.SiteName = "",
-    launcher: options.Launcher = "auto",
-    only: options.Only = [],  # noqa: B006  (typer's way)
-    settings: options.Settings = [],  # noqa: B006
+    options: RequestOptions,
     retry: Annotated[bool, typer.Option("--retry", help="Start failed and cancelled runs again.")] = False,
+    redo: Annotated[
+        list[str] | None,
+        repeatable("--redo", "Train runs again that are done: an id, a label, a pattern, or disturbed", "RUN"),
+    ] = None,
+    wait_for_quiet: Annotated[
+        float | None,
+        without_default(
+            "--wait-for-quiet", text="Wait up to that many minutes until this machine is quiet.", metavar="MIN", min=0.0
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Print what would be started; start nothing.")
     ] = False,
-    max_parallel: options.MaxParallel = None,
-    pairing: options.Pairing = "none",
-    max_node_hours: options.MaxNodeHours = None,
     wait: Annotated[
         bool | None,
         typer.Option(
@@ -34,62 +43,49 @@ def run(
             show_default=False,
         ),
     ] = None,
-    results: options.Results = options.RESULTS,
-    as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Train what is missing of an experiment (default: quick), one line per run."""
-    from kbench.cli.check import show
     from kbench.cli.live_table import LiveTable
     from kbench.experiment.check import check_report, checked_plan
     from kbench.experiment.driver import drive
-    from kbench.experiment.plan import Request
     from kbench.experiment.status import Progress
 
-    experiment, more = options.split_options(experiment, scheduler_options)
-    plan = checked_plan(
-        Request(
-            experiment=experiment,
-            site=site,
-            launcher=launcher,
-            only=only,
-            settings=settings,
-            scheduler_options=more,
-            retry=retry,
-            max_parallel=max_parallel,
-            pairing=pairing,
-            max_node_hours=max_node_hours,
-            results=results,
-        )
-    )
+    plan = checked_plan(options.request(retry=retry, redo=tuple(redo or ()), wait_for_quiet=wait_for_quiet))
     if dry_run:
-        show(check_report(plan), as_json=as_json, quiet=quiet)
+        _show(check_report(plan), output)
         return
-    follow = LiveTable if options.on_terminal(sys.stderr) and not quiet else Progress
+    follow = LiveTable if on_terminal(sys.stderr) and not output.quiet else Progress
     try:
-        report = drive(plan, wait=wait, progress=follow(lambda text: log(text, quiet=quiet)))
+        report = drive(plan, wait=wait, progress=follow(output.log))
     except KeyboardInterrupt as interrupt:
         if not interrupt.args:
             raise
-        log(interrupt.args[0], quiet=quiet)
+        output.log(interrupt.args[0])
         raise typer.Exit(130) from None
-    _print(report, as_json=as_json)
+    _print(report, output)
     report.raise_failures()
-    log(_advice(report), quiet=quiet)
+    output.log(_advice(report))
 
 
-def _print(report: "RunReport", *, as_json: bool) -> None:
-    if as_json and report.process:
-        entry = {"process": report.process, "log": str(report.log)}
-        print_json({"schema": 1, "experiment": report.experiment, **entry})
-    elif as_json:
-        print_json({"schema": 1, "experiment": report.experiment, "runs": [one.as_json() for one in report.runs]})
-    elif report.process:
-        print_result(f"process {report.process} starts the runs and writes {report.log}")
-    else:
-        for one in report.runs:
-            print_result(one.text)
+def _show(report: "CheckReport", output: Output) -> None:
+    """Print what a check found out."""
+    output.json(report.as_json())
+    output.text(report.summary)
+    for problem in () if output.as_json else report.data_problems:
+        output.log(f"warning: {problem}")
+    output.text(f"\n# job.sh of {report.runs[0].run_id}\n{report.script}")
+
+
+def _print(report: "RunReport", output: Output) -> None:
+    if report.process:
+        output.json({"experiment": report.experiment, "process": report.process, "log": str(report.log)})
+        output.text(f"process {report.process} starts the runs and writes {report.log}")
+        return
+    output.json({"experiment": report.experiment, "runs": [one.as_json() for one in report.runs]})
+    for one in report.runs:
+        output.text(one.text)
 
 
 def _advice(report: "RunReport") -> str:

@@ -6,19 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kbench.cli.options import (
-    DEFAULT,
-    RESULTS,
-    Debug,
-    Experiment,
-    Json,
-    Quiet,
-    Results,
-    log,
-    on_terminal,
-    print_json,
-    print_result,
-)
+from kbench.cli.options import DEFAULT, RESULTS, Experiment, Messages, Output, Results, on_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,9 +22,8 @@ def status(
     experiment: Experiment = DEFAULT,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Redraw until all runs have ended.")] = False,
     results: Results = RESULTS,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    output: Output,
 ) -> None:
     """Tell where each run stands: state, epoch, accuracy, time used and left."""
     from kbench.experiment.results import find_results
@@ -46,16 +33,17 @@ def status(
     monitor = StatusMonitor(folder)
     while True:
         found = [monitor.status_of(run) for run in folder.read()]
-        if as_json:
-            print_json({"schema": 1, "experiment": folder.path.name, "runs": [one.as_json() for one in found]})
-        else:
-            if watch and on_terminal(sys.stdout):
-                print("\x1b[2J\x1b[H", end="")
-            print_result("\n".join([*_lines(found), *_imported(folder)]))
+        if watch and not output.as_json and on_terminal(sys.stdout):
+            print("\x1b[2J\x1b[H", end="")
+        output.json({"experiment": folder.path.name, "runs": [one.as_json() for one in found]})
+        output.text("\n".join([*_lines(found), *_imported(folder)]))
+        if n_redone := sum(one.run.n_redone > 0 for one in found):
+            many = "runs were" if n_redone > 1 else "run was"
+            output.log(f"note: {n_redone} {many} trained again; earlier records are in superseded/, and in no table")
         if problem := folder.source_problem():
-            log(f"note: {problem}; runs that were never begun are not listed", quiet=quiet)
+            output.log(f"note: {problem}; runs that were never begun are not listed")
         if monitor.scheduler_error:
-            log(f"note: {monitor.scheduler_error}; states are as the runs wrote them", quiet=quiet)
+            output.log(f"note: {monitor.scheduler_error}; states are as the runs wrote them")
         if not watch or not any(one.state.is_live for one in found):
             return
         time.sleep(EVERY_S)
@@ -88,8 +76,8 @@ def logs(
     run: Annotated[str, typer.Argument(help="Any part of experiment/run_id that fits one run.", metavar="RUN")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
     results: Results = RESULTS,
-    quiet: Quiet = False,
-    debug: Debug = False,
+    *,
+    messages: Messages,
 ) -> None:
     """Show what a run printed."""
     from kbench.experiment.results import find_run
@@ -101,7 +89,7 @@ def logs(
     printed = {folder.stdout: 0, folder.stderr: 0}
     if not folder.stdout.exists():
         status = monitor.status_of(folder.read())
-        log(f"{folder.run_id} has printed nothing: it is {status.state}  {status.reason}".strip(), quiet=quiet)
+        messages.log(f"{folder.run_id} has printed nothing: it is {status.state}  {status.reason}".strip())
     while True:
         is_live = monitor.state_of(folder.read()).is_live
         for path, start in printed.items():
@@ -117,15 +105,13 @@ def logs(
         monitor.refresh()
 
 
-def cancel(
-    experiment: Experiment = DEFAULT, results: Results = RESULTS, quiet: Quiet = False, debug: Debug = False
-) -> None:
+def cancel(experiment: Experiment = DEFAULT, results: Results = RESULTS, *, messages: Messages) -> None:
     """End the runs of an experiment that are alive or queued, and what would start more."""
-    from kbench.experiment.cancel import cancel_runs
+    from kbench.experiment.driver import cancel_runs
     from kbench.experiment.results import find_results
 
     cancelled = cancel_runs(find_results(experiment, results))
     for run in cancelled:
-        print_result(f"{run.run_id}  cancelled")
+        print(f"{run.run_id}  cancelled", flush=True)
     if not cancelled:
-        log("no run was alive", quiet=quiet)
+        messages.log("no run was alive")

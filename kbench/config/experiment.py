@@ -1,7 +1,7 @@
 """The experiment file: pairs of model and data set, strategies, seeds.  No machine is named here."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
@@ -9,7 +9,7 @@ from pydantic_core import InitErrorDetails
 
 from kbench.config.parse import Spec, all_at_once, did_you_mean, findings, problem
 from kbench.config.recipe import Recipe
-from kbench.config.strategy_choice import Choice, NameRegistry, label_of, unknown_prerequisites
+from kbench.config.strategy_choice import Choice, NameRegistry, is_in_full, label_of, unknown_prerequisites
 from kbench.config.value_types import Count, Name, Natural, Positive, Share
 
 
@@ -120,7 +120,7 @@ class ExperimentSpec(Spec):
             found += unknown_prerequisites(strategies) + _starts_from_problems(raw.get("pairs"))
         spec = all_at_once(cls, raw, handler, found)
         if info.context is not None:
-            _check_together(spec, info.context)
+            _check_together(spec, raw["strategies"], info.context)
         return spec
 
 
@@ -148,11 +148,13 @@ def _starts_from_problems(pairs: Any) -> list[InitErrorDetails]:
     ]
 
 
-def _check_together(spec: ExperimentSpec, registry: NameRegistry) -> None:
-    """Raise a ValidationError where a strategy cannot be trained on a pair."""
+def _check_together(spec: ExperimentSpec, written: Sequence[Any], registry: NameRegistry) -> None:
+    """Raise a ValidationError where a strategy cannot be trained on a pair, at the key as it is ``written``."""
     found = [
-        problem(f"{text} (pair {pair.name})", ("strategies", i, choice.name, *loc), None)
-        for i, choice in enumerate(spec.strategies)
+        problem(
+            f"{text} (pair {pair.name})", ("strategies", i, "params" if is_in_full(raw) else choice.name, *loc), None
+        )
+        for i, (choice, raw) in enumerate(zip(spec.strategies, written, strict=True))
         for pair in spec.pairs
         if pair.starts_from is None
         for loc, text in registry.training_problems(choice.name, choice.params, pair.dataset, pair.recipe)

@@ -56,7 +56,7 @@ class Choice(Spec):
             raw = {raw: {}}
         if not isinstance(raw, dict):
             raise ValueError(f"must be a strategy's name or {{name: parameters}}, got {raw!r}")
-        in_full = {"name", "label"} <= raw.keys()  # as runs store it
+        in_full = is_in_full(raw)
         named = {raw["name"]: raw.get("params")} if in_full else {k: v for k, v in raw.items() if k != "label"}
         if len(named) != 1:
             raise ValueError(f"must hold one strategy's name, got {', '.join(map(str, raw)) or 'none'}")
@@ -76,6 +76,11 @@ class Choice(Spec):
             written["params"] = registry.strategy_params(str(name), params)
             written["role"] = registry.strategy_role(str(name))
         return {**raw, **written} if in_full else written
+
+
+def is_in_full(raw: Any) -> bool:
+    """Whether a strategy's entry spells out name, label and params, as runs store it."""
+    return isinstance(raw, dict) and {"name", "label"} <= raw.keys()
 
 
 def label_of(raw: Any) -> str | None:

@@ -144,12 +144,15 @@ def _id_violation(plan: EpochPlan, epoch: Epoch) -> Finding | None:
 
 
 def _lossy_float(ids: Tensor | None) -> str | None:
-    """The float that ids went through, if they did: beyond its range of whole numbers all are even."""
+    """The float that ids went through, if they did: beyond its range of whole numbers all are even, below not.
+
+    Ids that a method wants even are so below, too.
+    """
     if not isinstance(ids, Tensor) or ids.is_floating_point():
         return None
     for limit, name in FLOATS.items():
-        above = ids[ids > limit]
-        if len(above) >= EVIDENCE and not bool((above & 1).any()):
+        is_above, is_odd = ids > limit, (ids & 1).bool()
+        if is_above.sum() >= EVIDENCE and not (is_above & is_odd).any() and is_odd.any():
             return name
     return None
 

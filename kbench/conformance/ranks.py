@@ -30,7 +30,7 @@ from kbench.records.folders import RunDir
 from kbench.records.run_files import Job
 from kbench.records.schema import EpochRecord
 from kbench.strategies import load
-from kbench.strategies.api import Batch, Epoch, EpochPlan, Measured, Phase, Probe, Resample, SampleStats, Strategy
+from kbench.strategies.api import Batch, Probe, Resample, Strategy
 from kbench.tasks.workload import Workload
 
 EPOCHS, GLOBAL_BATCH = 4, 48
@@ -178,23 +178,17 @@ ONE_OR_ALL = "whether select returned None"
 
 
 @dataclass
-class AbortCheck(Strategy):
+class AbortCheck(Monitor):
     """The method ``method`` with ``params``, monitored on every rank: what it breaks aborts the run."""
 
     method: str
     params: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._monitor = Monitor(lambda: load(self.method, self.params), _abort, global_batch=1)
-
-    def phases(self, epochs: int) -> tuple[Phase, ...]:
-        return self._monitor.phases(epochs)
-
-    def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
-        return self._monitor.plan(epoch, stats)
+        super().__init__(lambda: load(self.method, self.params), _abort, global_batch=1)
 
     def select(self, batch: Batch, probe: Probe) -> Tensor | Resample | None:
-        selection = self._monitor.select(batch, probe)
+        selection = super().select(batch, probe)
         if isinstance(probe, ModelProbe):
             try:
                 probe.comm.agree(int(selection is None), ONE_OR_ALL)
@@ -202,9 +196,6 @@ class AbortCheck(Strategy):
                 hint = "return None on every rank or on none; return ones to keep all"
                 raise RankError(error.message, hint=hint) from None
         return selection
-
-    def observe(self, batch: Batch, measured: Measured) -> None:
-        self._monitor.observe(batch, measured)
 
 
 def _abort(finding: Finding) -> None:

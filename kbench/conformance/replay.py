@@ -142,29 +142,25 @@ class BackgroundReplay:
             then(result)
 
 
-class WatchedInstance:
+class WatchedInstance(Guarded):
     """An instance of a method whose moves of the global random streams are undone and counted."""
 
     def __init__(self, strategy: Strategy) -> None:
-        self.strategy = strategy
-        self._guard = Guarded(strategy, torch.device("cpu"))
-
-    def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
-        return self._guard.plan(epoch, stats)
+        super().__init__(strategy, torch.device("cpu"))
 
     def select(self, batch: Batch, probe: Probe) -> Tensor | Resample | None:
         try:
-            return self._guard.select(batch, probe)
+            return super().select(batch, probe)
         finally:
-            self._guard.close_epoch()
+            self.close_epoch()
 
     def observe(self, batch: Batch, measured: Measured) -> None:
-        self._guard.observe(batch, measured)
-        self._guard.close_epoch()
+        super().observe(batch, measured)
+        self.close_epoch()
 
     def moved_streams(self) -> list[str]:
         """The libraries whose streams were moved since the last call."""
-        moved, self._guard.disturbed = list(self._guard.disturbed), {}
+        moved, self.disturbed = list(self.disturbed), {}
         return [entry.partition(" in ")[0] for entry in moved]
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from kbench.data.views.augment import viewed
 from kbench.data.views.hashed_random import sample_seed
@@ -69,26 +69,20 @@ class BatchRequest(NamedTuple):
     view: ViewSpec
 
 
-class ReadFailure(NamedTuple):
-    """What went wrong in a worker; raised there, it would come with a traceback of many lines."""
-
-    message: str
-    hint: str
-
-
 class BatchDataset(Dataset[Any]):
     """Reads whole batches, in whichever process it is."""
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
 
-    def __getitem__(self, request: BatchRequest) -> ViewedBatch | ReadFailure:
+    def __getitem__(self, request: BatchRequest) -> ViewedBatch | WorkloadError:
+        """Read a batch; an error is returned, as one raised in a worker comes with a traceback of many lines."""
         ids, view = request
         try:
             with random_streams_restored():
                 samples = [self._sample(sample, view) for sample in ids.tolist()]
         except WorkloadError as error:
-            return ReadFailure(error.message, error.hint)
+            return error
         return ids, torch.stack([x for x, _ in samples]), torch.stack([y for _, y in samples])
 
     def _sample(self, sample: int, view: ViewSpec) -> tuple[Tensor, Tensor]:
@@ -111,16 +105,6 @@ def random_streams_restored() -> Iterator[None]:
         np.random.set_state(before[2])
 
 
-class RequestSampler(Sampler[BatchRequest]):
-    """Hands the batches that are to be read next to the DataLoader."""
-
-    def __init__(self) -> None:
-        self.requests: list[BatchRequest] = []
-
-    def __iter__(self) -> Iterator[BatchRequest]:
-        return iter(self.requests)
-
-
 @dataclass
 class SampleReader:
     """The samples of a reader as a Source.  Its worker processes live as long as it does."""
@@ -128,16 +112,15 @@ class SampleReader:
     reader: Reader
     device: torch.device = torch.device("cpu")
     workers: int | None = None  # processes; None: as many as torch has threads here; 0: read in this process
-    _sampler: RequestSampler = field(default_factory=RequestSampler)
+    _requests: list[BatchRequest] = field(default_factory=list)  # that the DataLoader hands out next
     _iteration: int = 0
 
     def __post_init__(self) -> None:
         workers = torch.get_num_threads() if self.workers is None else self.workers
         self._loader: DataLoader[Any] = DataLoader(
             BatchDataset(self.reader),
-            sampler=self._sampler,
+            sampler=self._requests,
             batch_size=None,
-            collate_fn=_unchanged,
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=self.device.type == "cuda",
@@ -165,16 +148,16 @@ class SampleReader:
             return
         flat = torch.cat(chunks).cpu()  # once, as each copy waits for the device
         parts = torch.split(flat, [len(chunk) for chunk in chunks])
-        self._sampler.requests = [BatchRequest(part, view) for part in parts]
+        self._requests[:] = [BatchRequest(part, view) for part in parts]
         for batch in self._read():
-            if isinstance(batch, ReadFailure):
-                raise WorkloadError(batch.message, hint=batch.hint)
+            if isinstance(batch, WorkloadError):
+                raise batch
             on_device, x, y = (value.to(self.device, non_blocking=True) for value in batch)
             yield on_device, normalized_and_erased(x, on_device, view), y
             if self._iteration != iteration:
                 raise RuntimeError("another iteration over these samples has begun")
 
-    def _read(self) -> Iterator[ViewedBatch | ReadFailure]:
+    def _read(self) -> Iterator[ViewedBatch | WorkloadError]:
         try:
             yield from self._loader
         except (RuntimeError, ConnectionError, EOFError) as error:
@@ -185,7 +168,3 @@ class SampleReader:
                 f"a process that reads data ended: {why}",
                 hint="it may have run out of memory: use fewer threads_per_rank, or ask for more memory",
             ) from error
-
-
-def _unchanged(batch: Any) -> Any:
-    return batch

@@ -46,8 +46,32 @@ IN_MEMORY = ("none", "flip", "crop", "crop-flip", "resized-crop")  # crop: a pie
 FROM_FILES = ("none", "resized-crop", "trivial", "randaugment", "randaugment-flips")
 _arrays = partial(DatasetInfo, target="kbench.data.store.arrays:load", verify="kbench.data.store.arrays:verify")
 _images = partial(DatasetInfo, target="kbench.data.store.images:load", verify="kbench.data.store.images:verify")
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_cifar = partial(_arrays, n_train=50_000, n_val=10_000, shape=(3, 32, 32), augments=IN_MEMORY)
+_mnist = partial(
+    _arrays,
+    n_train=60_000,
+    n_val=10_000,
+    n_classes=10,
+    shape=(1, 28, 28),
+    augments=IN_MEMORY,
+    mean=(0.1307,),  # zhangjiong724/autoassist-exp @9c79af8 train_autoassist.py
+    std=(0.3081,),
+    get="kbench data prepare fetches four files from https://ossci-datasets.s3.amazonaws.com/mnist/",
+)
+_photographs = partial(  # ImageNet's recipe, for photographs of one's own too
+    _images, shape=(3, 224, 224), augments=FROM_FILES, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
+)
+_own = partial(_photographs, n_train=0, n_val=0, n_classes=0, get="yours")
+_deepcam = partial(
+    DatasetInfo,
+    target="kbench.data.sources.deepcam:load",
+    verify="kbench.data.sources.deepcam:verify",
+    n_classes=3,
+    augments=("none",),
+    task="segmentation",
+)
 FETCHES = "kbench data prepare fetches"
+CIFAR = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 
 
 def _of_255(*values: float) -> tuple[float, ...]:
@@ -81,45 +105,33 @@ DATASETS = {
         augments=("none", "shift"),
         about="1,797 handwritten digits, 8x8 grey, carried by scikit-learn; every fifth of a class is held out",
     ),
-    "cifar10": _arrays(
+    "cifar10": _cifar(
         prepare="kbench.data.sources.cifar:prepare_cifar10",
         folder="cifar10",
-        n_train=50_000,
-        n_val=10_000,
         n_classes=10,
-        shape=(3, 32, 32),
-        augments=IN_MEMORY,
         mean=_of_255(125.3, 123.0, 113.9),  # angelajiang/SelectiveBackprop @d29b222 examples/train.py
         std=_of_255(63.0, 62.1, 66.7),
         about="60,000 colour photographs of 32x32 pixels in 10 classes",
-        get=f"{FETCHES} https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        get=f"{FETCHES} {CIFAR}",
     ),
-    "cifar100": _arrays(
+    "cifar100": _cifar(
         prepare="kbench.data.sources.cifar:prepare_cifar100",
         folder="cifar100",
-        n_train=50_000,
-        n_val=10_000,
         n_classes=100,
-        shape=(3, 32, 32),
-        augments=IN_MEMORY,
         mean=(0.5071, 0.4865, 0.4409),  # TruongThaoNguyen/kakurenbo @6cb9f88, the WRN-28-10 scripts
         std=(0.2673, 0.2564, 0.2762),
         about="60,000 colour photographs of 32x32 pixels in 100 classes",
         get=f"{FETCHES} https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
     ),
-    "cifar10-rot": _arrays(
+    "cifar10-rot": _cifar(
         prepare="kbench.data.sources.rotated:prepare_cifar10",
         folder="cifar10-rot",
         look_in=("cifar10",),
-        n_train=50_000,
-        n_val=10_000,
         n_classes=10,
-        shape=(3, 32, 32),
-        augments=IN_MEMORY,
         mean=(0.4914, 0.4822, 0.4465),  # zhangjiong724/autoassist-exp @9c79af8 train_autoassist.py
         std=(0.2023, 0.1994, 0.2010),
         about="CIFAR-10 whose training images were turned once, as in AutoAssist's code",
-        get=f"{FETCHES} https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        get=f"{FETCHES} {CIFAR}",
     ),
     "svhn": _arrays(
         prepare="kbench.data.sources.svhn:prepare",
@@ -134,104 +146,58 @@ DATASETS = {
         about="630,420 digits of house numbers, 32x32 in colour; train and extra together are trained on",
         get=f"{FETCHES} train, extra and test_32x32.mat from http://ufldl.stanford.edu/housenumbers/",
     ),
-    "mnist": _arrays(
+    "mnist": _mnist(
         prepare="kbench.data.sources.mnist:prepare",
         folder="mnist",
-        n_train=60_000,
-        n_val=10_000,
-        n_classes=10,
-        shape=(1, 28, 28),
-        augments=IN_MEMORY,
-        mean=(0.1307,),  # zhangjiong724/autoassist-exp @9c79af8 train_autoassist.py
-        std=(0.3081,),
         about="70,000 handwritten digits, 28x28 grey",
-        get=f"{FETCHES} four files from https://ossci-datasets.s3.amazonaws.com/mnist/",
     ),
-    "mnist-rot": _arrays(
+    "mnist-rot": _mnist(
         prepare="kbench.data.sources.rotated:prepare_mnist",
         folder="mnist-rot",
         look_in=("mnist",),
-        n_train=60_000,
-        n_val=10_000,
-        n_classes=10,
-        shape=(1, 28, 28),
-        augments=IN_MEMORY,
-        mean=(0.1307,),
-        std=(0.3081,),
         about="MNIST whose training images were turned once, as in AutoAssist's code",
-        get=f"{FETCHES} four files from https://ossci-datasets.s3.amazonaws.com/mnist/",
     ),
-    "imagenet": _images(
+    "imagenet": _photographs(
         prepare="kbench.data.sources.imagenet:prepare",
         folder="imagenet",
         n_train=1_281_167,
         n_val=50_000,
         n_classes=1000,
-        shape=(3, 224, 224),
-        augments=FROM_FILES,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
         about="ImageNet-1K of ILSVRC 2012: 1.33 million photographs in 1,000 classes",
         get="from https://image-net.org/download, which wants an account; kbench reads folders or the official tars",
     ),
     "fractal-60": _fractal(60),
     "fractal-1k": _fractal(1000, "fractal-1k"),
     "fractal-3k": _fractal(3000, "fractal-3k"),
-    "deepcam": DatasetInfo(
-        target="kbench.data.sources.deepcam:load",
+    "deepcam": _deepcam(
         prepare="kbench.data.sources.deepcam:prepare",
-        verify="kbench.data.sources.deepcam:verify",
         folder="deepcam",
         look_in=("All-Hist",),
         n_train=121_266,
         n_val=15_158,
-        n_classes=3,
         shape=(16, 768, 1152),
-        augments=("none",),
-        task="segmentation",
         about="DeepCAM of MLPerf HPC: 16 fields of a simulated climate; cyclones and rivers of air by pixel (HDF5)",
         get="folder All-Hist, with Globus: "
         "https://app.globus.org/file-manager?origin_id=0b226e2c-4de0-11ea-971a-021304b0cca7",
     ),
-    "deepcam-synthetic": DatasetInfo(
-        target="kbench.data.sources.deepcam:load",
+    "deepcam-synthetic": _deepcam(
         prepare="kbench.data.sources.deepcam_synthetic:prepare",
-        verify="kbench.data.sources.deepcam:verify",
         folder="deepcam-synthetic",
         n_train=128,
         n_val=32,
-        n_classes=3,
         shape=(16, 96, 144),
-        augments=("none",),
-        task="segmentation",
         about="invented weather in DeepCAM's format, an eighth of its sides",
         get="kbench invents it; no network is needed",
     ),
 }
 
 OWN = {  # data of the user's own, by the prefix of its name; the rest is its folder below a data root
-    "folder:": _images(
+    "folder:": _own(
         prepare="kbench.data.sources.image_folders:prepare",
-        n_train=0,
-        n_val=0,
-        n_classes=0,
-        shape=(3, 224, 224),
-        augments=FROM_FILES,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
         about="images of your own: NAME/train/CLASS/* and NAME/val/CLASS/*",
-        get="yours",
     ),
-    "shards:": _images(
+    "shards:": _own(
         prepare="kbench.data.sources.shards:prepare",
-        n_train=0,
-        n_val=0,
-        n_classes=0,
-        shape=(3, 224, 224),
-        augments=FROM_FILES,
-        mean=IMAGENET_MEAN,
-        std=IMAGENET_STD,
         about="tar shards of your own as WebDataset writes them: NAME/train-*.tar and NAME/val-*.tar",
-        get="yours",
     ),
 }

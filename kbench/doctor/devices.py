@@ -55,10 +55,7 @@ def devices(need: Need) -> Iterator[Finding]:
         yield _gpus(facts, need)
     else:
         remedy = f"install torch and kbench for {where}, or mend python: and container: of the site"
-        if need.here:
-            yield missing("torch", answer.why, remedy, needed=True)
-        else:  # what a login node lacks, a compute node may have
-            yield warning("torch", f"{answer.why}, on this node at least", remedy)
+        yield need.lacking("torch", answer.why, remedy)
     yield from _driver()
 
 

@@ -112,9 +112,7 @@ def _scratch(need: Need) -> Finding:
     remedy = "change scratch: in the site file; without it, data is read where it lies"
     if isinstance(facts, str) or "write" in facts.errors:
         found = facts if isinstance(facts, str) else f"{facts}; {facts.errors['write']}"
-        if need.here:
-            return missing("scratch", found, remedy, needed=True)
-        return warning("scratch", f"{found}, on this node at least", remedy)
+        return need.lacking("scratch", found, remedy)
     if facts.is_shared:
         return warning("scratch", str(facts), "no node's own: copying data there saves nothing")
     return ok("scratch", str(facts))

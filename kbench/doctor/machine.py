@@ -14,7 +14,7 @@ import psutil
 
 import kbench
 from kbench.doctor.need import Need
-from kbench.experiment.resolve import cores
+from kbench.experiment.plan import cores
 from kbench.launch.diagnosis import Finding, ask, missing, ok, warning
 from kbench.records.provenance import cpu_name
 

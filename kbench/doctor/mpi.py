@@ -11,7 +11,7 @@ import psutil
 
 from kbench.config.site import Site
 from kbench.doctor.need import Need
-from kbench.experiment.resolve import find_mpirun
+from kbench.experiment.plan import find_mpirun
 from kbench.launch.diagnosis import Answer, Finding, ask, missing, ok, warning
 
 HELLO_S = 30.0

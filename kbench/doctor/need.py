@@ -7,8 +7,8 @@ from pathlib import Path
 
 from kbench.config.site import Site
 from kbench.errors import KBenchError
-from kbench.experiment.resolve import resolved
-from kbench.launch.diagnosis import Finding, missing, ok
+from kbench.experiment.plan import resolved
+from kbench.launch.diagnosis import Finding, missing, ok, warning
 from kbench.launch.schedulers.registry import is_scheduler
 
 
@@ -36,6 +36,12 @@ class Need:
     def python(self) -> list[str]:
         """The command that is Python to the ranks."""
         return [*self.site.container, self.site.python or sys.executable]
+
+    def lacking(self, name: str, what: str, remedy: str) -> Finding:
+        """What ranks will miss if they run here; what a login node lacks, the others may have."""
+        if self.here:
+            return missing(name, what, remedy, needed=True)
+        return warning(name, f"{what}, on this node at least", remedy)
 
     def prepared(self, command: Sequence[str]) -> list[str]:
         """A command behind the site's setup lines, as in a job script."""

@@ -9,6 +9,7 @@ from torch import Tensor
 from kbench.engine import seeds
 from kbench.engine.checkpoint import ResumePoint
 from kbench.engine.clock import PhaseTimer
+from kbench.engine.disturbance import DisturbanceMonitor
 from kbench.engine.evaluate import evaluate
 from kbench.engine.learner import Learner
 from kbench.engine.metrics import EpochMetrics
@@ -43,6 +44,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.watched = Guarded(self.strategy, self.workload.device)
+        self.monitor = DisturbanceMonitor(self.workload.device)
 
 
 def train(run: Run, start: ResumePoint = BEGINNING, save: Save = lambda **_: None) -> Iterator[EpochRecord]:
@@ -73,8 +75,7 @@ def train(run: Run, start: ResumePoint = BEGINNING, save: Save = lambda **_: Non
 def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closing: bool) -> EpochMetrics:
     """Plan, train, refresh, merge: everything that a method must pay for, on the clock."""
     workload, comm, timer = run.workload, run.comm, run.timer
-    metrics = EpochMetrics(workload.device, comm, workload.recipe.global_batch)
-    comm.barrier()
+    metrics = EpochMetrics(workload.device, comm, workload.recipe.global_batch, run.monitor)
     metrics.start(timer)
 
     plan = run.watched.plan(epoch, run.store.view())

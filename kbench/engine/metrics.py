@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import torch
 
 from kbench.engine.clock import PARTS, PhaseTimer, cpu_time_s
+from kbench.engine.disturbance import DisturbanceMonitor
 from kbench.engine.evaluate import Score
 from kbench.engine.probe import ModelProbe
 from kbench.engine.runtime.comm import Comm
@@ -19,8 +20,8 @@ from kbench.strategies.api import Epoch, EpochPlan, Measured
 class EpochMetrics:
     """Counts on the host, sums on the device; nothing is read from the device before the epoch is over."""
 
-    def __init__(self, device: torch.device, comm: Comm, global_batch: int) -> None:
-        self._device, self._comm, self._global_batch = device, comm, global_batch
+    def __init__(self, device: torch.device, comm: Comm, global_batch: int, monitor: DisturbanceMonitor) -> None:
+        self._device, self._comm, self._global_batch, self._monitor = device, comm, global_batch, monitor
         self._sums = torch.zeros(2, dtype=torch.float64, device=device)  # loss, correct
         self._parts: dict[str, float] = {}
         self._cpu_s = 0.0
@@ -29,7 +30,9 @@ class EpochMetrics:
         self._of_epoch: dict[str, object] = {}
 
     def start(self, timer: PhaseTimer) -> None:
-        """Start the clocks; all ranks are here."""
+        """Wait for all ranks and start the clocks."""
+        self._monitor.start()
+        self._comm.barrier()
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
         self._cpu_s = cpu_time_s()
@@ -42,8 +45,10 @@ class EpochMetrics:
 
     def stop(self, timer: PhaseTimer) -> None:
         """Stop the clocks."""
+        self._monitor.read_gpu()
         self._parts = timer.stop()
         self._cpu_s = cpu_time_s() - self._cpu_s
+        self._monitor.stop()
 
     def close(self, epoch: Epoch, plan: EpochPlan, probe: ModelProbe, *, lr: float) -> None:
         """Add up the counts over the ranks; the slowest rank's time is the epoch's.
@@ -82,6 +87,7 @@ class EpochMetrics:
             **dict(zip(PARTS, slowest, strict=True)),
             "background_s": max(columns[1]),
             "cpu_s": cpu_s,
+            **self._monitor.together(self._comm, train_s=self.train_s, cpu_s=cpu_s).columns(),
             "peak_mem_bytes": int(max(columns[0])),
         }
 

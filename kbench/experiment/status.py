@@ -1,15 +1,14 @@
 """Read where the runs of an experiment stand, from their folders and one question to the scheduler."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kbench.errors import LaunchError
-from kbench.experiment.ledger import Submission, last_order, submissions
-from kbench.experiment.lock import driver_of
+from kbench.experiment.ledger import Submission, driver_of, last_order, submissions
 from kbench.launch.failure import lost_node
 from kbench.launch.schedulers.base import JobInfo, Scheduler, Stage
 from kbench.launch.schedulers.registry import is_scheduler
@@ -92,6 +91,7 @@ class RunStatus:
             "job_id": self.job_id,
             "starts_at": self.starts_at or None,
             "attempt": self.attempt,
+            "redone": self.run.n_redone,
             "epochs_done": self.epochs_done,
             "epochs": self.epochs,
             "final_acc1": self.final_acc1,
@@ -111,6 +111,7 @@ class RunStatus:
             parts.append(f"{self.run.last.elapsed_s:.2f} s")
         if self.left_s is not None:
             parts.append(f"about {self.left_s:.0f} s of training left")
+        parts += ["redone"] * bool(self.run.n_redone)
         if self.state is not State.DONE:
             parts += [self.reason] * bool(self.reason)
         if self.state is State.WAITING:
@@ -135,7 +136,7 @@ class StatusMonitor:
     def refresh(self) -> None:
         """Read the ledger again, and ask the scheduler again when it has had its rest."""
         self._submissions = submissions(self._experiment)
-        self._driver = {} if self._holds_lock else driver_of(self._experiment)
+        self._driver = None if self._holds_lock else driver_of(self._experiment)
         self._order = last_order(self._experiment) if self._driver else frozenset()
         if time.monotonic() - self._jobs_read_at > REST_S:
             self._jobs, self._jobs_read_at = {}, time.monotonic()
@@ -144,9 +145,9 @@ class StatusMonitor:
         """Where a run stands."""
         return self.status_of(run).state
 
-    def states(self, runs: Sequence[RunDir]) -> list[State]:
-        """Read where runs stand."""
-        return [self.state_of(run.read()) for run in runs]
+    def statuses(self, runs: Iterable[RunDir]) -> tuple[RunStatus, ...]:
+        """Read where runs stand, and why."""
+        return tuple(self.status_of(run.read()) for run in runs)
 
     def status_of(self, run: RunSnapshot) -> RunStatus:
         """Where a run stands, and why."""
@@ -250,7 +251,7 @@ class Progress:
     def following(self, experiment: ExperimentDir, runs: Sequence[RunDir]) -> Iterator[Callable[[], None]]:
         """Follow runs until the ``with`` block ends; yields what is to be called a few times a second meanwhile."""
         monitor, read_at = StatusMonitor(experiment), 0.0
-        left = [run for run, state in zip(runs, monitor.states(runs), strict=True) if not state.is_over]
+        left = [RunDir(one.folder) for one in monitor.statuses(runs) if not one.state.is_over]
 
         def read() -> None:
             monitor.refresh()

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from kbench.config.site import Site
 from kbench.errors import LaunchError
 from kbench.experiment import ledger
-from kbench.experiment.dependencies import orphans
-from kbench.experiment.ledger import Submission
-from kbench.experiment.lock import driver_lock
-from kbench.experiment.plan import Plan, shuffled
+from kbench.experiment.dependencies import orphans, shuffled
+from kbench.experiment.ledger import Submission, driver_lock
+from kbench.experiment.plan import Plan
+from kbench.experiment.redo import set_aside
 from kbench.experiment.status import StatusMonitor, id_by_token
 from kbench.launch.job_script import Task, script
 from kbench.launch.schedulers.base import NoAnswer, Scheduler
@@ -48,6 +47,7 @@ def submit(plan: Plan, log: Callable[[str], None]) -> None:
     folder, runs, site, retry = plan.folder, plan.run_dirs, plan.site, plan.request.retry
     with driver_lock(folder), ledger.submitting(folder) as keep:
         register.register_runs(folder, plan.runs, plan.text)
+        set_aside(folder, plan.redone, log)
         recover(folder)
         monitor = StatusMonitor(folder, holds_lock=True)
         states = {run.run_id: monitor.state_of(run) for run in folder.read()}
@@ -188,7 +188,7 @@ def _submit_one(
     ledger.note(experiment, "submit", token, queue=queue.model_dump() if queue else None, **facts)
     for number, task in batch.tasks.items():
         for run in task:
-            _note_job(run, site, token, number, experiment)
+            _note_job(run, plan, token, number)
     try:
         job_id = scheduler.submit(path, keep=keep)
     except NoAnswer:
@@ -201,14 +201,14 @@ def _submit_one(
     return earlier[token], runs
 
 
-def _note_job(run: RunDir, site: Site, token: str, task: int, experiment: ExperimentDir) -> None:
+def _note_job(run: RunDir, plan: Plan, token: str, task: int) -> None:
     """Write into a run's folder how it is about to be started."""
     before = run.read()
     has_started = before.has_started or before.job is None or not is_scheduler(before.job.launcher)
     attempt = before.attempt + 1 if has_started else before.attempt
-    run.begin(Job.of(site, attempt=attempt, token=token, task=task))
+    run.begin(Job.of(plan.site, attempt=attempt, token=token, task=task, pairing=plan.request.pairing))
     run.script.unlink(missing_ok=True)
-    run.script.symlink_to(os.path.relpath(experiment.job_script(token), run.path))
+    run.script.symlink_to(os.path.relpath(plan.folder.job_script(token), run.path))
 
 
 def excluded_nodes(runs: Sequence[RunDir], scheduler: Scheduler) -> list[str]:

@@ -11,7 +11,18 @@ from datetime import datetime
 from pathlib import Path
 
 from kbench.config.parse import did_you_mean
-from kbench.importers.log import Log, checked, fraction, number, read_lines, refuse, whole, with_elapsed
+from kbench.importers.log import (
+    Log,
+    check_distinct,
+    checked,
+    fraction,
+    number,
+    read_lines,
+    refuse,
+    table_rows,
+    whole,
+    with_elapsed,
+)
 from kbench.importers.metrics import ACCURACIES
 from kbench.importers.registry import ImportFormat
 from kbench.records import journal
@@ -31,19 +42,11 @@ def read(paths: Sequence[Path]) -> list[Log]:
 
 
 def _runs(path: Path) -> list[Log]:
-    lines = list(csv.reader(read_lines(path)))
-    head = [FORMER_NAMES.get(name.strip(), name.strip()) for name in lines[0]]
+    first, *rows = csv.reader(read_lines(path))
+    head = [FORMER_NAMES.get(name.strip(), name.strip()) for name in first]
     _check_head(path, head)
-    if len(lines) == 1:
-        raise refuse(str(path), "has a header and no line of values", do="leave it out")
     found: dict[tuple[Cell, ...], list[dict[str, Cell]]] = {}
-    for n, fields in enumerate(lines[1:], start=2):
-        if len(fields) != len(head):
-            raise refuse(
-                f"{path}:{n}",
-                f"must have {len(head)} fields as the header has, got {len(fields)}",
-                do="the line is torn; remove it",
-            )
+    for n, fields in table_rows(path, head, rows):
         row = {name: _cell(text.strip(), name, f"{path}:{n}") for name, text in zip(head, fields, strict=True)}
         if row["epoch"] is None:
             raise refuse(f"{path}:{n}", "epoch: must be a whole number from 0, got nothing", do="mend the line")
@@ -108,8 +111,7 @@ def _check_head(path: Path, head: list[str]) -> None:
     for name in head:
         if name not in TYPES:
             raise refuse(f"{path}:1", f"unknown column {name!r}{did_you_mean(name, TYPES)}", do="rename or remove it")
-        if head.count(name) > 1:
-            raise refuse(f"{path}:1", f"two columns are named {name!r}", do="remove one of them")
+    check_distinct(path, head)
     if "epoch" not in head:
         raise refuse(f"{path}:1", f"has no column epoch, got {', '.join(head)}", do="add it: 0, 1, 2, ...")
     if not set(head) - {"epoch", "phase", *IDENTITY, *IGNORED}:

@@ -83,6 +83,24 @@ def read_lines(path: Path) -> list[str]:
     return text.splitlines()
 
 
+def check_distinct(path: Path, head: Sequence[str]) -> None:
+    """Raise ResultsError where two columns of a CSV file have one name."""
+    twice = sorted({name for name in head if head.count(name) > 1})
+    if twice:
+        raise refuse(f"{path}:1", f"two columns are named {twice[0]!r}", do="rename or remove one of them")
+
+
+def table_rows(path: Path, head: Sequence[str], rows: Sequence[list[str]]) -> list[tuple[int, list[str]]]:
+    """The lines of values of a CSV file, with their numbers, held against its header; raises ResultsError."""
+    for n, row in enumerate(rows, start=2):
+        if len(row) != len(head):
+            what = f"must have {len(head)} fields as the header has, got {len(row)}"
+            raise refuse(f"{path}:{n}", what, do="the line is torn; remove it")
+    if not rows:
+        raise refuse(str(path), "has a header and no line of values", do="leave it out, or export it again")
+    return list(enumerate(rows, start=2))
+
+
 def checked(row: dict[str, Cell], place: str) -> EpochRow:
     """The row, held against the columns of an epoch; raises ResultsError with the place."""
     known = {name: value for name, value in row.items() if value is not None}

@@ -31,6 +31,17 @@ class Name:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Naming:
+    """How imported runs are to be called; what is empty is taken from rules, publications or files."""
+
+    experiment: str = ""
+    rules: tuple[str, ...] = ()  # REGEX=PAIR/STRATEGY[/SEED], the first that fits counts
+    pair: str = ""
+    strategy: str = ""
+    seed: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rule:
     """``REGEX=PAIR/STRATEGY[/SEED]``: what the runs with that in their name are called."""
 
@@ -58,30 +69,19 @@ def parse_rule(text: str) -> Rule:
     return Rule(text=text, pattern=pattern, pair=parts[0], strategy=parts[1], seed=parts[2] if len(parts) > 2 else "")
 
 
-def name_logs(
-    logs: Sequence[Log],
-    rules: Sequence[Rule],
-    *,
-    digests: Sequence[Sequence[str]],
-    fallback: str,
-    pair: str = "",
-    strategy: str = "",
-    seed: int | None = None,
-) -> list[Name]:
+def name_logs(logs: Sequence[Log], naming: Naming, *, digests: Sequence[Sequence[str]], fallback: str) -> list[Name]:
     """Name each log: flags first, then the first rule that fits, then a publication, then its files.
 
     Args:
         logs: What was read.
-        rules: The user's, in their order.
+        naming: What the user wants.
         digests: The sha256 of each log's files.
         fallback: Pair of a log that names none.
-        pair: Pair of all logs; empty: each has its own.
-        strategy: Strategy of all logs; empty: each has its own.
-        seed: Seed of all logs; None: each has its own.
 
     Raises:
-        ConfigError: A rule fits nothing, a name cannot be one, or two runs would have the same.
+        ConfigError: A rule is none or fits nothing, a name cannot be one, or two runs would have the same.
     """
+    rules = [parse_rule(text) for text in naming.rules]
     for each in rules:
         if not any(each.pattern.search(log.run) for log in logs):
             runs = ", ".join(log.run for log in logs[:4]) + (", ..." if len(logs) > 4 else "")
@@ -90,13 +90,13 @@ def name_logs(
     names = []
     for log, sums, own in zip(logs, digests, short, strict=True):
         name = _ruled(log, rules) or _known(log, sums) or _automatic(log, own, fallback)
-        named_pair = pair or name.pair
+        named_pair = naming.pair or name.pair
         as_known = name.known_from is not None and named_pair == name.pair
         names.append(
             Name(
                 pair=named_pair,
-                strategy=strategy or name.strategy,
-                seed=name.seed if seed is None else seed,
+                strategy=naming.strategy or name.strategy,
+                seed=name.seed if naming.seed is None else naming.seed,
                 model=name.model if as_known else log.model,
                 dataset=name.dataset if as_known else log.dataset,
                 known_from=name.known_from,

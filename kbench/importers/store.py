@@ -10,7 +10,7 @@ import kbench
 from kbench.config.parse import did_you_mean
 from kbench.errors import ConfigError, ResultsError
 from kbench.importers.log import Log, mark_interrupted
-from kbench.importers.naming import Name, check_name, name_logs, parse_rule, plain_name
+from kbench.importers.naming import Name, Naming, check_name, name_logs, parse_rule, plain_name
 from kbench.importers.registry import FORMATS, import_format
 from kbench.records import imported
 from kbench.records.folders import ExperimentDir
@@ -26,24 +26,13 @@ class StoredImport:
     is_new: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class Naming:
-    """How imported runs are to be called; what is empty is taken from rules, publications or files."""
-
-    experiment: str = ""
-    rules: tuple[str, ...] = ()  # REGEX=PAIR/STRATEGY[/SEED]
-    pair: str = ""
-    strategy: str = ""
-    seed: int | None = None
-
-
 def import_logs(
     form: str, paths: Sequence[Path], results: Path, *, naming: Naming, epochs: int | None = None
 ) -> tuple[ExperimentDir, list[StoredImport]]:
-    """Read results that others wrote into the store.
+    """Read results that others wrote, in a format of ``registry.FORMATS``, into the folder of all results.
 
     Args:
-        form: A name of ``registry.FORMATS``.
+        form: The name of the format.
         paths: Files or folders.
         results: The folder of all results.
         naming: How the runs are to be called.
@@ -55,7 +44,8 @@ def import_logs(
     """
     if form not in FORMATS:
         raise ConfigError(f"unknown format {form!r}{did_you_mean(form, FORMATS)}")
-    rules = [parse_rule(text) for text in naming.rules]
+    for rule in naming.rules:
+        parse_rule(rule)  # a mistake in one is told before anything is read
     missing = [path for path in paths if not path.exists()]
     if missing:
         raise ResultsError(f"{missing[0]}: no such file or folder", hint="name files or folders that are there")
@@ -66,15 +56,7 @@ def import_logs(
     seen: dict[Path, str] = {}
     sums = [digests(log, seen) for log in logs]
     fallback = plain_name(paths[0].absolute().stem if paths[0].is_file() else paths[0].absolute().name)
-    names = name_logs(
-        logs,
-        rules,
-        digests=sums,
-        fallback=fallback,
-        pair=naming.pair,
-        strategy=naming.strategy,
-        seed=naming.seed,
-    )
+    names = name_logs(logs, naming, digests=sums, fallback=fallback)
     known = {name.known_from for name in names}
     default = next(iter(known)) if len(known) == 1 else None
     folder = ExperimentDir(results / check_name(naming.experiment or default or fallback, "--experiment"))
@@ -94,15 +76,8 @@ def store_logs(
 ) -> list[StoredImport]:
     """Write the runs that are not there yet; all of them or, where one is refused, none.
 
-    Args:
-        folder: The experiment that they go to.
-        form: The format that they were read in.
-        logs: The runs.
-        names: What each is called.
-        sums: The sha256 of each log's files.
-
-    Raises:
-        ResultsError: Another log or a measured run has the name, or the log has another.
+    ``sums`` are the sha256 of each log's files.
+    Raises ResultsError where another log or a measured run has the name, or the log has another.
     """
     there = [run.facts for run in map(imported.read, imported.runs(folder)) if run.facts]
     measured = {tuple(run.run_id.split(".")[:2]) for run in folder.all_runs()}
@@ -120,25 +95,17 @@ def store_logs(
 
 
 def _facts(folder: ExperimentDir, form: str, log: Log, name: Name, sums: Sequence[str]) -> Imported:
+    named = {key: getattr(name, key) for key in ("pair", "strategy", "seed", "model", "dataset")}
+    logged = ("run", "ranks", "state", "error", "stage_s", "started_at", "ended_at")
     return Imported(
         experiment=folder.path.name,
-        pair=name.pair,
-        strategy=name.strategy,
-        seed=name.seed,
-        model=name.model,
-        dataset=name.dataset,
-        ranks=log.ranks,
         format=form,
-        run=log.run,
         files=tuple(File(path=str(path), sha256=sha) for path, sha in zip(log.files, sums, strict=True)),
         digest=imported.digest_of(log.epochs),
-        state=log.state,
-        error=log.error,
-        stage_s=log.stage_s,
-        started_at=log.started_at,
-        ended_at=log.ended_at,
         kbench_version=kbench.__version__,
         imported_at=datetime.now(UTC),
+        **named,
+        **{key: getattr(log, key) for key in logged},
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kbench.importers.log import Log, checked, number, read_lines, refuse, whole
+from kbench.importers.log import Log, check_distinct, checked, number, read_lines, refuse, table_rows, whole
 from kbench.importers.metrics import ACCURACIES, column_of, in_percent
 from kbench.importers.registry import ImportFormat
 from kbench.records.imported import Cell
@@ -86,8 +86,7 @@ def _usable(columns: list[Column], path: Path, remarks: dict[str, list[str]]) ->
 
 
 def _columns(path: Path) -> Iterator[Column]:
-    lines = list(csv.reader(read_lines(path)))
-    head = lines[0]
+    head, *lines = csv.reader(read_lines(path))
     counts = head[0].strip().lower() if head else ""
     if counts not in ("epoch", "step"):
         raise refuse(
@@ -95,8 +94,10 @@ def _columns(path: Path) -> Iterator[Column]:
             f"the first column must be epoch or Step, got {head[0]!r}" if head else "has no header",
             do="export the chart with epochs on the x axis; other tables go in with the format csv",
         )
-    _check_shape(path, lines)
-    epochs = [whole(row[0], f"{path}:{n}", column=head[0]) for n, row in enumerate(lines[1:], start=2)]
+    if len(head) < 2:
+        raise refuse(f"{path}:1", "has no column of a run", do="export the chart with its runs")
+    check_distinct(path, head)
+    rows = [(n, whole(row[0], f"{path}:{n}", column=head[0]), row) for n, row in table_rows(path, head, lines)]
     for place in range(1, len(head)):
         if head[place].endswith(SPREAD):
             continue
@@ -107,30 +108,12 @@ def _columns(path: Path) -> Iterator[Column]:
             )
         values = [
             (n, epoch, number(row[place], f"{path}:{n}", column=head[place]))
-            for n, (epoch, row) in enumerate(zip(epochs, lines[1:], strict=True), start=2)
+            for n, epoch, row in rows
             if row[place].strip()
         ]
         if values:
             _check_epochs(path, values, counts=head[0])
             yield Column(run.strip(), metric.strip(), tuple(values))
-
-
-def _check_shape(path: Path, lines: list[list[str]]) -> None:
-    width = len(lines[0])
-    twice = sorted({name for name in lines[0] if lines[0].count(name) > 1})
-    if twice:
-        raise refuse(f"{path}:1", f"two columns are named {twice[0]!r}", do="rename one of them")
-    if width < 2:
-        raise refuse(f"{path}:1", "has no column of a run", do="export the chart with its runs")
-    for n, row in enumerate(lines[1:], start=2):
-        if len(row) != width:
-            raise refuse(
-                f"{path}:{n}",
-                f"must have {width} fields as the header has, got {len(row)}",
-                do="the line is torn; remove it",
-            )
-    if len(lines) == 1:
-        raise refuse(str(path), "has a header and no line of values", do="export the chart again")
 
 
 def _check_epochs(path: Path, values: list[tuple[int, int, float]], *, counts: str) -> None:

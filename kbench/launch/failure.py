@@ -39,6 +39,11 @@ def write(folder: RunDir, status: int, *, since: int = 0) -> None:
     elif ended_from_outside(folder, status, since=since):
         why, kind = "its ranks were ended by the scheduler, the job was not", FailureKind.PREEMPTED
     hint = f"{folder.stderr} ends: {last}" if last else f"{folder.stderr} is empty"
+    record(folder, why, kind, hint=hint, node=node)
+
+
+def record(folder: RunDir, why: str, kind: FailureKind, *, hint: str | None = None, node: str | None = None) -> None:
+    """Write failed.json for the latest attempt, whose ranks could not write it."""
     folder.fail(Failure.of(why, kind=kind, attempt=folder.read_attempt() or 1, hint=hint, node=node))
 
 

@@ -21,13 +21,14 @@ from kbench.launch import failure
 from kbench.launch.schedulers.base import JobEnvironment
 from kbench.launch.schedulers.registry import current_job
 from kbench.records.folders import RunDir
-from kbench.records.run_files import Failure, Start
+from kbench.records.run_files import Start
 from kbench.records.run_state import FailureKind, State
 
-TIME_LIMIT_NEAR = "the time limit of its job came near"
-ENDED = "its job was ended by the scheduler or by hand"
-PREEMPTED = "its ranks were ended by the scheduler, to make room for another job"
-KINDS = {TIME_LIMIT_NEAR: FailureKind.TIME_LIMIT, ENDED: FailureKind.ENDED, PREEMPTED: FailureKind.PREEMPTED}
+REASONS = {  # for which no other run is started
+    FailureKind.TIME_LIMIT: "the time limit of its job came near",
+    FailureKind.ENDED: "its job was ended by the scheduler or by hand",
+    FailureKind.PREEMPTED: "its ranks were ended by the scheduler, to make room for another job",
+}
 PR_SET_PDEATHSIG = 1
 HEARTBEAT_S = 30.0
 PREEMPTION_GRACE_S = 3.0  # what ends the ranks may be on its way to us as well
@@ -54,7 +55,7 @@ class Job:
 
     def __init__(self, here: JobEnvironment, command: Sequence[str], *, grace_s: float, requeue: bool) -> None:
         self._here, self._command, self._grace_s, self._requeue = here, list(command), grace_s, requeue
-        self._stop_reason = ""  # why no other run may be started; empty while one may
+        self._stopped_by: FailureKind | None = None  # one of REASONS
         self._run: RunDir | None = None
         self._ranks: subprocess.Popen[bytes] | None = None
 
@@ -67,11 +68,11 @@ class Job:
         if limit_s:
             signal.setitimer(signal.ITIMER_REAL, limit_s)
         for run in runs:
-            if not self._stop_reason and begin(run, self._here):
+            if not self._stopped_by and begin(run, self._here):
                 self._train(run)
         if all(run.is_done() for run in runs):
             return 0
-        if self._stop_reason in (TIME_LIMIT_NEAR, PREEMPTED) and self._requeue:
+        if self._stopped_by in (FailureKind.TIME_LIMIT, FailureKind.PREEMPTED) and self._requeue:
             status = self._here.requeue()
             if status == 0:
                 time.sleep(60)  # the scheduler ends this job before it starts the next
@@ -92,41 +93,39 @@ class Job:
                     preexec_fn=_end_with_parent,  # but what kills the job must not leave the ranks behind
                 )
             except OSError as error:
-                _record_failure(
-                    run, f"{self._command[0]} cannot be started: {error.strerror}", FailureKind.CANNOT_START
-                )
-                return
-        if self._stop_reason:  # in this very moment
+                why = f"{self._command[0]} cannot be started: {error.strerror}"
+                return failure.record(run, why, FailureKind.CANNOT_START)
+        if self._stopped_by:  # in this very moment
             self._request_stop()
         status = _wait(self._ranks, run)
         self._run = self._ranks = None
         if run.is_done():
             return
-        if not self._stop_reason and failure.ended_from_outside(run, status, since=since):
+        if not self._stopped_by and failure.ended_from_outside(run, status, since=since):
             time.sleep(PREEMPTION_GRACE_S)
-            self._stop_reason = self._stop_reason or PREEMPTED
-        if self._stop_reason and not failure.lost_node(run, since=since):
-            _record_failure(run, self._stop_reason, KINDS[self._stop_reason])
+            self._stopped_by = self._stopped_by or FailureKind.PREEMPTED
+        if self._stopped_by and not failure.lost_node(run, since=since):
+            failure.record(run, REASONS[self._stopped_by], self._stopped_by)
         else:
             failure.write(run, status, since=since)
 
     def _on_time_limit(self, *_: object) -> None:
-        self._stop_reason = self._stop_reason or TIME_LIMIT_NEAR
+        self._stopped_by = self._stopped_by or FailureKind.TIME_LIMIT
         self._request_stop()
 
     def _on_end(self, *_: object) -> None:
-        self._stop_reason = self._stop_reason or ENDED
+        self._stopped_by = self._stopped_by or FailureKind.ENDED
         self._signal_ranks(signal.SIGTERM)
 
     def _on_alarm(self, *_: object) -> None:
-        if self._stop_reason:  # no time is left for the epoch
+        if self._stopped_by:  # no time is left for the epoch
             self._signal_ranks(signal.SIGTERM)
         else:
             self._on_time_limit()
 
     def _request_stop(self) -> None:
         """Ask the ranks to end after their epoch, and give them until the alarm."""
-        if self._stop_reason == ENDED or not self._grace_s:
+        if self._stopped_by is FailureKind.ENDED or not self._grace_s:
             self._signal_ranks(signal.SIGTERM)
             return
         if self._run:
@@ -176,14 +175,9 @@ def begin(run: RunDir, here: JobEnvironment) -> bool:
     run.forget_end()
     prerequisite = run.read_prerequisite()
     if prerequisite and not prerequisite.is_done():
-        _record_failure(run, f"it follows {prerequisite.run_id}, which is not done", FailureKind.PREREQUISITE_MISSING)
+        failure.record(run, f"it follows {prerequisite.run_id}, which is not done", FailureKind.PREREQUISITE_MISSING)
         return False
     return True
-
-
-def _record_failure(run: RunDir, why: str, kind: FailureKind) -> None:
-    """Write failed.json for an attempt whose ranks could not write it."""
-    run.fail(Failure.of(why, kind=kind, attempt=run.read_attempt() or 1))
 
 
 if __name__ == "__main__":

@@ -1,25 +1,22 @@
 """Where every file of an experiment and of a run lives, and who may write it; nobody else joins paths."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 
 from kbench import files
 from kbench.config.experiment import ExperimentSpec
 from kbench.config.parse import parse
-from kbench.config.run_spec import RunSpec
+from kbench.config.run_spec import RunSpec, expand
 from kbench.config.yaml_source import read_source
 from kbench.errors import ConfigError, ResultsError
 from kbench.records import journal as journals
-from kbench.records.expected import runs_without_folder
-from kbench.records.run_files import Done, Failure, Job, Provenance, RunFile, Start
+from kbench.records.run_files import Done, Failure, Job, Provenance, Start
 from kbench.records.schema import EpochRecord
-from kbench.records.snapshot import CHECKPOINT, SPEC, RunSnapshot, attempt_of, read_run, read_spec
-
-File = TypeVar("File", bound=RunFile)
+from kbench.records.snapshot import CHECKPOINT, SPEC, SUPERSEDED, RunSnapshot, attempt_of, read_run, read_spec
 
 
 @dataclass(frozen=True)
@@ -85,15 +82,15 @@ class RunDir:
 
     def read_attempt(self) -> int:
         """Read how often the run was started, the start that is requested included; 0 before any."""
-        return attempt_of(_readable(Job, self.path), _readable(Start, self.path))
+        return attempt_of(Job.read_if_whole(self.path), Start.read_if_whole(self.path))
 
     def read_provenance(self) -> Provenance:
         """Read where the run was made; all is None where that is not on record."""
-        return _readable(Provenance, self.path) or Provenance()
+        return Provenance.read_if_whole(self.path) or Provenance()
 
     def is_done(self) -> bool:
         """Read whether the latest attempt wrote that it is done."""
-        done = _readable(Done, self.path)
+        done = Done.read_if_whole(self.path)
         return done is not None and self.read_attempt() in (0, done.attempt)
 
     def epochs(self) -> list[EpochRecord]:
@@ -119,6 +116,22 @@ class RunDir:
             self.checkpoint.unlink(missing_ok=True)
         self.forget_end()
         job.write(self.path)
+
+    def supersede(self) -> Path:
+        """Keep the record of a run that is done apart, so that it begins again; returns where it is kept.
+
+        How it was started is left here as well: the next attempt has the next number.
+        """
+        aside = self.path / SUPERSEDED / f"attempt-{self.read_attempt()}"
+        aside.mkdir(parents=True, exist_ok=True)
+        for name in (Job.NAME, Start.NAME):
+            with suppress(FileNotFoundError):
+                shutil.copy2(self.path / name, aside / name)
+        self.checkpoint.unlink(missing_ok=True)  # first: a run that is not done would go on from it
+        for name in (Done.NAME, journals.NAME, Provenance.NAME, Failure.NAME, self.stdout.name, self.stderr.name):
+            with suppress(FileNotFoundError):
+                (self.path / name).rename(aside / name)
+        return aside
 
     def forget_end(self) -> None:
         """Set aside what an earlier attempt said of its end, or was told."""
@@ -232,7 +245,7 @@ class ExperimentDir:
             experiment = None
         if experiment is None:
             return dict.fromkeys(sorted(there, key=lambda run: run.run_id))
-        absent = runs_without_folder(experiment, [run.path for run in there])
+        absent = _runs_without_folder(experiment, [run.path for run in there])
         every = there | {self.run(run_id): spec for run_id, spec in absent.items()}
         named = [f"{pair.name}.{choice.label}" for pair in experiment.pairs for choice in experiment.strategies]
         place = {name: place for place, name in enumerate(named)}
@@ -245,9 +258,34 @@ def _seedless(run: RunDir) -> str:
     return run.run_id.rpartition(".s")[0]
 
 
-def _readable(kind: type[File], folder: Path) -> File | None:
-    """A file of a run's folder; None where there is none, or where it is damaged."""
+def _runs_without_folder(experiment: ExperimentSpec, folders: Sequence[Path]) -> dict[str, RunSpec]:
+    """Find the runs that an experiment means and that have no folder, by their names.
+
+    The hash at the end of a name needs the registry of strategies, or the spec of another seed; where no seed was
+    ever begun, the name goes without.  The experiment's file does not tell the ranks: runs of the pair do, or else
+    any run.
+    """
+    seeds = {folder.name.rpartition(".")[0] for folder in folders}
+    examples = {folder.name.rpartition(".s")[0]: folder for folder in reversed(folders)}
+    known = {name: spec for name, folder in examples.items() if (spec := _readable_spec(folder))}
+    ranks = {spec.pair.name: spec.ranks for spec in known.values()}
+    usual = next(iter(ranks.values()), 1)
+    found = {}
+    for spec in expand(experiment, ranks=usual):
+        name = f"{spec.pair.name}.{spec.strategy.label}"
+        if f"{name}.s{spec.seed}" in seeds:
+            continue
+        if name in known:
+            spec = known[name].model_copy(update={"seed": spec.seed})
+            found[spec.run_id] = spec
+        else:
+            spec = spec.model_copy(update={"ranks": ranks.get(spec.pair.name, usual)})
+            found[f"{name}.s{spec.seed}"] = spec
+    return found
+
+
+def _readable_spec(folder: Path) -> RunSpec | None:
     try:
-        return kind.read(folder)
+        return read_spec(folder)
     except ResultsError:
         return None

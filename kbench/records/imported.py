@@ -17,7 +17,7 @@ from kbench import files
 from kbench.errors import ResultsError
 from kbench.records import journal
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.migrations import RENAMED_IN_2, SCHEMA, sentence, upgrade
+from kbench.records.migrations import ADDED_IN_3, RENAMED_IN_2, SCHEMA, sentence, upgrade
 from kbench.records.run_files import RunFile
 from kbench.records.run_state import State
 from kbench.records.schema import EpochRecord, RunRecord, identity_of
@@ -126,7 +126,8 @@ def digest(content: object) -> str:
 def digest_of(epochs: Sequence[EpochRow]) -> str:
     """The digest of a log's epochs, under the columns' names of schema 1: it names runs, and must not change."""
     first_names = {new: old for old, new in RENAMED_IN_2[journal.NAME].items()}
-    return digest([{first_names.get(name, name): cell for name, cell in row.items()} for row in epochs])
+    there = [{name: cell for name, cell in row.items() if cell is not None or name not in ADDED_IN_3} for row in epochs]
+    return digest([{first_names.get(name, name): cell for name, cell in row.items()} for row in there])
 
 
 def runs(experiment: ExperimentDir) -> list[RunDir]:

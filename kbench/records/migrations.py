@@ -1,6 +1,7 @@
 """Bring what an older kbench wrote to today's schema: an explicit step for each version.
 
-Schema 1 (kbench 0.1) put no ``schema_version`` into its files, and let any key in.
+Schema 1 (kbench 0.1) put no ``schema_version`` into its files, and let any key in.  Schema 3 measures in every epoch
+what disturbed it, and knows the instruments ``spin`` and ``pairing``: of older runs they are null.
 """
 
 from collections.abc import Callable, Collection
@@ -11,12 +12,17 @@ from pydantic_core import from_json
 
 from kbench.records.run_state import FailureKind
 
-SCHEMA = 2
+SCHEMA = 3
 
 Entry = dict[str, Any]  # a JSON object as it was read
 RENAMED_IN_2 = {
     "job.json": {"promised": "allocation"},
     "epochs.jsonl": {"beside_s": "background_s"},
+}
+ADDED_IN_3 = {  # columns of an epoch
+    *("cpu_share", "cpu_wait_s", "ctx_involuntary", "others_share", "steal_share", "load_start", "load_end"),
+    *("runnable_start", "runnable_end", "cpu_mhz", "pressure_cpu", "pressure_memory", "pressure_io", "gpu_mhz"),
+    *("gpu_throttled", "gpu_throttle_s", "gpu_temperature_c", "gpu_power_w", "gpu_others"),
 }
 
 
@@ -63,7 +69,15 @@ def _from_1(file: str, entry: Entry, known: Collection[str] | None) -> Entry:
         kind = str(entry.get("kind")).replace("LeaderMissing", FailureKind.PREREQUISITE_MISSING)
         is_kind = kind in list(FailureKind)
         entry |= {"kind": kind if is_kind else FailureKind.RAISED, "exception": None if is_kind else entry.get("kind")}
-    return {key: value for key, value in entry.items() if known is None or key in known}
+    entry = {key: value for key, value in entry.items() if known is None or key in known}
+    return {**entry, "schema_version": 2}
 
 
-STEPS: dict[int, Callable[[str, Entry, Collection[str] | None], Entry]] = {1: _from_1}
+def _from_2(file: str, entry: Entry, known: Collection[str] | None) -> Entry:
+    """What schema 3 added has null as its default; only the number changes, also that of starts within a start."""
+    if isinstance(earlier := entry.get("earlier"), list):
+        entry = {**entry, "earlier": [_from_2(file, one, known) if isinstance(one, dict) else one for one in earlier]}
+    return {**entry, "schema_version": 3}
+
+
+STEPS: dict[int, Callable[[str, Entry, Collection[str] | None], Entry]] = {1: _from_1, 2: _from_2}

@@ -24,7 +24,7 @@ class RunFile(BaseModel):
     NAME: ClassVar[str]
     REMEDY: ClassVar[str] = "kbench run --retry trains the run again"  # where it is damaged
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
@@ -41,6 +41,14 @@ class RunFile(BaseModel):
             raise ResultsError(f"{path}: {sentence(error)}", hint=cls.REMEDY) from error
         except OSError as error:
             raise ResultsError(f"{path}: cannot be read: {error.strerror}") from error
+
+    @classmethod
+    def read_if_whole(cls, folder: Path) -> Self | None:
+        """Read the file in a run's folder; None where there is none, or where it is damaged."""
+        try:
+            return cls.read(folder)
+        except ResultsError:
+            return None
 
     def write(self, folder: Path) -> None:
         """Write the file into a run's folder, whole or not at all."""
@@ -79,6 +87,7 @@ class Job(RunFile):
     task: int = 0  # of the submission
     allocation: Allocation | None = None
     max_parallel: int = 1
+    pairing: str | None = None  # none, node or turns; None: written before schema 3
     threads_per_rank: int | None = None
     data_root: str = ""
     scratch: str = ""
@@ -87,10 +96,12 @@ class Job(RunFile):
 
     @classmethod
     def of(
-        cls, site: Site | None = None, *, attempt: int, token: str | None = None, task: int = 0, max_parallel: int = 1
-    ) -> "Job":
+        cls, site: Site | None = None, *, attempt: int, token: str | None = None, task: int = 0, max_parallel: int = 1,
+        pairing: str | None = None,
+    ) -> "Job":  # fmt: skip
         """Describe a start from this host, on ``site``; ``token`` and ``task`` say which submission does the run."""
-        job = cls(attempt=attempt, host=socket.gethostname(), token=token, task=task, max_parallel=max_parallel)
+        own = {"token": token, "task": task, "max_parallel": max_parallel, "pairing": pairing}
+        job = cls.model_validate({"attempt": attempt, "host": socket.gethostname(), **own})
         if site is None:
             return job
         keys = ("launcher", "threads_per_rank", "data_root", "scratch", "network_interface")
@@ -155,6 +166,8 @@ class Provenance(RunFile):
     hosts: tuple[str, ...] = ()
     threads_per_rank: int | None = None
     max_parallel: int | None = None
+    spin: str | None = None
+    pairing: str | None = None
     launcher: str | None = None
     worker_started_at: datetime | None = None
     metric: str | None = None

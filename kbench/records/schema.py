@@ -36,7 +36,7 @@ class Identity(BaseModel):
     seed: Annotated[int, Unit("1", "seed of all random streams")]
     ranks: Annotated[int, Unit("1", "processes that trained together")]
     run_id: Annotated[str, Unit("", "name of the run; its end is the hash of its scientific content")]
-    match_key: Annotated[str, Unit("", "equal for runs that differ in nothing but the strategy")]
+    match_key: Annotated[str, Unit("", "equal for runs that differ in nothing but the strategy, measured alike")]
 
 
 class EpochRecord(BaseModel):
@@ -44,7 +44,7 @@ class EpochRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     attempt: Annotated[int, Unit("1", "how often the run was started, from 1")]
     phase: Annotated[str, Unit("", "stretch of training; each starts from fresh weights")]
     epoch: Annotated[int, Unit("epoch", "within the phase, from 0")]
@@ -85,6 +85,43 @@ class EpochRecord(BaseModel):
         float, Unit("s", "running sum of train_s over phases; an attempt that starts again starts from 0")
     ]
     cpu_s: Annotated[float, Unit("s", "processor time over all ranks without evaluation")]
+    cpu_share: Annotated[
+        float | None, Unit("fraction", "cpu_s of train_s x ranks x threads_per_rank; null on GPUs")
+    ] = None
+    cpu_wait_s: Annotated[
+        float | None, Unit("s", "that threads of all ranks were ready to run and waited for a processor")
+    ] = None
+    ctx_involuntary: Annotated[int | None, Unit("1", "times that a thread of a rank had to leave its processor")] = None
+    others_share: Annotated[
+        float | None, Unit("fraction", "of a host's processors that other processes used meanwhile; the busiest host's")
+    ] = None
+    steal_share: Annotated[
+        float | None, Unit("fraction", "of a host's processors that its hypervisor took; the worst host's")
+    ] = None
+    load_start: Annotated[float | None, Unit("1", "load average (1 min) before the epoch; the busiest host's")] = None
+    load_end: Annotated[float | None, Unit("1", "the same after it")] = None
+    runnable_start: Annotated[
+        int | None, Unit("1", "tasks that ran or were ready to, before the epoch, its own included; the busiest host's")
+    ] = None
+    runnable_end: Annotated[int | None, Unit("1", "the same after it")] = None
+    cpu_mhz: Annotated[
+        float | None, Unit("MHz", "mean clock of a host's processors right after the epoch; the slowest host's")
+    ] = None
+    pressure_cpu: Annotated[
+        float | None, Unit("fraction", "of the epoch in which tasks waited for a processor (PSI); the worst host's")
+    ] = None
+    pressure_memory: Annotated[float | None, Unit("fraction", "the same, for memory")] = None
+    pressure_io: Annotated[float | None, Unit("fraction", "the same, for input or output")] = None
+    gpu_mhz: Annotated[float | None, Unit("MHz", "SM clock of the slowest GPU as the epoch ended")] = None
+    gpu_throttled: Annotated[
+        str | None, Unit("", "why a GPU was held below its clock as the epoch ended; empty: none was")
+    ] = None
+    gpu_throttle_s: Annotated[
+        float | None, Unit("s", "that power or heat held a GPU's clock down during the epoch; the worst GPU's")
+    ] = None
+    gpu_temperature_c: Annotated[float | None, Unit("degree Celsius", "of the hottest GPU as the epoch ended")] = None
+    gpu_power_w: Annotated[float | None, Unit("W", "mean over the epoch, all GPUs of the run together")] = None
+    gpu_others: Annotated[int | None, Unit("1", "processes of others on the run's GPUs as the epoch ended")] = None
     peak_mem_bytes: Annotated[int, Unit("byte", "most memory of any rank so far: device, or process on a CPU")]
     ended_at: Annotated[datetime, Unit("UTC", "when the epoch was evaluated")]
 
@@ -116,6 +153,12 @@ class RunRecord(BaseModel):
     n_devices: Annotated[int | None, Unit("1", "GPUs, or 0 for a CPU run")]
     threads_per_rank: Annotated[int | None, Unit("1", "host threads of each rank")]
     max_parallel: Annotated[int | None, Unit("1", "runs that shared the machine")]
+    spin: Annotated[
+        str | None, Unit("", "how long idle OpenMP threads spin; only runs alike are matched; null: on GPUs")
+    ]
+    pairing: Annotated[
+        str | None, Unit("", "none, node or turns: how a block of runs shares a machine; in turns are matched alone")
+    ]
     hosts: Annotated[str | None, Unit("", "host names, comma-separated")]
     launcher: Annotated[str | None, Unit("", "what brought it to its machine: local, mpirun, slurm, queue")]
     weights_digest: Annotated[str | None, Unit("", "of the initial weights; equal for all strategies of a seed")]

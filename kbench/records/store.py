@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import kbench
 from kbench import files
+from kbench.config.run_spec import RunSpec
 from kbench.errors import ResultsError
 from kbench.records import imported, journal
 from kbench.records.folders import ExperimentDir
@@ -116,8 +117,17 @@ def identity(run: RunSnapshot) -> dict[str, Any]:
         "seed": spec.seed,
         "ranks": spec.ranks,
         "run_id": run.run_id,
-        "match_key": spec.match_key,
+        "match_key": match_key(spec, run.provenance),
     }
+
+
+def match_key(spec: RunSpec, provenance: Provenance) -> str:
+    """The key of the spec, with what measured the run: runs are matched with those that the same instruments measured.
+
+    Instruments are how long idle threads spin, and whether the runs of a block took turns.
+    """
+    instruments = [provenance.spin, provenance.pairing if provenance.pairing == "turns" else None]
+    return f"{spec.match_key}-{imported.digest(instruments)[:4]}" if any(instruments) else spec.match_key
 
 
 def summary(run: RunSnapshot, state: str) -> dict[str, Any]:

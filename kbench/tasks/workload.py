@@ -11,8 +11,7 @@ from kbench.data.registry import DatasetInfo
 from kbench.data.store.prepare import open_dataset
 from kbench.data.views.spec import ViewedBatch, ViewSpec
 from kbench.errors import WorkloadError
-from kbench.models.build import build_model
-from kbench.models.initial_weights import load_initial_weights
+from kbench.models.build import build_model, load_initial_weights
 from kbench.tasks.classification import Classification, Over, Results, Task
 
 
@@ -51,17 +50,9 @@ class Workload:
         self.task = task_of(self.dataset)
         self.metric = self.task.metric
         recipe, size = pair.recipe, pair.recipe.image_size
-        mean, std = recipe.mean or self.dataset.mean, recipe.std or self.dataset.std
-        self._view = partial(
-            ViewSpec,
-            augment=recipe.augment,
-            size=size,
-            cutout=recipe.cutout,
-            erase=recipe.random_erase,
-            mean=mean,
-            std=std,
-        )
-        self._val_view = ViewSpec(size=recipe.val_size or size, resize=recipe.val_resize, mean=mean, std=std)
+        seen = partial(ViewSpec, mean=recipe.mean or self.dataset.mean, std=recipe.std or self.dataset.std)
+        self._view = partial(seen, augment=recipe.augment, size=size, cutout=recipe.cutout, erase=recipe.random_erase)
+        self._val_view = seen(size=recipe.val_size or size, resize=recipe.val_resize)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -97,20 +88,11 @@ class Workload:
         return self.val.batches(ids, self._val_view)
 
     def measure(self, output: Tensor, y: Tensor, *, over: Over = "classes") -> Results:
-        """Measure a forward pass as the task defines it, without a graph.
-
-        Args:
-            output: of the model: (b, n_classes) logits, or (b, n_classes, height, width) for segmentation.
-            y: (b,) int64 labels, or (b, height, width).
-            over: the softmax of the confidence runs over the classes, or over the batch as in published code.
-
-        Returns:
-            (b,) each: loss [nat], correct (bool), confidence in [0, 1], error_norm in [0, sqrt(2)].
-        """
+        """Measure a forward pass as the task does, without a graph; arguments and results as in ``Task.measure``."""
         return self.task.measure(output, y, over=over)
 
     def criterion(self, output: Tensor, y: Tensor) -> Tensor:
-        """The recipe's training loss of each sample: (b,) [nat], with a graph; arguments as for ``measure``."""
+        """The recipe's training loss of each sample: (b,) [nat], with a graph."""
         return self.task.criterion(output, y, label_smoothing=self.recipe.label_smoothing)
 
 

@@ -1,7 +1,9 @@
 """Write a run's records: rank 0 its provenance, each epoch and its end; any rank why it failed."""
 
+import os
 import sys
 import traceback
+from collections.abc import Mapping
 from datetime import datetime
 
 import torch
@@ -38,6 +40,8 @@ def note_provenance(folder: RunDir, run: Run, device: torch.device, node: str, b
         hosts=tuple(dict.fromkeys(hosts)),
         threads_per_rank=torch.get_num_threads(),
         max_parallel=job.max_parallel if job else 1,
+        spin=None if on_gpu else spin(),
+        pairing=job.pairing if job else None,
         launcher=job.launcher if job else None,
         worker_started_at=began_at,
         metric=run.workload.metric,
@@ -48,7 +52,7 @@ def note_provenance(folder: RunDir, run: Run, device: torch.device, node: str, b
     )
     if run.comm.rank == 0:
         facts.write(folder.path)
-    same = ("commit", "dirty", "kbench_version", "torch_version", "device_name", "threads_per_rank")
+    same = ("commit", "dirty", "kbench_version", "torch_version", "device_name", "threads_per_rank", "spin")
     made_by: MadeBy = {"run_id": folder.run_id, **{key: getattr(facts, key) for key in same}}
     first: MadeBy = run.comm.gather_objects(made_by)[0]
     return first
@@ -58,6 +62,12 @@ def phases_of(run: Run) -> tuple[PhaseLength, ...]:
     """The stretches of training that the run's strategy asks for."""
     phases = run.watched.phases(run.workload.recipe.epochs)
     return tuple(PhaseLength(name=phase.name, epochs=phase.epochs) for phase in phases)
+
+
+def spin(environ: Mapping[str, str] = os.environ) -> str:
+    """How long idle threads of OpenMP (GNU's, Intel's) wait in a loop before they sleep, as this process is told."""
+    names = ("GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_WAIT_POLICY")
+    return ", ".join(f"{name}={environ[name]}" for name in names if name in environ) or "default"
 
 
 def _backend(comm: Comm, device: torch.device) -> str | None:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,8 @@ from kbench.engine.samples import SampleStore
 from kbench.errors import RunError
 from kbench.records.folders import RunDir
 from kbench.records.run_files import Job, Provenance
+from kbench.records.schema import EpochRecord
+from kbench.records.snapshot import RunSnapshot
 from kbench.strategies import load
 from kbench.strategies.api import EpochCost
 from kbench.tasks.workload import Workload
@@ -48,10 +51,14 @@ def build_run(folder: RunDir, spec: RunSpec, comm: Comm, device: torch.device, r
     """Build the run that a spec describes, before its first epoch."""
     workload = Workload(spec.pair, device, root=root)
     strategy = load(spec.strategy.name, spec.strategy.params)
-    if spec.prerequisite and spec.upstream:
-        workload.initial_weights = checkpoint.final_weights(folder.sibling(spec.prerequisite.run_id))
-    elif spec.prerequisite:
-        strategy.follow(read_costs(folder.sibling(spec.prerequisite.run_id), workload))
+    if spec.prerequisite:
+        past = read_prerequisite(
+            folder.sibling(spec.prerequisite.run_id), "begins with its weights" if spec.upstream else "follows it"
+        )
+        if spec.upstream:
+            workload.initial_weights = checkpoint.final_weights(RunDir(past.path))
+        else:
+            strategy.follow(costs_of(past.epochs, workload))
     return Run(
         strategy=strategy,
         workload=workload,
@@ -63,15 +70,20 @@ def build_run(folder: RunDir, spec: RunSpec, comm: Comm, device: torch.device, r
     )
 
 
-def read_costs(prerequisite: RunDir, workload: Workload) -> list[EpochCost]:
-    """Read what each epoch of the run that this one follows cost; raises RunError unless it is done."""
-    past = prerequisite.read()
-    if past.done and past.trouble:
-        raise RunError(f"{prerequisite.run_id} is damaged, and this run follows it: {past.trouble}")
+def read_prerequisite(run: RunDir, purpose: str) -> RunSnapshot:
+    """Read the run that another needs; raises RunError, which names the ``purpose``, unless it is done and sound."""
+    past = run.read()
+    if past.trouble:
+        raise RunError(f"{run.run_id} is damaged, and this run {purpose}: {past.trouble}")
     if not past.done:
         raise RunError(
-            f"{prerequisite.run_id} is not done, and this run follows it", hint="kbench run starts both in their order"
+            f"{run.run_id} is not done, and this run {purpose}", hint="kbench run starts both in their order"
         )
+    return past
+
+
+def costs_of(epochs: Iterable[EpochRecord], workload: Workload) -> list[EpochCost]:
+    """What each epoch of the run that a strategy follows cost."""
     n_full = workload.n_samples - workload.n_samples % workload.recipe.global_batch
     return [
         EpochCost(
@@ -80,5 +92,5 @@ def read_costs(prerequisite: RunDir, workload: Workload) -> list[EpochCost]:
             global_batch=workload.recipe.global_batch,
             step_s=record.forward_s + record.backward_s + record.update_s,
         )
-        for record in past.epochs
+        for record in epochs
     ]

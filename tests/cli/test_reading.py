@@ -221,6 +221,14 @@ def test_a_figure_that_cannot_be_drawn_is_skipped_and_said_to_be(folder: Path, h
     assert len(said.out.splitlines()) == 4
 
 
+def test_runs_that_no_figure_shows_are_named_for_programs_too(folder: Path, here) -> None:
+    run = next((folder / "results" / "small" / "runs").glob("*.baseline.*"))
+    shutil.rmtree(run)
+    told = json.loads(here("plot", "small", "--kind", "pareto", "-o", "figures", "--json", cwd=folder).out)
+    assert len(told["figures"]) == 1
+    assert run.name in " ".join(told["absent"])
+
+
 def test_a_single_figure_that_cannot_be_drawn_is_an_error(folder: Path, here) -> None:
     for run in (folder / "results" / "small" / "runs").iterdir():
         if ".baseline." not in run.name:

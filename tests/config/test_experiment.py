@@ -292,6 +292,10 @@ def test_a_pair_that_starts_from_another_asks_no_strategy() -> None:
         ),
         ({"name": "sb", "label": "y", "params": 3}, "strategies[1].params: parameters must be a mapping"),
         ({"name": "sb", "label": "y", "colour": "red"}, "strategies[1].colour: unknown key 'colour'"),
+        (
+            {"name": "rho-loss", "label": "y", "params": {"holdout": 0.99}},
+            "strategies[1].params.holdout: leaves ",
+        ),
     ],
 )
 def test_an_entry_in_full_is_examined_like_any_other(entry: dict[str, Any], message: str) -> None:

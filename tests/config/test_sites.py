@@ -8,7 +8,7 @@ from kbench.config.lookup import names
 from kbench.config.parse import parse
 from kbench.config.site import Site
 from kbench.config.yaml_source import read_source
-from kbench.experiment.resolve import resolved
+from kbench.experiment.plan import resolved
 from kbench.launch.job_script import check_template
 from kbench.records.folders import ExperimentDir
 

@@ -65,6 +65,10 @@ def test_ids_that_went_through_float32_are_found_where_float32_ends() -> None:
     assert "no odd id where float32 has none" in broken(verdicts)["ids-beyond-2^24"]
 
 
+def test_a_method_that_plans_only_even_ids_is_not_accused() -> None:
+    assert not broken(list(examine(Case("broken_methods:EvenIds", ranks=()))))
+
+
 @pytest.mark.dist
 @pytest.mark.parametrize(
     ("method", "check", "words"),

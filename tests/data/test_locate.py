@@ -1,6 +1,7 @@
 """Where data sets are looked for, what is said of those that are not there, and how they come to a node."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -103,7 +104,9 @@ def test_staged_data_is_all_that_training_reads(dataset: str, root_of: Callable[
     root = stage(dataset, str(root_of(dataset)), tmp_path / "scratch")
     assert root == str(tmp_path / "scratch")
     assert prepare.verify(dataset, root=root, workers=1, report=lambda _: None) == []
-    assert not list((tmp_path / "scratch").rglob("*.tar.gz")) and not list((tmp_path / "scratch").glob(".*.part"))
+    assert not list((tmp_path / "scratch").rglob("*.tar.gz")) and [
+        path.suffix for path in (tmp_path / "scratch").glob(".*")
+    ] == [".lock"]
     assert not any(path.is_symlink() for path in (tmp_path / "scratch").rglob("*"))
 
 
@@ -122,9 +125,13 @@ def test_what_was_left_half_copied_or_is_out_of_date_is_copied_anew(
     root_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
     root = str(root_of("mnist"))
-    (tmp_path / ".mnist.part").mkdir()
-    (tmp_path / ".mnist.part" / "train-x.npy").write_bytes(b"half")
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    draft = tmp_path / f".mnist.{socket.gethostname()}.{process.pid}"  # of a process that was killed
+    draft.mkdir()
+    (draft / "train-x.npy").write_bytes(b"half")
     stage("mnist", root, tmp_path)
+    assert not draft.exists()
     (tmp_path / "mnist" / "val-x.npy").write_bytes(b"lost")
     stage("mnist", root, tmp_path)
     written = manifest.read(tmp_path / "mnist")
@@ -139,7 +146,6 @@ def test_data_that_is_not_ready_is_not_staged(tmp_path: Path) -> None:
 
 def test_no_room_is_said_with_what_is_free(root_of: Callable[[str], Path], tmp_path: Path) -> None:
     (tmp_path / "mnist").write_text("a file where a folder should go")
-    (tmp_path / ".mnist.part").write_text("another")
     with pytest.raises(WorkloadError, match=r"mnist: cannot be copied to .*mnist: .*GB are free\)"):
         stage("mnist", str(root_of("mnist")), tmp_path)
 

@@ -76,7 +76,8 @@ def test_steps_of_the_baseline_never_wait_for_the_device(
     gpu: torch.device, gpu_run: Callable[..., Run], syncs_are_errors: Callable[[], None]
 ) -> None:
     run = gpu_run()
-    learner, metrics = Learner(run.workload, 0, run.comm), EpochMetrics(gpu, run.comm, run.workload.recipe.global_batch)
+    learner = Learner(run.workload, 0, run.comm)
+    metrics = EpochMetrics(gpu, run.comm, run.workload.recipe.global_batch, run.monitor)
     ids = torch.arange(480, device=gpu).split(48)
     index, x, y = next(run.workload.batches(ids[:1], key=0))
     learner.warm_up(Batch(index, x, y))

@@ -9,8 +9,7 @@ import pytest
 from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.config.strategy_choice import Choice
-from kbench.experiment.dependencies import RunQueue
-from kbench.experiment.plan import shuffled
+from kbench.experiment.dependencies import RunQueue, shuffled
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.liveness import state_of
 from kbench.records.run_files import Done, Failure, Job

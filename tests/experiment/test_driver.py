@@ -14,8 +14,8 @@ from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.config.strategy_choice import Choice
 from kbench.errors import LaunchError
-from kbench.experiment.lock import driver_lock, driver_of
-from kbench.experiment.plan import shuffled
+from kbench.experiment.dependencies import shuffled
+from kbench.experiment.ledger import driver_lock, driver_of
 from kbench.experiment.status import StatusMonitor
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.run_files import Done, Failure
@@ -27,7 +27,7 @@ CONTENDER = """
 import os, sys
 from pathlib import Path
 from kbench.errors import LaunchError
-from kbench.experiment.lock import driver_lock
+from kbench.experiment.ledger import driver_lock
 from kbench.records.folders import ExperimentDir
 
 folder = ExperimentDir(Path(sys.argv[1]))
@@ -112,7 +112,8 @@ def test_one_that_is_sent_away_leaves_the_first_its_place(experiment: Experiment
     note_front(experiment, living)
     with pytest.raises(LaunchError), driver_lock(experiment):
         pass
-    assert driver_of(experiment)["id"] == living
+    driver = driver_of(experiment)
+    assert driver and driver.id == living
 
 
 def test_one_on_another_host_is_believed_to_live(experiment: ExperimentDir) -> None:
@@ -192,13 +193,17 @@ def test_the_order_is_recorded_in_the_ledger(experiment: ExperimentDir, runs: li
 def test_a_run_in_the_queue_of_a_living_one_waits(experiment: ExperimentDir, runs: list[RunDir], living: int) -> None:
     note_front(experiment, living)
     shuffled(runs[:2], experiment, max_parallel=1)
-    assert StatusMonitor(experiment).states(runs[:3]) == [State.WAITING, State.WAITING, State.MISSING]
+    assert [one.state for one in StatusMonitor(experiment).statuses(runs[:3])] == [
+        State.WAITING,
+        State.WAITING,
+        State.MISSING,
+    ]
 
 
 def test_nothing_waits_when_who_would_start_it_is_dead(experiment: ExperimentDir, runs: list[RunDir]) -> None:
     note_front(experiment, dead_pid())
     shuffled(runs[:1], experiment, max_parallel=1)
-    assert StatusMonitor(experiment).states(runs[:1]) == [State.MISSING]
+    assert [one.state for one in StatusMonitor(experiment).statuses(runs[:1])] == [State.MISSING]
 
 
 def test_what_has_ended_does_not_wait(experiment: ExperimentDir, runs: list[RunDir], living: int) -> None:
@@ -206,7 +211,7 @@ def test_what_has_ended_does_not_wait(experiment: ExperimentDir, runs: list[RunD
     shuffled(runs[:2], experiment, max_parallel=1)
     runs[0].finish(Done.of(attempt=1, phases=()))
     runs[1].fail(Failure.of("no more", kind=FailureKind.RAISED, attempt=1))
-    assert StatusMonitor(experiment).states(runs[:2]) == [State.DONE, State.FAILED]
+    assert [one.state for one in StatusMonitor(experiment).statuses(runs[:2])] == [State.DONE, State.FAILED]
 
 
 def test_a_second_kbench_run_is_refused_with_exit_code_3(

@@ -17,7 +17,7 @@ from kbench.config.run_spec import RunSpec
 from kbench.config.site import Site
 from kbench.errors import ConfigError, LaunchError
 from kbench.experiment.local import Children
-from kbench.experiment.resolve import cores, find_mpirun, resolved
+from kbench.experiment.plan import cores, find_mpirun, resolved
 from kbench.records.folders import RunDir
 from kbench.records.liveness import state_of
 from kbench.records.run_files import Job

@@ -7,7 +7,7 @@ import pytest
 
 from kbench.errors import ConfigError
 from kbench.importers.log import Log
-from kbench.importers.naming import Name, name_logs, parse_rule, plain_name
+from kbench.importers.naming import Name, Naming, name_logs, parse_rule, plain_name
 
 
 def logs(*runs: str, **facts: object) -> list[Log]:
@@ -15,9 +15,7 @@ def logs(*runs: str, **facts: object) -> list[Log]:
 
 
 def named(made: Sequence[Log], *rules: str, sums: str = "", **flags: object) -> list[Name]:
-    return name_logs(
-        made, [parse_rule(text) for text in rules], digests=[[sums]] * len(made), fallback="chart", **flags
-    )
+    return name_logs(made, Naming(rules=rules, **flags), digests=[[sums]] * len(made), fallback="chart")
 
 
 def test_the_words_that_all_runs_begin_with_are_left_out() -> None:

@@ -13,7 +13,7 @@ from kbench.config.parse import parse
 from kbench.config.site import Queue, Site
 from kbench.config.yaml_source import read_source
 from kbench.errors import ConfigError
-from kbench.experiment.resolve import resolved
+from kbench.experiment.plan import resolved
 from kbench.launch.job_script import script
 from kbench.records.folders import ExperimentDir
 

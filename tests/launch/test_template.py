@@ -159,9 +159,10 @@ def test_evil_hosts_and_options_reach_mpirun_as_they_are(tmp_path: Path) -> None
         run_dir,
     ]
     assert (returned, len(calls)) == (0, 1)
-    before, carried, rank = calls[0][:6], calls[0][6:10], calls[0][10:]
+    before, carried, rank = calls[0][:6], calls[0][6:12], calls[0][12:]
     assert before + rank == words
-    assert [word.partition("=")[0] for word in carried] == ["env", "OMP_NUM_THREADS", "PATH", "LD_LIBRARY_PATH"]
+    names = ["env", "OMP_NUM_THREADS", "PATH", "LD_LIBRARY_PATH", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"]
+    assert [word.partition("=")[0] for word in carried] == names
 
 
 def test_an_evil_run_folder_reaches_the_epitaph_of_mpirun_as_it_is(tmp_path: Path) -> None:
@@ -253,3 +254,31 @@ def test_the_script_of_a_run_names_its_whole_path_and_the_python_that_made_it(
     text = script(run, Site(launcher="local", threads_per_rank=3))
     assert f"-m kbench.worker {tmp_path / 'results' / RUN}\n" in text
     assert "OMP_NUM_THREADS=3\n" in text
+
+
+@pytest.mark.parametrize(
+    ("environ", "setup", "spins"),
+    [
+        ({}, (), ["20000", "1"]),
+        ({"GOMP_SPINCOUNT": "7"}, (), ["7", "1"]),
+        ({}, ("export GOMP_SPINCOUNT=7 KMP_BLOCKTIME=infinite",), ["7", "infinite"]),
+        ({"OMP_WAIT_POLICY": "PASSIVE"}, (), ["unset", "unset"]),
+        ({}, ("export OMP_WAIT_POLICY=PASSIVE",), ["unset", "unset"]),
+    ],
+)
+def test_idle_threads_spin_for_a_bounded_time_unless_the_environment_or_the_site_says(
+    environ: dict[str, str], setup: tuple[str, ...], spins: list[str], tmp_path: Path
+) -> None:
+    told = written(tmp_path / "told", '#!/bin/bash\necho "${GOMP_SPINCOUNT-unset} ${KMP_BLOCKTIME-unset}"\n')
+    told.chmod(0o755)
+    text = rendered("local", python=[str(told)], setup=setup)
+    env = {"PATH": os.environ["PATH"], **environ}
+    done = subprocess.run(["bash", "-c", text], env=env, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == spins
+
+
+def test_ranks_on_other_hosts_are_told_how_long_to_spin(tmp_path: Path) -> None:
+    mpirun = stub(tmp_path, "mpirun")
+    text = rendered("mpirun", mpirun=str(mpirun), hosts=("n1", "n2"), ranks=2, setup=("export OMP_WAIT_POLICY=active",))
+    _, (call, *_) = execute(text, tmp_path)
+    assert "OMP_WAIT_POLICY=active" in call and not any(word.startswith("GOMP_SPINCOUNT") for word in call)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from kbench.errors import WorkloadError
-from kbench.models.initial_weights import last_linear, load_initial_weights
+from kbench.models.build import last_linear, load_initial_weights
 
 
 def network(n_classes: int, *, width: int = 8, seed: int = 0) -> nn.Sequential:

@@ -1,6 +1,6 @@
 """Results of every released schema are read: each is kept as an archive, with the Parquet that it made.
 
-1: kbench 0.1 at f826c3a, without ``schema_version``.  2: the files of tests/fixtures/results-schema-2.
+1: kbench 0.1 at f826c3a, without ``schema_version``.  2 and 3: the files of tests/fixtures/results-schema-2 and -3.
 """
 
 import json
@@ -15,27 +15,38 @@ import pytest
 
 import kbench
 from kbench.analysis.frame import load
+from kbench.config.run_spec import RunSpec
 from kbench.errors import ResultsError
 from kbench.records import imported, journal
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.liveness import state_of
-from kbench.records.migrations import SCHEMA, STEPS
-from kbench.records.run_files import Allocation, Failure, Job, Start
+from kbench.records.migrations import ADDED_IN_3, SCHEMA, STEPS
+from kbench.records.run_files import Allocation, Failure, Job, Provenance, Start
 from kbench.records.run_state import FailureKind, State
 from kbench.records.schema import EpochRecord
-from kbench.records.store import gather, stale
+from kbench.records.store import gather, match_key, stale
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
-ARCHIVES = {"old": "results-f826c3a", "oldimport": "results-f826c3a", "small": "results-schema-2"}
+ARCHIVES = {  # experiment in it
+    "results-f826c3a": ("old", "oldimport"),
+    "results-schema-2": ("small",),
+    "results-schema-3": ("small",),
+}
+EXPERIMENTS = [(archive, name) for archive, names in ARCHIVES.items() for name in names]
 RENAMED = {"beside_s": "background_s"}  # columns, by their names in schema 1
 
 
-@pytest.fixture(params=ARCHIVES)
+@pytest.fixture(params=EXPERIMENTS, ids=lambda each: f"{each[0]}-{each[1]}")
 def kept(request: pytest.FixtureRequest, tmp_path: Path) -> ExperimentDir:
     """An experiment as an archive keeps it."""
-    with tarfile.open(FIXTURES / f"{ARCHIVES[request.param]}.tar.gz") as archive:
-        archive.extractall(tmp_path, filter="data")
-    return ExperimentDir(tmp_path / "results" / request.param)
+    name, experiment = request.param
+    return unpacked(name, experiment, tmp_path)
+
+
+def unpacked(name: str, experiment: str, place: Path) -> ExperimentDir:
+    with tarfile.open(FIXTURES / f"{name}.tar.gz") as archive:
+        archive.extractall(place, filter="data")
+    return ExperimentDir(place / "results" / experiment)
 
 
 def table(path: Path) -> list[dict[str, Any]]:
@@ -57,8 +68,10 @@ def test_no_run_of_any_schema_is_damaged(kept: ExperimentDir) -> None:
     assert not [run.trouble for run in map(imported.read, imported.runs(kept)) if run.trouble]
 
 
-def test_tables_of_another_schema_are_made_anew_and_never_half_read(kept: ExperimentDir) -> None:
-    if kept.path.name != "small":
+def test_tables_of_another_schema_are_made_anew_and_never_half_read(
+    kept: ExperimentDir, request: pytest.FixtureRequest
+) -> None:
+    if f"results-schema-{SCHEMA}" not in request.node.name:
         assert stale(kept)
         with pytest.raises(ResultsError, match="epochs.parquet: another version of kbench made it"):
             load(kept)
@@ -68,7 +81,25 @@ def test_tables_of_another_schema_are_made_anew_and_never_half_read(kept: Experi
 
 def test_there_is_a_step_from_every_schema_and_an_archive_of_it() -> None:
     assert sorted(STEPS) == list(range(1, SCHEMA))
-    assert len(set(ARCHIVES.values())) == SCHEMA
+    assert len(ARCHIVES) == SCHEMA
+
+
+@pytest.mark.parametrize("archive, name", EXPERIMENTS[:-1])
+def test_what_schema_3_measures_is_null_in_older_tables(archive: str, name: str, tmp_path: Path) -> None:
+    folder = unpacked(archive, name, tmp_path)
+    gather(folder, state_of)
+    assert {row[column] for row in table(folder.epochs) for column in ADDED_IN_3} == {None}
+    assert {row[column] for row in table(folder.runs) for column in ("spin", "pairing")} == {None}
+
+
+def test_runs_are_matched_with_those_of_the_same_spin_and_in_turn_with_those_in_turn(run_spec: RunSpec) -> None:
+    known = Provenance(spin="GOMP_SPINCOUNT=20000", pairing="none")
+    assert match_key(run_spec, Provenance()) == run_spec.match_key
+    assert match_key(run_spec, Provenance(pairing="node")) == run_spec.match_key
+    assert match_key(run_spec, known) == match_key(run_spec, known.updated(pairing="node"))
+    others = ({"spin": None}, {"spin": "default"}, {"pairing": "turns"}, {"spin": None, "pairing": "turns"})
+    keys = {match_key(run_spec, known.updated(**changes)) for changes in ({}, *others)}
+    assert len(keys) == 1 + len(others)
 
 
 def aged(folder: ExperimentDir) -> None:

@@ -12,6 +12,7 @@ from kbench import files
 from kbench.errors import ResultsError
 from kbench.records.folders import ExperimentDir
 from kbench.records.liveness import state_of
+from kbench.records.migrations import ADDED_IN_3
 from kbench.records.run_files import Job
 from kbench.records.store import gather, stale
 
@@ -30,8 +31,8 @@ RUNS = (
 # Columns that the contract lets stand between its own: null, or 0, where older journals have none.
 NEWER = (
     "ceiling background_s metric threads_per_rank max_parallel launcher weights_digest order_digest augment_digest "
-    "disturbs imported_from error total_s upstream dataset_note dataset_identity"
-).split()
+    "disturbs imported_from error total_s upstream dataset_note dataset_identity spin pairing"
+).split() + sorted(ADDED_IN_3)
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_a_journal_that_knows_nothing_of_newer_columns_is_read_all_the_same(
     experiment_dir: ExperimentDir, make_run, make_epoch
 ) -> None:
     run, entry = make_run(), make_epoch(0).model_dump(mode="json")
-    assert set(NEWER) & entry.keys() == {"ceiling", "background_s"}
+    assert set(NEWER) & entry.keys() == {"ceiling", "background_s"} | ADDED_IN_3
     files.append(run.journal, {key: value for key, value in entry.items() if key not in NEWER})
     assert gather(experiment_dir, state_of) == (1, 1)
     epochs, runs = (pd.read_parquet(path) for path in (experiment_dir.epochs, experiment_dir.runs))

@@ -10,6 +10,7 @@ from kbench.analysis.pairing import KEYS
 from kbench.errors import ResultsError
 from kbench.records.run_state import State
 
+INSTRUMENTS = ("spin", "pairing")  # columns that are part of the key
 LISTED = 3  # runs named of many alike
 GRAVE = (State.FAILED, State.DAMAGED)  # states that somebody must look into
 
@@ -57,7 +58,11 @@ def _why_unmatched(frames: Frames, own: pd.DataFrame, done: pd.DataFrame, base: 
 
 
 def _difference(frames: Frames, near: pd.DataFrame) -> str:
-    """The first key in which a run's spec differs from that of the baseline's run of the same seed."""
+    """The first instrument, or key of its spec, in which a run differs from the baseline's run of the same seed."""
+    for column in INSTRUMENTS:
+        one, other = (fill_unknown(near[name], "unknown").iloc[0] for name in (column, f"{column}_base"))
+        if one != other and (column == "spin" or "turns" in (one, other)):
+            return f"{column} is {one}, the baseline's {other}: their times are not matched"
     if frames.folder is None:
         return ""
     try:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torchvision.datasets import CIFAR10, CIFAR100
 
-from kbench.data.store.arrays import LabelledImages, save
+from kbench.data.store.arrays import Content, LabelledImages, save
 from kbench.data.store.manifest import Manifest
 from kbench.data.store.prepare_job import Official, PrepareJob, compare_with_official, read_archive
 from kbench.errors import WorkloadError
@@ -52,25 +52,16 @@ CIFAR_100 = Variant(published=CIFAR100, labels=b"fine_labels", n_classes=100)
 
 def prepare_cifar10(job: PrepareJob) -> Manifest:
     """Make arrays of CIFAR-10."""
-    return _prepare(job, CIFAR_10)
+    return save(job.folder, job.dataset, read(job, CIFAR_10), n_classes=10)
 
 
 def prepare_cifar100(job: PrepareJob) -> Manifest:
     """Make arrays of CIFAR-100, with its fine labels."""
-    return _prepare(job, CIFAR_100)
+    return save(job.folder, job.dataset, read(job, CIFAR_100), n_classes=100)
 
 
-def _prepare(job: PrepareJob, variant: Variant) -> Manifest:
-    train, val, sources, checked = read(job, variant)
-    return save(
-        job.folder, job.dataset, train=train, val=val, n_classes=variant.n_classes, sources=sources, checked=checked
-    )
-
-
-def read(
-    job: PrepareJob, variant: Variant
-) -> tuple[LabelledImages, LabelledImages, dict[str, str | None], tuple[str, ...]]:
-    """Read and check the files: training part, validation part, sources, what was checked."""
+def read(job: PrepareJob, variant: Variant) -> Content:
+    """Read and check the files."""
     folder = str(variant.published.base_folder)
     unpacked = job.find(folder)
     if unpacked is not None:
@@ -84,7 +75,7 @@ def read(
     train = LabelledImages(np.concatenate([part.x for part in parts]), np.concatenate([part.y for part in parts]))
     val = _batch(*read_file(variant.test.name), variant)
     sources, checked = compare_with_official(job, (len(train.y), len(val.y)), found)
-    return train, val, sources, (*checked, "types, shapes and labels of every batch")
+    return Content(train, val, sources, (*checked, "types, shapes and labels of every batch"))
 
 
 ReadFile = Callable[[str], tuple[str, bytes]]  # by a file's name: its place, for errors, and its bytes

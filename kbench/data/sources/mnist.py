@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from torchvision.datasets import MNIST
 
-from kbench.data.store.arrays import LabelledImages, save
+from kbench.data.store.arrays import Content, LabelledImages, save
 from kbench.data.store.manifest import Manifest
 from kbench.data.store.prepare_job import Official, PrepareJob, compare_with_official
 from kbench.errors import WorkloadError
@@ -22,12 +22,11 @@ FILES = tuple(Official(name=name, url=MIRROR + name, md5=md5) for name, md5 in M
 
 def prepare(job: PrepareJob) -> Manifest:
     """Make arrays of MNIST."""
-    train, val, sources, checked = read(job)
-    return save(job.folder, job.dataset, train=train, val=val, n_classes=10, sources=sources, checked=checked)
+    return save(job.folder, job.dataset, read(job), n_classes=10)
 
 
-def read(job: PrepareJob) -> tuple[LabelledImages, LabelledImages, dict[str, str | None], tuple[str, ...]]:
-    """Read and check the files: training part, validation part, sources, what was checked."""
+def read(job: PrepareJob) -> Content:
+    """Read and check the files."""
     paths = [job.obtain(file, file.name.removesuffix(".gz")) for file in FILES]
     images, labels, val_images, val_labels = map(_idx, paths)
     train = _part(paths[0], images, paths[1], labels)
@@ -37,7 +36,7 @@ def read(job: PrepareJob) -> tuple[LabelledImages, LabelledImages, dict[str, str
     sources, checked = compare_with_official(job, (len(train.y), len(val.y)), found)
     if len(found) < len(FILES):
         checked = ()
-    return train, val, sources, (*checked, "types, shapes and labels of every file")
+    return Content(train, val, sources, (*checked, "types, shapes and labels of every file"))
 
 
 def _part(images: Path, x: np.ndarray, labels: Path, y: np.ndarray) -> LabelledImages:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from kbench.data.sources import cifar, mnist
-from kbench.data.store.arrays import LabelledImages, Pixels, save
+from kbench.data.store.arrays import Content, LabelledImages, Pixels, save
 from kbench.data.store.manifest import Manifest
 from kbench.data.store.prepare_job import PrepareJob
 
@@ -19,23 +19,17 @@ SEED, DEGREES = 0, 90
 
 def prepare_mnist(job: PrepareJob) -> Manifest:
     """Make arrays of MNIST whose training images are turned."""
-    return _prepare(job, *mnist.read(job))
+    return _prepare(job, mnist.read(job))
 
 
 def prepare_cifar10(job: PrepareJob) -> Manifest:
     """Make arrays of CIFAR-10 whose training images are turned."""
-    return _prepare(job, *cifar.read(job, cifar.CIFAR_10))
+    return _prepare(job, cifar.read(job, cifar.CIFAR_10))
 
 
-def _prepare(
-    job: PrepareJob,
-    train: LabelledImages,
-    val: LabelledImages,
-    sources: dict[str, str | None],
-    checked: tuple[str, ...],
-) -> Manifest:
-    turned = LabelledImages(rotated(train.x), train.y)
-    return save(job.folder, job.dataset, train=turned, val=val, n_classes=10, sources=sources, checked=checked)
+def _prepare(job: PrepareJob, content: Content) -> Manifest:
+    turned = LabelledImages(rotated(content.train.x), content.train.y)
+    return save(job.folder, job.dataset, content._replace(train=turned), n_classes=10)
 
 
 def rotated(x: Pixels) -> Pixels:

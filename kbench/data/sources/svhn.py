@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from torchvision.datasets import SVHN
 
-from kbench.data.store.arrays import LabelledImages, save
+from kbench.data.store.arrays import Content, LabelledImages, save
 from kbench.data.store.manifest import Manifest
 from kbench.data.store.prepare_job import Official, PrepareJob, compare_with_official
 from kbench.errors import WorkloadError
@@ -26,15 +26,8 @@ def prepare(job: PrepareJob) -> Manifest:
     both = LabelledImages(np.concatenate([train.x, extra.x]), np.concatenate([train.y, extra.y]))
     found = [(path, job.md5_of(path), file) for path, file in zip(paths, FILES, strict=True)]
     sources, checked = compare_with_official(job, (len(both.y), len(test.y)), found)
-    return save(
-        job.folder,
-        job.dataset,
-        train=both,
-        val=test,
-        n_classes=10,
-        sources=sources,
-        checked=(*checked, "types, shapes and labels of every file"),
-    )
+    content = Content(both, test, sources, (*checked, "types, shapes and labels of every file"))
+    return save(job.folder, job.dataset, content, n_classes=10)
 
 
 def _read(path: Path) -> LabelledImages:

@@ -4,14 +4,12 @@ Imports no torch before arrays are opened.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-import kbench
 from kbench import files
 from kbench.data.store import manifest
 from kbench.data.store.manifest import Manifest
@@ -32,27 +30,18 @@ class LabelledImages(NamedTuple):
     y: Labels  # (n,) in [0, n_classes)
 
 
-def save(
-    folder: Path,
-    dataset: str,
-    *,
-    train: LabelledImages,
-    val: LabelledImages,
-    n_classes: int,
-    sources: dict[str, str | None],
-    checked: tuple[str, ...],
-) -> Manifest:
-    """Write the arrays of both parts, and their manifest last.
+class Content(NamedTuple):
+    """Both parts of a data set, and what they were read from."""
 
-    Args:
-        folder: The data set's own; made where it is missing.
-        dataset: Its name.
-        train: Samples to train on.
-        val: Samples to validate on.
-        n_classes: Classes of both.
-        sources: MD5 of the files that the arrays were made from, by name.
-        checked: What was looked at, in words.
-    """
+    train: LabelledImages
+    val: LabelledImages
+    sources: dict[str, str | None]  # MD5 of the files that it was read from, by name
+    checked: tuple[str, ...]  # what was looked at, in words
+
+
+def save(folder: Path, dataset: str, content: Content, *, n_classes: int) -> Manifest:
+    """Write the arrays of both parts into the folder of a data set, and their manifest last."""
+    train, val, sources, checked = content
     folder.mkdir(parents=True, exist_ok=True)
     (folder / manifest.NAME).unlink(missing_ok=True)
     arrays = {"train-x.npy": train.x, "train-y.npy": train.y, "val-x.npy": val.x, "val-y.npy": val.y}
@@ -70,11 +59,8 @@ def save(
         sources=sources,
         files={name: (folder / name).stat().st_size for name in arrays},
         digests={name: manifest.digest(folder / name) for name in arrays},
-        kbench_version=kbench.__version__,
-        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    manifest.write(folder, written)
-    return written
+    return manifest.write(folder, written)
 
 
 def load(place: Path | None) -> "tuple[Arrays, Arrays]":

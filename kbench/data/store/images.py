@@ -5,14 +5,12 @@ Imports no torch before samples are read for a training, as processes that only 
 
 import io
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
-import kbench
 from kbench.data.store import index, manifest
 from kbench.data.store.index import Index
 from kbench.data.store.manifest import Manifest
@@ -103,15 +101,8 @@ def save(
 ) -> Manifest:
     """Write the index of both parts, decode every image once, and write the manifest last.
 
-    Args:
-        job: What is being made ready.
-        parts: The indices by PARTS; their files lie below the data set's folder.
-        n_classes: Classes of both parts.
-        trees: Folders whose images are files of their own.
-        checked: What was looked at besides, in words.
-
-    Raises:
-        WorkloadError: A part is empty, or an image cannot be decoded; the message names it.
+    ``trees`` are folders whose images are files of their own, ``checked`` is what was looked at besides, in words.
+    Raises WorkloadError when a part is empty, or an image cannot be decoded; the message names it.
     """
     job.folder.mkdir(parents=True, exist_ok=True)
     (job.folder / manifest.NAME).unlink(missing_ok=True)
@@ -139,11 +130,8 @@ def save(
         files=files,
         trees=trees,
         digests=digests,
-        kbench_version=kbench.__version__,
-        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    manifest.write(job.folder, written)
-    return written
+    return manifest.write(job.folder, written)
 
 
 def load(place: Path | None) -> "tuple[SampleReader, SampleReader]":

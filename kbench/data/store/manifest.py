@@ -2,10 +2,12 @@
 
 import hashlib
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+import kbench
 from kbench import files
 from kbench.data.registry import DatasetInfo
 from kbench.errors import WorkloadError
@@ -29,8 +31,8 @@ class Manifest(BaseModel):
     files: dict[str, int]  # what training reads: size of each; of a million images, some
     trees: tuple[str, ...] = ()  # folders that training reads as a whole
     digests: dict[str, str] = {}  # BLAKE2b of files in which a changed byte shows nowhere
-    kbench_version: str
-    made_at: str  # UTC
+    kbench_version: str = kbench.__version__
+    made_at: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     @property
     def identity(self) -> str:
@@ -69,9 +71,10 @@ def read(folder: Path) -> Manifest | None:
         raise WorkloadError(f"{path} cannot be read: {first}", hint="make it anew: kbench data prepare") from None
 
 
-def write(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest into a data set's folder, whole or not at all."""
+def write(folder: Path, manifest: Manifest) -> Manifest:
+    """Write the manifest into a data set's folder, whole or not at all, and return it."""
     files.write(folder / NAME, manifest.model_dump_json(indent=1) + "\n")
+    return manifest
 
 
 def misfits(folder: Path, manifest: Manifest, *, at_most: int | None = None) -> list[str]:

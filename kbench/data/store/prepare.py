@@ -1,9 +1,9 @@
 """Make any data set ready, verify it, open it."""
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, NamedTuple
 
 from kbench.config.parse import did_you_mean
 from kbench.data.registry import DATASETS, OWN, DatasetInfo, dataset_info
@@ -58,7 +58,7 @@ def prepare(
         report=report,
     )
     try:
-        written: Manifest = _function(info.prepare)(job)
+        written: Manifest = resolve_name(info.prepare)(job)
     except ResultsError as error:  # a file that cannot be written
         raise WorkloadError(error.message, hint="name another data root") from error
     return folder, written
@@ -73,7 +73,7 @@ def verify(dataset: str, *, root: str, workers: int, report: Callable[[str], Non
         return wrong
     written = manifest.read(place)
     assert written is not None, "there are no problems"
-    sentences: list[str] = _function(info.verify)(place, written, workers, report)
+    sentences: list[str] = resolve_name(info.verify)(place, written, workers, report)
     return sentences
 
 
@@ -105,7 +105,7 @@ def open_dataset(dataset: str, root: str) -> OpenDataset:
     place = locate.find(dataset, root)
     train: "Source"
     val: "Source"
-    train, val = _function(info.target)(place)
+    train, val = resolve_name(info.target)(place)
     written = manifest.read(place) if place else None
     expected = written.applied_to(info) if written else info
     if (len(train), len(val)) != (expected.n_train, expected.n_val):
@@ -126,8 +126,3 @@ def require_dataset(dataset: str) -> DatasetInfo:
         names = [*DATASETS, *(f"{prefix}NAME" for prefix in OWN)]
         raise ConfigError(f"unknown data set {dataset!r}{did_you_mean(dataset, names)}")
     return info
-
-
-def _function(target: str) -> Any:
-    module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)

@@ -46,21 +46,18 @@ def _is_whole(copy: Path, written: Manifest) -> bool:
 
 
 def _copy(source: Path, copy: Path, written: Manifest) -> None:
-    draft = copy.with_name(f".{copy.name}.part")
-    for old in (draft, copy):
-        shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(copy, ignore_errors=True)  # first, as there may be no room for two
     try:
-        for tree in written.trees:
-            shutil.copytree(source / tree, draft / tree, copy_function=shutil.copyfile)
-        for name in written.files:
-            if not (draft / name).exists():
-                (draft / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source / name, draft / name)
-        manifest.write(draft, written)
-        draft.rename(copy)
+        with files.writing_folder(copy) as draft:
+            for tree in written.trees:
+                shutil.copytree(source / tree, draft / tree, copy_function=shutil.copyfile)
+            for name in written.files:
+                if not (draft / name).exists():
+                    (draft / name).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(source / name, draft / name)
+            manifest.write(draft, written)
     except (OSError, ResultsError) as error:
         free = shutil.disk_usage(copy.parent).free
-        shutil.rmtree(draft, ignore_errors=True)
         why = (error.strerror if isinstance(error, OSError) else "") or error
         raise WorkloadError(
             f"{written.dataset}: cannot be copied to {copy}: {why} ({free / 1e9:.1f} GB are free)",

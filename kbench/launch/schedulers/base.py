@@ -16,7 +16,7 @@ from typing import ClassVar, NamedTuple
 
 from kbench.config.site import Queue, Site
 from kbench.errors import LaunchError
-from kbench.launch.diagnosis import Finding
+from kbench.launch.diagnosis import Answer, Finding, ask
 from kbench.records.run_state import FailureKind
 
 TIMEOUT_S = 30.0
@@ -88,18 +88,12 @@ class JobEnvironment:
             return None
         if how.requeue_status is not None:
             return how.requeue_status
-        if how.is_running and (self._output(how.is_running) or "").strip() != "RUNNING":
+        if how.is_running and self._ask(how.is_running).out.strip() != "RUNNING":
             return None  # it would bring back what somebody has cancelled
-        return 0 if how.requeue and self._output(how.requeue) is not None else None
+        return 0 if how.requeue and self._ask(how.requeue).ok else None
 
-    def _output(self, command: tuple[str, ...]) -> str | None:
-        """What a command of the scheduler prints; None where it fails."""
-        filled = [part.format(id=self.id) for part in command]
-        try:
-            done = subprocess.run(filled, capture_output=True, text=True, timeout=60)
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return None if done.returncode else done.stdout
+    def _ask(self, command: tuple[str, ...]) -> Answer:
+        return ask([part.format(id=self.id) for part in command], seconds=60)
 
 
 class Scheduler(ABC):

@@ -1,6 +1,10 @@
 #!/usr/bin/env bash
 export OMP_NUM_THREADS=8
 module load cuda
+# Bounded, as threads that spin take the processors of those that work; what is set already stays.
+if [ -z "${OMP_WAIT_POLICY+set}" ]; then
+    export GOMP_SPINCOUNT="${GOMP_SPINCOUNT-20000}" KMP_BLOCKTIME="${KMP_BLOCKTIME-1}"
+fi
 /opt/kbench/bin/python -m torch.distributed.run --standalone --nproc-per-node 2 \
     --module kbench.worker /data/results/small/runs/digits-cnn-digits.baseline.s0.0123abcd
 status=$?

@@ -4,10 +4,16 @@ export OMP_NUM_THREADS=8
 [ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 module load openmpi
 export A='x y'
+# Bounded, as threads that spin take the processors of those that work; what is set already stays.
+if [ -z "${OMP_WAIT_POLICY+set}" ]; then
+    export GOMP_SPINCOUNT="${GOMP_SPINCOUNT-20000}" KMP_BLOCKTIME="${KMP_BLOCKTIME-1}"
+fi
 /usr/bin/mpirun -np 4 \
     --host node1:2,node2:2 \
     --bind-to core -x 'A B' \
     env OMP_NUM_THREADS=8 PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}" \
+    ${GOMP_SPINCOUNT+"GOMP_SPINCOUNT=$GOMP_SPINCOUNT"} ${KMP_BLOCKTIME+"KMP_BLOCKTIME=$KMP_BLOCKTIME"} \
+    ${OMP_WAIT_POLICY+"OMP_WAIT_POLICY=$OMP_WAIT_POLICY"} \
     /opt/kbench/bin/python -m kbench.worker /data/results/small/runs/digits-cnn-digits.baseline.s0.0123abcd
 status=$?
 # A run says itself how it ended; this is for one that could not.

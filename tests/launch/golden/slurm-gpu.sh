@@ -18,6 +18,10 @@
 #SBATCH --exclusive
 export OMP_NUM_THREADS=8
 module load apptainer
+# Bounded, as threads that spin take the processors of those that work; what is set already stays.
+if [ -z "${OMP_WAIT_POLICY+set}" ]; then
+    export GOMP_SPINCOUNT="${GOMP_SPINCOUNT-20000}" KMP_BLOCKTIME="${KMP_BLOCKTIME-1}"
+fi
 tasks=(
     [0]='digits-cnn-digits.baseline.s0.0123abcd digits-cnn-digits.iswr.s0.0123abcd'
 )

@@ -11,6 +11,10 @@
 #SBATCH --requeue
 #SBATCH --exclusive
 export OMP_NUM_THREADS=8
+# Bounded, as threads that spin take the processors of those that work; what is set already stays.
+if [ -z "${OMP_WAIT_POLICY+set}" ]; then
+    export GOMP_SPINCOUNT="${GOMP_SPINCOUNT-20000}" KMP_BLOCKTIME="${KMP_BLOCKTIME-1}"
+fi
 tasks=(
     [0]=digits-cnn-digits.baseline.s0.0123abcd
     [1]=digits-cnn-digits.iswr.s0.0123abcd
