@@ -230,22 +230,13 @@ def compare(
         [('baseline', None), ('kakurenbo', -0.21)]
     """
     targets, transfers = _targets(target), [_chain(text) for text in _several(transfer)]
-<<<<<<< HEAD
-    gathered = _gathered(experiment, results)
-    frames, baseline = gathered.frames, baseline or gathered.plan.baseline
-=======
     measured = _measured(experiment, results)
->>>>>>> main
 
     from kbench.papers.papers import with_papers, without_baseline
 
-    baseline = baseline or measured.baseline
+    baseline = baseline or measured.plan.baseline
     try:
-<<<<<<< HEAD
-        found = _compared(gathered, baseline=baseline, targets=targets, transfers=transfers, margin=margin)
-=======
-        found = measured.compared(baseline, targets, transfers)
->>>>>>> main
+        found = measured.compared(baseline, targets, transfers, margin=margin)
     except ResultsError as error:
         if not published or baseline in set(measured.frames.done["strategy"]):
             raise
@@ -287,12 +278,7 @@ def plot(
 
     from kbench.figures.draw import draw_figures
 
-<<<<<<< HEAD
-    comparison = _compared(gathered)
-    return draw_figures(gathered.frames, comparison, kinds, place or gathered.folder.figures, size=size)
-=======
     return draw_figures(measured.frames, measured.compared(), kinds, place or measured.folder.figures, size=size)
->>>>>>> main
 
 
 def report(
@@ -331,14 +317,8 @@ def report(
     from kbench.files import write
     from kbench.html_report.page import page
 
-<<<<<<< HEAD
-    comparison = _compared(gathered, baseline=baseline, targets=targets, margin=margin)
-    built = page(gathered.frames, comparison)
-    path = Path(output) if output else gathered.folder.report
-=======
-    built = page(measured.frames, measured.compared(baseline, targets))
+    built = page(measured.frames, measured.compared(baseline, targets, margin=margin))
     path = Path(output) if output else measured.folder.report
->>>>>>> main
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -371,23 +351,37 @@ class _Measured(NamedTuple):
 
     folder: "ExperimentDir"
     frames: "Frames"
-<<<<<<< HEAD
     plan: "ComparisonPlan"
-=======
-    baseline: str
-    targets: "Sequence[float | Target]"
 
     def compared(
         self,
         baseline: str = "",
-        targets: "Sequence[float | Target]" = (),
-        transfers: Sequence[tuple[str, list[str]]] = (),
+        targets: "Sequence[Target]" = (),
+        transfers: "Sequence[Chain]" = (),
+        *,
+        margin: float | None = None,
     ) -> "Comparison":
+        """Compare, as the experiment's file says where nothing else does, and put on record that somebody looked."""
         from kbench.analysis.compare import compare
+        from kbench.records.looks import note_look
 
-        baseline, targets = baseline or self.baseline, targets or self.targets
-        return compare(self.frames, baseline=baseline, targets=targets, transfers=transfers)
->>>>>>> main
+        plan, baseline = self.plan, baseline or self.plan.baseline
+        margins = plan.margins
+        if margin is not None:
+            if not margin > 0:
+                raise ConfigError(f"--margin: must be above 0, got {margin:g}", hint="0.5 means half a point")
+            margins = dict.fromkeys(self.frames.runs["pair"], margin / 100)
+        base = self.frames.done[self.frames.done["strategy"] == baseline]
+        seeds = {str(pair): int(own.nunique()) for pair, own in base.groupby("pair")["seed"]}
+        return compare(
+            self.frames,
+            baseline=baseline,
+            targets=targets or plan.targets,
+            transfers=transfers,
+            margins=margins,
+            looks=plan.looks,
+            earlier=[] if plan.seeds is None else note_look(self.folder, planned=plan.seeds, seeds=seeds),
+        )
 
 
 def _measured(experiment: PathLike, results: PathLike | None) -> _Measured:
@@ -398,44 +392,7 @@ def _measured(experiment: PathLike, results: PathLike | None) -> _Measured:
 
     from kbench.analysis.frame import load as load_frames
 
-<<<<<<< HEAD
-    return _Gathered(folder, load_frames(folder), comparison_plan(folder))
-
-
-def _compared(
-    gathered: _Gathered,
-    *,
-    baseline: str = "",
-    targets: "Sequence[Target]" = (),
-    transfers: "Sequence[Chain]" = (),
-    margin: float | None = None,
-) -> "Comparison":
-    """Compare, as the experiment's file says where nothing else does, and put on record that somebody looked."""
-    from kbench.analysis.compare import compare as compare_frames
-    from kbench.records.looks import note_look
-
-    frames, plan = gathered.frames, gathered.plan
-    baseline = baseline or plan.baseline
-    margins = plan.margins
-    if margin is not None:
-        if not margin > 0:
-            raise ConfigError(f"--margin: must be above 0, got {margin:g}", hint="0.5 means half a point of accuracy")
-        margins = dict.fromkeys(frames.runs["pair"], margin / 100)
-    base = frames.done[frames.done["strategy"] == baseline]
-    seeds = {str(pair): int(own.nunique()) for pair, own in base.groupby("pair")["seed"]}
-    earlier = [] if plan.seeds is None else note_look(gathered.folder, planned=plan.seeds, seeds=seeds)
-    return compare_frames(
-        frames,
-        baseline=baseline,
-        targets=targets or plan.targets,
-        transfers=transfers,
-        margins=margins,
-        looks=plan.looks,
-        earlier=earlier,
-    )
-=======
-    return _Measured(folder, load_frames(folder), *comparison_defaults(folder))
->>>>>>> main
+    return _Measured(folder, load_frames(folder), comparison_plan(folder))
 
 
 def _results(folder: PathLike | None) -> Path:

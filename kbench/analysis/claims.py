@@ -7,7 +7,7 @@ from kbench.analysis.tables.model import number, percent
 from kbench.records.schema import noun
 
 
-def claim(row: Row, *, rivals: int = 1) -> str:
+def claim_sentence(row: Row, *, rivals: int = 1) -> str:
     """Time saved and accuracy lost, as far as the one-sided bounds go; empty where there are none.
 
     Args:

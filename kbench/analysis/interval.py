@@ -87,15 +87,15 @@ def estimate_ratio(ratios: Sequence[float], *, resampled: bool = False, confiden
     if not all(0 < ratio < math.inf for ratio in ratios):  # none, or not known
         return UNKNOWN
     logs = estimate([math.log(ratio) for ratio in ratios], resampled=resampled, confidence=confidence)
-    return _mapped(logs, math.exp)
+    return _rescaled(logs, math.exp)
 
 
 def estimate_change(ratios: Sequence[float], *, resampled: bool = False, confidence: Confidence = PLAIN) -> Estimate:
     """Estimate a relative change [fraction]: the geometric mean of paired ratios, less one."""
-    return _mapped(estimate_ratio(ratios, resampled=resampled, confidence=confidence), lambda ratio: ratio - 1)
+    return _rescaled(estimate_ratio(ratios, resampled=resampled, confidence=confidence), lambda ratio: ratio - 1)
 
 
-def _mapped(found: Estimate, increasing: Callable[[float], float]) -> Estimate:
+def _rescaled(found: Estimate, increasing: Callable[[float], float]) -> Estimate:
     """An estimate on another scale."""
 
     def both(bounds: Bounds) -> Bounds:

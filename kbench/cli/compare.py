@@ -12,27 +12,11 @@ from kbench.figures.registry import FIGURES
 
 Targets = Annotated[
     list[str],
-<<<<<<< HEAD
-    typer.Option(
-        "--target",
-        help="Accuracy to reach, a fraction, or final*1.1: a multiple of the baseline's final error; :sustained or "
-        ":clock behind it where the first touch is not meant; repeatable.",
-        metavar="X",
-        show_default=False,
-    ),
-]
-Transfers = Annotated[
-    list[str],
-    typer.Option(
-        "--transfer",
-        help="Pairs trained one after the other, as UPSTREAM:DOWNSTREAM[,DOWNSTREAM], where no starts_from says so; "
-        "repeatable.",
-        metavar="PAIRS",
-        show_default=False,
-=======
     repeatable(
-        "--target", "Accuracy to reach, a fraction, or final*1.1: a multiple of the baseline's final error", "X"
->>>>>>> main
+        "--target",
+        "Accuracy to reach, a fraction, or final*1.1: a multiple of the baseline's final error; :sustained or :clock "
+        "behind it where the first touch is not meant",
+        "X",
     ),
 ]
 Margin = Annotated[
@@ -62,11 +46,6 @@ def compare(
     form: Annotated[str, typer.Option("--format", help=", ".join(FORMATS) + ".", metavar="FORM")] = "text",
     target: Targets = [],  # noqa: B006  (typer's way)
     baseline: Baseline = "",
-<<<<<<< HEAD
-    transfer: Transfers = [],  # noqa: B006
-    published: Published = False,
-    margin: Margin = None,
-=======
     transfer: Annotated[
         list[str],
         repeatable(
@@ -79,7 +58,7 @@ def compare(
         bool,
         typer.Option("--published", help="Papers' numbers beside these, and their tables against imported logs."),
     ] = False,
->>>>>>> main
+    margin: Margin = None,
     results: Results = RESULTS,
     *,
     output: Output,
@@ -148,6 +127,7 @@ def report(
     experiment: Experiment = DEFAULT,
     target: Targets = [],  # noqa: B006
     baseline: Baseline = "",
+    margin: Margin = None,
     path: Annotated[
         Path | None,
         without_default("--output", "-o", text="Write there; else report.html among the results.", metavar="FILE"),
@@ -159,7 +139,7 @@ def report(
     """Write one self-contained HTML page: verdict, tables, figures, audit, settings, provenance."""
     from kbench import api
 
-    written = api.report(experiment, target=target, baseline=baseline, output=path, results=results)
+    written = api.report(experiment, target=target, baseline=baseline, margin=margin, output=path, results=results)
     _log_skipped(written.skipped, output)
     output.json({"report": str(written.path)})
     output.text(str(written.path))

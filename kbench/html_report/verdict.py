@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from kbench.analysis.claims import claim
+from kbench.analysis.claims import claim_sentence
 from kbench.analysis.controls import TIME_MARGIN
 from kbench.analysis.effects import Effect, Effects, Outcome, effects
 from kbench.analysis.roles import RowKey, RowRole
@@ -96,7 +96,7 @@ def _verdict(row: Row, comparison: Comparison, roles: Mapping[RowKey, RowRole]) 
         strategy=row.strategy,
         role=roles[key],
         marks=tuple(marks),
-        claim="" if roles[key] is RowRole.DOWNSTREAM else claim(row, rivals=rivals),
+        claim="" if roles[key] is RowRole.DOWNSTREAM else claim_sentence(row, rivals=rivals),
         sentence=f"Against {comparison.baseline}, {row.strategy} {time}; it {accuracy}.",
         more=tuple(filter(None, more)),
         findings=tuple(related_findings(key, comparison)),

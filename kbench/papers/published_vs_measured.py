@@ -83,10 +83,10 @@ def published_vs_measured(
     matched = pair_runs(frames, comparison.baseline)
     for row in comparison.rows:
         runs = measured[(measured["pair"] == row.pair) & (measured["strategy"] == row.strategy)]
-        beside = matched[matched["run_id"].isin(runs["run_id"])]
+        paired = matched[matched["run_id"].isin(runs["run_id"])]
         spec = _spec(frames, runs)
         if spec is not None:
-            cases = [case for publication in publications for case in _cases(publication, row, runs, beside, spec)]
+            cases = [case for publication in publications for case in _cases(publication, row, runs, paired, spec)]
             found += [one for case in cases for one in (_value(case), *_difference(case))]
     return found
 
