@@ -30,12 +30,12 @@ from kbench.records.run_state import State
 from kbench.records.schema import EpochRecord
 from kbench.worker.rank import work
 
+Numbers = Callable[[Iterable[EpochRecord]], list[dict[str, Any]]]
+
 CRASH = '''
 from dataclasses import dataclass
 
 from kbench.strategies.api import EpochPlan, Strategy
-
-Numbers = Callable[[Iterable[EpochRecord]], list[dict[str, Any]]]
 
 
 @dataclass
