@@ -91,6 +91,7 @@ class RunStatus:
             "job_id": self.job_id,
             "starts_at": self.starts_at or None,
             "attempt": self.attempt,
+            "redone": self.run.n_redone,
             "epochs_done": self.epochs_done,
             "epochs": self.epochs,
             "final_acc1": self.final_acc1,
@@ -110,6 +111,7 @@ class RunStatus:
             parts.append(f"{self.run.last.elapsed_s:.2f} s")
         if self.left_s is not None:
             parts.append(f"about {self.left_s:.0f} s of training left")
+        parts += ["redone"] * bool(self.run.n_redone)
         if self.state is not State.DONE:
             parts += [self.reason] * bool(self.reason)
         if self.state is State.WAITING:
