@@ -109,7 +109,13 @@ def alarms(groups: Sequence[Sequence[Measured]]) -> tuple[int, int, int, int]:
     for group in groups:
         runs = [
             MeasuredRun(
-                run_id=str(i), pair="digits", strategy="baseline", seed=i, instruments=(), on_gpu=False, epochs=run.epochs
+                run_id=str(i),
+                pair="digits",
+                strategy="baseline",
+                seed=i,
+                instruments=(),
+                on_gpu=False,
+                epochs=run.epochs,
             )
             for i, run in enumerate(group)
         ]
