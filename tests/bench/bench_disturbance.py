@@ -1,11 +1,12 @@
 """How often the rule of ``records/disturbance.py`` raises a false alarm, and what it misses.
 
-``python tests/bench/bench_disturbance.py [--runs FILE] [--quiet 12] [--loaded 6] [--loads 25 50 100 200] [--minutes 8]``
+``python tests/bench/bench_disturbance.py [--runs FILE] [--quiet 12] [--loaded 6] [--loads 25 50 100 200]``
 
-Trains the digits with the baseline as ``quick`` does (20 epochs, a process for each run): first alone, then beside busy
-loops of so many percent of a processor.  It needs a machine on which nothing else runs, 2 cores or more, no GPU, and
-about six minutes on two cores; it stops after ``--minutes`` with what it has.  With ``--runs`` the measurements are kept
-in FILE; a file that is there is judged again, and nothing is trained: so other limits can be tried on the same runs.
+Trains the digits with the baseline as ``quick`` does (20 epochs, a process for each run): first alone, then beside
+busy loops of so many percent of a processor.  It needs a machine on which nothing else runs, 2 cores or more, no GPU,
+and about six minutes on two cores; it stops after ``--minutes`` with what it has.  With ``--runs`` the measurements
+are kept in FILE; a file that is there is judged again, and nothing is trained: other limits can be tried on the same
+runs.
 """
 
 import argparse
