@@ -52,7 +52,9 @@ def test_status_gives_the_same_states_and_numbers(old: Path, here) -> None:
     said = here("status", "old", "--json", cwd=old)
     known = json.loads((old / "expected" / "status-old.json").read_text())
     found = json.loads(said.out)["runs"]
-    assert [{key: run[key] for key in before} for run, before in zip(found, known["runs"], strict=True)] == known["runs"]
+    assert [{key: run[key] for key in before} for run, before in zip(found, known["runs"], strict=True)] == known[
+        "runs"
+    ]
     assert all((run["disturbed"], run["redone"]) == (None, 0) for run in found)  # columns of then say nothing of it
 
 
