@@ -47,6 +47,8 @@ def run(
     settings: Names = (),
     scheduler_options: Names = (),
     retry: bool = False,
+    redo: Names = (),
+    wait_for_quiet: float | None = None,
     dry_run: bool = False,
     max_parallel: int | None = None,
     pairing: str = "none",
@@ -65,6 +67,8 @@ def run(
         settings: Keys of the experiment or the site to replace, each as ``KEY=VALUE`` with a dotted path.
         scheduler_options: Passed to the scheduler as they are (``--constraint=v100``).
         retry: Start failed and cancelled runs again.
+        redo: Runs to train again that are done: ids, labels, patterns, or ``disturbed``; their records are kept apart.
+        wait_for_quiet: Wait up to that many minutes until this machine is quiet.
         dry_run: Check and describe, in the report's ``check``; start nothing.
         max_parallel: Runs at a time; None: one on this machine, as many as fit on a cluster.
         pairing: ``none``, or ``node``: one allocation trains all strategies of a seed.
@@ -103,6 +107,8 @@ def run(
             settings=_several(settings),
             scheduler_options=_several(scheduler_options),
             retry=retry,
+            redo=_several(redo),
+            wait_for_quiet=wait_for_quiet,
             max_parallel=max_parallel,
             pairing=pairing,
             max_node_hours=max_node_hours,
@@ -185,7 +191,7 @@ def status(experiment: PathLike = DEFAULT_EXPERIMENT, *, results: PathLike | Non
 
     folder = find_results(str(experiment), _results(results))
     monitor = StatusMonitor(folder)
-    return [monitor.status_of(run) for run in folder.read()]
+    return list(monitor.mark_disturbed([monitor.status_of(run) for run in folder.read()]))
 
 
 def compare(

@@ -17,6 +17,8 @@ from kbench.experiment.dependencies import shuffled
 from kbench.experiment.ledger import check_no_driver, driver_lock, driver_of, submissions
 from kbench.experiment.local import Children
 from kbench.experiment.plan import Plan
+from kbench.experiment.quiet import warn_if_busy
+from kbench.experiment.redo import set_aside
 from kbench.experiment.status import Progress, RunStatus, StatusMonitor
 from kbench.experiment.submit import submit
 from kbench.launch.schedulers.registry import is_scheduler
@@ -119,6 +121,7 @@ def _run_here(plan: Plan, progress: Progress) -> None:
     max_parallel = plan.request.max_parallel or 1
     with driver_lock(folder):
         register.register_runs(folder, plan.runs, plan.text)
+        set_aside(folder, plan.redone, progress.log)
         monitor = StatusMonitor(folder)
         snapshots = {folder.run(run.run_id): run for run in folder.read()}
         queued = {
@@ -136,6 +139,8 @@ def _run_here(plan: Plan, progress: Progress) -> None:
         adopted = [run for run in alive if run not in hosts]
         if not missing and not adopted:
             return
+        if not adopted:
+            warn_if_busy(progress.log, wait_min=plan.request.wait_for_quiet)
         queue = shuffled(missing, folder, max_parallel=max_parallel)
         progress.log(f"{len(queue)} of {len(runs)} runs to start, with {plan.site.launcher}")
         children = Children(plan.site, max_parallel=max_parallel)

@@ -11,6 +11,7 @@ from kbench.experiment import ledger
 from kbench.experiment.dependencies import orphans, shuffled
 from kbench.experiment.ledger import Submission, driver_lock
 from kbench.experiment.plan import Plan
+from kbench.experiment.redo import set_aside
 from kbench.experiment.status import StatusMonitor, id_by_token
 from kbench.launch.job_script import Task, script
 from kbench.launch.schedulers.base import NoAnswer, Scheduler
@@ -46,6 +47,7 @@ def submit(plan: Plan, log: Callable[[str], None]) -> None:
     folder, runs, site, retry = plan.folder, plan.run_dirs, plan.site, plan.request.retry
     with driver_lock(folder), ledger.submitting(folder) as keep:
         register.register_runs(folder, plan.runs, plan.text)
+        set_aside(folder, plan.redone, log)
         recover(folder)
         monitor = StatusMonitor(folder, holds_lock=True)
         states = {run.run_id: monitor.state_of(run) for run in folder.read()}
