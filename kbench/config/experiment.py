@@ -13,7 +13,6 @@ from kbench.config.recipe import Recipe
 from kbench.config.strategy_choice import Choice, NameRegistry, is_in_full, label_of, unknown_prerequisites
 from kbench.config.value_types import Count, Name, Natural, Share
 
-
 MAX_RUNS = 100_000  # of an experiment: beyond it, even to list them takes minutes
 
 
