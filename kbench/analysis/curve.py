@@ -75,7 +75,7 @@ def seconds_to(curve: Curve, target: float, *, sustained: bool = False) -> float
 
 
 def at_steps(curve: Curve, step_s: float) -> Curve:
-    """The curve as it is seen every ``step_s`` seconds, each time in the nearest evaluation, half a step off at most."""
+    """The curve as it is seen every ``step_s`` seconds, each in the nearest evaluation, half a step off at most."""
     times = np.asarray(curve.seconds)
     if not np.isfinite(times).all():
         return curve

@@ -118,7 +118,7 @@ def _rescaled(found: Estimate, increasing: Callable[[float], float]) -> Estimate
 def prediction_interval(
     values: Sequence[float], *, n_new: int = 1, spread: float | None = None, rounding: float = 0.0
 ) -> Bounds:
-    """Where the mean of ``n_new`` further runs lies with 95 %: ``t * sqrt(sd**2 / n + spread**2 / n_new)`` off the mean.
+    """Where the mean of ``n_new`` further runs lies with 95 %: the mean +- ``t * sqrt(sd**2/n + spread**2/n_new)``.
 
     Wider than the interval of the mean, as one more run is a draw of its own.
 

@@ -55,7 +55,7 @@ def look_findings(matched: pd.DataFrame, looks: Sequence[int], earlier: Sequence
             text = (
                 f"{pair}: seeds {', '.join(map(str, added))} were added after a look at {numbers[0]} seeds; looking at "
                 f"{', '.join(map(str, numbers))} seeds shows a difference by chance alone in {rate:.0f} %, not in 5 %: "
-                f"'looks: [{', '.join(map(str, numbers))}]' in the experiment's file, written before the first, keeps it"
+                f"'looks: [{', '.join(map(str, numbers))}]' in the experiment's file, written first, keeps it"
             )
             yield warning("looks", text, about(pair))
 

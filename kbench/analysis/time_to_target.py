@@ -8,7 +8,7 @@ when anything is cut.  Geometric means and Student's t take complete data only. 
 there is the median too, complete or not, with an interval from ranks, which such values leave exact.
 
 A strategy with shorter epochs is evaluated more often, and has more chances to touch a target early: at half the
-length, of two that learn alike, the one is said to be faster in up to 18 %, not in 2.5 %.  So the time of the first touch
+length, of two that learn alike, the one is said to be faster in up to 18 %, not in 2.5 %.  So the first touch
 has an interval only where epochs last about as long; ``clock`` looks at both at the same times.
 """
 

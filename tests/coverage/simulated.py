@@ -1,4 +1,4 @@
-"""Simulated comparisons, judged by kbench's own functions: seeds drawn from a normal distribution with a known truth."""
+"""Simulated comparisons, judged by kbench's own functions: seeds of a normal distribution with a known truth."""
 
 import math
 from collections.abc import Iterator

@@ -24,7 +24,7 @@ from kbench.records.schema import ACCURACY, noun
 CLAIM_NOTES = (
     "saves at least, loses at most: one-sided bounds, 95 % each, of training time and final accuracy. shown: that it "
     "saves time and loses less than the margin, both (5 % of error, all strategies taken together); no: the contrary "
-    "is. seeds needed: in all, for 80 % power if the truth is as measured; -: no number would do, or no margin was set.",
+    "is. seeds needed: in all, for 80 % power if the truth is as measured; -: none would do, or no margin was set.",
 )
 ACCURACY_NOTE = (
     "{what} in %, mean over seeds ± standard deviation; final: after the last epoch, best: of all epochs; diff: to the "
@@ -33,8 +33,8 @@ ACCURACY_NOTE = (
 ACCURACY_NOTES = (
     "train s: geometric mean; time: its change, every cost included; at best: what the samples trained, scored and "
     "refreshed would cost if nothing else did.",
-    "Differences are paired by seed: same model, data, recipe, seed, ranks. [a, b]: 95 % interval over seeds (Student's "
-    "t), from three on; range a, b: the smallest and largest of the seeds, no interval.",
+    "Differences are paired by seed: same model, data, recipe, seed, ranks. [a, b]: 95 % interval over seeds "
+    "(Student's t), from three on; range a, b: the smallest and largest of the seeds, no interval.",
 )
 SAMPLES_NOTES = (
     "hidden: mean share of the samples that an epoch's plan leaves out, allowed: that the strategy allowed itself; "
@@ -49,8 +49,8 @@ TARGET_NOTES = (
 )
 ERROR_NOTE = "final*K: K times the baseline's mean final error on the pair; the accuracy meant is in parentheses."
 PARTS_NOTES = (
-    "Seconds of a run over all its phases, arithmetic mean over seeds, and share of the training time; backgr. (work in the "
-    "background, on another thread or stream), eval and stage (copying data to the node) are not on that clock; total: "
+    "Seconds of a run over all its phases, arithmetic mean over seeds, and share of the training time; backgr. (work in "
+    "the background, on another thread or stream), eval and stage (copying data to the node) are not on that clock; total: "
     "training, eval and stage together; -: not known, or nothing was staged.",
 )
 SHORT = {"background": "backgr."}  # heads of columns that would be too wide for a terminal
