@@ -261,7 +261,7 @@ def status(experiment: PathLike = DEFAULT_EXPERIMENT, *, results: PathLike | Non
 
     folder = find_results(str(experiment), _results(results))
     monitor = StatusMonitor(folder)
-    return [monitor.status_of(run) for run in folder.read()]
+    return list(monitor.mark_disturbed([monitor.status_of(run) for run in folder.read()]))
 
 
 def compare(

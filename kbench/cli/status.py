@@ -32,7 +32,7 @@ def status(
     folder = find_results(experiment, results)
     monitor = StatusMonitor(folder)
     while True:
-        found = [monitor.status_of(run) for run in folder.read()]
+        found = monitor.mark_disturbed([monitor.status_of(run) for run in folder.read()])
         if watch and not output.as_json and on_terminal(sys.stdout):
             print("\x1b[2J\x1b[H", end="")
         output.json({"experiment": folder.path.name, "runs": [one.as_json() for one in found]})

@@ -184,10 +184,11 @@ def find_disturbed(runs: Iterable[MeasuredRun]) -> dict[str, Disturbed]:
 
 def disturbed_runs(runs: Iterable[RunSnapshot]) -> dict[str, Disturbed]:
     """The disturbed ones of an experiment's runs, done or not, by run id."""
-    return find_disturbed(measured for run in runs if (measured := _measured(run)))
+    return find_disturbed(measured for run in runs if (measured := measured_run(run)))
 
 
-def _measured(run: RunSnapshot) -> MeasuredRun | None:
+def measured_run(run: RunSnapshot) -> MeasuredRun | None:
+    """A run as the rule sees it; None for one that failed or is damaged, or whose spec cannot be read."""
     spec, place = run.spec, run.provenance
     if spec is None or run.failure is not None or run.trouble:
         return None
