@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from kbench.analysis.time_to_target import Target
     from kbench.experiment.check import CheckReport
     from kbench.experiment.driver import RunReport
-    from kbench.experiment.status import RunStatus
+    from kbench.experiment.status import Progress, RunStatus
     from kbench.figures.draw import DrawnFigures
-    from kbench.experiment.status import Progress
     from kbench.records.calibration import Calibration
     from kbench.records.folders import ExperimentDir
 

@@ -109,9 +109,7 @@ def _unevenness(sums: Mapping[str, float], follows: Mapping[str, str]) -> float:
 
 
 def _is_valid(order: Sequence[str], follows: Mapping[str, str]) -> bool:
-    return all(
-        follows[label] not in order[place + 1 :] for place, label in enumerate(order) if label in follows
-    )
+    return all(follows[label] not in order[place + 1 :] for place, label in enumerate(order) if label in follows)
 
 
 def _leaders_first(order: list[str], follows: Mapping[str, str]) -> list[str]:
@@ -133,7 +131,5 @@ def _prerequisites_first(blocks: Sequence[list[RunDir]]) -> list[list[RunDir]]:
     ]
     ordered: list[int] = []
     while len(ordered) < len(blocks):
-        ordered.append(
-            next(n for n in range(len(blocks)) if n not in ordered and needs[n] <= {n, *ordered})
-        )
+        ordered.append(next(n for n in range(len(blocks)) if n not in ordered and needs[n] <= {n, *ordered}))
     return [blocks[number] for number in ordered]

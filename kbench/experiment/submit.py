@@ -138,9 +138,7 @@ def _prerequisites(task: Task) -> list[str]:
     return list(dict.fromkeys(run.run_id for run in every if run.run_id not in inside and not run.is_done()))
 
 
-def submit_batches(
-    plan: Plan, order: Order, *, keep: Sequence[int]
-) -> Iterator[tuple[Submission, list[RunDir]]]:
+def submit_batches(plan: Plan, order: Order, *, keep: Sequence[int]) -> Iterator[tuple[Submission, list[RunDir]]]:
     """Submit runs of a plan in an order; yields each submission when it has been taken.
 
     Every step is in the ledger before it is taken.  Raises LaunchError at the first refusal.
