@@ -64,7 +64,8 @@ def _table(spread: "Spread") -> str:
 
     place, name = spread.instruments, metric_name(spread.metric)
     lines = [
-        f"{spread.pair} on {place.device_name or 'a CPU'}, {place.ranks} rank(s) of {place.threads_per_rank} thread(s): "
+        f"{spread.pair} on {place.device_name or 'a CPU'}, "
+        f"{place.ranks} rank(s) of {place.threads_per_rank} thread(s): "
         f"{spread.n_seeds} seeds, each twice; a run takes {spread.run_s:.0f} s",
         f"{'seeds':>5}  {'time +-':>9}  {'shown from':>10}  {name + ' +-':>11}  {'shown from':>10}  {'takes':>9}",
     ]
@@ -72,9 +73,9 @@ def _table(spread: "Spread") -> str:
         time, accuracy = time_resolution(spread, n), accuracy_resolution(spread, n)
         cells = [f"{100 * value:.2g} %" for value in (time.half_width, time.smallest)] if time else ["-", "-"]
         cells += [f"{100 * v:.2g} pts" for v in (accuracy.half_width, accuracy.smallest)] if accuracy else ["-", "-"]
-        lines.append(
-            f"{n:>5}  {cells[0]:>9}  {cells[1]:>10}  {cells[2]:>11}  {cells[3]:>10}  {2 * n * spread.run_s / 60:>5.1f} min"
-        )
+        cells.append(f"{2 * n * spread.run_s / 60:.1f} min")
+        widths = (9, 10, 11, 10, 9)
+        lines.append("  ".join([f"{n:>5}", *(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))]))
     lines.append("+-: half the 95 % interval; shown from: 80 % power; takes: the baseline and one strategy")
     if spread.n_disturbed:
         lines.append(f"{spread.n_disturbed} runs were disturbed; their times are left out, with those of their twins")

@@ -61,8 +61,9 @@ class Book:
         at: tuple[str, int] | None = None,
         **columns: float,
     ) -> str:
-        """Write a run, ``at`` a place of a block: an accuracy and a time per epoch, ``score`` likewise for an earlier phase; returns its id.
+        """Write a run: an accuracy and a time per epoch, ``score`` likewise for an earlier phase; returns its id.
 
+        ``at`` is its block and its place there.
         One with ``upstream``, a model, began with the weights of its strategy's run of that seed on that model.
         """
         changes = {"model": model, "name": f"{model}-digits", "recipe": recipe or self.pair.recipe}
