@@ -8,6 +8,7 @@ import pandas as pd
 from kbench.analysis.audit.audit import audit
 from kbench.analysis.controls import against_controls, control_findings
 from kbench.analysis.curve import Curve, curves
+from kbench.analysis.drift import drifts
 from kbench.analysis.finding import gravest_first
 from kbench.analysis.frame import Frames
 from kbench.analysis.interval import Confidence
@@ -52,6 +53,7 @@ def compare(
     _check_baseline(frames, baseline)
     parsed = [target if isinstance(target, Target) else parse_target(target) for target in targets]
     runs = comparable_runs(frames)
+    drift_of_pair = drifts(runs)
     matched = pair_with(runs, baseline)
     curve_of = {curve.run_id: curve for curve in curves(frames)}
     finals = _final_accuracies(frames, baseline)
@@ -70,6 +72,7 @@ def compare(
             margin=margins.get(pair),
             confidence=confidence,
             n_rivals=sum(other == pair for other, _ in keys) - 1,
+            drift=drift_of_pair.get(pair),
         )
         rows.append(row)
     rows = adjust_p_values(rows)
@@ -80,7 +83,7 @@ def compare(
     chains = [*(chain for chain in recorded_chains(frames) if chain[0] not in named), *transfers]
     compared = [transfer(frames, upstream=up, downstream=down, baseline=baseline) for up, down in chains]
     more = [*control_findings(tests, row_roles, specs), *look_findings(matched, looks, earlier)]
-    findings = audit(frames, baseline, rows, matched, more)
+    findings = audit(frames, baseline, rows, matched, drift_of_pair, more)
     findings = gravest_first([*findings, *(finding for _, about_chain in compared for finding in about_chain)])
     return Comparison(
         experiment=frames.name,

@@ -34,7 +34,7 @@ class MarginTest:
 
 def margin_test(
     accuracy: Estimate,
-    log_time: Estimate,
+    time: Estimate,
     margin: float | None,
     *,
     confidence: Confidence = PLAIN,
@@ -44,30 +44,32 @@ def margin_test(
 
     Args:
         accuracy: Differences of the final accuracies.
-        log_time: Logarithms of the ratios of training times.
+        time: Changes of training time, from ratios.
         margin: What may be lost [fraction]; None: the bounds alone.
         confidence: The error rates of this look.
         n_rivals: Strategies that are tested beside each other, for the seeds that are needed.
     """
     bounds = MarginTest(
-        saves_at_least=None if log_time.at_most is None else -math.expm1(log_time.at_most),
-        saves_at_most=None if log_time.at_least is None else -math.expm1(log_time.at_least),
+        saves_at_least=None if time.at_most is None else -time.at_most,
+        saves_at_most=None if time.at_least is None else -time.at_least,
         loses_at_most=None if accuracy.at_least is None else -accuracy.at_least,
         loses_at_least=None if accuracy.at_most is None else -accuracy.at_most,
     )
-    p_time, p_accuracy = _mirrored(log_time).p_above(0), accuracy.p_above(-(margin or 0))
-    if margin is None or p_time is None or p_accuracy is None:
+    p_accuracy = accuracy.p_above(-(margin or 0))
+    if margin is None or time.p is None or time.mean is None or p_accuracy is None:
         return bounds
-    assert accuracy.at_least is not None and accuracy.at_most is not None and log_time.at_least is not None
-    gaps = [(_gap(_mirrored(log_time), 0.0), log_time), (_gap(accuracy, -margin), accuracy)]
+    assert accuracy.at_least is not None and accuracy.at_most is not None and time.at_least is not None
+    p_time = time.p / 2 if time.mean < 0 else 1 - time.p / 2
+    gaps = [
+        (-math.log1p(time.mean), _deviation(time)),  # of a change, the error is of the logarithm of the ratio
+        ((accuracy.mean or 0.0) + margin, _deviation(accuracy)),
+    ]
     return replace(
         bounds,
-        p=min(1.0, max(p_time, p_accuracy) * PLAIN.one_sided / confidence.one_sided),
-        refuted=log_time.at_least > 0 or accuracy.at_most < -margin,
+        p=max(p_time, min(1.0, p_accuracy * PLAIN.one_sided / confidence.one_sided)),
+        refuted=time.at_least > 0 or accuracy.at_most < -margin,
         equivalent=accuracy.at_least > -margin and accuracy.at_most < margin,
-        seeds_needed=seeds_needed(
-            [(gap, _deviation(found)) for gap, found in gaps], alpha=confidence.one_sided / n_rivals
-        ),
+        seeds_needed=seeds_needed(gaps, alpha=confidence.one_sided / n_rivals),
     )
 
 
@@ -100,14 +102,6 @@ def joint_power(gaps: Sequence[tuple[float, float]], n: int, *, alpha: float = 0
     return math.prod(float(power) if math.isfinite(power) else 1.0 for power in powers)
 
 
-def _gap(found: Estimate, threshold: float) -> float:
-    return (found.mean or 0.0) - threshold
-
-
 def _deviation(found: Estimate) -> float:
     """The standard deviation over seeds."""
     return (found.error or 0.0) * math.sqrt(found.n)
-
-
-def _mirrored(found: Estimate) -> Estimate:
-    return Estimate(mean=None if found.mean is None else -found.mean, error=found.error, n=found.n)

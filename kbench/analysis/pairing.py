@@ -9,8 +9,8 @@ from kbench.records.schema import TIME_PARTS
 
 TIMES = tuple(part.column for part in TIME_PARTS)
 COUNTS = ("n_trained", "n_scored", "n_refreshed")
-TEXTS = ("run_id", "seed", "upstream", "metric")
-NUMBERS = ("best_acc1", "final_acc1", "total_train_s", "stage_s", "total_s", "hidden_mean", *COUNTS)
+TEXTS = ("run_id", "seed", "upstream", "metric", "block")
+NUMBERS = ("best_acc1", "final_acc1", "total_train_s", "stage_s", "total_s", "hidden_mean", "place", *COUNTS)
 KEYS = ["pair", "match_key"]
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import pandas as pd
 
+from kbench.analysis.drift import Drift, allow_for_drift, mean_places
 from kbench.analysis.finding import Finding
 from kbench.analysis.interval import (
     PLAIN,
@@ -160,10 +161,12 @@ def build_row(
     margin: float | None = None,
     confidence: Confidence = PLAIN,
     n_rivals: int = 1,
+    drift: Drift | None = None,
 ) -> Row:
     """Sum up the runs of one strategy on one pair, paired by ``pairing.pair_runs``.
 
-    ``n_rivals`` is the number of strategies that are compared with the same baseline on the pair.
+    ``n_rivals`` is the number of strategies that are compared with the same baseline on the pair;
+    ``drift`` is that of the pair.
     """
     best, final, time = UNKNOWN, UNKNOWN, UNKNOWN
     shown = MarginTest(saves_at_least=None, saves_at_most=None, loses_at_most=None, loses_at_least=None)
@@ -172,8 +175,8 @@ def build_row(
         final = estimate(differences(runs, "final_acc1"), resampled=True, confidence=confidence)
         times = ratios(runs, "total_train_s")
         time = estimate_change(times, resampled=True, confidence=confidence)
-        logs = estimate([math.log(t) for t in times], confidence=confidence) if time.mean is not None else UNKNOWN
-        shown = margin_test(final, logs, margin, confidence=confidence, n_rivals=n_rivals)
+        time = allow_for_drift(time, times, mean_places(runs), drift, confidence)
+        shown = margin_test(final, time, margin, confidence=confidence, n_rivals=n_rivals)
     values = {name: runs[name].tolist() for name in ("best_acc1", "final_acc1", "total_train_s")}
     return Row(
         pair=str(runs["pair"].iloc[0]),

@@ -102,7 +102,7 @@ def checked_plan(request: Request) -> Plan:
         raise ConfigError("--max-parallel: only job arrays can limit how many run at a time, and there are none here")
     if scheduled and request.wait_for_quiet:
         raise ConfigError("--wait-for-quiet: watches this machine, and a scheduler starts the runs on others")
-    plan = replace(plan, site=site, redone=matching(plan.runs, request.redo))
+    plan = replace(plan, site=site, redone=matching(plan.runs, request.redo, plan.folder))
     register.check(plan.folder, plan.runs)
     check_prerequisites(plan.runs, plan.folder)
     if scheduled:  # a template that cannot be filled is found before anything starts

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from kbench.config.lookup import find
 from kbench.config.site import Site
 from kbench.experiment.dependencies import RunQueue
+from kbench.experiment.order import Order, Place
 from kbench.experiment.plan import cores
 from kbench.launch.job_script import render
 from kbench.records.folders import RunDir
@@ -55,14 +56,14 @@ class Children:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def work_through(self, queue: Sequence[RunDir], adopted: Sequence[RunDir], tick: Callable[[], None]) -> None:
-        """Run all of ``queue`` in its order, at most ``max_parallel`` at a time.
+    def work_through(self, order: Order, adopted: Sequence[RunDir], tick: Callable[[], None]) -> None:
+        """Run all of ``order``, at most ``max_parallel`` at a time.
 
         ``adopted`` are runs that an earlier ``kbench run`` left alive: they keep their place on the
         machine until they end.  A run that follows another waits until that one is done, and fails
         with it.  ``tick`` is called a few times a second.
         """
-        waiting, others = RunQueue(queue), list(adopted)
+        waiting, others = RunQueue(order.runs), list(adopted)
         while waiting or self._running or others:
             others = [run for run in others if state_of(run.read()) is State.RUNNING]
             self._running = {s: (r, p) for s, (r, p) in self._running.items() if p.poll() is None}
@@ -71,7 +72,7 @@ class Children:
                 busy = [run for run, _ in self._running.values()] + others
                 run = waiting.next([one.run_id for one in busy])
                 if run:
-                    self._running[slot] = (run, self._start(run, slot))
+                    self._running[slot] = (run, self._start(run, slot, order.places.get(run.run_id)))
             tick()
             time.sleep(POLL_S)
 
@@ -89,9 +90,11 @@ class Children:
             process.wait()
         self._running = {}
 
-    def _start(self, run: RunDir, slot: int) -> "subprocess.Popen[bytes]":
+    def _start(self, run: RunDir, slot: int, at: Place | None) -> "subprocess.Popen[bytes]":
         run.script.write_text(script(run, self.site))
         job = Job.of(self.site, attempt=run.read_attempt() + 1, max_parallel=self.max_parallel, pairing="none")
+        if at and self.max_parallel == 1:  # beside others a place means little
+            job = job.updated(**at._asdict())
         run.begin(job)
         with run.stdout.open("ab") as out, run.stderr.open("ab") as err, _on_cores(slot, self.max_parallel):
             process = subprocess.Popen(

@@ -44,8 +44,7 @@ def row_of(
 ) -> Row:
     """The row of a comparison in which the seeds differ so from the baseline's, before any adjustment."""
     accuracy, time = estimate(gains, confidence=confidence), estimate_change(ratios, confidence=confidence)
-    logs = estimate([math.log(ratio) for ratio in ratios], confidence=confidence)
-    shown = margin_test(accuracy, logs, margin, confidence=confidence)
+    shown = margin_test(accuracy, time, margin, confidence=confidence)
     return Row(
         **{
             **BLANK.__dict__,

@@ -1,6 +1,6 @@
 """All findings about a comparison, warnings before notes."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -8,17 +8,25 @@ import pandas as pd
 from kbench.analysis.audit.chains import chains
 from kbench.analysis.audit.conditions import conditions
 from kbench.analysis.audit.missing import missing
+from kbench.analysis.audit.order import drift_findings
 from kbench.analysis.audit.plausibility import plausibility
+from kbench.analysis.drift import Drift
 from kbench.analysis.finding import Finding, about, gravest_first, note
 from kbench.analysis.frame import Frames
 from kbench.analysis.interval import MIN_VALUES
 from kbench.analysis.multiple_testing import ALPHA
+from kbench.analysis.resolution import resolution_findings
 from kbench.analysis.rows import Row
 from kbench.records.schema import noun
 
 
 def audit(
-    frames: Frames, baseline: str, rows: Sequence[Row], matched: pd.DataFrame, more: Iterable[Finding] = ()
+    frames: Frames,
+    baseline: str,
+    rows: Sequence[Row],
+    matched: pd.DataFrame,
+    drift_of_pair: Mapping[str, Drift],
+    more: Iterable[Finding] = (),
 ) -> list[Finding]:
     """Find what keeps a comparison from meaning what it seems to.
 
@@ -30,6 +38,7 @@ def audit(
         baseline: Label of the strategy that was compared with.
         rows: The rows of the comparison.
         matched: What ``pairing.pair_runs`` gave.
+        drift_of_pair: What ``drift.drifts`` gave.
         more: What else was found, about controls and looks.
     """
     fresh, of_fresh = [row for row in rows if row.upstream is None], matched[matched["upstream"].isna()]
@@ -38,6 +47,8 @@ def audit(
         *conditions(frames, baseline),
         *chains(frames, baseline, matched),
         *plausibility(frames, fresh, of_fresh),
+        *drift_findings(drift_of_pair, fresh, of_fresh),
+        *resolution_findings(frames, fresh),
         *_few_seeds(rows),
         *_several_strategies(baseline, rows),
     ]

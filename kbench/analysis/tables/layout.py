@@ -49,8 +49,9 @@ TARGET_NOTES = (
 )
 ERROR_NOTE = "final*K: K times the baseline's mean final error on the pair; the accuracy meant is in parentheses."
 PARTS_NOTES = (
-    "Seconds of a run over all its phases, arithmetic mean over seeds, and share of the training time; backgr. (work in "
-    "the background, on another thread or stream), eval and stage (copying data to the node) are not on that clock; total: "
+    "Seconds of a run over all its phases, arithmetic mean over seeds, and share of the training time; backgr. (work "
+    "in the background, on another thread or stream), eval and stage (copying data to the node) are not on that "
+    "clock; total: "
     "training, eval and stage together; -: not known, or nothing was staged.",
 )
 SHORT = {"background": "backgr."}  # heads of columns that would be too wide for a terminal
