@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 
 from kbench import files
 from kbench.config.experiment import ExperimentSpec
@@ -14,11 +13,9 @@ from kbench.config.run_spec import RunSpec, expand
 from kbench.config.yaml_source import read_source
 from kbench.errors import ConfigError, ResultsError
 from kbench.records import journal as journals
-from kbench.records.run_files import Done, Failure, Job, Provenance, RunFile, Start
+from kbench.records.run_files import Done, Failure, Job, Provenance, Start
 from kbench.records.schema import EpochRecord
 from kbench.records.snapshot import CHECKPOINT, SPEC, RunSnapshot, attempt_of, read_run, read_spec
-
-File = TypeVar("File", bound=RunFile)
 
 
 @dataclass(frozen=True)
@@ -84,15 +81,15 @@ class RunDir:
 
     def read_attempt(self) -> int:
         """Read how often the run was started, the start that is requested included; 0 before any."""
-        return attempt_of(_readable(Job, self.path), _readable(Start, self.path))
+        return attempt_of(Job.read_if_whole(self.path), Start.read_if_whole(self.path))
 
     def read_provenance(self) -> Provenance:
         """Read where the run was made; all is None where that is not on record."""
-        return _readable(Provenance, self.path) or Provenance()
+        return Provenance.read_if_whole(self.path) or Provenance()
 
     def is_done(self) -> bool:
         """Read whether the latest attempt wrote that it is done."""
-        done = _readable(Done, self.path)
+        done = Done.read_if_whole(self.path)
         return done is not None and self.read_attempt() in (0, done.attempt)
 
     def epochs(self) -> list[EpochRecord]:
@@ -238,14 +235,6 @@ class ExperimentDir:
 def _seedless(run: RunDir) -> str:
     """The ``pair.strategy`` of a run."""
     return run.run_id.rpartition(".s")[0]
-
-
-def _readable(kind: type[File], folder: Path) -> File | None:
-    """A file of a run's folder; None where there is none, or where it is damaged."""
-    try:
-        return kind.read(folder)
-    except ResultsError:
-        return None
 
 
 def _runs_without_folder(experiment: ExperimentSpec, folders: Sequence[Path]) -> dict[str, RunSpec]:

@@ -42,6 +42,14 @@ class RunFile(BaseModel):
         except OSError as error:
             raise ResultsError(f"{path}: cannot be read: {error.strerror}") from error
 
+    @classmethod
+    def read_if_whole(cls, folder: Path) -> Self | None:
+        """Read the file in a run's folder; None where there is none, or where it is damaged."""
+        try:
+            return cls.read(folder)
+        except ResultsError:
+            return None
+
     def write(self, folder: Path) -> None:
         """Write the file into a run's folder, whole or not at all."""
         files.write(folder / self.NAME, self.text)

@@ -2,9 +2,9 @@
 
 import dataclasses
 import typing
-from typing import Any
+from typing import Any, TypedDict
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, create_model
 
 from kbench.config.parse import sentence
 from kbench.strategies.api import Strategy
@@ -40,11 +40,19 @@ def resolve(cls: type[Strategy], params: dict[str, Any]) -> dict[str, Any]:
     return dict(schema(cls).model_validate(params))
 
 
-def described(cls: type[Strategy]) -> list[dict[str, Any]]:
-    """Each parameter with its default and range, for people: name, default, range."""
+class Parameter(TypedDict):
+    """A parameter of a strategy, as kbench list shows it."""
+
+    name: str
+    default: JsonValue
+    range: str
+
+
+def described(cls: type[Strategy]) -> list[Parameter]:
+    """Each parameter with its default and range, for people."""
     properties = schema(cls).model_json_schema().get("properties", {})
     return [
-        {"name": name, "default": facts.get("default"), "range": _range(facts)} for name, facts in properties.items()
+        Parameter(name=name, default=facts.get("default"), range=_range(facts)) for name, facts in properties.items()
     ]
 
 

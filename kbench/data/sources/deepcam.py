@@ -4,7 +4,7 @@ Every file is opened once when the set is prepared; the samples are numbered and
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -196,7 +196,10 @@ def index_files(job: PrepareJob) -> Manifest:
     job.report(f"{job.dataset}: opening {len(every):,} files in {folder}")
     shapes = list(in_order(shape_or_problem, every, workers=job.workers, chunk=CHUNK))
     height, width, n_channels = _common_shape(every, shapes)
-    _check_stats(folder / STATS, n_channels)
+    n_ranges = len(ranges(folder / STATS).shift)
+    if n_ranges != n_channels:
+        text = f"{folder / STATS}: ranges of {n_ranges} channels, but the samples have {n_channels}"
+        raise WorkloadError(text, hint=AGAIN)
     files = {STATS: (folder / STATS).stat().st_size}
     for part, found in paths.items():
         files |= _indexed(folder, part, found)
@@ -269,22 +272,12 @@ def _common_shape(paths: list[Path], found: list[Shape | str]) -> Shape:
     """The shape of most files.  Raises WorkloadError with the files that differ or can't be opened."""
     shapes = Counter(shape for shape in found if not isinstance(shape, str))
     common = shapes.most_common(1)[0][0] if shapes else (0, 0, 0)
-    _refuse(
+    wrong = [
         shape if isinstance(shape, str) else misshapen(path, shape, common)
         for path, shape in zip(paths, found, strict=True)
         if shape != common
-    )
+    ]
+    if wrong:
+        more = f" (and {len(wrong) - 1:,} more)" if len(wrong) > 1 else ""
+        raise WorkloadError(wrong[0] + more, hint=AGAIN)
     return common
-
-
-def _refuse(found: Iterable[str]) -> None:
-    sentences = list(found)
-    if sentences:
-        more = f" (and {len(sentences) - 1:,} more)" if len(sentences) > 1 else ""
-        raise WorkloadError(sentences[0] + more, hint=AGAIN)
-
-
-def _check_stats(path: Path, n_channels: int) -> None:
-    n_ranges = len(ranges(path).shift)
-    if n_ranges != n_channels:
-        raise WorkloadError(f"{path}: ranges of {n_ranges} channels, but the samples have {n_channels}", hint=AGAIN)
