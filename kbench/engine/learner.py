@@ -16,6 +16,7 @@ from kbench.strategies.api import AsCoded, Batch, Measured
 from kbench.tasks.workload import Workload
 
 _NEW_NAME = "forward_sync_buffers"  # of DDP's broadcast_buffers, from torch 2.14 or so on
+WARM_UP_STEPS = 3  # after others had the machine
 SYNC_BUFFERS = _NEW_NAME if _NEW_NAME in signature(DistributedDataParallel).parameters else "broadcast_buffers"
 
 
@@ -114,6 +115,23 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         self.module.load_state_dict(before)
         self._begin()
+
+    def warm_up_again(self, batch: Batch) -> None:
+        """Untimed passes after others had the machine, so that its caches are this run's again; nothing is updated.
+
+        Random numbers are drawn: an epoch seeds their streams when it begins.
+        """
+        before = [buffer.clone() for buffer in self.module.buffers()]
+        self.module.train()
+        for _ in range(WARM_UP_STEPS):
+            with self._autocast():
+                output = self._train(batch.x.contiguous(memory_format=self._layout()))
+            self._backward(self.workload.criterion(output, batch.y).mean())
+            self.optimizer.zero_grad(set_to_none=True)
+        self.measure(batch)
+        with torch.no_grad():
+            for buffer, value in zip(self.module.buffers(), before, strict=True):
+                buffer.copy_(value)
 
     def cold(self, sizes: Iterable[int]) -> set[int]:
         """Those of ``sizes`` [sample] that no measurement has had yet."""

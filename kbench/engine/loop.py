@@ -26,6 +26,7 @@ from kbench.strategies.api import Batch, Epoch, EpochPlan, Phase, Strategy
 from kbench.tasks.workload import Workload
 
 Save = Callable[..., None]
+Report = Callable[[EpochRecord], None]
 BEGINNING = ResumePoint()
 
 
@@ -41,16 +42,19 @@ class Run:
     seed: int
     attempt: int
     facts: dict[str, str | None] = field(default_factory=dict)  # that comparisons need, by column
+    has_waited: bool = False  # since its last epoch, while others had the machine
 
     def __post_init__(self) -> None:
         self.watched = Guarded(self.strategy, self.workload.device)
         self.monitor = DisturbanceMonitor(self.workload.device)
 
 
-def train(run: Run, start: ResumePoint = BEGINNING, save: Save = lambda **_: None) -> Iterator[EpochRecord]:
-    """Train through every phase; yield a record when an epoch is trained and evaluated.
+def train(
+    run: Run, start: ResumePoint = BEGINNING, save: Save = lambda **_: None, report: Report = lambda _: None
+) -> Iterator[EpochRecord]:
+    """Train through every phase; yield a record when an epoch is trained, evaluated, reported and saved.
 
-    ``save`` gets where the run stands (phase, epoch, elapsed_s, learner) when the record has been consumed.
+    ``save`` gets where the run stands (phase, epoch, elapsed_s, learner) when the record has been reported.
     """
     elapsed_s = start.elapsed_s
     phases = run.watched.phases(run.workload.recipe.epochs)
@@ -63,13 +67,18 @@ def train(run: Run, start: ResumePoint = BEGINNING, save: Save = lambda **_: Non
             start.restore(learner, run.store, run.strategy, rank=run.comm.rank)
             run.watched.disturbed |= dict.fromkeys(start.disturbed)
         for index in range(first, phase.epochs):
+            if run.has_waited:
+                learner.warm_up_again(_first_batch(run))
+                run.has_waited = False
             epoch = _epoch(run, phase, index)
             closing = epoch.last and phase is phases[-1]
             metrics = train_epoch(run, phase, epoch, learner, closing=closing)
             elapsed_s += metrics.train_s
             run.facts["disturbs"] = ", ".join(run.watched.disturbed) or None
-            yield metrics.record(run.attempt, elapsed_s, evaluate(learner, run.comm))
+            record = metrics.record(run.attempt, elapsed_s, evaluate(learner, run.comm))
+            report(record)
             save(phase=number, epoch=index + 1, elapsed_s=elapsed_s, learner=learner)
+            yield record
 
 
 def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closing: bool) -> EpochMetrics:

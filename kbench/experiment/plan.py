@@ -45,7 +45,7 @@ class Request:
     scheduler_options: Sequence[str] = ()
     retry: bool = False
     max_parallel: int | None = None
-    pairing: str = "none"
+    pairing: str | None = None  # none, node or turns; None: as the experiment has it
     max_node_hours: float | None = None
     results: Path = Path("results")
 
@@ -92,7 +92,12 @@ class Plan:
     @property
     def is_paired(self) -> bool:
         """Whether all strategies of a pair and a seed share an allocation."""
-        return self.request.pairing == "node"
+        return self.pairing in ("node", "turns")
+
+    @property
+    def pairing(self) -> str:
+        """How the runs of a pair and a seed share a machine."""
+        return self.spec.pairing if self.request.pairing is None else self.request.pairing
 
     @cached_property
     def run_dirs(self) -> list[RunDir]:
