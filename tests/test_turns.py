@@ -13,16 +13,23 @@ import duckdb
 import pytest
 import torch
 
+from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.config.strategy_choice import Choice
+from kbench.data.loader import Arrays
+from kbench.engine.clock import PhaseTimer
+from kbench.engine.learner import Learner
 from kbench.engine.loop import Run
 from kbench.engine.runtime.comm import Comm
 from kbench.engine.runtime.ranks import RankEnv
 from kbench.errors import RunError
-from kbench.launch import failure
+from kbench.experiment.dependencies import RunQueue
+from kbench.launch import failure, worker_job
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.run_files import Job
+from kbench.records.run_files import Done, Job
 from kbench.records.run_state import FailureKind
+from kbench.strategies.api import Batch
+from kbench.tasks.workload import Workload
 from kbench.worker import turns
 from kbench.worker.rank import Leave, work, work_in_turns
 from kbench.worker.turns import Player, Round, order, whose_turn
@@ -61,7 +68,6 @@ pairs:
 strategies:
   - baseline
   - {"crash:Dies": {}, label: dies}
-  - random: {like: baseline}
 seeds: [0]
 """
 
@@ -130,9 +136,7 @@ def test_a_run_that_was_told_to_end_gets_no_other_turn(tmp_path: Path) -> None:
     assert one.run is None and log == ["a0"]
 
 
-def test_what_does_not_fit_into_memory_is_refused_with_the_sum(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_does_not_fit_into_memory_is_refused_with_the_sum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     used = iter([0, 3 * 10**9])
     monkeypatch.setattr(turns, "used_bytes", lambda _: next(used))
     monkeypatch.setattr(turns, "free_bytes", lambda _: 5 * 10**9)
@@ -158,19 +162,28 @@ def test_a_turn_that_hangs_fails_its_run_and_ends_the_process(
 # real runs
 
 
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
+@pytest.fixture
+def few_samples(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A tenth of the digits, on one thread."""
+
+    def opened(pair: Pair, device: torch.device, *, root: str) -> Workload:
+        workload = Workload(pair, device, root=root)
+        assert isinstance(workload.train, Arrays) and isinstance(workload.val, Arrays)
+        workload.train = Arrays(workload.train.x[:144], workload.train.y[:144])
+        workload.val = Arrays(workload.val.x[:48], workload.val.y[:48])
+        workload.n_samples = 144
+        return workload
+
+    monkeypatch.setattr("kbench.worker.setup.Workload", opened)
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
 
 
 def prepared(folder: Path, run_spec: RunSpec, label: str, *, pairing: str) -> RunDir:
-    recipe = run_spec.pair.recipe.model_copy(update={"global_batch": 240})
-    pair = run_spec.pair.model_copy(update={"recipe": recipe})
     choice = Choice(label=label, name=label, params=STRATEGIES[label])
     run = RunDir(folder / label)
-    run.prepare(run_spec.model_copy(update={"pair": pair, "strategy": choice}))
+    run.prepare(run_spec.model_copy(update={"strategy": choice}))
     run.begin(Job.of(attempt=1, pairing=pairing).updated(threads_per_rank=1))
     return run
 
@@ -180,7 +193,7 @@ def losses(run: RunDir) -> list[list[object]]:
 
 
 def test_a_run_in_turn_has_the_losses_that_it_has_alone_and_goes_on_after_a_kill(
-    tmp_path: Path, run_spec: RunSpec, one_thread: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, run_spec: RunSpec, few_samples: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = [prepared(tmp_path / "alone", run_spec, label, pairing="none") for label in STRATEGIES]
     for run in alone:
@@ -210,7 +223,7 @@ def test_a_run_in_turn_has_the_losses_that_it_has_alone_and_goes_on_after_a_kill
 
 
 def test_an_attempt_that_another_took_over_leaves_and_the_others_go_on(
-    tmp_path: Path, run_spec: RunSpec, one_thread: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, run_spec: RunSpec, few_samples: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = (prepared(tmp_path, run_spec, label, pairing="turns") for label in ("baseline", "sb"))
     turn = Round._turn
@@ -225,6 +238,55 @@ def test_an_attempt_that_another_took_over_leaves_and_the_others_go_on(
     assert not first.is_done() and second.is_done()
     assert "left: attempt 2 has taken over from attempt 1" in first.stderr.read_text()
     assert issubclass(Leave, Exception)
+
+
+def test_warming_up_again_changes_nothing_of_a_training(run_spec: RunSpec) -> None:
+    workload = Workload(run_spec.pair, CPU)
+    learner, batch = Learner(workload, 0, Comm()), Batch(*next(workload.batches([torch.arange(48)], key=0)))
+    learner.step(batch, 0.05, PhaseTimer(CPU))
+    before = {name: value.clone() for name, value in learner.module.state_dict().items()}
+    momentum = [state["momentum_buffer"].clone() for state in learner.optimizer.state.values()]
+    learner.warm_up_again(batch)
+    assert all(torch.equal(value, before[name]) for name, value in learner.module.state_dict().items())
+    after = [state["momentum_buffer"] for state in learner.optimizer.state.values()]
+    assert momentum and all(map(torch.equal, momentum, after))
+    assert {parameter.grad for parameter in learner.module.parameters()} == {None}
+
+
+# which start together
+
+
+def test_runs_of_a_block_start_together_once_what_they_follow_is_done(tmp_path: Path, run_spec: RunSpec) -> None:
+    like = Choice(label="random", name="random", params={"like": "baseline"})
+    choices = {label: Choice(label=label, name=label) for label in ("baseline", "sb")}
+    specs = [run_spec.model_copy(update={"strategy": choice}) for choice in choices.values()]
+    specs.insert(1, run_spec.model_copy(update={"strategy": like, "follows": choices["baseline"]}))
+    specs.append(specs[0].model_copy(update={"seed": 1}))
+    runs = [RunDir(tmp_path / spec.run_id) for spec in specs]
+    for run, spec in zip(runs, specs, strict=True):
+        run.prepare(spec)
+    queue = RunQueue(runs)
+    assert queue.next_runs([], in_turns=True) == [runs[0], runs[2]]
+    assert queue.next_runs([runs[0].run_id], in_turns=True) == [runs[3]]
+    runs[0].begin(Job.of(attempt=1))
+    runs[0].finish(Done.of(attempt=1, phases=()))
+    queue.put_back([runs[2]])
+    assert queue.next_runs([], in_turns=True) == [runs[2], runs[1]]
+
+
+def test_a_scheduler_job_trains_a_block_together_and_what_follows_one_of_it_afterwards(
+    tmp_path: Path, run_spec: RunSpec
+) -> None:
+    baseline = Choice(label="baseline", name="baseline")
+    like = Choice(label="random", name="random", params={"like": "baseline"})
+    first, other = (run_spec.model_copy(update={"seed": seed, "strategy": baseline}) for seed in (0, 1))
+    specs = [first.model_copy(update={"strategy": like, "follows": baseline}), first, other]
+    runs = [RunDir(tmp_path / spec.run_id) for spec in specs]
+    for pairing, expected in (("turns", [[runs[1], runs[2]], [runs[0]]]), ("node", [[run] for run in runs])):
+        for run, spec in zip(runs, specs, strict=True):
+            run.prepare(spec)
+            run.begin(Job.of(attempt=1, pairing=pairing))
+        assert list(worker_job.groups(runs)) == expected
 
 
 # who is to blame
@@ -283,15 +345,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory, clean_env: dict[str, str]) 
 @pytest.mark.trains
 def test_a_run_that_kills_the_process_fails_and_the_others_end_well(folder: Path) -> None:
     status, stderr = json.loads((folder / "returned.json").read_text())
-    runs = {run.read_spec().strategy.label: run.read() for run in ExperimentDir(folder / "results" / "turns").all_runs()}
+    runs = {
+        run.read_spec().strategy.label: run.read() for run in ExperimentDir(folder / "results" / "turns").all_runs()
+    }
     assert {label: run.state_on_record for label, run in runs.items()} == {
         "baseline": "done",
         "dies": "failed",
-        "random": "done",
     }, stderr
     assert status == 5
     assert runs["dies"].failure and runs["dies"].failure.kind == FailureKind.DIED
-    assert [len(runs[label].epochs) for label in ("baseline", "dies", "random")] == [2, 1, 2]
+    assert [len(runs[label].epochs) for label in ("baseline", "dies")] == [2, 1]
 
 
 @pytest.mark.trains
