@@ -1,10 +1,21 @@
 """An experiment's gathered Parquet files as pandas frames."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
 from kbench.errors import ResultsError
+from kbench.records.disturbance import (
+    COLUMNS,
+    Disturbed,
+    MeasuredRun,
+    Surroundings,
+    find_disturbed,
+    instruments,
+    surroundings,
+)
 from kbench.records.folders import ExperimentDir
 from kbench.records.store import is_current
 
@@ -17,11 +28,43 @@ class Frames:
     epochs: pd.DataFrame
     runs: pd.DataFrame
     folder: ExperimentDir | None = None  # where the specs of the runs lie
+    keep_disturbed: bool = False  # whether times of disturbed runs count as others do
 
     @property
     def done(self) -> pd.DataFrame:
         """The runs that ended well; only these are compared."""
         return self.runs[self.runs["state"] == "done"]
+
+    @cached_property
+    def disturbed(self) -> Mapping[str, Disturbed]:
+        """The runs that are done and were disturbed, by run id, in the order of the file."""
+        return find_disturbed(_measured_runs(self.done, self.epochs))
+
+    @property
+    def untimed(self) -> frozenset[str]:
+        """The ids of the runs whose times are left out of what is compared and drawn; their accuracies are not."""
+        return frozenset() if self.keep_disturbed else frozenset(self.disturbed)
+
+
+def _measured_runs(runs: pd.DataFrame, epochs: pd.DataFrame) -> Iterator[MeasuredRun]:
+    known = runs.astype("object").where(runs.notna(), None)  # NaN is not equal to itself
+    rows = epochs.loc[epochs["run_id"].isin(runs["run_id"]), ["run_id", *COLUMNS]]
+    measured: dict[str, list[Surroundings]] = {}
+    for run_id, *values in rows.itertuples(index=False, name=None):
+        if found := surroundings(dict(zip(COLUMNS, values, strict=True))):
+            measured.setdefault(str(run_id), []).append(found)
+    for row in known.to_dict("records"):
+        run = {str(column): value for column, value in row.items()}
+        if run["run_id"] in measured and run["seed"] is not None:
+            yield MeasuredRun(
+                run_id=run["run_id"],
+                pair=run["pair"],
+                strategy=run["strategy"],
+                seed=int(run["seed"]),
+                instruments=instruments(run),
+                on_gpu=bool(run["n_devices"]),
+                epochs=tuple(measured[run["run_id"]]),
+            )
 
 
 def load(folder: ExperimentDir) -> Frames:

@@ -72,8 +72,7 @@ def _sum_up(method: str, verdicts: "list[Verdict]", output: Output) -> None:
 
 def _params(settings: list[str]) -> dict[str, Any]:
     """The parameters in KEY=VALUE, values as YAML reads them."""
-    import yaml
-
+    from kbench.config.yaml_source import read_text
     from kbench.errors import ConfigError
 
     params = {}
@@ -81,10 +80,7 @@ def _params(settings: list[str]) -> dict[str, Any]:
         key, equals, value = setting.partition("=")
         if not key or not equals:
             raise ConfigError(f"--set {setting}: must be KEY=VALUE, got {setting!r}")
-        try:
-            params[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {setting}: is no YAML: {str(error).splitlines()[0]}") from error
+        params[key] = read_text(value, f"--set {key}").tree
     return params
 
 

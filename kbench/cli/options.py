@@ -117,7 +117,9 @@ class RequestOptions:
     ] = None
     results: Results = RESULTS
 
-    def request(self, *, retry: bool = False) -> "Request":
+    def request(
+        self, *, retry: bool = False, redo: tuple[str, ...] = (), wait_for_quiet: float | None = None
+    ) -> "Request":
         """The request that the options make; ``kbench run -- --option`` names no experiment."""
         from kbench.experiment.plan import Request
 
@@ -125,7 +127,9 @@ class RequestOptions:
         lists = {key: tuple(given.pop(key) or ()) for key in ("scheduler_options", "only", "settings")}
         if self.experiment.startswith("-"):
             lists["scheduler_options"] = (given.pop("experiment"), *lists["scheduler_options"])
-        return Request(**{"experiment": DEFAULT, **given, **lists}, retry=retry)
+        return Request(
+            **{"experiment": DEFAULT, **given, **lists}, retry=retry, redo=redo, wait_for_quiet=wait_for_quiet
+        )
 
 
 def expanded(command: Callable[..., None]) -> Callable[..., None]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kbench.cli.options import Output, RequestOptions, on_terminal
+from kbench.cli.options import Output, RequestOptions, on_terminal, repeatable, without_default
 
 if TYPE_CHECKING:
     from kbench.experiment.check import CheckReport
@@ -22,6 +22,16 @@ def check(options: RequestOptions, output: Output) -> None:
 def run(
     options: RequestOptions,
     retry: Annotated[bool, typer.Option("--retry", help="Start failed and cancelled runs again.")] = False,
+    redo: Annotated[
+        list[str] | None,
+        repeatable("--redo", "Train runs again that are done: an id, a label, a pattern, or disturbed", "RUN"),
+    ] = None,
+    wait_for_quiet: Annotated[
+        float | None,
+        without_default(
+            "--wait-for-quiet", text="Wait up to that many minutes until this machine is quiet.", metavar="MIN", min=0.0
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Print what would be started; start nothing.")
     ] = False,
@@ -42,7 +52,7 @@ def run(
     from kbench.experiment.driver import drive
     from kbench.experiment.status import Progress
 
-    plan = checked_plan(options.request(retry=retry))
+    plan = checked_plan(options.request(retry=retry, redo=tuple(redo or ()), wait_for_quiet=wait_for_quiet))
     if dry_run:
         _show(check_report(plan), output)
         return

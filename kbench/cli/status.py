@@ -32,11 +32,14 @@ def status(
     folder = find_results(experiment, results)
     monitor = StatusMonitor(folder)
     while True:
-        found = [monitor.status_of(run) for run in folder.read()]
+        found = monitor.mark_disturbed([monitor.status_of(run) for run in folder.read()])
         if watch and not output.as_json and on_terminal(sys.stdout):
             print("\x1b[2J\x1b[H", end="")
         output.json({"experiment": folder.path.name, "runs": [one.as_json() for one in found]})
         output.text("\n".join([*_lines(found), *_imported(folder)]))
+        if n_redone := sum(one.run.n_redone > 0 for one in found):
+            many = "runs were" if n_redone > 1 else "run was"
+            output.log(f"note: {n_redone} {many} trained again; earlier records are in superseded/, and in no table")
         if problem := folder.source_problem():
             output.log(f"note: {problem}; runs that were never begun are not listed")
         if monitor.scheduler_error:

@@ -1,5 +1,6 @@
 """The experiment file: pairs of model and data set, strategies, seeds.  No machine is named here."""
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal, Self
@@ -7,10 +8,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import InitErrorDetails
 
-from kbench.config.parse import Spec, all_at_once, did_you_mean, findings, problem
+from kbench.config.parse import Spec, all_at_once, did_you_mean, findings, problem, shown
 from kbench.config.recipe import Recipe
 from kbench.config.strategy_choice import Choice, NameRegistry, is_in_full, label_of, unknown_prerequisites
 from kbench.config.value_types import Count, Name, Natural, Share
+
+MAX_RUNS = 100_000  # of an experiment: beyond it, even to list them takes minutes
 
 
 def _not_empty(raw: Any) -> Any:
@@ -81,7 +84,7 @@ class ExperimentSpec(Spec):
     @classmethod
     def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(seeds)) < len(seeds):
-            raise ValueError(f"must differ from one another, got {list(seeds)}")
+            raise ValueError(f"must differ from one another, got {shown(list(seeds))}")
         return seeds
 
     @model_validator(mode="wrap")
@@ -98,10 +101,18 @@ class ExperimentSpec(Spec):
                 text = f"no strategy is labelled {baseline!r}{did_you_mean(baseline, labels)}"
                 found.append(problem(text, ("baseline",), baseline))
             found += unknown_prerequisites(strategies) + _starts_from_problems(raw.get("pairs"))
+            found += _too_many(raw)
         spec = all_at_once(cls, raw, handler, found)
         if info.context is not None:
             _check_together(spec, raw["strategies"], info.context)
         return spec
+
+
+def _too_many(raw: dict[str, Any]) -> list[InitErrorDetails]:
+    axes = [raw.get("pairs"), raw.get("strategies"), raw.get("seeds", range(3))]
+    n_runs = math.prod(len(axis) for axis in axes if isinstance(axis, list | range))
+    text = f"pairs, strategies and seeds make {n_runs} runs, more than {MAX_RUNS}; write several experiments"
+    return [problem(text, ("seeds",), n_runs)] if n_runs > MAX_RUNS else []
 
 
 def _repeated(
@@ -109,10 +120,11 @@ def _repeated(
 ) -> list[InitErrorDetails]:
     entries = raw.get(key)
     names = [name_of(entry) for entry in entries] if isinstance(entries, list) else []
+    first = {name: i for i, name in reversed(list(enumerate(names)))}
     return [
-        problem(f"a second {what} called {name!r}; give it a {by} of its own", (key, i), name)
+        problem(f"a second {what} called {shown(name)}; give it a {by} of its own", (key, i), name)
         for i, name in enumerate(names)
-        if name is not None and name in names[:i]
+        if name is not None and first[name] < i
     ]
 
 

@@ -14,6 +14,7 @@ from kbench.errors import ConfigError
 from kbench.experiment import local
 from kbench.experiment.dependencies import check_prerequisites
 from kbench.experiment.plan import Plan, Request, make_plan, resolved
+from kbench.experiment.redo import matching
 from kbench.experiment.status import RunStatus, StatusMonitor
 from kbench.launch import job_script
 from kbench.launch.schedulers.registry import is_scheduler, scheduler_class
@@ -44,6 +45,7 @@ class CheckReport:
     scheduler_says: str  # what it printed
     data_problems: tuple[str, ...]  # with data sets, as this machine sees them
     script: str  # of the first run's job
+    redone: frozenset[str] = frozenset()  # ids of the runs that are trained again
 
     @property
     def node_hours(self) -> float | None:
@@ -69,12 +71,15 @@ class CheckReport:
         ranks = f"{self.ranks} rank(s) of {self.threads_per_rank} thread(s)"
         return "\n".join(
             [
-                *(f"{run.run_id}  {run.state}" for run in self.runs),
+                *(f"{run.run_id}  {self._state(run)}" for run in self.runs),
                 f"\n{len(self.runs)} runs ({counts}), {ranks}, {self.launcher}",
                 self.cost.text,
                 *[f"{self.scheduler_test}: {self.scheduler_says}"] * bool(self.scheduler_says),
             ]
         )
+
+    def _state(self, run: RunStatus) -> str:
+        return f"{run.state}, to be trained again" if run.run_id in self.redone else str(run.state)
 
 
 def checked_plan(request: Request) -> Plan:
@@ -95,7 +100,9 @@ def checked_plan(request: Request) -> Plan:
         raise ConfigError(f"{site.options[0]}: launcher {site.launcher!r} knows no scheduler's options")
     if scheduled and max_parallel and not (scheduler_class(site.launcher).can.arrays and site.arrays):
         raise ConfigError("--max-parallel: only job arrays can limit how many run at a time, and there are none here")
-    plan = replace(plan, site=site)
+    if scheduled and request.wait_for_quiet:
+        raise ConfigError("--wait-for-quiet: watches this machine, and a scheduler starts the runs on others")
+    plan = replace(plan, site=site, redone=matching(plan.runs, request.redo, plan.folder))
     register.check(plan.folder, plan.runs)
     check_prerequisites(plan.runs, plan.folder)
     if scheduled:  # a template that cannot be filled is found before anything starts
@@ -118,11 +125,16 @@ def check_report(plan: Plan) -> CheckReport:
         threads_per_rank=plan.site.threads_per_rank,
         runs=runs,
         script=plan.script,
+        redone=_done_and_redone(plan, runs),
         cost=cost_of(plan, runs),
         scheduler_test=scheduler_class(launcher).can.submission_test if is_scheduler(launcher) else "",
         scheduler_says=plan.scheduler_says,
         data_problems=tuple(plan.data_problems()),
     )
+
+
+def _done_and_redone(plan: Plan, runs: Sequence[RunStatus]) -> frozenset[str]:
+    return frozenset({one.run_id for one in runs if one.state is State.DONE} & {run.run_id for run in plan.redone})
 
 
 def _test(script: str, site: Site) -> str:
@@ -170,13 +182,14 @@ def _node_hours(plan: Plan, runs: Sequence[RunStatus]) -> float | None:
         if one.run.epochs:
             epoch_s = fmean(record.train_s + record.eval_s for record in one.run.epochs)
             means[spec.pair.name][spec.strategy.label].append(epoch_s)
-    left_s = 0.0
+    left_s, redone = 0.0, _done_and_redone(plan, runs)
     for spec, one in zip(plan.runs, runs, strict=True):
         of_pair = [fmean(same) for same in means[spec.pair.name].values()]
-        if one.state is State.DONE:
+        again = one.run_id in redone
+        if one.state is State.DONE and not again:
             continue
         if not of_pair:
             return None
         epoch_s = fmean(means[spec.pair.name].get(spec.strategy.label, of_pair))
-        left_s += epoch_s * max(0, (one.epochs or spec.pair.recipe.epochs) - one.epochs_done)
+        left_s += epoch_s * max(0, (one.epochs or spec.pair.recipe.epochs) - (0 if again else one.epochs_done))
     return left_s * plan.site.nodes / 3600

@@ -12,6 +12,7 @@ from kbench.config.lookup import find
 from kbench.config.site import Site
 from kbench.errors import ConfigError
 from kbench.experiment.dependencies import RunQueue
+from kbench.experiment.order import Order
 from kbench.experiment.plan import cores
 from kbench.launch.failure import lost_its_block
 from kbench.launch.job_script import render
@@ -66,15 +67,15 @@ class Children:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def work_through(self, queue: Sequence[RunDir], adopted: Sequence[RunDir], tick: Callable[[], None]) -> None:
-        """Run all of ``queue`` in its order, at most ``max_parallel`` at a time.
+    def work_through(self, order: Order, adopted: Sequence[RunDir], tick: Callable[[], None]) -> None:
+        """Run all of ``order``, at most ``max_parallel`` at a time.
 
         ``adopted`` are runs that an earlier ``kbench run`` left alive: they keep their place on the
         machine until they end.  A run that follows another waits until that one is done, and fails
         with it.  Runs that take turns are started together, those of a pair and a seed that may start; a run whose
         process ended in another's turn is started again.  ``tick`` is called a few times a second.
         """
-        waiting, others = RunQueue(queue), list(adopted)
+        waiting, others = RunQueue(order.runs), list(adopted)
         while waiting or self._running or others:
             others = [run for run in others if state_of(run.read()) is State.RUNNING]
             ended = [slot for slot, (_, process) in self._running.items() if process.poll() is not None]
@@ -85,7 +86,7 @@ class Children:
                 busy = [run for runs, _ in self._running.values() for run in runs] + others
                 runs = waiting.next_runs([one.run_id for one in busy], in_turns=self._in_turns)
                 if runs:
-                    self._running[slot] = (runs, self._start(runs, slot))
+                    self._running[slot] = (runs, self._start(runs, slot, order))
             tick()
             time.sleep(POLL_S)
 
@@ -103,12 +104,8 @@ class Children:
             process.wait()
         self._running = {}
 
-    def _start(self, runs: Sequence[RunDir], slot: int) -> "subprocess.Popen[bytes]":
-        pairing = "turns" if self._in_turns else "none"
-        jobs = [
-            Job.of(self.site, attempt=run.read_attempt() + 1, max_parallel=self.max_parallel, pairing=pairing)
-            for run in runs
-        ]
+    def _start(self, runs: Sequence[RunDir], slot: int, order: Order) -> "subprocess.Popen[bytes]":
+        jobs = [self._job(run, order) for run in runs]
         for run, job in zip(runs, jobs, strict=True):
             run.begin(job)
         run, *others = runs
@@ -124,6 +121,14 @@ class Children:
         for one, job in zip(runs, jobs, strict=True):
             job.updated(id=process.pid).write(one.path)
         return process
+
+    def _job(self, run: RunDir, order: Order) -> Job:
+        pairing = "turns" if self._in_turns else "none"
+        job = Job.of(self.site, attempt=run.read_attempt() + 1, max_parallel=self.max_parallel, pairing=pairing)
+        at = order.places.get(run.run_id)
+        if at and self.max_parallel == 1 and not self._in_turns:  # beside others, and in turns, a place means little
+            return job.updated(**at._asdict())
+        return job
 
 
 def _signal_group(process: "subprocess.Popen[bytes]", sign: int) -> bool:

@@ -44,6 +44,8 @@ class Request:
     settings: Sequence[str] = ()  # KEY=VALUE, of the experiment or the site
     scheduler_options: Sequence[str] = ()
     retry: bool = False
+    redo: Sequence[str] = ()  # runs that are done, to be trained again
+    wait_for_quiet: float | None = None  # [min]
     max_parallel: int | None = None
     pairing: str | None = None  # none, node or turns; None: as the experiment has it
     max_node_hours: float | None = None
@@ -59,6 +61,8 @@ class Request:
             *(word for name in self.only for word in ("--only", name)),
             *(word for setting in self.settings for word in ("--set", setting)),
             *["--retry"] * self.retry,
+            *(word for name in self.redo for word in ("--redo", name)),
+            *_flag("--wait-for-quiet", self.wait_for_quiet),
             *_flag("--max-parallel", self.max_parallel),
             *_flag("--pairing", self.pairing),
             *_flag("--max-node-hours", self.max_node_hours),
@@ -81,6 +85,7 @@ class Plan:
     runs: tuple[RunSpec, ...]
     text: str  # for experiment.yaml
     folder: ExperimentDir
+    redone: Sequence[RunSpec] = ()  # those that are trained again if they are done
     script: str = ""  # of the first run's job, where the plan was checked
     scheduler_says: str = ""  # about that script, where a scheduler can test it
 

@@ -12,6 +12,7 @@ from kbench.experiment.ledger import Submission, driver_of, last_order, submissi
 from kbench.launch.failure import lost_node
 from kbench.launch.schedulers.base import JobInfo, Scheduler, Stage
 from kbench.launch.schedulers.registry import is_scheduler
+from kbench.records.disturbance import Disturbed, MeasuredRun, find_disturbed, measured_run
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.liveness import state_of
 from kbench.records.run_files import Failure, Job
@@ -34,6 +35,7 @@ class RunStatus:
     starts_at: str = ""  # when a waiting one is expected to start, in the scheduler's words and time zone
     job_id: str | None = None  # the scheduler's
     scheduler_error: str = ""  # why the scheduler could not be asked; the state is then as the run wrote it
+    disturbed: Disturbed | None = None  # what shows that it was disturbed; None: nothing does, or nobody looked
 
     @property
     def run_id(self) -> str:
@@ -91,6 +93,8 @@ class RunStatus:
             "job_id": self.job_id,
             "starts_at": self.starts_at or None,
             "attempt": self.attempt,
+            "redone": self.run.n_redone,
+            "disturbed": self.disturbed.text if self.disturbed else None,
             "epochs_done": self.epochs_done,
             "epochs": self.epochs,
             "final_acc1": self.final_acc1,
@@ -110,6 +114,9 @@ class RunStatus:
             parts.append(f"{self.run.last.elapsed_s:.2f} s")
         if self.left_s is not None:
             parts.append(f"about {self.left_s:.0f} s of training left")
+        parts += ["redone"] * bool(self.run.n_redone)
+        if self.disturbed:
+            parts.append(f"disturbed: {', '.join(self.disturbed.evidence)}")
         if self.state is not State.DONE:
             parts += [self.reason] * bool(self.reason)
         if self.state is State.WAITING:
@@ -128,6 +135,7 @@ class StatusMonitor:
         self._experiment, self._holds_lock = experiment, holds_lock
         self._jobs: dict[str, dict[str, JobInfo] | None] = {}  # by scheduler; None where it does not answer
         self._jobs_read_at = 0.0  # on the monotonic clock [s]
+        self._measured: dict[tuple[str, int], MeasuredRun | None] = {}  # of runs that are done, by id and attempt
         self.scheduler_error = ""  # why a scheduler did not answer
         self.refresh()
 
@@ -146,6 +154,18 @@ class StatusMonitor:
     def statuses(self, runs: Iterable[RunDir]) -> tuple[RunStatus, ...]:
         """Read where runs stand, and why."""
         return tuple(self.status_of(run.read()) for run in runs)
+
+    def mark_disturbed(self, found: Sequence[RunStatus]) -> tuple[RunStatus, ...]:
+        """The same, with what shows of each that it was disturbed; they are held against one another."""
+        measured = []
+        for one in found:
+            key = one.run_id, one.attempt
+            own = self._measured[key] if key in self._measured else measured_run(one.run)
+            if one.state is State.DONE:
+                self._measured[key] = own
+            measured.append(own)
+        disturbed = find_disturbed(run for run in measured if run)
+        return tuple(replace(one, disturbed=disturbed.get(one.run_id)) for one in found)
 
     def status_of(self, run: RunSnapshot) -> RunStatus:
         """Where a run stands, and why."""
@@ -249,15 +269,17 @@ class Progress:
     def following(self, experiment: ExperimentDir, runs: Sequence[RunDir]) -> Iterator[Callable[[], None]]:
         """Follow runs until the ``with`` block ends; yields what is to be called a few times a second meanwhile."""
         monitor, read_at = StatusMonitor(experiment), 0.0
-        left = [RunDir(one.folder) for one in monitor.statuses(runs) if not one.state.is_over]
+        seen = {one.run_id: one for one in monitor.statuses(runs)}
+        left = [RunDir(one.folder) for one in seen.values() if not one.state.is_over]
 
         def read() -> None:
             monitor.refresh()
             for run in list(left):
-                status = monitor.status_of(run.read())
+                status = seen[run.run_id] = monitor.status_of(run.read())
                 if status.state.is_over:
                     left.remove(run)
-                    self.log(f"[{len(runs) - len(left)}/{len(runs)}] {status.text}")
+                    marked = {one.run_id: one for one in monitor.mark_disturbed(list(seen.values()))}
+                    self.log(f"[{len(runs) - len(left)}/{len(runs)}] {marked[run.run_id].text}")
 
         def tick() -> None:
             nonlocal read_at

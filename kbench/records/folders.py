@@ -1,5 +1,6 @@
 """Where every file of an experiment and of a run lives, and who may write it; nobody else joins paths."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from kbench.errors import ConfigError, ResultsError
 from kbench.records import journal as journals
 from kbench.records.run_files import Done, Failure, Job, Provenance, Start
 from kbench.records.schema import EpochRecord
-from kbench.records.snapshot import CHECKPOINT, SPEC, RunSnapshot, attempt_of, read_run, read_spec
+from kbench.records.snapshot import CHECKPOINT, SPEC, SUPERSEDED, RunSnapshot, attempt_of, read_run, read_spec
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,22 @@ class RunDir:
             self.checkpoint.unlink(missing_ok=True)
         self.forget_end()
         job.write(self.path)
+
+    def supersede(self) -> Path:
+        """Keep the record of a run that is done apart, so that it begins again; returns where it is kept.
+
+        How it was started is left here as well: the next attempt has the next number.
+        """
+        aside = self.path / SUPERSEDED / f"attempt-{self.read_attempt()}"
+        aside.mkdir(parents=True, exist_ok=True)
+        for name in (Job.NAME, Start.NAME):
+            with suppress(FileNotFoundError):
+                shutil.copy2(self.path / name, aside / name)
+        self.checkpoint.unlink(missing_ok=True)  # first: a run that is not done would go on from it
+        for name in (Done.NAME, journals.NAME, Provenance.NAME, Failure.NAME, self.stdout.name, self.stderr.name):
+            with suppress(FileNotFoundError):
+                (self.path / name).rename(aside / name)
+        return aside
 
     def forget_end(self) -> None:
         """Set aside what an earlier attempt said of its end, or was told."""

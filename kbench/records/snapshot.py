@@ -13,6 +13,7 @@ from kbench.records.schema import EpochRecord
 
 SPEC = "spec.json"
 CHECKPOINT = "checkpoint.pt"
+SUPERSEDED = "superseded"  # holds the records of attempts that were trained again
 File = TypeVar("File", bound=RunFile)
 
 
@@ -29,6 +30,7 @@ class RunSnapshot:
     failure: Failure | None
     epochs: tuple[EpochRecord, ...]  # those that count
     trouble: str = ""  # what is damaged, in a sentence
+    n_redone: int = 0  # how often it was trained again after it was done
 
     @property
     def run_id(self) -> str:
@@ -101,6 +103,7 @@ def read_run(path: Path, spec: RunSpec | None = None) -> RunSnapshot:
         failure=failure,
         epochs=tuple(epochs),
         trouble=f"{trouble[0]}; {RunFile.REMEDY}" if trouble else "",
+        n_redone=len(list((path / SUPERSEDED).glob("attempt-*"))),
     )
 
 

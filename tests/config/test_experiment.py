@@ -36,6 +36,21 @@ def test_three_seeds_and_the_baseline_are_the_default() -> None:
     assert experiment().baseline == "baseline"
 
 
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"seeds": [2**63]}, "seeds[0]: must be less than 9223372036854775808, got 9223372036854775808"),
+        ({"seeds": list(range(100_001))}, "seeds: pairs, strategies and seeds make 100001 runs, more than 100000"),
+    ],
+)
+def test_what_no_table_can_hold_is_refused(changes: dict[str, Any], message: str) -> None:
+    assert message in refusal(**changes)
+
+
+def test_what_was_written_is_repeated_in_200_characters_at_most() -> None:
+    assert len(refusal(targets="x" * 10_000)) < 300
+
+
 def test_a_spec_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         experiment().name = "y"  # type: ignore[misc]

@@ -86,9 +86,64 @@ def test_broken_yaml_is_one_sentence_with_its_line(text: str, sentence: str, tmp
     assert sentences(tmp_path, text) == [sentence]
 
 
-def test_yaml_cannot_make_objects(tmp_path: Path) -> None:
-    (sentence,) = sentences(tmp_path, "a: !!python/object/apply:os.getcwd []")
-    assert "could not determine a constructor" in sentence
+PLAIN = "write the plain value"
+MANY = "it has more than 20000 values, those of aliases included"
+LAUGHS = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 9)
+)
+
+
+@pytest.mark.parametrize(
+    "text, sentence",
+    [
+        ("a: 1\nb: !!int abc", f"x.yaml:2: is not valid YAML: the tag !!int is not known here; {PLAIN}"),
+        ("a: !!bool maybe", f"x.yaml:1: is not valid YAML: the tag !!bool is not known here; {PLAIN}"),
+        ("a: !!timestamp b", f"x.yaml:1: is not valid YAML: the tag !!timestamp is not known here; {PLAIN}"),
+        ("a: ! b", f"x.yaml:1: is not valid YAML: the tag ! is not known here; {PLAIN}"),
+        ("a: !x [1]", f"x.yaml:1: is not valid YAML: the tag !x is not known here; {PLAIN}"),
+        (
+            "a: !!python/object/apply:os.getcwd []",
+            f"x.yaml:1: is not valid YAML: the tag !!python/object/apply:os.getcwd is not known here; {PLAIN}",
+        ),
+        ("a: 0x_", "x.yaml:1: is not valid YAML: '0x_' is no number"),
+        ("a: -0b__", "x.yaml:1: is not valid YAML: '-0b__' is no number"),
+        ("a: 9223372036854775808", "x.yaml:1: is not valid YAML: the number 9223372036854775808 does not fit 64 bits"),
+        ("a: [1,\n " + "9" * 5000 + "]", "x.yaml:2: is not valid YAML: is a number of 5000 characters"),
+        ("a: 0x" + "f" * 4000, "x.yaml:1: is not valid YAML: is a number of 4002 characters"),
+        ("a: 1." + "0" * 4000, "x.yaml:1: is not valid YAML: is a number of 4002 characters"),
+        ('a: "\\uD800"', "x.yaml:1: is not valid YAML: holds the character '\\ud800', which is no text"),
+        ('b: 1\na: "x\\0y"', "x.yaml:2: is not valid YAML: holds the character '\\x00', which is no text"),
+        ('a: "\\e[31m"', "x.yaml:1: is not valid YAML: holds the character '\\x1b', which is no text"),
+        (LAUGHS, f"x.yaml:5: is not valid YAML: {MANY}"),
+        ("a: &a [1, *a]", "x.yaml:1: is not valid YAML: an alias stands inside of what it names"),
+        ("[" * 100_000, "x.yaml:1: is not valid YAML: it is more than 30 levels deep"),
+        ("".join(f"{' ' * i}a:\n" for i in range(600)), "x.yaml:30: is not valid YAML: it is more than 30 levels deep"),
+        ("a: [" + "1," * 25_000 + "]", f"x.yaml:1: is not valid YAML: {MANY}"),
+        ("a: " + "x" * 262_144, "x.yaml: is larger than 256 KiB, more than any experiment or site"),
+    ],
+)  # fmt: skip
+def test_what_is_more_than_plain_values_is_one_sentence_with_its_line(text: str, sentence: str, tmp_path: Path) -> None:
+    assert sentences(tmp_path, text) == [sentence]
+
+
+@pytest.mark.parametrize("code", ["FFFFFFFF", "00110000"])
+def test_an_escape_that_names_no_character_is_refused_at_its_line(code: str, tmp_path: Path) -> None:
+    (sentence,) = sentences(tmp_path, f'a: 1\nb: "\\U{code}"')
+    assert sentence.startswith("x.yaml:2: is not valid YAML: an escape that names no character")
+
+
+def test_what_looks_like_a_date_is_text(tmp_path: Path) -> None:
+    assert read(tmp_path, "a: 2001-99-99\n2001-12-01: b").tree == {"a": "2001-99-99", "2001-12-01": "b"}
+
+
+def test_an_alias_and_a_merge_repeat_what_they_name(tmp_path: Path) -> None:
+    tree = read(tmp_path, "a: &a {x: 1, y: 2}\nb: [*a, *a]\nc: {<<: *a, y: 3}").tree
+    assert tree == {"a": {"x": 1, "y": 2}, "b": [{"x": 1, "y": 2}] * 2, "c": {"x": 1, "y": 3}}
+
+
+def test_a_file_that_never_ends_is_refused() -> None:
+    with pytest.raises(ConfigError, match="is larger than"):
+        read_source(Path("/dev/zero"))
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
@@ -151,6 +206,11 @@ def test_what_stands_below_a_setting_is_placed_at_the_setting(source: Source) ->
         ("seeds", "--set seeds: must be KEY=VALUE, got 'seeds'"),
         ("=3", "--set =3: must be KEY=VALUE, got '=3'"),
         ("pairs.2.recipe.epochs=1", "--set pairs.2.recipe.epochs: leads nowhere in "),
+        ("pairs.².model=x", "--set pairs.².model: leads nowhere in "),
+        (f"pairs.{'9' * 5000}.model=x", "--set pairs.999"),
+        ("pairs.-1.model=x", "--set pairs.-1.model: leads nowhere in "),
+        ("name=!!int abc", "--set name:1: is not valid YAML: the tag !!int is not known here"),
+        ("name=0x_", "--set name:1: is not valid YAML: '0x_' is no number"),
         ("pairs.first.model=x", "--set pairs.first.model: leads nowhere in "),
         ("name.deeper=x", "--set name.deeper: leads nowhere in "),
         ("sites.x=1", "--set sites.x: leads nowhere in "),
