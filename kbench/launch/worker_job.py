@@ -69,9 +69,9 @@ class Job:
         if limit_s:
             signal.setitimer(signal.ITIMER_REAL, limit_s)
         for group in groups(runs):
-            while begun := [run for run in group if not self._stopped_by and begin(run, self._here)]:
-                self._train(begun)
-                group = [run for run in begun if failure.lost_its_block(run)]
+            while started := [run for run in group if not self._stopped_by and begin(run, self._here)]:
+                self._train(started)
+                group = [run for run in started if failure.lost_its_block(run)]
         if all(run.is_done() for run in runs):
             return 0
         if self._stopped_by in (FailureKind.TIME_LIMIT, FailureKind.PREEMPTED) and self._requeue:
