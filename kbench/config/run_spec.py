@@ -10,6 +10,11 @@ from kbench.config.strategy_choice import Choice
 from kbench.config.value_types import Count, Natural
 
 SCHEMA = 1  # raised when the same words begin to mean another training
+LATER_PARAMS = {"lr": "plain", "length": "epochs"}  # at the value that trains as before they came
+PLAIN_RATE = frozenset(  # never scale the learning rate: to follow theirs is to train as before
+    "baseline budget iswr kf18 forget forget-online sb sb-stale sb-epoch infobatch autoassist rho-loss".split()
+    + ["prune-el2n"]
+)
 NO_CONTENT = {"label", "role"}  # of a strategy: how it is shown
 
 
@@ -37,6 +42,9 @@ class RunSpec(Spec):
     def content(self) -> dict[str, Any]:
         """What the hash covers: everything that can change the numbers, no labels."""
         strategy = self.strategy.model_dump(mode="json", exclude=NO_CONTENT)
+        strategy["params"] = {
+            key: value for key, value in strategy["params"].items() if not self._is_as_before(key, value)
+        }
         if self.follows:  # what it stands for, not what it is called
             strategy["params"]["like"] = self.follows.model_dump(mode="json", exclude=NO_CONTENT)
         content = {
@@ -49,6 +57,12 @@ class RunSpec(Spec):
         if self.upstream and self.prerequisite:
             content["upstream"] = {key: self.prerequisite.content[key] for key in ("pair", "strategy")}
         return content
+
+    def _is_as_before(self, key: str, value: Any) -> bool:
+        """Whether a parameter that came later changes nothing, so that what was trained before keeps its name."""
+        return value == LATER_PARAMS.get(key, ...) or (
+            key == "lr" and value == "like" and (self.follows is None or self.follows.name in PLAIN_RATE)
+        )
 
     @property
     def method(self) -> dict[str, Any]:

@@ -244,6 +244,7 @@ class EpochCost:
     n_dropped: int  # left over from the last full batch
     forward_s: float  # [s] of training
     step_s: float  # [s] forward, backward and update
+    lr_scale: float = 1.0  # what its plan multiplied the learning rate with
 
     @property
     def n_left_out(self) -> int:

@@ -57,9 +57,9 @@ class AutoAssist(Strategy):
     Departures: W and U start at 0, where theirs are normal with deviation 0.001; the decay of U is
     taken once per batch, where theirs follows each sample; it learns from the view that was trained
     on, where theirs reads the samples again; batches trained after the last selection of an epoch are not
-    learnt from; an epoch is one pass over shuffled candidates, as for ``sb``, where theirs makes
-    n / batch updates however many candidates that takes; each rank has an assistant of its own,
-    which learns from this rank's part of the batches.
+    learnt from; an epoch is one pass over shuffled candidates, as for ``sb``, where theirs come in
+    the order of the file and an epoch makes n / batch updates however many candidates that takes; each rank has
+    an assistant of its own, which learns from this rank's part of the batches.
     """
 
     baseline_params = {"base_prob": 1.0}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
@@ -21,7 +22,9 @@ class PruneEL2N(Strategy):
     Departures: one training gives the scores, where the paper averages several initialisations
     (their README recommends at least ten); samples are scored in their epoch's augmented view, where
     the code scores them plain; equal scores are pruned by the lower sample id, where theirs follow
-    the sort.  Both defaults are ours: their code leaves the moment of scoring and the size of the
+    the sort; ``length: epochs`` (default) trains the subset for the epochs of the recipe, which saves time,
+    where theirs trains it for as many steps as everything would take: ``length: steps``, which saves none.
+    Both other defaults are ours: their code leaves the moment of scoring and the size of the
     subset to the caller, and the abstract speaks of a few epochs and of half of CIFAR-10.
     """
 
@@ -29,6 +32,7 @@ class PruneEL2N(Strategy):
 
     fraction: Fraction = 0.3
     score_epochs: Count = 20
+    length: Literal["epochs", "steps"] = "epochs"
 
     pruned: Tensor | None = state()  # (n,) bool, once decided
 
@@ -38,7 +42,8 @@ class PruneEL2N(Strategy):
 
     def phases(self, epochs: int) -> tuple[Phase, ...]:
         horizon = max(epochs, self.score_epochs)
-        return Phase(name="score", epochs=self.score_epochs, horizon=horizon), Phase.train(epochs)
+        longer = 1 if self.length == "epochs" else 1 / (1 - self.fraction)
+        return Phase(name="score", epochs=self.score_epochs, horizon=horizon), Phase.train(round(longer * epochs))
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
         if epoch.phase == "score":

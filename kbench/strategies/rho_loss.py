@@ -35,7 +35,8 @@ class RhoLoss(Strategy):
     Both phases' time counts.  ``holdout`` 0 has no first phase and no irreducible loss: the highest
     losses are taken.  ``1 / keep`` is rounded to whole batches; 1 takes all and measures nothing.
     Departures: the holdout model has the architecture of the run, where theirs may be smaller, and
-    is used as it ends, where their code takes the epoch with the lowest loss on the test set; held-out
+    is used as it ends, where their code takes the epoch with the lowest loss on the test set of a longer
+    training (``holdout_epochs``); held-out
     samples are drawn at random, where their CIFAR code holds out every second; candidates are measured
     in evaluation mode, where their code's default is training mode; irreducible losses are of the
     epoch's view, augmented if the recipe does so; each rank chooses from its own part; ties go to the

@@ -28,6 +28,17 @@ def hashes(found: list[RunSpec]) -> list[str]:
     return [run.run_id.rpartition(".")[2] for run in found]
 
 
+def test_parameters_that_came_later_rename_only_what_trains_otherwise() -> None:
+    def name(strategy: dict[str, Any]) -> str:
+        return hashes(runs(strategies=[CHOICE, strategy]))[4]
+
+    assert name({"random": {"fraction": 0.25}}) == "d080fdb9"
+    assert name({"random": {"like": "kakurenbo", "lr": "plain"}, "label": "like"}) == "00fdffae"
+    assert name({"random": {"like": "kakurenbo"}, "label": "like"}) != "00fdffae"  # its learning rate follows now
+    assert name({"prune-el2n": {"score_epochs": 2}}) == "33e917c5"
+    assert name({"prune-el2n": {"score_epochs": 2, "length": "steps"}}) != "33e917c5"
+
+
 def test_the_names_of_runs_do_not_change_between_versions() -> None:
     assert [run.run_id for run in runs()] == [
         "digits-cnn-digits.baseline.s0.53aa331a",

@@ -32,6 +32,7 @@ def _module(place: str) -> ModuleType:
 
 _analysis = _module("analysis/conftest")
 book = _analysis.book  # an experiment whose runs end as a test says
+made = _analysis.made  # frames of runs in memory
 here = _module("cli/conftest").here  # the command line in this process
 Browser = _module("html_report/browser").Browser
 

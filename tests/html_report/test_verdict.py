@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from kbench.analysis.compare import compare
@@ -342,3 +343,38 @@ def test_what_is_no_accuracy_is_called_by_its_name(book: Any) -> None:
     assert plain(mine.more[0]).startswith("It did not beat random: it was worse in mean IoU and time (mean IoU ")
     assert ("Shown to lose mean IoU", "mine") in summaries([mine])[0].lines
     assert "accuracy" not in " ".join([mine.sentence, *mine.more, *(mark.text for mark in mine.marks)])
+
+
+def test_audit_and_report_never_contradict_each_other(made: Any) -> None:
+    rng = np.random.default_rng(0)
+    texts = set()
+    for gain, saving in [(0.0, 0.0), (0.02, 0.0), (-0.02, 0.2), (0.0, 0.2), (0.003, 0.1)] * 2:
+        runs = {}
+        for seed in range(4):
+            base = 0.9 + rng.normal(0, 0.002)
+            for name, change, less in (
+                ("baseline", 0, 0),
+                ("random", 0, 0.1),
+                ("mine", gain, saving),
+                ("other", 0.01, 0),
+            ):
+                accuracy, seconds = base + change + rng.normal(0, 0.002), 10 * (1 - less) * np.exp(rng.normal(0, 0.01))
+                runs[name, seed] = ([0.5, accuracy], [seconds, seconds])
+        frames = made(runs)
+        comparison = compare(frames, baseline="baseline", targets=(), margins={"p": 0.005})
+        who = roles([(row.pair, row.strategy) for row in comparison.rows], read_specs(frames))
+        audited = {
+            about.strategy: finding
+            for finding in comparison.findings
+            if finding.kind == "control"
+            for about in finding.about
+        }
+        for verdict in verdicts(comparison, who):
+            if verdict.role is RowRole.METHOD:
+                beats = any(mark.text == "beat random" for mark in verdict.marks)
+                assert beats is verdict.beats_controls is (verdict.strategy not in audited)
+                if verdict.strategy in audited:
+                    is_bad = verdict.marks[-1].tone == "bad"
+                    assert (audited[verdict.strategy].severity == "warning") is is_bad
+                texts.add(verdict.marks[-1].text)
+    assert len(texts) >= 3, texts

@@ -101,3 +101,9 @@ def test_beyond_2_to_the_24_samples_the_count_is_exact(epoch_at: At) -> None:
     stats = SampleStats(nothing, nothing > 0, nothing, nothing, torch.zeros(n, dtype=torch.int16))
     kept = load("prune-el2n", {"fraction": 0.5}).plan(epoch_at(n, 0), stats).indices
     assert len(kept) == n - n // 2 and int(kept[0]) == n // 2 and int(kept[-1]) == n - 1
+
+
+def test_as_many_steps_as_on_everything_take_more_epochs_and_a_schedule_over_them() -> None:
+    _, train = load("prune-el2n", {"fraction": 0.5, "length": "steps"}).phases(10)
+    assert (train.epochs, train.horizon) == (20, 20)
+    assert load("prune-el2n", {"fraction": 0.5}).phases(10)[1].epochs == 10

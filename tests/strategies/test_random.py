@@ -108,3 +108,11 @@ def test_who_is_left_out_is_drawn_as_without_a_leader(epoch_at: At, unmeasured: 
     for index in range(5):
         plans = [one.plan(epoch_at(100, index), unmeasured(100)).indices.tolist() for one in (like, alone)]
         assert plans[0] == plans[1]
+
+
+def test_the_learning_rate_follows_that_of_the_run_that_it_is_like(epoch_at: At, unmeasured: Unmeasured) -> None:
+    past = [spent(0, 100), spent(1, 70, lr_scale=1.43), spent(2, 80, lr_scale=1.25)]
+    for lr, expected in (("like", [1.0, 1.43, 1.25]), ("plain", [1.0, 1.0, 1.0])):
+        strategy = load("random", {"like": "kakurenbo", "lr": lr})
+        strategy.follow(past)
+        assert [strategy.plan(epoch_at(100, i), unmeasured(100)).lr_scale for i in range(3)] == expected
