@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from kbench import files
 from kbench.engine import checkpoint
 from kbench.engine.loop import Run, train
 from kbench.engine.runtime.allocation_check import check_allocation
@@ -57,6 +58,8 @@ def work(folder: RunDir, env: RankEnv) -> None:
         torch.set_num_threads(job.threads_per_rank)
     device = device_of(env)
     began_at = datetime.now(UTC)
+    if env.rank == 0:
+        files.remove_drafts(folder.path / "*")  # of attempts that were killed
     with together(env, device, folder=folder.path, interface=job.network_interface) as comm:
         if job.allocation:
             check_allocation(job.allocation, env, comm)
@@ -66,6 +69,7 @@ def work(folder: RunDir, env: RankEnv) -> None:
         start = checkpoint.load(folder.checkpoint, comm=comm, device=device, made_by=made_by)
         if start.note and env.rank == 0:
             warn(start.note)
+        run.facts["final_digest"] = start.final_digest  # of one that only missed its end
         for record in train(run, start, partial(_keep, folder, run, made_by)):
             if env.rank == 0:
                 report_epoch(folder, record, run.workload.metric)
@@ -91,9 +95,11 @@ def _keep(folder: RunDir, run: Run, made_by: MadeBy, *, phase: int, epoch: int, 
             folder.checkpoint, phase=phase, epoch=epoch, store=run.store, strategy=run.strategy, comm=run.comm,
             made_by=made_by, disturbed=run.watched.disturbed, **where,
         )  # fmt: skip
-    except ResultsError as error:
-        warn(f"no checkpoint after epoch {epoch}: {error}")
+    except (ResultsError, OSError, MemoryError) as error:
+        warn(f"no checkpoint after epoch {epoch}: {error or 'out of memory'}")
     phases = run.watched.phases(run.workload.recipe.epochs)
     more = phase + 1 < len(phases) or epoch < phases[-1].epochs
+    if not more and run.comm.rank == 0:
+        run.facts["final_digest"] = checkpoint.digest_of(where["learner"].state())
     if more and not run.comm.min(int(not folder.stop.exists())):
         raise Leave("told to end after this epoch")

@@ -56,7 +56,9 @@ def build_run(folder: RunDir, spec: RunSpec, comm: Comm, device: torch.device, r
             folder.sibling(spec.prerequisite.run_id), "begins with its weights" if spec.upstream else "follows it"
         )
         if spec.upstream:
-            workload.initial_weights = checkpoint.final_weights(RunDir(past.path))
+            workload.initial_weights = checkpoint.final_weights(
+                RunDir(past.path), past.done.final_digest if past.done else None
+            )
         else:
             strategy.follow(costs_of(past.epochs, workload))
     return Run(
