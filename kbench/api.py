@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from kbench.analysis.time_to_target import Target
     from kbench.experiment.check import CheckReport
     from kbench.experiment.driver import RunReport
-    from kbench.experiment.status import RunStatus
+    from kbench.experiment.status import Progress, RunStatus
     from kbench.figures.draw import DrawnFigures
+    from kbench.records.calibration import Calibration
     from kbench.records.folders import ExperimentDir
 
-__all__ = ["WrittenReport", "check", "compare", "load", "plot", "report", "run", "status"]
+__all__ = ["WrittenReport", "calibrate", "check", "compare", "load", "plot", "report", "run", "status"]
 
 DEFAULT_EXPERIMENT = "quick"
 FIGURE_ENDINGS = (".png", ".pdf", ".svg")
@@ -51,7 +52,7 @@ def run(
     wait_for_quiet: float | None = None,
     dry_run: bool = False,
     max_parallel: int | None = None,
-    pairing: str = "none",
+    pairing: str | None = None,
     max_node_hours: float | None = None,
     wait: bool | None = None,
     results: PathLike | None = None,
@@ -71,7 +72,8 @@ def run(
         wait_for_quiet: Wait up to that many minutes until this machine is quiet.
         dry_run: Check and describe, in the report's ``check``; start nothing.
         max_parallel: Runs at a time; None: one on this machine, as many as fit on a cluster.
-        pairing: ``none``, or ``node``: one allocation trains all strategies of a seed.
+        pairing: ``none``; ``node``: one allocation trains all strategies of a seed; ``turns``: one process does, epoch
+            by epoch in turn; None: as the experiment has it.
         max_node_hours: Refuse to start what costs more.
         wait: Stay until all runs have ended; None: on this machine, and not on a cluster.
         results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
@@ -131,7 +133,7 @@ def check(
     settings: Names = (),
     scheduler_options: Names = (),
     max_parallel: int | None = None,
-    pairing: str = "none",
+    pairing: str | None = None,
     max_node_hours: float | None = None,
     results: PathLike | None = None,
 ) -> "CheckReport":
@@ -167,6 +169,74 @@ def check(
         results=_results(results),
     )
     return check_report(checked_plan(request))
+
+
+def calibrate(
+    experiment: PathLike = DEFAULT_EXPERIMENT,
+    *,
+    site: PathLike = "",
+    seeds: int = 5,
+    settings: Names = (),
+    wait_for_quiet: float | None = None,
+    results: PathLike | None = None,
+    progress: "Progress | None" = None,
+) -> "Calibration | None":
+    """Train an experiment's baseline against itself, and measure what difference the machine can resolve.
+
+    The runs are those of an experiment ``<name>-calibration``; what is done of it is not trained again.
+
+    Args:
+        experiment: An experiment file, or a name found in configs/.
+        site: A site file, or a name found in configs/sites/; empty: the one that this machine belongs to.
+        seeds: How many, each trained twice.
+        settings: Keys of the experiment or the site to replace, each as ``KEY=VALUE`` with a dotted path.
+        wait_for_quiet: Wait up to that many minutes until this machine is quiet.
+        results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
+        progress: Takes messages and follows the runs; None: nobody is told.
+
+    Returns:
+        The spread of each pair with its instruments, also kept in ``calibration.json``; None while runs of a
+        cluster are on their way.
+
+    Raises:
+        KBenchError: As ``run`` does.
+
+    Example:
+        >>> kbench.calibrate("quick", seeds=3).spreads[0].time_sd
+        0.021
+    """
+    from datetime import UTC, datetime
+
+    from kbench.experiment.calibrate import calibration_plan
+    from kbench.experiment.driver import drive
+    from kbench.experiment.plan import Request
+    from kbench.experiment.status import Progress
+
+    request = Request(
+        experiment=str(experiment),
+        site=str(site),
+        settings=_several(settings),
+        wait_for_quiet=wait_for_quiet,
+        results=_results(results),
+    )
+    made_for, plan, twins = calibration_plan(request, n_seeds=seeds)
+    done = drive(plan, wait=None, progress=progress or Progress())
+    done.raise_failures()
+    if done.n_left:
+        return None
+
+    from kbench.analysis.frame import load as load_frames
+    from kbench.analysis.resolution import spreads
+    from kbench.experiment.results import gather
+    from kbench.records.calibration import Calibration
+    from kbench.records.disturbance import disturbed_runs
+
+    gather(plan.folder)
+    disturbed = list(disturbed_runs(plan.folder.read()))
+    found = spreads(load_frames(plan.folder), twins, disturbed)
+    calibration = Calibration(experiment=made_for, made_at=datetime.now(UTC), spreads=found)
+    calibration.write(plan.folder.path)
+    return calibration
 
 
 def status(experiment: PathLike = DEFAULT_EXPERIMENT, *, results: PathLike | None = None) -> "list[RunStatus]":

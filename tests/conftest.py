@@ -8,9 +8,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -18,6 +19,7 @@ from filelock import FileLock
 from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.config.strategy_choice import Choice
+from kbench.records.schema import EpochRecord
 
 NOISE = ("KBENCH_RESULTS", "KBENCH_DATA", "FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "NO_COLOR")
 STARTERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "OMPI_", "PMI_", "SLURM_")
@@ -27,6 +29,8 @@ os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="PASSIVE")
 
 Kbench = Callable[..., subprocess.CompletedProcess[str]]
 BuildOnce = Callable[[str, Callable[[Path], object]], Path]
+# What a seed decides of an epoch; the rest is where, when and how fast.
+SEEDED = "phase epoch lr lr_scale ceiling train_loss train_acc val_loss val_acc1 val_acc5".split()
 ProcessesOf = Callable[[Path], list[int]]
 
 # What a test that uses one of these fixtures does.
@@ -108,6 +112,13 @@ def ctrl_c() -> None:
     """Where a script started us in the background, SIGINT is ignored, and by all that we start."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def numbers() -> Callable[[Iterable[EpochRecord]], list[dict[str, Any]]]:
+    """``numbers(records)``: what two trainings of a seed must have in common, to the last bit."""
+    names = {name for name in EpochRecord.model_fields if name in SEEDED or name.startswith("n_")}
+    return lambda records: [record.model_dump(include=names) for record in records]
 
 
 @pytest.fixture(scope="session")

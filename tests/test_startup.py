@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 HEAVY = ("torch", "pandas", "pyarrow", "matplotlib", "scipy", "sklearn", "timm")
-CONTRACT = "run check status logs cancel gather compare plot report import export data list check-method doctor".split()
+CONTRACT = (
+    "run check status logs cancel gather compare plot report import export data list check-method calibrate doctor"
+).split()
 
 SPY = """
 import atexit, sys

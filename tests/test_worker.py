@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,13 @@ import kbench as package
 from kbench.config.experiment import Pair
 from kbench.config.run_spec import Origin, RunSpec
 from kbench.config.strategy_choice import Choice
+
+<<<<<<< HEAD
 from kbench.engine.checkpoint import digest_of, final_weights, sealed, unsealed
 from kbench.engine.clock import PARTS
+
+=======
+>>>>>>> main
 from kbench.engine.runtime.ranks import RankEnv
 from kbench.errors import RunError
 from kbench.records.folders import ExperimentDir, RunDir
@@ -31,7 +36,10 @@ from kbench.records.journal import PhaseLength
 from kbench.records.liveness import state_of
 from kbench.records.run_files import Done, Job
 from kbench.records.run_state import State
+from kbench.records.schema import EpochRecord
 from kbench.worker.rank import work
+
+Numbers = Callable[[Iterable[EpochRecord]], list[dict[str, Any]]]
 
 CRASH = '''
 from dataclasses import dataclass
@@ -182,7 +190,6 @@ def test_a_folder_without_a_spec_is_said_to_be_none(tmp_path: Path, clean_env: d
 # a run in this process
 
 ALONE = RankEnv(starter="none", rank=0, size=1, local_rank=0, master=None)
-TIMINGS = {*PARTS, "train_s", "eval_s", "elapsed_s", "cpu_s", "background_s", "peak_mem_bytes", "ended_at", "attempt"}
 Folder = Callable[..., RunDir]
 
 
@@ -208,6 +215,7 @@ def begin(folder: RunDir, attempt: int) -> None:
     folder.begin(Job.of(attempt=attempt).updated(threads_per_rank=1, launcher="local"))
 
 
+<<<<<<< HEAD
 def saved(folder: RunDir) -> dict[str, Any]:
     """What a checkpoint holds."""
     found: dict[str, Any] = torch.load(io.BytesIO(unsealed(folder.checkpoint.read_bytes())), weights_only=True)
@@ -218,6 +226,8 @@ def numbers(folder: RunDir) -> list[dict[str, Any]]:
     return [record.model_dump(exclude=TIMINGS) for record in folder.epochs()]
 
 
+=======
+>>>>>>> main
 def test_a_run_that_missed_its_end_only_writes_it(folder_of: Folder) -> None:
     folder = folder_of()
     work(folder, ALONE)
@@ -268,11 +278,11 @@ def test_only_the_weights_on_record_are_begun_with(folder_of: Folder) -> None:
 
 @pytest.mark.parametrize("content", [b"torn", None], ids=["unreadable", "another make"])
 def test_a_checkpoint_of_no_use_is_said_and_the_run_begins_anew(
-    content: bytes | None, folder_of: Folder, capsys: pytest.CaptureFixture[str]
+    content: bytes | None, folder_of: Folder, capsys: pytest.CaptureFixture[str], numbers: Numbers
 ) -> None:
     folder = folder_of()
     work(folder, ALONE)
-    whole = numbers(folder)
+    whole = numbers(folder.epochs())
     if content is None:
         state = saved(folder)
         folder.checkpoint.write_bytes(sealed(state | {"made_by": state["made_by"] | {"commit": "another"}}))
@@ -284,7 +294,7 @@ def test_a_checkpoint_of_no_use_is_said_and_the_run_begins_anew(
     why = "cannot be read (" if content else "is of another make (commit)"
     said = capsys.readouterr().err
     assert said.startswith(f"warning: checkpoint.pt {why}") and said.endswith("; the run begins anew\n")
-    assert [record.attempt for record in folder.epochs()] == [2, 2] and numbers(folder) == whole
+    assert [record.attempt for record in folder.epochs()] == [2, 2] and numbers(folder.epochs()) == whole
 
 
 def test_a_checkpoint_names_what_must_not_change_within_a_run(folder_of: Folder) -> None:
@@ -353,7 +363,7 @@ seeds: [0]
 
 
 def test_a_killed_run_goes_on_with_retry(
-    tmp_path: Path, clean_env: dict[str, str], processes_of: Callable[[Path], list[int]]
+    tmp_path: Path, clean_env: dict[str, str], processes_of: Callable[[Path], list[int]], numbers: Numbers
 ) -> None:
     (tmp_path / "long.yaml").write_text(LONG)
     command = [sys.executable, "-m", "kbench", "run", "long.yaml", "--quiet", "--set", "threads_per_rank=1"]
@@ -386,4 +396,4 @@ def test_a_killed_run_goes_on_with_retry(
     whole.prepare(run.read_spec())
     begin(whole, 1)
     work(whole, ALONE)
-    assert numbers(run) == numbers(whole)
+    assert numbers(run.epochs()) == numbers(whole.epochs())

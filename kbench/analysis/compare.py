@@ -6,10 +6,11 @@ import pandas as pd
 
 from kbench.analysis.audit.audit import audit
 from kbench.analysis.curve import Curve, curves
+from kbench.analysis.drift import drifts
 from kbench.analysis.finding import gravest_first
 from kbench.analysis.frame import Frames
 from kbench.analysis.multiple_testing import adjust_p_values
-from kbench.analysis.pairing import pair_runs
+from kbench.analysis.pairing import comparable_runs, pair_with
 from kbench.analysis.rows import Comparison, build_row
 from kbench.analysis.time_to_target import Target, TimeToTarget, parse_target, time_to_target
 from kbench.analysis.transfer import Chain, recorded_chains, transfer
@@ -37,21 +38,23 @@ def compare(
     """
     _check_baseline(frames, baseline)
     parsed = [target if isinstance(target, Target) else parse_target(target) for target in targets]
-    matched = pair_runs(frames, baseline)
+    runs = comparable_runs(frames)
+    drift_of_pair = drifts(runs)
+    matched = pair_with(runs, baseline)
     curve_of = {curve.run_id: curve for curve in curves(frames)}
     finals = _final_accuracies(frames, baseline)
     rows = []
     order = dict.fromkeys(zip(frames.done["pair"], frames.done["strategy"], strict=True))
     groups = dict(iter(matched.groupby(["pair", "strategy"], sort=False)))
     for pair, strategy in (key for key in order if key in groups):
-        runs, is_baseline = groups[pair, strategy], strategy == baseline
-        times = _times_to_targets(runs, curve_of, parsed, finals.get(pair, ()), is_baseline=is_baseline)
-        rows.append(build_row(runs, times, is_baseline=is_baseline))
+        own, is_baseline = groups[pair, strategy], strategy == baseline
+        times = _times_to_targets(own, curve_of, parsed, finals.get(pair, ()), is_baseline=is_baseline)
+        rows.append(build_row(own, times, is_baseline=is_baseline, drift=drift_of_pair.get(pair)))
     rows = adjust_p_values(rows)
     named = {upstream for upstream, _ in transfers}
     chains = [*(chain for chain in recorded_chains(frames) if chain[0] not in named), *transfers]
     compared = [transfer(frames, upstream=up, downstream=down, baseline=baseline) for up, down in chains]
-    findings = audit(frames, baseline, rows, matched)
+    findings = audit(frames, baseline, rows, matched, drift_of_pair)
     findings = gravest_first([*findings, *(finding for _, about_chain in compared for finding in about_chain)])
     return Comparison(
         experiment=frames.name,

@@ -10,8 +10,8 @@ from kbench.records.schema import TIME_PARTS
 
 TIMES = tuple(part.column for part in TIME_PARTS)
 COUNTS = ("n_trained", "n_scored", "n_refreshed")
-TEXTS = ("run_id", "seed", "upstream", "metric")
-NUMBERS = ("best_acc1", "final_acc1", "total_train_s", "stage_s", "total_s", "hidden_mean", *COUNTS)
+TEXTS = ("run_id", "seed", "upstream", "metric", "block")
+NUMBERS = ("best_acc1", "final_acc1", "total_train_s", "stage_s", "total_s", "hidden_mean", "place", *COUNTS)
 KEYS = ["pair", "match_key"]
 
 
@@ -23,7 +23,11 @@ def pair_runs(frames: Frames, baseline: str) -> pd.DataFrame:
         share that the strategy allowed itself to hide in the last phase; the baseline's end in ``_base``.
         NaN is not known.
     """
-    runs = comparable_runs(frames)
+    return pair_with(comparable_runs(frames), baseline)
+
+
+def pair_with(runs: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """``pair_runs`` of what ``comparable_runs`` gave."""
     base = runs[runs["strategy"] == baseline].drop(columns="strategy")
     matched = runs.merge(base, on=KEYS, suffixes=("", "_base"))
     return matched.sort_values(["seed", "match_key"], kind="stable")

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 
 import pandas as pd
 
+from kbench.analysis.drift import Drift, allow_for_drift, mean_places
 from kbench.analysis.finding import Finding
 from kbench.analysis.interval import UNKNOWN, Bounds, mean_of, standard_deviation
 from kbench.analysis.pairing import change, difference, metric_of, pair_of, sums
@@ -93,12 +94,16 @@ def _with_json_keys(fields: list[tuple[str, object]]) -> dict[str, object]:
     return {JSON_KEYS.get(name, name): value for name, value in fields}
 
 
-def build_row(runs: pd.DataFrame, targets: tuple[TimeToTarget, ...], *, is_baseline: bool) -> Row:
-    """Sum up the runs of one strategy on one pair, paired by ``pairing.pair_runs``."""
+def build_row(
+    runs: pd.DataFrame, targets: tuple[TimeToTarget, ...], *, is_baseline: bool, drift: Drift | None = None
+) -> Row:
+    """Sum up the runs of one strategy on one pair, paired by ``pairing.pair_runs``; ``drift`` is that of the pair."""
     best, final, time = UNKNOWN, UNKNOWN, UNKNOWN
     if not is_baseline:
         best, final = difference(runs, "best_acc1", resampled=True), difference(runs, "final_acc1")
         time = change(runs, "total_train_s", resampled=True)
+        ratios = (runs["total_train_s"] / runs["total_train_s_base"]).tolist()
+        time = allow_for_drift(time, ratios, mean_places(runs), drift)
     values = {name: runs[name].tolist() for name in ("best_acc1", "final_acc1", "total_train_s")}
     return Row(
         pair=str(runs["pair"].iloc[0]),

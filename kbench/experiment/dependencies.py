@@ -1,12 +1,9 @@
-"""In which order runs start: by chance, but each after the one that it depends on."""
+"""Which runs depend on another one, and when they may start."""
 
-import random
-import time
 from collections.abc import Mapping, Sequence
 
 from kbench.config.run_spec import RunSpec
 from kbench.errors import ConfigError
-from kbench.experiment.ledger import note_order
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.liveness import state_of
 from kbench.records.run_files import Failure, Job
@@ -25,37 +22,6 @@ def check_prerequisites(runs: Sequence[RunSpec], folder: ExperimentDir) -> None:
     ]
     if lost:
         raise ConfigError(lost, hint="ask for both, or run the other first")
-
-
-def shuffled(runs: Sequence[RunDir], experiment: ExperimentDir, *, max_parallel: int) -> list[RunDir]:
-    """Put runs into a random order, blocked by pair and seed, and record it.
-
-    Within a block the strategies come in random order, and so do the blocks: what drifts on a
-    machine (heat, neighbours) then falls on all strategies of a seed alike.
-    """
-    entropy = time.time_ns() % 2**32
-    rng = random.Random(entropy)
-    blocks: dict[str, list[RunDir]] = {}
-    for run in runs:
-        blocks.setdefault(run.read_spec().match_key, []).append(run)
-    order = list(blocks.values())
-    rng.shuffle(order)
-    for block in order:
-        rng.shuffle(block)
-        _prerequisites_first(block)
-    flat = [run for block in order for run in block]
-    note_order(experiment, [run.run_id for run in flat], random_seed=entropy, max_parallel=max_parallel)
-    return flat
-
-
-def _prerequisites_first(runs: list[RunDir]) -> None:
-    """Reorder runs in place: one that stands before its prerequisite changes places with it."""
-    for run in list(runs):
-        prerequisite = run.read_prerequisite()
-        ids = [one.run_id for one in runs]
-        if prerequisite and prerequisite.run_id in ids and ids.index(prerequisite.run_id) > ids.index(run.run_id):
-            first, second = ids.index(run.run_id), ids.index(prerequisite.run_id)
-            runs[first], runs[second] = runs[second], runs[first]
 
 
 def orphans(runs: Sequence[RunDir], states: Mapping[str, State]) -> list[tuple[RunDir, RunDir]]:
@@ -84,6 +50,20 @@ class RunQueue:
 
     def __len__(self) -> int:
         return len(self._runs)
+
+    def next_runs(self, busy: Sequence[str], *, in_turns: bool) -> list[RunDir]:
+        """Take out what may start together: one run or, where they take turns, those of its pair and seed that may."""
+        first = self.next(busy)
+        if first is None or not in_turns:
+            return [first] if first else []
+        block = [run for run in self._runs if run.read_spec().match_key == first.read_spec().match_key]
+        others = [run for run in block if (needed := self._prerequisites[run.run_id]) is None or needed.is_done()]
+        self._runs = [run for run in self._runs if run not in others]
+        return [first, *others]
+
+    def put_back(self, runs: Sequence[RunDir]) -> None:
+        """Queue runs again, before all others."""
+        self._runs[:0] = runs
 
     def next(self, busy: Sequence[str]) -> RunDir | None:
         """Take out the first run that may start; None while each depends on one that is ``busy`` or in this queue.

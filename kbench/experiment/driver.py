@@ -13,9 +13,9 @@ from pathlib import Path
 
 from kbench.errors import LaunchError, RunError
 from kbench.experiment.check import CheckReport, check_report
-from kbench.experiment.dependencies import shuffled
 from kbench.experiment.ledger import check_no_driver, driver_lock, driver_of, submissions
 from kbench.experiment.local import Children
+from kbench.experiment.order import draw_order
 from kbench.experiment.plan import Plan
 from kbench.experiment.quiet import warn_if_busy
 from kbench.experiment.redo import set_aside
@@ -141,12 +141,12 @@ def _run_here(plan: Plan, progress: Progress) -> None:
             return
         if not adopted:
             warn_if_busy(progress.log, wait_min=plan.request.wait_for_quiet)
-        queue = shuffled(missing, folder, max_parallel=max_parallel)
-        progress.log(f"{len(queue)} of {len(runs)} runs to start, with {plan.site.launcher}")
-        children = Children(plan.site, max_parallel=max_parallel)
+        order = draw_order(missing, folder, max_parallel=max_parallel)
+        progress.log(f"{len(order.runs)} of {len(runs)} runs to start, with {plan.site.launcher}")
+        children = Children(plan.site, max_parallel=max_parallel, in_turns=plan.pairing == "turns")
         try:
             with _signals_as_interrupts(), progress.following(folder, runs) as tick, children:
-                children.work_through(queue, adopted, tick)
+                children.work_through(order, adopted, tick)
         except KeyboardInterrupt:
             left = sum(state_of(run.read()) is not State.DONE for run in runs)
             text = f"interrupted; {left} of {len(runs)} runs are left, kbench run starts them"

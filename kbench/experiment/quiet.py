@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import psutil
 
 from kbench.experiment.plan import cores
+from kbench.records.disturbance import OTHERS
 
-BUSY = 0.1  # of the processors in use by others: a run that wants all of them then waits for some
 LOOK_S = 0.3  # a process's time is counted in steps of 0.01 s
 POLL_S = 5.0  # between two looks while waiting
 NAMED = 3  # processes that a sentence names
@@ -40,7 +40,7 @@ class MachineLoad:
     @property
     def is_busy(self) -> bool:
         """Whether a run started now would share its processors."""
-        return self.in_use > BUSY * self.n_cores
+        return self.in_use > OTHERS * self.n_cores
 
     @property
     def text(self) -> str:

@@ -2,14 +2,15 @@
 
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from kbench.errors import LaunchError
 from kbench.experiment import ledger
-from kbench.experiment.dependencies import orphans, shuffled
+from kbench.experiment.dependencies import orphans
 from kbench.experiment.ledger import Submission, driver_lock
+from kbench.experiment.order import Order, Place, draw_order
 from kbench.experiment.plan import Plan
 from kbench.experiment.redo import set_aside
 from kbench.experiment.status import StatusMonitor, id_by_token
@@ -56,7 +57,7 @@ def submit(plan: Plan, log: Callable[[str], None]) -> None:
             missing.remove(run)
             log(f"{run.run_id} waits: it follows {first.run_id}, which is {states[first.run_id]}")
         log(f"{len(missing)} of {len(runs)} runs to submit, with {site.launcher}")
-        order = shuffled(missing, folder, max_parallel=plan.request.max_parallel or 1) if missing else []
+        order = draw_order(missing, folder, max_parallel=plan.request.max_parallel or 1) if missing else Order((), {})
         for submission, submitted in submit_batches(plan, order, keep=keep):
             plural = "s" if len(submitted) > 1 else ""
             log(f"job {submission.id}: {len(submitted)} run{plural}, {folder.job_script(submission.token)}")
@@ -137,15 +138,13 @@ def _prerequisites(task: Task) -> list[str]:
     return list(dict.fromkeys(run.run_id for run in every if run.run_id not in inside and not run.is_done()))
 
 
-def submit_batches(
-    plan: Plan, runs: Sequence[RunDir], *, keep: Sequence[int]
-) -> Iterator[tuple[Submission, list[RunDir]]]:
-    """Submit runs of a plan; yields each submission when it has been taken.
+def submit_batches(plan: Plan, order: Order, *, keep: Sequence[int]) -> Iterator[tuple[Submission, list[RunDir]]]:
+    """Submit runs of a plan in an order; yields each submission when it has been taken.
 
     Every step is in the ledger before it is taken.  Raises LaunchError at the first refusal.
     """
     earlier = ledger.submissions(plan.folder)
-    run_ids = {run.run_id for run in runs}
+    run_ids = {run.run_id for run in order.runs}
     jobs = {run.run_id: run.job for run in plan.folder.read() if run.run_id not in run_ids}
     known = {
         run_id: TaskRef(str(job.token), job.task) for run_id, job in jobs.items() if job and is_scheduler(job.launcher)
@@ -154,13 +153,19 @@ def submit_batches(
     arrays = scheduler.can.arrays and plan.site.arrays
     at_most = scheduler.max_array_tasks() if arrays else 1
     corresponding = scheduler.can.corresponding_tasks
-    tasks = groups(runs, paired=plan.is_paired)
+    tasks = groups(order.runs, paired=plan.is_paired)
     for batch in batches(tasks, arrays=arrays, corresponding=corresponding, at_most=at_most, known=known):
-        yield _submit_one(plan, batch, scheduler, earlier, keep=keep)
+        yield _submit_one(plan, batch, scheduler, earlier, order.places, keep=keep)
 
 
 def _submit_one(
-    plan: Plan, batch: Batch, scheduler: Scheduler, earlier: dict[str, Submission], *, keep: Sequence[int]
+    plan: Plan,
+    batch: Batch,
+    scheduler: Scheduler,
+    earlier: dict[str, Submission],
+    places: Mapping[str, Place],
+    *,
+    keep: Sequence[int],
 ) -> tuple[Submission, list[RunDir]]:
     """Submit one script."""
     experiment, site, token = plan.folder, plan.site, batch.token
@@ -188,7 +193,7 @@ def _submit_one(
     ledger.note(experiment, "submit", token, queue=queue.model_dump() if queue else None, **facts)
     for number, task in batch.tasks.items():
         for run in task:
-            _note_job(run, plan, token, number)
+            _note_job(run, plan, token, number, places[run.run_id] if plan.is_paired else None)
     try:
         job_id = scheduler.submit(path, keep=keep)
     except NoAnswer:
@@ -201,12 +206,13 @@ def _submit_one(
     return earlier[token], runs
 
 
-def _note_job(run: RunDir, plan: Plan, token: str, task: int) -> None:
+def _note_job(run: RunDir, plan: Plan, token: str, task: int, at: Place | None) -> None:
     """Write into a run's folder how it is about to be started."""
     before = run.read()
     has_started = before.has_started or before.job is None or not is_scheduler(before.job.launcher)
     attempt = before.attempt + 1 if has_started else before.attempt
-    run.begin(Job.of(plan.site, attempt=attempt, token=token, task=task, pairing=plan.request.pairing))
+    job = Job.of(plan.site, attempt=attempt, token=token, task=task, pairing=plan.pairing)
+    run.begin(job.updated(**at._asdict()) if at and plan.pairing != "turns" else job)  # a turn has many places
     run.script.unlink(missing_ok=True)
     run.script.symlink_to(os.path.relpath(plan.folder.job_script(token), run.path))
 

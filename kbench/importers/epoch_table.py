@@ -10,9 +10,19 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from kbench.importers.log import (
-    Log, check_distinct, checked, diverged, is_not_finite, number, read_lines, reading, refuse, table_rows, whole,
-)  # fmt: skip
+from kbench.importers.log import (  # fmt: skip
+    Log,
+    check_distinct,
+    checked,
+    diverged,
+    is_not_finite,
+    number,
+    read_lines,
+    reading,
+    refuse,
+    table_rows,
+    whole,
+)
 from kbench.importers.metrics import ACCURACIES, column_of, in_percent
 from kbench.importers.registry import ImportFormat
 from kbench.records.imported import Cell
@@ -51,7 +61,9 @@ def _log(path: Path, name: str, known: ColumnOf, *, merges: bool) -> Log:
     head = [cell.strip() for cell in head]
     check_distinct(path, head)
     if "epoch" not in head:
-        raise refuse(f"{path}:1", f"has no column epoch, got {', '.join(head)[:80]}", do="name the format that it is in")
+        raise refuse(
+            f"{path}:1", f"has no column epoch, got {', '.join(head)[:80]}", do="name the format that it is in"
+        )
     columns = {place: known(cell) for place, cell in enumerate(head) if cell not in COUNTERS}
     used = {place: column for place, column in columns.items() if column}
     if not used:
@@ -59,7 +71,9 @@ def _log(path: Path, name: str, known: ColumnOf, *, merges: bool) -> Log:
     if len(set(used.values())) < len(used):
         raise refuse(f"{path}:1", f"two columns are {_twice(used)}, of {', '.join(head)[:80]}", do="remove one of them")
     rows = _rows(path, head, table_rows(path, head, lines), used, merges=merges)
-    remarks = [f"{path}: {head[place]} was left out: kbench has no column for it" for place in columns if place not in used]
+    remarks = [
+        f"{path}: {head[place]} was left out: kbench has no column for it" for place in columns if place not in used
+    ]
     for place, column in used.items():
         n_odd = sum(is_not_finite(line[place]) for line in lines)
         remarks += [diverged(n_odd, f"{path}: {head[place]}")] if n_odd else []

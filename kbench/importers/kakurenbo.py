@@ -11,7 +11,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from kbench.importers.log import Log, checked, diverged, fraction, is_not_finite, number, read_lines, refuse, whole, with_elapsed
+from kbench.importers.log import (
+    Log,
+    checked,
+    diverged,
+    fraction,
+    is_not_finite,
+    number,
+    read_lines,
+    refuse,
+    whole,
+    with_elapsed,
+)
 from kbench.importers.registry import ImportFormat
 from kbench.records.imported import Cell
 

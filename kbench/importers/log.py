@@ -70,7 +70,9 @@ def reading(name: str, values: Sequence[float], *, percent: bool) -> str:
     """The remark on how accuracies were read that may be percent or fractions."""
     if percent:
         return f"{name} was read as percent: a value is above 1"
-    return f"{name} was read as fractions: no value is above 1, the largest is {max(values):g}; if it is percent, divide"
+    return (
+        f"{name} was read as fractions: no value is above 1, the largest is {max(values):g}; if it is percent, divide"
+    )
 
 
 def whole(text: str, place: str, *, column: str) -> int:

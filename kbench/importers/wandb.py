@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kbench.importers.log import (
-    Log, check_distinct, checked, diverged, is_not_finite, number, read_lines, reading, refuse, table_rows, whole,
+    Log,
+    check_distinct,
+    checked,
+    diverged,
+    is_not_finite,
+    number,
+    read_lines,
+    reading,
+    refuse,
+    table_rows,
+    whole,
 )
 from kbench.importers.metrics import ACCURACIES, column_of, in_percent
 from kbench.importers.registry import ImportFormat
@@ -81,7 +91,9 @@ def _usable(columns: list[Column], path: Path, remarks: dict[str, list[str]]) ->
             remarks.setdefault(column.run, []).append(f"{column.metric} was left out: kbench has no column for it")
         elif name in ACCURACIES and percent[column.metric]:
             # rounded where a double of the percent ends, so that 95.86 % is 0.9586
-            values = tuple((n, epoch, None if value is None else round(value / 100, 15)) for n, epoch, value in column.values)
+            values = tuple(
+                (n, epoch, None if value is None else round(value / 100, 15)) for n, epoch, value in column.values
+            )
             yield Column(column.run, column.metric, values)
         else:
             yield column

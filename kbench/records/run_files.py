@@ -88,6 +88,8 @@ class Job(RunFile):
     allocation: Allocation | None = None
     max_parallel: int = 1
     pairing: str | None = None  # none, node or turns; None: written before schema 3
+    block: str | None = None  # of the runs that were started one after the other on one machine
+    place: int | None = None  # in that block, from 0; None: it shared the machine, or has one of its own
     threads_per_rank: int | None = None
     data_root: str = ""
     scratch: str = ""

@@ -159,6 +159,8 @@ class RunRecord(BaseModel):
     pairing: Annotated[
         str | None, Unit("", "none, node or turns: how a block of runs shares a machine; in turns are matched alone")
     ]
+    block: Annotated[str | None, Unit("", "runs of a pair and seed that were started one after the other")]
+    place: Annotated[int | None, Unit("1", "of the run in its block, from 0; null: it had no block")]
     hosts: Annotated[str | None, Unit("", "host names, comma-separated")]
     launcher: Annotated[str | None, Unit("", "what brought it to its machine: local, mpirun, slurm, queue")]
     weights_digest: Annotated[str | None, Unit("", "of the initial weights; equal for all strategies of a seed")]

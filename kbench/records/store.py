@@ -153,6 +153,8 @@ def summary(run: RunSnapshot, state: str) -> dict[str, Any]:
         "n_scored": sum(r.n_scored for r in records),
         "n_refreshed": sum(r.n_refreshed for r in records),
         "hidden_mean": sum(r.n_hidden / r.n_samples for r in final) / len(final) if final else None,
+        "block": run.job.block if run.job else None,
+        "place": run.job.place if run.job else None,
         "hosts": ",".join(provenance.hosts) or None,
         "job_id": str(job_id) if job_id is not None else None,
         "started_at": provenance.started_at,

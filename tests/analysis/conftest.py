@@ -58,10 +58,12 @@ class Book:
         upstream: str = "",
         fails: str = "",
         place: Mapping[str, Any] | None = None,
+        at: tuple[str, int] | None = None,
         **columns: float,
     ) -> str:
         """Write a run: an accuracy and a time per epoch, ``score`` likewise for an earlier phase; returns its id.
 
+        ``at`` is its block and its place there.
         One with ``upstream``, a model, began with the weights of its strategy's run of that seed on that model.
         """
         changes = {"model": model, "name": f"{model}-digits", "recipe": recipe or self.pair.recipe}
@@ -76,7 +78,8 @@ class Book:
         run = RunSpec(experiment="book", pair=pair, strategy=choice, upstream=origin, seed=seed, ranks=1)
         folder = self.folder.run(run.run_id)
         folder.prepare(run)
-        Job(id=1, host="node1", attempt=1).write(folder.path)
+        block, number = at or (None, None)
+        Job(id=1, host="node1", attempt=1, block=block, place=number).write(folder.path)
         end = {key: value for key, value in (place or {}).items() if key in Done.model_fields}
         made = {key: value for key, value in (place or {}).items() if key not in Done.model_fields}
         Provenance.model_validate({**PLACE, **made}).write(folder.path)

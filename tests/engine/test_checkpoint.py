@@ -1,9 +1,15 @@
 """A run that is stopped and goes on is the run that was never stopped, to the last bit."""
 
+<<<<<<< HEAD
 import errno
 import io
 import pickle
 from collections.abc import Callable
+
+=======
+from collections.abc import Callable, Iterable
+
+>>>>>>> main
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -22,8 +28,9 @@ from kbench.records.schema import EpochRecord
 from kbench.strategies import STRATEGIES
 from kbench.strategies.api import Batch, Measured, Strategy, state, state_dict
 
+Numbers = Callable[[Iterable[EpochRecord]], list[dict[str, Any]]]
+
 CPU = torch.device("cpu")
-TIMINGS = {*PARTS, "train_s", "eval_s", "elapsed_s", "cpu_s", "background_s", "peak_mem_bytes", "ended_at"}
 MADE_BY = {"run_id": "pair.method.s0.0", "commit": "c0ffee", "dirty": False, "threads_per_rank": 1}
 # With these every strategy chooses, remembers and changes phase within three epochs.
 PARAMS: dict[str, dict[str, Any]] = {
@@ -73,13 +80,9 @@ def in_pieces(make: Callable[[], Run], path: Path) -> list[EpochRecord]:
     return records
 
 
-def numbers(records: list[EpochRecord]) -> list[dict[str, Any]]:
-    return [record.model_dump(exclude=TIMINGS) for record in records]
-
-
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_run_stopped_after_every_epoch_is_the_run_that_was_not(
-    name: str, run_of: Callable[..., Run], training_of: Callable[..., Any], tmp_path: Path
+    name: str, run_of: Callable[..., Run], training_of: Callable[..., Any], tmp_path: Path, numbers: Numbers
 ) -> None:
     params = PARAMS.get(name, {})
     pieces = in_pieces(lambda: run_of(name, params), tmp_path / "checkpoint.pt")
@@ -97,7 +100,11 @@ def test_a_run_stopped_after_every_epoch_is_the_run_that_was_not(
     ids=str,
 )
 def test_with_all_that_a_recipe_can_ask_for_too(
-    recipe: dict[str, Any], run_of: Callable[..., Run], training_of: Callable[..., Any], tmp_path: Path
+    recipe: dict[str, Any],
+    run_of: Callable[..., Run],
+    training_of: Callable[..., Any],
+    tmp_path: Path,
+    numbers: Numbers,
 ) -> None:
     recipe = {"lr": 0.003, "warmup_epochs": 1, **recipe}
     pieces = in_pieces(lambda: run_of("sb", **recipe), tmp_path / "checkpoint.pt")
@@ -253,7 +260,7 @@ def test_where_there_is_room_for_one_more_only_the_older_one_goes(checkpoint: Pa
 
 
 def test_a_run_with_a_checkpoint_of_another_make_begins_anew(
-    checkpoint: Path, run_of: Callable[..., Run], training_of: Callable[..., Any]
+    checkpoint: Path, run_of: Callable[..., Run], training_of: Callable[..., Any], numbers: Numbers
 ) -> None:
     run = run_of(epochs=2)
     start = load(checkpoint, comm=run.comm, device=CPU, made_by=MADE_BY | {"commit": "another"})

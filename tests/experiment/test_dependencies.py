@@ -9,7 +9,8 @@ import pytest
 from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.config.strategy_choice import Choice
-from kbench.experiment.dependencies import RunQueue, shuffled
+from kbench.experiment.dependencies import RunQueue
+from kbench.experiment.order import draw_order
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.liveness import state_of
 from kbench.records.run_files import Done, Failure, Job
@@ -148,7 +149,7 @@ def test_in_the_order_nobody_stands_before_the_run_that_it_follows(make: Make, e
     ]
     seen = set()
     for _ in range(60):
-        order = shuffled(runs, experiment, max_parallel=1)
+        order = draw_order(runs, experiment, max_parallel=1).runs
         assert sorted(run.run_id for run in order) == sorted(run.run_id for run in runs)
         assert [run.read_spec().seed for run in order] in ([0] * 5 + [1] * 5, [1] * 5 + [0] * 5)
         place = {run.run_id: i for i, run in enumerate(order)}

@@ -14,8 +14,8 @@ from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.config.strategy_choice import Choice
 from kbench.errors import LaunchError
-from kbench.experiment.dependencies import shuffled
 from kbench.experiment.ledger import driver_lock, driver_of
+from kbench.experiment.order import draw_order
 from kbench.experiment.status import StatusMonitor
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.run_files import Done, Failure
@@ -163,12 +163,12 @@ def test_of_several_that_come_at_once_only_one_is_inside(experiment: ExperimentD
 
 
 def test_every_run_is_in_the_order_once(experiment: ExperimentDir, runs: list[RunDir]) -> None:
-    order = shuffled(runs, experiment, max_parallel=1)
+    order = draw_order(runs, experiment, max_parallel=1).runs
     assert sorted(run.run_id for run in order) == sorted(run.run_id for run in runs)
 
 
 def test_the_runs_of_a_seed_stay_together(experiment: ExperimentDir, runs: list[RunDir]) -> None:
-    seeds = [run.read_spec().seed for run in shuffled(runs, experiment, max_parallel=1)]
+    seeds = [run.read_spec().seed for run in draw_order(runs, experiment, max_parallel=1).runs]
     assert seeds[0:3] == [seeds[0]] * 3
     assert seeds[3:6] == [seeds[3]] * 3
     assert seeds[6:9] == [seeds[6]] * 3
@@ -177,14 +177,14 @@ def test_the_runs_of_a_seed_stay_together(experiment: ExperimentDir, runs: list[
 def test_the_order_of_seeds_and_that_of_strategies_are_drawn_anew(
     experiment: ExperimentDir, runs: list[RunDir]
 ) -> None:
-    orders = [shuffled(runs, experiment, max_parallel=1) for _ in range(30)]
+    orders = [draw_order(runs, experiment, max_parallel=1).runs for _ in range(30)]
     assert len({tuple(run.read_spec().seed for run in order) for order in orders}) > 1
     first_blocks = {tuple(run.read_spec().strategy.label for run in order[:3]) for order in orders}
     assert len(first_blocks) > 1
 
 
 def test_the_order_is_recorded_in_the_ledger(experiment: ExperimentDir, runs: list[RunDir]) -> None:
-    orders = [shuffled(runs, experiment, max_parallel=n) for n in (1, 2)]
+    orders = [draw_order(runs, experiment, max_parallel=n).runs for n in (1, 2)]
     entries = list(files.read(experiment.ledger))
     assert [entry["order"] for entry in entries] == [[run.run_id for run in order] for order in orders]
     assert [(entry["event"], entry["max_parallel"]) for entry in entries] == [("order", 1), ("order", 2)]
@@ -192,7 +192,7 @@ def test_the_order_is_recorded_in_the_ledger(experiment: ExperimentDir, runs: li
 
 def test_a_run_in_the_queue_of_a_living_one_waits(experiment: ExperimentDir, runs: list[RunDir], living: int) -> None:
     note_front(experiment, living)
-    shuffled(runs[:2], experiment, max_parallel=1)
+    draw_order(runs[:2], experiment, max_parallel=1).runs
     assert [one.state for one in StatusMonitor(experiment).statuses(runs[:3])] == [
         State.WAITING,
         State.WAITING,
@@ -202,13 +202,13 @@ def test_a_run_in_the_queue_of_a_living_one_waits(experiment: ExperimentDir, run
 
 def test_nothing_waits_when_who_would_start_it_is_dead(experiment: ExperimentDir, runs: list[RunDir]) -> None:
     note_front(experiment, dead_pid())
-    shuffled(runs[:1], experiment, max_parallel=1)
+    draw_order(runs[:1], experiment, max_parallel=1).runs
     assert [one.state for one in StatusMonitor(experiment).statuses(runs[:1])] == [State.MISSING]
 
 
 def test_what_has_ended_does_not_wait(experiment: ExperimentDir, runs: list[RunDir], living: int) -> None:
     note_front(experiment, living)
-    shuffled(runs[:2], experiment, max_parallel=1)
+    draw_order(runs[:2], experiment, max_parallel=1).runs
     runs[0].finish(Done.of(attempt=1, phases=()))
     runs[1].fail(Failure.of("no more", kind=FailureKind.RAISED, attempt=1))
     assert [one.state for one in StatusMonitor(experiment).statuses(runs[:2])] == [State.DONE, State.FAILED]

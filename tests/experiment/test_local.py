@@ -17,6 +17,7 @@ from kbench.config.run_spec import RunSpec
 from kbench.config.site import Site
 from kbench.errors import ConfigError, LaunchError
 from kbench.experiment.local import Children
+from kbench.experiment.order import Order
 from kbench.experiment.plan import cores, find_mpirun, resolved
 from kbench.records.folders import RunDir
 from kbench.records.liveness import state_of
@@ -145,7 +146,7 @@ def test_a_number_of_threads_that_the_site_gives_stands() -> None:
 
 def test_every_run_is_started_once_and_never_more_than_max_parallel_at_a_time(stand: Stand, tmp_path: Path) -> None:
     runs = stand(6)
-    children(runs, QUICK, tmp_path, max_parallel=2).work_through(runs, [], lambda: None)
+    children(runs, QUICK, tmp_path, max_parallel=2).work_through(Order(tuple(runs), {}), [], lambda: None)
     assert [(state_of(run.read()), run.read().job.attempt) for run in runs] == [(State.DONE, 1)] * 6
     assert not (tmp_path / "runs" / "shared" / "too-many").exists()
 
@@ -154,20 +155,20 @@ def test_more_at_a_time_than_allowed_would_be_noticed(stand: Stand, tmp_path: Pa
     runs = stand(1)
     (tmp_path / "runs" / "shared" / "1").mkdir(parents=True)
     (tmp_path / "runs" / "shared" / "2").mkdir()
-    children(runs, QUICK, tmp_path, max_parallel=1).work_through(runs, [], lambda: None)
+    children(runs, QUICK, tmp_path, max_parallel=1).work_through(Order(tuple(runs), {}), [], lambda: None)
     assert (tmp_path / "runs" / "shared" / "too-many").exists()
 
 
 def test_a_run_alone_gets_every_core(stand: Stand, tmp_path: Path) -> None:
     runs = stand(1)
-    children(runs, QUICK, tmp_path, max_parallel=1).work_through(runs, [], lambda: None)
+    children(runs, QUICK, tmp_path, max_parallel=1).work_through(Order(tuple(runs), {}), [], lambda: None)
     assert listed((runs[0].path / "cores").read_text()) == cores()
 
 
 @pytest.mark.skipif(len(cores()) < 2, reason="one core cannot be divided")
 def test_each_of_two_parallel_runs_gets_its_own_half_of_the_cores(stand: Stand, tmp_path: Path) -> None:
     runs = stand(2)
-    children(runs, QUICK, tmp_path, max_parallel=2).work_through(runs, [], lambda: None)
+    children(runs, QUICK, tmp_path, max_parallel=2).work_through(Order(tuple(runs), {}), [], lambda: None)
     half = len(cores()) // 2
     parts = [listed((run.path / "cores").read_text()) for run in runs]
     assert parts == [cores()[:half], cores()[half : 2 * half]]
@@ -175,13 +176,13 @@ def test_each_of_two_parallel_runs_gets_its_own_half_of_the_cores(stand: Stand, 
 
 def test_starting_runs_leaves_our_own_cores_as_they_were(stand: Stand, tmp_path: Path) -> None:
     before, runs = cores(), stand(2)
-    children(runs, QUICK, tmp_path, max_parallel=2).work_through(runs, [], lambda: None)
+    children(runs, QUICK, tmp_path, max_parallel=2).work_through(Order(tuple(runs), {}), [], lambda: None)
     assert cores() == before
 
 
 def test_a_run_notes_how_it_was_started(stand: Stand, tmp_path: Path) -> None:
     runs = stand(1)
-    children(runs, QUICK, tmp_path, max_parallel=2).work_through(runs, [], lambda: None)
+    children(runs, QUICK, tmp_path, max_parallel=2).work_through(Order(tuple(runs), {}), [], lambda: None)
     told = {key: getattr(runs[0].read().job, key) for key in ("launcher", "attempt", "max_parallel")}
     assert told == {"launcher": "local", "attempt": 1, "max_parallel": 2}
 
@@ -189,7 +190,7 @@ def test_a_run_notes_how_it_was_started(stand: Stand, tmp_path: Path) -> None:
 def test_a_second_attempt_is_counted(stand: Stand, tmp_path: Path) -> None:
     runs = stand(1)
     for _ in range(2):
-        children(runs, QUICK, tmp_path, max_parallel=1).work_through(runs, [], lambda: None)
+        children(runs, QUICK, tmp_path, max_parallel=1).work_through(Order(tuple(runs), {}), [], lambda: None)
     assert runs[0].read().job.attempt == 2
 
 
@@ -208,7 +209,7 @@ def test_a_run_that_an_earlier_front_left_alive_keeps_its_place(stand: Stand, tm
         if next(ticks) == 3:
             process.communicate()
 
-    children(runs, QUICK, tmp_path, max_parallel=1).work_through(runs, [adopted], tick)
+    children(runs, QUICK, tmp_path, max_parallel=1).work_through(Order(tuple(runs), {}), [adopted], tick)
     assert not any(started_beside)
     assert [state_of(run.read()) for run in runs] == [State.DONE, State.DONE]
 
@@ -224,7 +225,7 @@ def test_stopping_leaves_nothing_that_a_run_has_started(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ours.work_through(runs, [], interrupt_when_up)
+        ours.work_through(Order(tuple(runs), {}), [], interrupt_when_up)
     assert processes_of(runs[0].path)
     ours.stop(grace_s=1.0)
     gone = until(lambda: not processes_of(runs[0].path), 5.0)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kbench import files
 from kbench.config.run_spec import RunSpec
 from kbench.errors import ConfigError
 from kbench.experiment.redo import matching, set_aside
@@ -31,7 +32,7 @@ def specs_of(experiment: ExperimentDir) -> list[RunSpec]:
 
 def test_a_run_is_named_by_its_id_its_label_or_a_pattern(small: ExperimentDir) -> None:
     runs = specs_of(small)
-    named = {pattern: [(run.strategy.label, run.seed) for run in matching(runs, [pattern])] for pattern in (
+    named = {pattern: [(run.strategy.label, run.seed) for run in matching(runs, [pattern], small)] for pattern in (
         "random", runs[0].run_id, "digits-cnn-digits.random.s1", "*.s1", "ka*",
     )}  # fmt: skip
     assert named == {
@@ -41,9 +42,23 @@ def test_a_run_is_named_by_its_id_its_label_or_a_pattern(small: ExperimentDir) -
         "*.s1": [("baseline", 1), ("random", 1), ("kakurenbo", 1)],
         "ka*": [("kakurenbo", 0), ("kakurenbo", 1)],
     }
-    assert matching(runs, ["random", "*.random.s0"]) == matching(runs, ["random"]) and matching(runs, []) == []
+    assert matching(runs, ["random", "*.random.s0"], small) == matching(runs, ["random"], small)
+    assert matching(runs, [], small) == []
     with pytest.raises(ConfigError, match="--redo ranom: .*did you mean 'random'"):
-        matching(runs, ["ranom", "baseline"])
+        matching(runs, ["ranom", "baseline"], small)
+
+
+def test_disturbed_stands_for_the_runs_that_the_rule_names(small: ExperimentDir) -> None:
+    runs = specs_of(small)
+    for number, run in enumerate(runs):
+        share, others = (0.12, 0.9) if number == 1 else (0.97, 0.01)
+        files.write(small.run(run.run_id).journal, "".join(
+            json.dumps(json.loads(line) | {"cpu_share": share, "others_share": others, "cpu_wait_s": None}) + "\n"
+            for line in small.run(run.run_id).journal.read_text().splitlines()
+        ))  # fmt: skip
+    assert matching(runs, ["disturbed"], small) == [runs[1]]
+    assert matching(runs, ["disturbed", "random"], small) == [runs[1], *matching(runs, ["random"], small)]
+    assert matching(runs[2:], ["disturbed"], small) == []
 
 
 def test_the_record_of_a_done_run_is_kept_apart_and_the_next_attempt_begins_anew(small: ExperimentDir) -> None:

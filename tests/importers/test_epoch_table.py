@@ -30,7 +30,10 @@ def one(form: str, path: Path, text: str) -> Log:
 def test_a_summary_of_timm_is_a_run_named_by_its_folder_and_its_percent_are_fractions(tmp_path: Path) -> None:
     log = one("timm-csv", tmp_path / "exp1" / "summary.csv", TIMM)
     assert log.run == "exp1"
-    assert [(row["val_acc1"], row["val_acc5"], row["train_loss"]) for row in log.epochs] == [(0.4, 0.8, 2.5), (0.605, 0.9, 1.5)]
+    assert [(row["val_acc1"], row["val_acc5"], row["train_loss"]) for row in log.epochs] == [
+        (0.4, 0.8, 2.5),
+        (0.605, 0.9, 1.5),
+    ]
     assert any(remark.endswith("eval_top1 was read as percent: a value is above 1") for remark in log.remarks)
 
 
@@ -46,7 +49,10 @@ def test_lines_of_lightning_for_training_and_validation_are_one_epoch(tmp_path: 
 
 def test_accuracy_and_loss_of_keras_are_those_of_training_and_nan_is_unknown(tmp_path: Path) -> None:
     log = one("keras-csv", tmp_path / "run.csv", KERAS)
-    assert [(row["train_acc"], row.get("train_loss"), row.get("val_loss")) for row in log.epochs] == [(0.4, 2.0, None), (0.6, None, None)]
+    assert [(row["train_acc"], row.get("train_loss"), row.get("val_loss")) for row in log.epochs] == [
+        (0.4, 2.0, None),
+        (0.6, None, None),
+    ]
     assert any("val_loss: 2 values NaN or infinite, read as unknown" in remark for remark in log.remarks)
 
 

@@ -89,7 +89,10 @@ def test_all_files_of_a_folder_are_runs(mlperf_log: Write) -> None:
         ([("run_start", 1.0, None, {})] * 2, "holds several runs"),
         ([("run_start", 1.0, None, {})], "tells of no epoch"),
         ([("eval_accuracy", 1.0, 24.1, FIRST)], "tells of no epoch"),
-        ([("eval_accuracy", 1.0, 0.5, {"epoch_num": 10**400})], "txt:2: epoch_num: must be a whole number from 0, got 1000"),
+        (
+            [("eval_accuracy", 1.0, 0.5, {"epoch_num": 10**400})],
+            "txt:2: epoch_num: must be a whole number from 0, got 1000",
+        ),
         ([("eval_accuracy", 1.0, 0.5, {"epoch_num": float("inf")})], "txt:2: epoch_num: must be a whole number from 0"),
         ([("eval_accuracy", 10.0**30, 0.5, FIRST)], "txt:2: must be :::MLLOG and an object with key and time_ms"),
         ([("eval_accuracy", 1.0, 0.5, {"epoch_num": 1.5})], "txt:2: epoch_num: must be a whole number from 0, got 1.5"),
@@ -116,7 +119,9 @@ def test_a_torn_line_and_another_format_are_refused(tmp_path: Path, mlperf_log: 
 
 
 def at(*events: tuple[str, float, int]) -> list[tuple[str, float, object, dict[str, int]]]:
-    return [(key, second, 0.5 if key == "eval_accuracy" else None, {"epoch_num": epoch}) for key, second, epoch in events]
+    return [
+        (key, second, 0.5 if key == "eval_accuracy" else None, {"epoch_num": epoch}) for key, second, epoch in events
+    ]
 
 
 def test_an_evaluation_beside_the_next_epoch_is_subtracted_from_its_own_alone(mlperf_log: Write) -> None:
@@ -190,5 +195,7 @@ def test_tags_of_the_first_versions_are_read(tmp_path: Path) -> None:
     six, five = read([tmp_path / "v06.txt"])[0], read([tmp_path / "v05.txt"])[0]
     assert (six.state, six.metric) == ("done", "top1")
     assert [(row["epoch"], row["val_acc1"], row["train_s"]) for row in six.epochs] == [(1, 0.25, 30.5)]
-    assert [(row["epoch"], row["val_acc1"], row["eval_s"], row.get("train_s")) for row in five.epochs] == [(0, 0.25, 11.0, None)]
+    assert [(row["epoch"], row["val_acc1"], row["eval_s"], row.get("train_s")) for row in five.epochs] == [
+        (0, 0.25, 11.0, None)
+    ]
     assert five.state == "done" and "train_epoch has no stop in this version" in five.remarks[0]

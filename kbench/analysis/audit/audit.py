@@ -1,6 +1,6 @@
 """All findings about a comparison, warnings before notes."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -9,16 +9,21 @@ from kbench.analysis.audit.chains import chains
 from kbench.analysis.audit.conditions import conditions
 from kbench.analysis.audit.controls import controls
 from kbench.analysis.audit.missing import missing
+from kbench.analysis.audit.order import drift_findings
 from kbench.analysis.audit.plausibility import plausibility
+from kbench.analysis.drift import Drift
 from kbench.analysis.finding import Finding, about, gravest_first, note
 from kbench.analysis.frame import Frames
 from kbench.analysis.interval import MIN_VALUES
 from kbench.analysis.multiple_testing import ALPHA
+from kbench.analysis.resolution import resolution_findings
 from kbench.analysis.rows import Row
 from kbench.records.schema import noun
 
 
-def audit(frames: Frames, baseline: str, rows: Sequence[Row], matched: pd.DataFrame) -> list[Finding]:
+def audit(
+    frames: Frames, baseline: str, rows: Sequence[Row], matched: pd.DataFrame, drift_of_pair: Mapping[str, Drift]
+) -> list[Finding]:
     """Find what keeps a comparison from meaning what it seems to.
 
     What began with the weights of another pair trains like the baseline, whatever its label: its times and
@@ -29,6 +34,7 @@ def audit(frames: Frames, baseline: str, rows: Sequence[Row], matched: pd.DataFr
         baseline: Label of the strategy that was compared with.
         rows: The rows of the comparison.
         matched: What ``pairing.pair_runs`` gave.
+        drift_of_pair: What ``drift.drifts`` gave.
     """
     fresh, of_fresh = [row for row in rows if row.upstream is None], matched[matched["upstream"].isna()]
     found = [
@@ -36,6 +42,8 @@ def audit(frames: Frames, baseline: str, rows: Sequence[Row], matched: pd.DataFr
         *conditions(frames, baseline),
         *chains(frames, baseline, matched),
         *plausibility(frames, fresh, of_fresh),
+        *drift_findings(drift_of_pair, fresh, of_fresh),
+        *resolution_findings(frames, fresh),
         *controls(frames, baseline, fresh, of_fresh),
         *_few_seeds(rows),
         *_several_strategies(baseline, rows),

@@ -1,0 +1,29 @@
+"""A calibration trains the baseline of an experiment against itself, and keeps what it found."""
+
+import json
+from pathlib import Path
+
+import kbench
+from kbench.experiment.calibrate import calibration_plan
+from kbench.experiment.plan import Request
+from kbench.records.calibration import Calibration
+
+
+def test_the_plan_is_the_baseline_twice_for_every_seed(tmp_path: Path) -> None:
+    made_for, plan, twins = calibration_plan(Request(experiment="quick", results=tmp_path, launcher="local"), n_seeds=4)
+    assert made_for == "quick" and plan.name == "quick-calibration" and twins == ("baseline", "baseline-again")
+    assert [(run.strategy.label, run.seed) for run in plan.runs] == [(label, s) for label in twins for s in range(4)]
+    assert len({run.match_key for run in plan.runs}) == 4 and {run.strategy.name for run in plan.runs} == {"baseline"}
+    own, again = (json.dumps([run.content for run in plan.runs if run.strategy.label == label]) for label in twins)
+    assert own == again
+
+
+def test_a_calibration_is_measured_kept_and_not_trained_twice(tmp_path: Path) -> None:
+    settings = ["pairs.0.recipe.epochs=1", "threads_per_rank=1"]
+    found = kbench.calibrate("quick", seeds=2, settings=settings, results=tmp_path)
+    assert found and found.experiment == "quick"
+    (spread,) = found.spreads
+    assert spread.n_seeds == 2 and spread.epochs == 1 and spread.run_s > 0 and spread.acc_sd is not None
+    assert Calibration.read(tmp_path / "quick-calibration") == found
+    again = kbench.calibrate("quick", seeds=2, settings=settings, results=tmp_path)
+    assert again and again.spreads == found.spreads and again.made_at > found.made_at
