@@ -22,13 +22,7 @@ import kbench as package
 from kbench.config.experiment import Pair
 from kbench.config.run_spec import Origin, RunSpec
 from kbench.config.strategy_choice import Choice
-
-<<<<<<< HEAD
 from kbench.engine.checkpoint import digest_of, final_weights, sealed, unsealed
-from kbench.engine.clock import PARTS
-
-=======
->>>>>>> main
 from kbench.engine.runtime.ranks import RankEnv
 from kbench.errors import RunError
 from kbench.records.folders import ExperimentDir, RunDir
@@ -215,19 +209,12 @@ def begin(folder: RunDir, attempt: int) -> None:
     folder.begin(Job.of(attempt=attempt).updated(threads_per_rank=1, launcher="local"))
 
 
-<<<<<<< HEAD
 def saved(folder: RunDir) -> dict[str, Any]:
     """What a checkpoint holds."""
     found: dict[str, Any] = torch.load(io.BytesIO(unsealed(folder.checkpoint.read_bytes())), weights_only=True)
     return found
 
 
-def numbers(folder: RunDir) -> list[dict[str, Any]]:
-    return [record.model_dump(exclude=TIMINGS) for record in folder.epochs()]
-
-
-=======
->>>>>>> main
 def test_a_run_that_missed_its_end_only_writes_it(folder_of: Folder) -> None:
     folder = folder_of()
     work(folder, ALONE)
@@ -256,7 +243,7 @@ def test_a_run_goes_on_without_checkpoints_where_there_is_no_room_and_none_may_b
     assert f"warning: no checkpoint after epoch 2: {folder.checkpoint}: cannot be written: Disk quota exceeded" in said
     done = folder.read().done
     assert done is not None and len(folder.epochs()) == 2
-    with pytest.raises(RunError, match="checkpoint.pt holds other weights than those that the run ended with") as caught:
+    with pytest.raises(RunError, match="checkpoint.pt holds other weights than those that it ended with") as caught:
         final_weights(folder, done.final_digest)
     assert caught.value.hint == f"train it again: kbench run EXPERIMENT --redo {folder.run_id}"
 

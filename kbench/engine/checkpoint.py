@@ -143,7 +143,7 @@ def final_weights(run: RunDir, recorded: str | None) -> dict[str, Tensor]:
     if found and recorded is None:
         note = "its done.json has no digest of the weights that it ended with, so an older kbench wrote it"
     elif found and digest_of(found["state"]) != recorded:
-        note = f"{run.checkpoint.name} holds other weights than those that the run ended with"
+        note = f"{run.checkpoint.name} holds other weights than those that it ended with"
         note += f" (it was written after epoch {found['epoch']}; see its stderr.log)"
     if note or not found:
         raise RunError(

@@ -84,24 +84,6 @@ def ranks_of(folder: RunDir, env: RankEnv) -> Iterator[tuple[Comm, torch.device]
     if job.threads_per_rank:  # mpirun need not pass OMP_NUM_THREADS on to other hosts
         torch.set_num_threads(job.threads_per_rank)
     device = device_of(env)
-<<<<<<< HEAD
-    began_at = datetime.now(UTC)
-    if env.rank == 0:
-        files.remove_drafts(folder.path / "*")  # of attempts that were killed
-    with together(env, device, folder=folder.path, interface=job.network_interface) as comm:
-        if job.allocation:
-            check_allocation(job.allocation, env, comm)
-        root = stage_data(folder, spec, job, comm)
-        run = build_run(folder, spec, comm, device, root)
-        made_by = note_provenance(folder, run, device, env.node, began_at)
-        start = checkpoint.load(folder.checkpoint, comm=comm, device=device, made_by=made_by)
-        if start.note and env.rank == 0:
-            warn(start.note)
-        run.facts["final_digest"] = start.final_digest  # of one that only missed its end
-        for record in train(run, start, partial(_keep, folder, run, made_by)):
-            if env.rank == 0:
-                report_epoch(folder, record, run.workload.metric)
-=======
     with together(env, device, folder=folder.path, interface=job.network_interface) as comm:
         if job.allocation:
             check_allocation(job.allocation, env, comm)
@@ -113,6 +95,8 @@ def epochs_of(
 ) -> Iterator[Run]:
     """Build the run of a folder and train it; rank 0 writes what happened.  Yields when an epoch is on record."""
     began_at = datetime.now(UTC)
+    if env.rank == 0:
+        files.remove_drafts(folder.path / "*")  # of attempts that were killed
     spec, job = folder.read_spec(), Job.read(folder.path) or Job.of(attempt=1)
     root = stage_data(folder, spec, job, comm)
     run = build_run(folder, spec, comm, device, root, shared or SharedWorkload())
@@ -120,9 +104,9 @@ def epochs_of(
     start = checkpoint.load(folder.checkpoint, comm=comm, device=device, made_by=made_by)
     if start.note and env.rank == 0:
         warn(start.note)
+    run.facts["final_digest"] = start.final_digest  # of one that only missed its end
 
     def report(record: EpochRecord) -> None:
->>>>>>> main
         if env.rank == 0:
             report_epoch(folder, record, run.workload.metric)
 
