@@ -118,9 +118,9 @@ def _stages(rows: Rows, path: Path) -> list[str]:
     counts = Counter(str(row["phase"]) for row in rows)
     if len(counts) == 1:
         return []
-    told = ", ".join(f"{phase} of {n} epochs" for phase, n in counts.items())
+    lengths = ", ".join(f"{phase} of {n} epochs" for phase, n in counts.items())
     return [
-        f"{path}: epochs begin again at 0: counted as {len(counts)} stages of one run, {told}; "
+        f"{path}: epochs begin again at 0: counted as {len(counts)} stages of one run, {lengths}; "
         "if it was started again in the same folder, split the file"
     ]
 

@@ -128,8 +128,8 @@ def _collect(path: Path, scalars: Scalars) -> None:
 def _purge(scalars: Scalars, step: int) -> None:
     """Forget what an abandoned attempt wrote: a restart at a step takes back that step and all after it."""
     for values in scalars.values.values():
-        for gone in [each for each in values if each >= step]:
-            del values[gone]
+        for abandoned in [each for each in values if each >= step]:
+            del values[abandoned]
             scalars.n_purged += 1
 
 
