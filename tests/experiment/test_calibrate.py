@@ -19,11 +19,11 @@ def test_the_plan_is_the_baseline_twice_for_every_seed(tmp_path: Path) -> None:
 
 
 def test_a_calibration_is_measured_kept_and_not_trained_twice(tmp_path: Path) -> None:
-    settings = ["pairs.0.recipe.epochs=1", "threads_per_rank=1"]
+    settings = ["pairs.0.recipe.epochs=2", "threads_per_rank=1"]
     found = kbench.calibrate("quick", seeds=2, settings=settings, results=tmp_path)
     assert found and found.experiment == "quick"
     (spread,) = found.spreads
-    assert spread.n_seeds == 2 and spread.epochs == 1 and spread.run_s > 0 and spread.acc_sd is not None
+    assert spread.n_seeds == 2 and spread.epochs == 2 and spread.run_s > 0 and spread.acc_sd is not None
     assert Calibration.read(tmp_path / "quick-calibration") == found
     again = kbench.calibrate("quick", seeds=2, settings=settings, results=tmp_path)
     assert again and again.spreads == found.spreads and again.made_at > found.made_at
