@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import InitErrorDetails
@@ -23,6 +23,7 @@ def _not_empty(raw: Any) -> Any:
 
 
 NotEmpty = BeforeValidator(_not_empty)
+Pairing = Literal["none", "node", "turns"]
 
 
 class Paper(Spec):
@@ -77,6 +78,7 @@ class ExperimentSpec(Spec):
     seeds: Annotated[tuple[Natural, ...], NotEmpty] = (0, 1, 2)
     baseline: Name = "baseline"  # the label that the others are compared with
     targets: tuple[Share, ...] = ()  # accuracies [fraction] to reach
+    pairing: Pairing = "none"  # how the runs of a pair and a seed share a machine; no part of a run's name
 
     @field_validator("seeds")
     @classmethod
