@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import pandas as pd
 
 from kbench.analysis.frame import Frames, last_phase
-from kbench.analysis.interval import Estimate, estimate, estimate_change
 from kbench.records.schema import TIME_PARTS
 
 TIMES = tuple(part.column for part in TIME_PARTS)
@@ -49,14 +48,16 @@ def pair_of(run_id: str) -> str:
     return run_id.partition(".")[0]
 
 
-def difference(matched: pd.DataFrame, column: str, *, resampled: bool = False) -> Estimate:
-    """The run's value less its baseline's, over seeds."""
-    return estimate((matched[column] - matched[f"{column}_base"]).tolist(), resampled=resampled)
+def differences(matched: pd.DataFrame, column: str) -> list[float]:
+    """The run's value less its baseline's, by seed."""
+    found: list[float] = (matched[column] - matched[f"{column}_base"]).tolist()
+    return found
 
 
-def change(matched: pd.DataFrame, column: str, *, resampled: bool = False) -> Estimate:
-    """The run's value over its baseline's, less one [fraction], over seeds."""
-    return estimate_change((matched[column] / matched[f"{column}_base"]).tolist(), resampled=resampled)
+def ratios(matched: pd.DataFrame, column: str) -> list[float]:
+    """The run's value over its baseline's, by seed."""
+    found: list[float] = (matched[column] / matched[f"{column}_base"]).tolist()
+    return found
 
 
 def metric_of(runs: pd.DataFrame) -> str | None:

@@ -68,7 +68,7 @@ def test_what_is_no_accuracy_is_called_by_its_name(book: Any) -> None:
             book.run(strategy, seed, [0.7], [5.0], model="down", upstream="digits-cnn", place={"metric": "mean_iou"})
     comparison = compare(book.frames(), baseline="baseline", targets=[])
     found = text(tables(comparison), comparison.findings)
-    assert "strategy  seeds  best mean IoU" in found
+    assert "strategy  seeds  final mean IoU" in found
     assert "Mean IoU in %, mean over seeds" in found
     assert "down-digits: final mean IoU" in found
     assert "acc" not in found
