@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from kbench.analysis.frame import Frames
     from kbench.analysis.rows import Comparison
     from kbench.analysis.time_to_target import Target
+    from kbench.analysis.transfer import Chain
     from kbench.experiment.check import CheckReport
     from kbench.experiment.driver import RunReport
+    from kbench.experiment.results import ComparisonPlan
     from kbench.experiment.status import Progress, RunStatus
     from kbench.figures.draw import DrawnFigures
     from kbench.records.calibration import Calibration
@@ -271,17 +273,19 @@ def compare(
     baseline: str = "",
     transfer: Names = (),
     published: bool = False,
+    margin: float | None = None,
     results: PathLike | None = None,
 ) -> "Comparison":
     """Compare every strategy with its matched baseline: accuracy, time, time to target.
 
     Args:
         experiment: An experiment's name, or the file that was run.
-        target: Accuracies to reach: fractions, or multiples of the baseline's final error (``final*1.1``);
-            none: those of the experiment's file.
+        target: Accuracies to reach: fractions, or multiples of the baseline's final error (``final*1.1``), with
+            ``:sustained`` or ``:clock`` where the first touch is not meant; none: those of the experiment's file.
         baseline: The strategy to compare with; empty: the one that the experiment's file names.
         transfer: Pairs trained one after the other, as ``UPSTREAM:DOWNSTREAM[,DOWNSTREAM]``.
         published: Hold the papers' numbers against the measured ones; a ``PublishedComparison`` is returned.
+        margin: Points of final accuracy that may be lost; None: what the experiment's file says of each pair.
         results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
 
     Returns:
@@ -300,9 +304,9 @@ def compare(
 
     from kbench.papers.papers import with_papers, without_baseline
 
-    baseline = baseline or measured.baseline
+    baseline = baseline or measured.plan.baseline
     try:
-        found = measured.compared(baseline, targets, transfers)
+        found = measured.compared(baseline, targets, transfers, margin=margin)
     except ResultsError as error:
         if not published or baseline in set(measured.frames.done["strategy"]):
             raise
@@ -352,6 +356,7 @@ def report(
     *,
     target: float | str | Sequence[float | str] = (),
     baseline: str = "",
+    margin: float | None = None,
     output: PathLike | None = None,
     results: PathLike | None = None,
 ) -> WrittenReport:
@@ -361,6 +366,7 @@ def report(
         experiment: An experiment's name, or the file that was run.
         target: Accuracies to reach, as in ``compare``.
         baseline: The strategy to compare with; empty: the one that the experiment's file names.
+        margin: Points of final accuracy that may be lost, as in ``compare``.
         output: The file to write; None: ``report.html`` among the results.
         results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
 
@@ -381,7 +387,7 @@ def report(
     from kbench.files import write
     from kbench.html_report.page import page
 
-    built = page(measured.frames, measured.compared(baseline, targets))
+    built = page(measured.frames, measured.compared(baseline, targets, margin=margin))
     path = Path(output) if output else measured.folder.report
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -415,30 +421,48 @@ class _Measured(NamedTuple):
 
     folder: "ExperimentDir"
     frames: "Frames"
-    baseline: str
-    targets: "Sequence[float | Target]"
+    plan: "ComparisonPlan"
 
     def compared(
         self,
         baseline: str = "",
-        targets: "Sequence[float | Target]" = (),
-        transfers: Sequence[tuple[str, list[str]]] = (),
+        targets: "Sequence[Target]" = (),
+        transfers: "Sequence[Chain]" = (),
+        *,
+        margin: float | None = None,
     ) -> "Comparison":
+        """Compare, as the experiment's file says where nothing else does, and put on record that somebody looked."""
         from kbench.analysis.compare import compare
+        from kbench.records.looks import note_look
 
-        baseline, targets = baseline or self.baseline, targets or self.targets
-        return compare(self.frames, baseline=baseline, targets=targets, transfers=transfers)
+        plan, baseline = self.plan, baseline or self.plan.baseline
+        margins = plan.margins
+        if margin is not None:
+            if not margin > 0:
+                raise ConfigError(f"--margin: must be above 0, got {margin:g}", hint="0.5 means half a point")
+            margins = dict.fromkeys(self.frames.runs["pair"], margin / 100)
+        base = self.frames.done[self.frames.done["strategy"] == baseline]
+        seeds = {str(pair): int(own.nunique()) for pair, own in base.groupby("pair")["seed"]}
+        return compare(
+            self.frames,
+            baseline=baseline,
+            targets=targets or plan.targets,
+            transfers=transfers,
+            margins=margins,
+            looks=plan.looks,
+            earlier=[] if plan.seeds is None else note_look(self.folder, planned=plan.seeds, seeds=seeds),
+        )
 
 
 def _measured(experiment: PathLike, results: PathLike | None) -> _Measured:
     """Read the results of an experiment; they are gathered first when journals are newer."""
-    from kbench.experiment.results import comparison_defaults, gathered
+    from kbench.experiment.results import comparison_plan, gathered
 
     folder = gathered(str(experiment), _results(results))
 
     from kbench.analysis.frame import load as load_frames
 
-    return _Measured(folder, load_frames(folder), *comparison_defaults(folder))
+    return _Measured(folder, load_frames(folder), comparison_plan(folder))
 
 
 def _results(folder: PathLike | None) -> Path:

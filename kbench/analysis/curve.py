@@ -1,7 +1,7 @@
 """Accuracy curves: accuracy over training time, one curve per run."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,6 +23,11 @@ class Curve:
     accuracy: tuple[float, ...]  # [fraction] after it
     start_s: float  # [s] spent in earlier phases
     run_id: str = ""
+
+    @property
+    def epoch_s(self) -> float:
+        """The mean time from one evaluation to the next."""
+        return (self.total_s - self.start_s) / len(self.seconds)
 
     @property
     def total_s(self) -> float:
@@ -54,12 +59,28 @@ def curves(frames: Frames) -> Iterator[Curve]:
         )
 
 
-def seconds_to(curve: Curve, target: float) -> float | None:
+def seconds_to(curve: Curve, target: float, *, sustained: bool = False) -> float | None:
     """When the accuracy first reached ``target`` [fraction]: the end [s] of the first epoch at or above it.
 
+    With ``sustained``, of the first epoch at or above it that is followed by another such.
     Nothing is interpolated, nothing extrapolated.
 
     Returns:
         None if it was never reached, NaN where it was reached at a time that is not on record.
     """
-    return next((s for s, a in zip(curve.seconds, curve.accuracy, strict=True) if a >= target), None)
+    hits = [accuracy >= target for accuracy in curve.accuracy]
+    if sustained:
+        hits = [hit and following for hit, following in zip(hits, [*hits[1:], False], strict=True)]
+    return next((s for s, hit in zip(curve.seconds, hits, strict=True) if hit), None)
+
+
+def at_steps(curve: Curve, step_s: float) -> Curve:
+    """The curve as it is seen every ``step_s`` seconds, each in the nearest evaluation, half a step off at most."""
+    times = np.asarray(curve.seconds)
+    if not np.isfinite(times).all():
+        return curve
+    grid = step_s * np.arange(1, int(curve.total_s / step_s + 0.5) + 1)
+    nearest = np.abs(times - grid[:, None] - 1e-9 * step_s).argmin(axis=1)  # of two alike the later
+    known = np.abs(times[nearest] - grid) <= 0.5 * step_s * (1 + 1e-6)
+    accuracy = np.asarray(curve.accuracy)[nearest][known].tolist()
+    return replace(curve, seconds=tuple(grid[known].tolist()), accuracy=tuple(accuracy))

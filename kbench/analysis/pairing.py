@@ -5,12 +5,11 @@ from collections.abc import Mapping
 import pandas as pd
 
 from kbench.analysis.frame import Frames, last_phase
-from kbench.analysis.interval import Estimate, estimate, estimate_change
 from kbench.records.schema import TIME_PARTS
 
 TIMES = tuple(part.column for part in TIME_PARTS)
 COUNTS = ("n_trained", "n_scored", "n_refreshed")
-TEXTS = ("run_id", "seed", "upstream", "metric", "block")
+TEXTS = ("run_id", "seed", "upstream", "metric", "block", "imported_from")
 NUMBERS = ("best_acc1", "final_acc1", "total_train_s", "stage_s", "total_s", "hidden_mean", "place", *COUNTS)
 KEYS = ["pair", "match_key"]
 
@@ -37,7 +36,9 @@ def comparable_runs(frames: Frames) -> pd.DataFrame:
     """The runs that are done and can be matched, each once, with the sums over their epochs."""
     done = frames.done.dropna(subset=KEYS).drop_duplicates(["pair", "strategy", "match_key"])
     runs = done[[*KEYS, "strategy", *TEXTS, *NUMBERS]].astype(dict.fromkeys(NUMBERS, "float64"))
-    runs = runs.assign(stage_s=staging_seconds(runs))
+    shares = staging_seconds(runs)
+    total_s = runs["total_s"] - runs["stage_s"].fillna(0.0) + shares.fillna(0.0)
+    runs = runs.assign(stage_s=shares, total_s=total_s)
     epochs = frames.epochs[frames.epochs["run_id"].isin(runs["run_id"])]
     return runs.merge(_sums_of_epochs(epochs), on="run_id", how="left")
 
@@ -47,14 +48,16 @@ def pair_of(run_id: str) -> str:
     return run_id.partition(".")[0]
 
 
-def difference(matched: pd.DataFrame, column: str, *, resampled: bool = False) -> Estimate:
-    """The run's value less its baseline's, over seeds."""
-    return estimate((matched[column] - matched[f"{column}_base"]).tolist(), resampled=resampled)
+def differences(matched: pd.DataFrame, column: str) -> list[float]:
+    """The run's value less its baseline's, by seed."""
+    found: list[float] = (matched[column] - matched[f"{column}_base"]).tolist()
+    return found
 
 
-def change(matched: pd.DataFrame, column: str, *, resampled: bool = False) -> Estimate:
-    """The run's value over its baseline's, less one [fraction], over seeds."""
-    return estimate_change((matched[column] / matched[f"{column}_base"]).tolist(), resampled=resampled)
+def ratios(matched: pd.DataFrame, column: str) -> list[float]:
+    """The run's value over its baseline's, by seed."""
+    found: list[float] = (matched[column] / matched[f"{column}_base"]).tolist()
+    return found
 
 
 def metric_of(runs: pd.DataFrame) -> str | None:
@@ -64,10 +67,17 @@ def metric_of(runs: pd.DataFrame) -> str | None:
 
 
 def staging_seconds(runs: pd.DataFrame) -> "pd.Series[float]":
-    """The seconds [s] that copying data took: 0 in a measured run where other seeds of its strategy staged."""
-    stage_s = runs["stage_s"].astype("float64")
-    others_staged = stage_s.groupby([runs["pair"], runs["strategy"]]).transform("count") > 0
-    return stage_s.mask(stage_s.isna() & others_staged & runs["total_s"].notna(), 0.0)
+    """The seconds [s] that copying data took, shared by the measured runs of a pair.
+
+    The first run on a node copies for all that come after it, whatever its strategy: each bears the mean.  Of what
+    was imported it is known which run copied.
+    """
+    stage_s, measured = runs["stage_s"].astype("float64"), runs["imported_from"].isna()
+    of_pair = stage_s.where(measured).groupby(runs["pair"])
+    shared = of_pair.transform("sum") / measured.groupby(runs["pair"]).transform("sum")
+    shares = shared.where(measured & (of_pair.transform("count") > 0), stage_s)
+    own = stage_s.groupby([runs["pair"], runs["strategy"]]).transform("count") > 0
+    return shares.mask(shares.isna() & own & runs["total_s"].notna(), 0.0)
 
 
 def _sums_of_epochs(epochs: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,19 @@ from kbench.figures.registry import FIGURES
 Targets = Annotated[
     list[str],
     repeatable(
-        "--target", "Accuracy to reach, a fraction, or final*1.1: a multiple of the baseline's final error", "X"
+        "--target",
+        "Accuracy to reach, a fraction, or final*1.1: a multiple of the baseline's final error; :sustained or :clock "
+        "behind it where the first touch is not meant",
+        "X",
+    ),
+]
+Margin = Annotated[
+    float | None,
+    typer.Option(
+        "--margin",
+        help="Points of final accuracy that may be lost, where the experiment's file says none or others.",
+        metavar="POINTS",
+        show_default=False,
     ),
 ]
 Baseline = Annotated[str, typer.Option("--baseline", help="Compare with this strategy.", metavar="NAME")]
@@ -46,6 +58,7 @@ def compare(
         bool,
         typer.Option("--published", help="Papers' numbers beside these, and their tables against imported logs."),
     ] = False,
+    margin: Margin = None,
     results: Results = RESULTS,
     *,
     output: Output,
@@ -57,7 +70,13 @@ def compare(
     if form not in FORMATS:
         raise ConfigError(f"--format: must be one of {', '.join(FORMATS)}, got {form!r}")
     found = api.compare(
-        experiment, target=target, baseline=baseline, transfer=transfer, published=published, results=results
+        experiment,
+        target=target,
+        baseline=baseline,
+        transfer=transfer,
+        published=published,
+        margin=margin,
+        results=results,
     )
 
     from kbench.analysis.tables.layout import document
@@ -108,6 +127,7 @@ def report(
     experiment: Experiment = DEFAULT,
     target: Targets = [],  # noqa: B006
     baseline: Baseline = "",
+    margin: Margin = None,
     path: Annotated[
         Path | None,
         without_default("--output", "-o", text="Write there; else report.html among the results.", metavar="FILE"),
@@ -119,7 +139,7 @@ def report(
     """Write one self-contained HTML page: verdict, tables, figures, audit, settings, provenance."""
     from kbench import api
 
-    written = api.report(experiment, target=target, baseline=baseline, output=path, results=results)
+    written = api.report(experiment, target=target, baseline=baseline, margin=margin, output=path, results=results)
     _log_skipped(written.skipped, output)
     output.json({"report": str(written.path)})
     output.text(str(written.path))

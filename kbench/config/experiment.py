@@ -11,7 +11,7 @@ from pydantic_core import InitErrorDetails
 from kbench.config.parse import Spec, all_at_once, did_you_mean, findings, problem, quoted
 from kbench.config.recipe import Recipe
 from kbench.config.strategy_choice import Choice, NameRegistry, is_in_full, label_of, unknown_prerequisites
-from kbench.config.value_types import Count, Name, Natural, Share
+from kbench.config.value_types import Count, Name, Natural, Positive, Share
 
 MAX_RUNS = 100_000  # of an experiment: beyond it, even to list them takes minutes
 
@@ -23,6 +23,7 @@ def _not_empty(raw: Any) -> Any:
 
 
 NotEmpty = BeforeValidator(_not_empty)
+TargetRule = Literal["first", "sustained", "clock"]  # when a target counts as reached
 Pairing = Literal["none", "node", "turns"]
 
 
@@ -45,6 +46,9 @@ class Pair(Spec):
     dataset: Annotated[str, Field(strict=True)]
     recipe: Recipe
     starts_from: Name | None = None  # a pair on which each strategy trains the weights that its own run begins with
+    margin: Positive | None = (
+        None  # [point] of final accuracy that a strategy which saves time may lose; no part of a run
+    )
     paper: Paper | None = None
 
     @model_validator(mode="wrap")
@@ -77,7 +81,9 @@ class ExperimentSpec(Spec):
     strategies: Annotated[tuple[Choice, ...], NotEmpty]
     seeds: Annotated[tuple[Natural, ...], NotEmpty] = (0, 1, 2)
     baseline: Name = "baseline"  # the label that the others are compared with
-    targets: tuple[Share, ...] = ()  # accuracies [fraction] to reach
+    targets: tuple[Share, ...] = ()  # accuracies [fraction] to reach; or a mapping of each to its rule
+    target_rules: tuple[TargetRule, ...] = ()  # of ``targets``, from that mapping; none: first
+    looks: tuple[Count, ...] = ()  # numbers of seeds at which the results are looked at; intervals allow for it
     pairing: Pairing = "none"  # how the runs of a pair and a seed share a machine; no part of a run's name
 
     @field_validator("seeds")
@@ -87,11 +93,27 @@ class ExperimentSpec(Spec):
             raise ValueError(f"must differ from one another, got {quoted(list(seeds))}")
         return seeds
 
+    @field_validator("looks")
+    @classmethod
+    def _within_seeds(cls, looks: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        seeds = info.data.get("seeds", ())
+        if list(looks) != sorted(set(looks)) or (looks and looks[-1] > len(seeds)):
+            raise ValueError(f"must be increasing numbers of seeds up to all {len(seeds)} of them, got {list(looks)}")
+        return looks
+
+    @property
+    def target_texts(self) -> tuple[str, ...]:
+        """The targets with their rules, as ``kbench compare --target`` takes them."""
+        rules = self.target_rules or ("first",) * len(self.targets)
+        return tuple(f"{target:g}:{rule}" for target, rule in zip(self.targets, rules, strict=True))
+
     @model_validator(mode="wrap")
     @classmethod
     def _unambiguous(cls, raw: Any, handler: Callable[[Any], Self], info: ValidationInfo) -> Self:
         found = []
         if isinstance(raw, dict):
+            if isinstance(targets := raw.get("targets"), dict):
+                raw = {**raw, "targets": list(targets), "target_rules": list(targets.values())}
             found += _repeated(raw, "pairs", pair_name, "pair", "name")
             found += _repeated(raw, "strategies", label_of, "strategy", "label")
             strategies = raw.get("strategies")

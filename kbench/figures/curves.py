@@ -21,11 +21,11 @@ SHOWN_POINTS = 10  # of accuracy, below the end of the worst curve
 
 
 def curve_data(frames: Frames, comparison: Comparison) -> pd.DataFrame:
-    """Per pair, strategy and epoch: mean and range over seeds of time [s] and accuracy [fraction].
+    """Per pair, strategy and epoch: mean and range over seeds of time [s] (geometric) and accuracy [fraction].
 
     ``time_diff`` is the change of total time of the table.  Raises ResultsError when no time is known.
     """
-    data = over_seeds(points(frames, comparison), ["seconds", "acc"])
+    data = over_seeds(points(frames, comparison), ["seconds", "acc"], geometric=["seconds"])
     if data.empty:
         raise ResultsError(
             f"{frames.name}: no run has a time and an accuracy for its epochs, so there is no curve over time",

@@ -61,8 +61,12 @@ def metric_of(frames: Frames, pair: str) -> str:
     return on_axis(str(named[0]) if len(named) == 1 else None)
 
 
-def over_seeds(rows: pd.DataFrame, columns: Sequence[str], *, by: str = "epoch") -> pd.DataFrame:
+def over_seeds(
+    rows: pd.DataFrame, columns: Sequence[str], *, by: str = "epoch", geometric: Sequence[str] = ()
+) -> pd.DataFrame:
     """Per pair, strategy and ``by`` the mean of each column, its ``_min`` and ``_max``, and how many ``seeds``.
+
+    The mean of the ``geometric`` columns is the geometric one, as the table's of times is.
 
     A group in which a seed of the strategy has no value in any of the columns is left out.
     """
@@ -73,6 +77,10 @@ def over_seeds(rows: pd.DataFrame, columns: Sequence[str], *, by: str = "epoch")
         found[column] = groups[column].mean()
         found[f"{column}_min"] = groups[column].min()
         found[f"{column}_max"] = groups[column].max()
+        if column in geometric:
+            logs = np.log(rows[column].where(rows[column] > 0)).groupby([rows[key] for key in (*GROUP_KEYS, by)])
+            alike = found[f"{column}_min"] == found[f"{column}_max"]  # to the last digit, as one run is
+            found[column] = found[f"{column}_min"].where(alike, np.exp(logs.mean()).reindex(found.index))
     whole = found.reset_index().merge(runs.reset_index(), on=GROUP_KEYS, how="left").query("seeds == runs")
     named = [f"{column}{end}" for column in columns for end in ("", "_min", "_max")]
     return whole[[*GROUP_KEYS, by, *named, "seeds"]].reset_index(drop=True)

@@ -183,6 +183,10 @@ class ExperimentDir:
         return self.path / "experiment.yaml"
 
     @property
+    def looks(self) -> Path:
+        return self.path / "looks.jsonl"
+
+    @property
     def ledger(self) -> Path:
         return self.path / "ledger.jsonl"
 

@@ -178,6 +178,7 @@ class Provenance(RunFile):
     dataset_identity: str | None = None
     backend: str | None = None
     stage_s: float | None = None  # over all attempts
+    first_read_s: float | None = None  # before the latest one
     staging_started_at: datetime | None = None
     staging_stopped_at: datetime | None = None
 

@@ -21,30 +21,37 @@ from kbench.analysis.time_to_target import TimeToTarget
 from kbench.analysis.transfer import Transfer, TransferRow
 from kbench.records.schema import ACCURACY, noun
 
+CLAIM_NOTES = (
+    "saves at least, loses at most: one-sided bounds, 95 % each, of training time and final accuracy. shown: that it "
+    "saves time and loses less than the margin, both (5 % of error, all strategies taken together); no: the contrary "
+    "is. seeds needed: in all, for 80 % power if the truth is as measured; -: none would do, or no margin was set.",
+)
 ACCURACY_NOTE = (
-    "{what} in %, mean over seeds ± standard deviation; best: of all epochs, final: after the last; diff: to the "
+    "{what} in %, mean over seeds ± standard deviation; final: after the last epoch, best: of all epochs; diff: to the "
     "baseline's matched runs [points]."
 )
 ACCURACY_NOTES = (
-    "time: change of training time, every cost included; at best: what the samples trained, scored and refreshed "
-    "would cost if nothing else did.",
-    "Differences are paired by seed: same model, data, recipe, seed, ranks. [a, b]: 95 % interval (Student's t), from "
-    "three seeds on; range a, b: the smallest and largest of the seeds, no interval.",
+    "train s: geometric mean; time: its change, every cost included; at best: what the samples trained, scored and "
+    "refreshed would cost if nothing else did.",
+    "Differences are paired by seed: same model, data, recipe, seed, ranks. [a, b]: 95 % interval over seeds "
+    "(Student's t), from three on; range a, b: the smallest and largest of the seeds, no interval.",
 )
 SAMPLES_NOTES = (
     "hidden: mean share of the samples that an epoch's plan leaves out, allowed: that the strategy allowed itself; "
     "trained, scored, refreshed: samples of a run, forward only for the last two.",
 )
 TARGET_NOTES = (
-    "Time to a target: the end of the first epoch at or above it, nothing interpolated, mean over seeds. speed-up: "
-    "the baseline's time over this one's, paired by seed, geometric mean, where all runs of both reached it.",
+    "Time to a target: the end of the first epoch at or above it, nothing interpolated, geometric mean over seeds; "
+    "sustained: that stays there at the next; clock: looked at an epoch of the slower one apart. speed-up: the "
+    "baseline's time over this one's, paired by seed, where all runs of both reached it.",
     "A run that ended short of the target never reached it: with one, there is no mean (from six seeds on JSON has "
     "the median, where it counts as 0). >=: only the baseline fell short; its total time counts.",
 )
 ERROR_NOTE = "final*K: K times the baseline's mean final error on the pair; the accuracy meant is in parentheses."
 PARTS_NOTES = (
-    "Seconds of a run over all its phases, mean over seeds, and share of the training time; backgr. (work in the "
-    "background, on another thread or stream), eval and stage (copying data to the node) are not on that clock; total: "
+    "Seconds of a run over all its phases, arithmetic mean over seeds, and share of the training time; backgr. (work "
+    "in the background, on another thread or stream), eval and stage (copying data to the node) are not on that "
+    "clock; total: "
     "training, eval and stage together; -: not known, or nothing was staged.",
 )
 SHORT = {"background": "backgr."}  # heads of columns that would be too wide for a terminal
@@ -68,6 +75,7 @@ def tables(comparison: Comparison) -> list[Table]:
     found = []
     for pair in dict.fromkeys(row.pair for row in comparison.rows):
         rows = [row for row in comparison.rows if row.pair == pair]
+        found.append(_claims([row for row in rows if row.strategy != comparison.baseline], comparison.baseline, pair))
         found.append(_accuracy(rows, f"{comparison.experiment}: {pair}, compared with {comparison.baseline}"))
         if any(row.targets for row in rows):
             found.append(_targets(rows))
@@ -86,31 +94,66 @@ def _has_values(table: Table) -> bool:
     return any(n.value is not None for line in table.lines for cell in line.cells for n in cell.numbers)
 
 
+def _claims(rows: Sequence[Row], baseline: str, pair: str) -> Table:
+    """What is shown of time saved and accuracy lost, on one pair."""
+    margin = next((row.margin for row in rows if row.margin is not None), None)
+    within = "no margin set" if margin is None else f"margin {percent('', margin, 'g').text} points"
+    title = f"{pair}: time saved and {noun(metric_of(rows))} lost against {baseline}, {within}"
+    header = ("claim", "saves at least", "loses at most", "shown", "seeds needed")
+    lines = tuple(Line(row.pair, row.strategy, tuple(_claim_cells(row))) for row in rows)
+    return Table("claims", title, header, lines, CLAIM_NOTES)
+
+
+def _claim_cells(row: Row) -> Iterator[Cell]:
+    yield cell(
+        percent("saves_at_least", row.saves_at_least, ".1f"), " %", percent("saves_at_most", row.saves_at_most, ".1f")
+    )
+    yield cell(percent("loses_at_most", row.loses_at_most), " points", percent("loses_at_least", row.loses_at_least))
+    text = {"yes": "yes", "no": "no", "open": "not shown", None: NONE}[row.shown]
+    value = {"yes": 1, "no": 0}.get(row.shown or "")
+    yield Cell(
+        text,
+        (
+            Number("shown", value, text),
+            number("shown_p_holm", row.shown_p_holm, ".3g"),
+            Number("equivalent", row.equivalent, NONE if row.equivalent is None else "yes" if row.equivalent else "no"),
+            percent("margin", row.margin, "g"),
+        ),
+    )
+    yield cell(number("seeds_needed", row.seeds_needed, "d"))
+
+
 def _accuracy(rows: Sequence[Row], title: str) -> Table:
     metric = metric_of(rows)
-    best = "best acc" if noun(metric) == ACCURACY else f"best {noun(metric)}"
+    final, best = ("final acc", "best acc") if noun(metric) == ACCURACY else (f"final {noun(metric)}", "best")
     what = "Accuracies" if noun(metric) == ACCURACY else noun(metric)
     notes = (ACCURACY_NOTE.format(what=what[0].upper() + what[1:]), *ACCURACY_NOTES)
-    header = ("strategy", "seeds", best, "diff", "", "final", "diff", "train s", "time", "", "at best")
+    header = ("strategy", "seeds", final, "diff", "", best, "diff", "train s", "time", "", "at best")
     lines = tuple(Line(row.pair, row.strategy, tuple(_accuracy_cells(row))) for row in rows)
     return Table("accuracy", title, header, lines, notes)
 
 
 def _accuracy_cells(row: Row) -> Iterator[Cell]:
-    final = (row.acc_final_diff_ci, row.acc_final_diff_range)
     yield cell(number("seeds", row.seeds, "d"))
-    yield mean_and_sd(percent("acc_best", row.acc_best), percent("acc_best_sd", row.acc_best_sd))
+    final = mean_and_sd(percent("acc_final", row.acc_final), percent("acc_final_sd", row.acc_final_sd))
+    yield Cell(final.text, (*final.numbers, percent("acc_final_base", row.acc_final_base)))
     yield cell(
-        percent("acc_diff", row.acc_diff, "+.2f"),
+        percent("acc_final_diff", row.acc_final_diff, "+.2f"),
         "",
-        number("acc_diff_p", row.acc_diff_p, ".3g"),
-        number("acc_diff_p_holm", row.acc_diff_p_holm, ".3g"),
+        number("acc_final_diff_p", row.acc_final_diff_p, ".3g"),
+        number("acc_final_diff_p_holm", row.acc_final_diff_p_holm, ".3g"),
     )
-    yield interval("acc_diff", row.acc_diff_ci, row.acc_diff_range, "+.2f", bca=row.acc_diff_bca)
-    yield cell(percent("acc_final", row.acc_final), "", percent("acc_final_sd", row.acc_final_sd))
-    bounds = interval("acc_final_diff", *final, "+.2f")
-    yield cell(percent("acc_final_diff", row.acc_final_diff, "+.2f"), "", *bounds.numbers)
-    yield cell(seconds("train_s", row.train_s), "", seconds("train_s_sd", row.train_s_sd))
+    spans = (row.acc_final_diff_ci, row.acc_final_diff_range)
+    yield interval("acc_final_diff", *spans, "+.2f", bca=row.acc_final_diff_bca)
+    yield cell(percent("acc_best", row.acc_best), "", percent("acc_best_sd", row.acc_best_sd))
+    bounds = interval("acc_diff", row.acc_diff_ci, row.acc_diff_range, "+.2f")
+    yield cell(percent("acc_diff", row.acc_diff, "+.2f"), "", *bounds.numbers)
+    yield cell(
+        seconds("train_s", row.train_s),
+        "",
+        seconds("train_s_sd", row.train_s_sd),
+        seconds("train_s_base", row.train_s_base),
+    )
     yield cell(
         percent("time_diff", row.time_diff, "+.1f"),
         " %",
@@ -143,7 +186,9 @@ def _time_parts(rows: Sequence[Row]) -> Table:
 
 def _target_text(target: TimeToTarget) -> str:
     percent = NONE if target.target is None else f"{100 * target.target:.4g} %"
-    return f"{target.requested} ({percent})" if target.requested.startswith("final") else percent
+    rule = "" if target.rule == "first" else f", {target.rule}"
+    requested = target.requested.partition(":")[0]
+    return f"{requested} ({percent}{rule})" if requested.startswith("final") else f"{percent}{rule}"
 
 
 def _target_cells(row: Row) -> Iterator[Cell]:
@@ -155,7 +200,8 @@ def _target_cells(row: Row) -> Iterator[Cell]:
         if target.seconds is None:
             unknown = target.reached in (None, row.seeds)  # or reached at a time that is not on record
             text = NONE if unknown else f"not reached ({reached.text} of {row.seeds})"
-        yield Cell(text, (number(f"{key}_accuracy", target.target, ".6g"), reached, spent))
+        base = seconds(f"{key}_seconds_base", target.seconds_base)
+        yield Cell(text, (number(f"{key}_accuracy", target.target, ".6g"), reached, spent, base))
         yield _speedup(target, key)
         yield _speedup_interval(target, key)
 
