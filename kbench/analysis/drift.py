@@ -37,7 +37,7 @@ class Drift:
 def drifts(runs: pd.DataFrame) -> Mapping[str, Drift]:
     """Estimate the drift of each pair from ``comparable_runs``; pairs whose places are not on record have none."""
     found = {}
-    for pair, own in runs.dropna(subset=["block", "place"]).groupby("pair", sort=False):
+    for pair, own in runs.dropna(subset=["block", "place", "total_train_s"]).groupby("pair", sort=False):
         logs = np.log(own["total_train_s"].to_numpy(dtype=float))
         if drift := drift_of(own["strategy"].tolist(), own["block"].tolist(), own["place"].tolist(), logs):
             found[str(pair)] = drift

@@ -81,7 +81,7 @@ def time_data(frames: Frames, comparison: Comparison) -> pd.DataFrame:
     ``on_clock`` says whether a part is training time.  Where the parts of a log do not add up to its
     training time, the rest is a part of its own.  Raises ResultsError when no time is known.
     """
-    runs = matched_runs(frames, comparison)
+    runs = matched_runs(frames, comparison, timed=True)
     epochs = frames.epochs[frames.epochs["run_id"].isin(runs["run_id"])]
     parts = [part for part in [*ON_CLOCK, *OFF_CLOCK] if part in epochs]
     sums = epochs.groupby("run_id")[parts].sum(min_count=1).astype(float)
@@ -165,4 +165,4 @@ def _patch(bar: Bar) -> Artist:
     return Patch(label=bar.label, **_fill(bar.style))
 
 
-TIME_BREAKDOWN = FigureKind("where the time went", time_data, draw_time)
+TIME_BREAKDOWN = FigureKind("where the time went", time_data, draw_time, shows_times=True)

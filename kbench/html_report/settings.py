@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from kbench.analysis.frame import Frames
+from kbench.analysis.roles import RowKey
 from kbench.analysis.rows import Comparison
 from kbench.config.run_spec import RunSpec
-from kbench.analysis.roles import RowKey
 
 
 @dataclass(frozen=True)
