@@ -18,8 +18,8 @@ def disturbed_findings(frames: Frames, rows: Sequence[Row]) -> Iterator[Finding]
     for pair in dict.fromkeys(row.pair for row in rows):
         without = [row.strategy for row in rows if row.pair == pair and not row.timed_seeds]
         if without:
-            text = f"{pair}: no time of {', '.join(without)} is left: in every seed the run, or the baseline's, was disturbed"
-            yield warning("disturbed", f"{text}; {AGAIN}, --keep-disturbed shows their times", about(pair, *without))
+            text = f"{pair}: no time of {', '.join(without)} is left: in every seed the run or the baseline's was disturbed"
+            yield warning("disturbed", f"{text}; {AGAIN}, --keep-disturbed shows the times", about(pair, *without))
 
 
 def times_note(disturbed: Sequence[str], rows: Sequence[Row], *, keeps: bool) -> str:
