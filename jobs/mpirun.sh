@@ -16,5 +16,5 @@ export OMP_NUM_THREADS={{ threads_per_rank | sh }}
     env OMP_NUM_THREADS={{ threads_per_rank | sh }} PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}" \
 {% include "parts/spin-env.sh" %}
 {% endif %}
-    {{ python | map("sh") | join(" ") }} -m kbench.worker {{ run_dir | sh }}
+    {{ python | map("sh") | join(" ") }} -m kbench.worker {{ run_dir | sh }} "$@"
 {% include "parts/local-end.sh" %}

@@ -55,7 +55,7 @@ def run(
     wait_for_quiet: float | None = None,
     dry_run: bool = False,
     max_parallel: int | None = None,
-    pairing: str = "none",
+    pairing: str | None = None,
     max_node_hours: float | None = None,
     wait: bool | None = None,
     results: PathLike | None = None,
@@ -75,7 +75,8 @@ def run(
         wait_for_quiet: Wait up to that many minutes until this machine is quiet.
         dry_run: Check and describe, in the report's ``check``; start nothing.
         max_parallel: Runs at a time; None: one on this machine, as many as fit on a cluster.
-        pairing: ``none``, or ``node``: one allocation trains all strategies of a seed.
+        pairing: ``none``; ``node``: one allocation trains all strategies of a seed; ``turns``: one process does, epoch
+            by epoch in turn; None: as the experiment has it.
         max_node_hours: Refuse to start what costs more.
         wait: Stay until all runs have ended; None: on this machine, and not on a cluster.
         results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
@@ -135,7 +136,7 @@ def check(
     settings: Names = (),
     scheduler_options: Names = (),
     max_parallel: int | None = None,
-    pairing: str = "none",
+    pairing: str | None = None,
     max_node_hours: float | None = None,
     results: PathLike | None = None,
 ) -> "CheckReport":

@@ -104,13 +104,14 @@ class RequestOptions:
         ),
     ] = None
     pairing: Annotated[
-        str,
-        typer.Option(
+        str | None,
+        without_default(
             "--pairing",
-            help="none, or node: one allocation does all strategies of a seed, in random order.",
+            text="none; node: one allocation does all strategies of a seed, in random order; "
+            "turns: one process does, epoch by epoch in turn.",
             metavar="HOW",
         ),
-    ] = "none"
+    ] = None
     max_node_hours: Annotated[
         float | None, without_default("--max-node-hours", text="Refuse to submit more than that.", metavar="H", min=0.0)
     ] = None

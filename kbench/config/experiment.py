@@ -24,6 +24,7 @@ def _not_empty(raw: Any) -> Any:
 
 NotEmpty = BeforeValidator(_not_empty)
 TargetRule = Literal["first", "sustained", "clock"]  # when a target counts as reached
+Pairing = Literal["none", "node", "turns"]
 
 
 class Paper(Spec):
@@ -83,6 +84,7 @@ class ExperimentSpec(Spec):
     targets: tuple[Share, ...] = ()  # accuracies [fraction] to reach; or a mapping of each to its rule
     target_rules: tuple[TargetRule, ...] = ()  # of ``targets``, from that mapping; none: first
     looks: tuple[Count, ...] = ()  # numbers of seeds at which the results are looked at; intervals allow for it
+    pairing: Pairing = "none"  # how the runs of a pair and a seed share a machine; no part of a run's name
 
     @field_validator("seeds")
     @classmethod

@@ -63,7 +63,7 @@ class PhaseTimer:
 
     def __init__(self, device: torch.device) -> None:
         self._clock: _Clock = DeviceClock() if device.type == "cuda" else HostClock()
-        self._parts: list[str] = []
+        self._parts: list[str | None] = []
 
     def start(self) -> None:
         """Begin an epoch."""
@@ -76,11 +76,17 @@ class PhaseTimer:
         self._clock.mark()
         self._parts.append(part)
 
+    def skip(self) -> None:
+        """What happened since the last lap belongs to no part: it was off the clock."""
+        self._clock.mark()
+        self._parts.append(None)
+
     def stop(self) -> dict[str, float]:
         """End the epoch: seconds by part.  On a GPU this waits for the device, once."""
         seconds = dict.fromkeys(PARTS, 0.0)
         for part, interval in zip(self._parts, self._clock.intervals(), strict=True):
-            seconds[part] += interval
+            if part is not None:
+                seconds[part] += interval
         return seconds
 
 

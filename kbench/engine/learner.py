@@ -1,6 +1,6 @@
 """A model in training: weights, optimizer, precision; training steps and measurements."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from inspect import signature
 from typing import Any
 
@@ -16,6 +16,7 @@ from kbench.strategies.api import AsCoded, Batch, Measured
 from kbench.tasks.workload import Workload
 
 _NEW_NAME = "forward_sync_buffers"  # of DDP's broadcast_buffers, from torch 2.14 or so on
+WARM_UP_STEPS = 3  # after others had the machine
 SYNC_BUFFERS = _NEW_NAME if _NEW_NAME in signature(DistributedDataParallel).parameters else "broadcast_buffers"
 
 
@@ -25,6 +26,8 @@ class Learner:
     def __init__(self, workload: Workload, seed: int, comm: Comm) -> None:
         self.workload, self.recipe, self.device = workload, workload.recipe, workload.device
         self._rank = comm.rank
+        self._size = workload.recipe.global_batch // comm.size  # [sample] of this rank's batches
+        self._warm = {self._size}  # [sample] of measurements that are taken off the clock before any is on it
         self.as_coded = AsCoded()  # of the plan that is being carried out
         self.warming_up = False  # whether the learning rate still ramps up in this epoch
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
@@ -85,9 +88,14 @@ class Learner:
         return self._measured(self.output(batch.x), batch.y)
 
     def refresh(self, batch: Batch) -> Measured:
-        """Measure again, in the mode that the plan's ``as_coded`` asks for."""
+        """Measure again, in the mode that the plan's ``as_coded`` asks for.
+
+        In evaluation mode a short batch is filled up and the surplus rows are dropped: libraries tune and compile for
+        each new shape, and only refreshing meets new ones.  No row changes another's output there; in training mode
+        it would, through BatchNorm, and as published the last batch is short.
+        """
         if self.as_coded.refresh_in == "eval":
-            return self.measure(batch)
+            return self._measured(self.output(_filled(batch.x, self._size))[: len(batch)], batch.y)
         self.module.train()
         with torch.no_grad(), self._autocast():
             output = self._measure(batch.x.contiguous(memory_format=self._layout()))
@@ -97,17 +105,43 @@ class Learner:
         return Measured(*self.workload.measure(output, y, over=self.as_coded.confidence_over))
 
     def warm_up(self, batch: Batch) -> None:
-        """One untimed step, and forward passes of several sizes, so that no method pays for compilation.
+        """One untimed step and one measurement, so that no method pays for compilation and tuning.
 
         Weights and buffers are left as they were.
         """
         before = {name: value.clone() for name, value in self.module.state_dict().items()}
         self.step(batch, 0.0, PhaseTimer(self.device))
-        for size in {len(batch), max(1, len(batch) // 2), 1}:  # the last batch of a refresh may be short
-            self.measure(Batch(batch.index[:size], batch.x[:size], batch.y[:size]))
+        self.measure(batch)
         self.optimizer.zero_grad(set_to_none=True)
         self.module.load_state_dict(before)
         self._begin()
+
+    def warm_up_again(self, batch: Batch) -> None:
+        """Untimed passes after others had the machine, so that its caches are this run's again; nothing is updated.
+
+        Random numbers are drawn: an epoch seeds their streams when it begins.
+        """
+        before = [buffer.clone() for buffer in self.module.buffers()]
+        self.module.train()
+        for _ in range(WARM_UP_STEPS):
+            with self._autocast():
+                output = self._train(batch.x.contiguous(memory_format=self._layout()))
+            self._backward(self.workload.criterion(output, batch.y).mean())
+            self.optimizer.zero_grad(set_to_none=True)
+        self.measure(batch)
+        with torch.no_grad():
+            for buffer, value in zip(self.module.buffers(), before, strict=True):
+                buffer.copy_(value)
+
+    def cold(self, sizes: Iterable[int]) -> set[int]:
+        """Those of ``sizes`` [sample] that no measurement has had yet."""
+        return set(sizes) - self._warm
+
+    def warm_up_measurements(self, sizes: set[int]) -> None:
+        """Measure made-up batches of these sizes [sample]; nothing is left of it but what libraries remember."""
+        for size in sorted(sizes):
+            self.output(torch.zeros(size, *self.workload.shape, device=self.device))
+        self._warm |= sizes
 
     def digest(self) -> int:
         """A number that differs, in all likelihood, when weights or floating buffers do.
@@ -185,3 +219,9 @@ class Learner:
 
     def _layout(self) -> torch.memory_format:
         return torch.channels_last if self.recipe.channels_last else torch.contiguous_format
+
+
+def _filled(x: Tensor, size: int) -> Tensor:
+    """``x`` with its last row repeated up to ``size`` rows."""
+    missing = size - len(x)
+    return x if missing <= 0 else torch.cat([x, x[-1:].expand(missing, *x.shape[1:])])

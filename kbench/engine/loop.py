@@ -1,6 +1,6 @@
 """The training loop.  There is one, for every strategy."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -26,6 +26,7 @@ from kbench.strategies.api import Batch, Epoch, EpochPlan, Phase, Strategy
 from kbench.tasks.workload import Workload
 
 Save = Callable[..., None]
+Report = Callable[[EpochRecord], None]
 BEGINNING = ResumePoint()
 
 
@@ -41,16 +42,19 @@ class Run:
     seed: int
     attempt: int
     facts: dict[str, str | None] = field(default_factory=dict)  # that comparisons need, by column
+    has_waited: bool = False  # since its last epoch, while others had the machine
 
     def __post_init__(self) -> None:
         self.watched = Guarded(self.strategy, self.workload.device)
         self.monitor = DisturbanceMonitor(self.workload.device)
 
 
-def train(run: Run, start: ResumePoint = BEGINNING, save: Save = lambda **_: None) -> Iterator[EpochRecord]:
-    """Train through every phase; yield a record when an epoch is trained and evaluated.
+def train(
+    run: Run, start: ResumePoint = BEGINNING, save: Save = lambda **_: None, report: Report = lambda _: None
+) -> Iterator[EpochRecord]:
+    """Train through every phase; yield a record when an epoch is trained, evaluated, reported and saved.
 
-    ``save`` gets where the run stands (phase, epoch, elapsed_s, learner) when the record has been consumed.
+    ``save`` gets where the run stands (phase, epoch, elapsed_s, learner) when the record has been reported.
     """
     elapsed_s = start.elapsed_s
     phases = run.watched.phases(run.workload.recipe.epochs)
@@ -63,13 +67,18 @@ def train(run: Run, start: ResumePoint = BEGINNING, save: Save = lambda **_: Non
             start.restore(learner, run.store, run.strategy, rank=run.comm.rank)
             run.watched.disturbed |= dict.fromkeys(start.disturbed)
         for index in range(first, phase.epochs):
+            if run.has_waited:
+                learner.warm_up_again(_first_batch(run))
+                run.has_waited = False
             epoch = _epoch(run, phase, index)
             closing = epoch.last and phase is phases[-1]
             metrics = train_epoch(run, phase, epoch, learner, closing=closing)
             elapsed_s += metrics.train_s
             run.facts["disturbs"] = ", ".join(run.watched.disturbed) or None
-            yield metrics.record(run.attempt, elapsed_s, evaluate(learner, run.comm))
+            record = metrics.record(run.attempt, elapsed_s, evaluate(learner, run.comm))
+            report(record)
             save(phase=number, epoch=index + 1, elapsed_s=elapsed_s, learner=learner)
+            yield record
 
 
 def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closing: bool) -> EpochMetrics:
@@ -86,7 +95,14 @@ def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closi
 
     probe = ModelProbe(learner, run.store, epoch, comm, _local_rng(run, epoch))
     size = workload.recipe.global_batch // comm.size
-    for position, batch in selected_batches(_candidates(run, epoch, plan), run.watched, probe, timer, size=size):
+    steps, again = _steps(run, epoch, plan), _refreshed(run, plan, size=size, closing=closing)
+    if cold := learner.cold(map(len, steps)):  # candidates that select may measure
+        timer.lap("data_s")
+        with metrics.off_clock(timer):
+            learner.warm_up_measurements(cold)
+    loaded = _load(run, epoch, [*steps, *again])  # at once: what reads samples need not start anew for a refresh
+    candidates = _candidates(plan, steps, loaded, timer)
+    for position, batch in selected_batches(candidates, run.watched, probe, timer, size=size):
         passed = _passed(run, epoch, plan, position, n_updates=learner.n_updates)
         lr = learning_rate(workload.recipe, passed / phase.horizon) * plan.lr_scale
         measured = learner.step(batch, lr, timer)
@@ -101,7 +117,7 @@ def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closi
     learner.average_buffers(comm)
     timer.lap("sync_s")
     if plan.refresh is not None and not closing:
-        for batch in _rank_batches(run, epoch, plan.refresh):
+        for batch in loaded:
             run.store.write(batch.index, learner.refresh(batch))
             metrics.n_refreshed += len(batch)
         timer.lap("refresh_s")
@@ -145,8 +161,8 @@ def _local_rng(run: Run, epoch: Epoch) -> torch.Generator:
     return seeds.generator(*key, device=run.workload.device)
 
 
-def _candidates(run: Run, epoch: Epoch, plan: EpochPlan) -> Iterator[PositionedBatch]:
-    """This rank's batches of the planned samples, each with its position in the epoch."""
+def _steps(run: Run, epoch: Epoch, plan: EpochPlan) -> tuple[Tensor, ...]:
+    """The ids of this rank's candidates, step by step; raises RunError where there is no step."""
     rng = seeds.generator(run.seed, "order", epoch.phase, epoch.index)
     steps = shard(
         plan.indices,
@@ -161,19 +177,27 @@ def _candidates(run: Run, epoch: Epoch, plan: EpochPlan) -> Iterator[PositionedB
             f"fewer than one global batch of {run.workload.recipe.global_batch}",
             hint="hide less, or use a smaller global_batch",
         )
+    return steps
+
+
+def _refreshed(run: Run, plan: EpochPlan, *, size: int, closing: bool) -> tuple[Tensor, ...]:
+    """The ids of this rank's batches to measure after training, of which the last may be short."""
+    if plan.refresh is None or closing:
+        return ()
+    mine = plan.refresh[run.comm.rank :: run.comm.size]
+    return torch.split(mine, size) if len(mine) else ()
+
+
+def _candidates(
+    plan: EpochPlan, steps: Sequence[Tensor], loaded: Iterator[Batch], timer: PhaseTimer
+) -> Iterator[PositionedBatch]:
+    """The first of the batches that were ``loaded``, those of ``steps``, each with its position in the epoch."""
     seen, total = 0, sum(map(len, steps))
-    for batch in _load(run, epoch, steps):
+    for _, batch in zip(steps, loaded, strict=False):  # in this order: what is left is not touched
         weight = None if plan.weights is None else plan.weights[batch.index]
-        run.timer.lap("data_s")
+        timer.lap("data_s")
         yield PositionedBatch(seen / total, (seen + len(batch)) / total, replace(batch, weight=weight))
         seen += len(batch)
-
-
-def _rank_batches(run: Run, epoch: Epoch, ids: Tensor) -> Iterator[Batch]:
-    """This rank's part of ``ids``, in batches of which the last may be short."""
-    size = run.workload.recipe.global_batch // run.comm.size
-    mine = ids[run.comm.rank :: run.comm.size]
-    yield from _load(run, epoch, torch.split(mine, size) if len(mine) else ())
 
 
 def _load(run: Run, epoch: Epoch, ids: Iterable[Tensor]) -> Iterator[Batch]:

@@ -3,6 +3,8 @@
 import math
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import torch
@@ -24,7 +26,7 @@ class EpochMetrics:
         self._device, self._comm, self._global_batch, self._monitor = device, comm, global_batch, monitor
         self._sums = torch.zeros(2, dtype=torch.float64, device=device)  # loss, correct
         self._parts: dict[str, float] = {}
-        self._cpu_s = 0.0
+        self._cpu_s = 0.0  # [s] when the clock was started, then between start and stop
         self.n_trained = self.n_refreshed = 0
         self.train_s = 0.0
         self._of_epoch: dict[str, object] = {}
@@ -37,6 +39,14 @@ class EpochMetrics:
             torch.cuda.reset_peak_memory_stats(self._device)
         self._cpu_s = cpu_time_s()
         timer.start()
+
+    @contextmanager
+    def off_clock(self, timer: PhaseTimer) -> Iterator[None]:
+        """What happens inside the ``with`` block is on no clock; what came before it has had its lap."""
+        before = cpu_time_s()
+        yield
+        timer.skip()
+        self._cpu_s += cpu_time_s() - before
 
     def trained(self, measured: Measured) -> None:
         """Count a batch that was trained on."""

@@ -21,7 +21,7 @@ from kbench.launch.schedulers.registry import is_scheduler, scheduler_class
 from kbench.records import register
 from kbench.records.run_state import State
 
-PAIRINGS = ("none", "node")
+PAIRINGS = ("none", "node", "turns")
 
 
 class Cost(NamedTuple):
@@ -89,12 +89,12 @@ def checked_plan(request: Request) -> Plan:
         KBenchError: Something is wrong with the experiment, the site, the results folder or this machine.
     """
     plan = make_plan(request)
-    pairing, max_parallel = request.pairing, request.max_parallel
+    pairing, max_parallel = plan.pairing, request.max_parallel
     if pairing not in PAIRINGS:
         raise ConfigError(f"--pairing: unknown {pairing!r}{did_you_mean(pairing, PAIRINGS)}")
     site = resolved(plan.site, launcher=request.launcher, max_parallel=max_parallel or 1)
     scheduled = is_scheduler(site.launcher)
-    if not scheduled and plan.is_paired:
+    if not scheduled and pairing == "node":
         raise ConfigError("--pairing node: needs a scheduler", hint="runs of this machine share it anyway")
     if not scheduled and site.options:
         raise ConfigError(f"{site.options[0]}: launcher {site.launcher!r} knows no scheduler's options")
@@ -109,7 +109,7 @@ def checked_plan(request: Request) -> Plan:
         script = job_script.check_template(site, plan.folder, plan.run_dirs)
         plan = replace(plan, script=script, scheduler_says=_test(script, site))
     else:
-        plan = replace(plan, script=local.script(plan.run_dirs[0], site))
+        plan = replace(plan, script=local.script(plan.run_dirs[0], site, in_turns=pairing == "turns"))
     if request.max_node_hours is not None:
         _check_hours(plan, request.max_node_hours)
     return plan

@@ -51,6 +51,20 @@ class RunQueue:
     def __len__(self) -> int:
         return len(self._runs)
 
+    def next_runs(self, busy: Sequence[str], *, in_turns: bool) -> list[RunDir]:
+        """Take out what may start together: one run or, where they take turns, those of its pair and seed that may."""
+        first = self.next(busy)
+        if first is None or not in_turns:
+            return [first] if first else []
+        block = [run for run in self._runs if run.read_spec().match_key == first.read_spec().match_key]
+        others = [run for run in block if (needed := self._prerequisites[run.run_id]) is None or needed.is_done()]
+        self._runs = [run for run in self._runs if run not in others]
+        return [first, *others]
+
+    def put_back(self, runs: Sequence[RunDir]) -> None:
+        """Queue runs again, before all others."""
+        self._runs[:0] = runs
+
     def next(self, busy: Sequence[str]) -> RunDir | None:
         """Take out the first run that may start; None while each depends on one that is ``busy`` or in this queue.
 

@@ -143,7 +143,7 @@ def _run_here(plan: Plan, progress: Progress) -> None:
             warn_if_busy(progress.log, wait_min=plan.request.wait_for_quiet)
         order = draw_order(missing, folder, max_parallel=max_parallel)
         progress.log(f"{len(order.runs)} of {len(runs)} runs to start, with {plan.site.launcher}")
-        children = Children(plan.site, max_parallel=max_parallel)
+        children = Children(plan.site, max_parallel=max_parallel, in_turns=plan.pairing == "turns")
         try:
             with _signals_as_interrupts(), progress.following(folder, runs) as tick, children:
                 children.work_through(order, adopted, tick)

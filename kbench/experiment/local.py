@@ -10,9 +10,11 @@ from contextlib import contextmanager
 
 from kbench.config.lookup import find
 from kbench.config.site import Site
+from kbench.errors import ConfigError
 from kbench.experiment.dependencies import RunQueue
-from kbench.experiment.order import Order, Place
+from kbench.experiment.order import Order
 from kbench.experiment.plan import cores
+from kbench.launch.failure import lost_its_block
 from kbench.launch.job_script import render
 from kbench.records.folders import RunDir
 from kbench.records.liveness import state_of
@@ -22,8 +24,11 @@ from kbench.records.run_state import State
 POLL_S = 0.2
 
 
-def script(run: RunDir, site: Site) -> str:
-    """Render the job script of a run on this machine."""
+def script(run: RunDir, site: Site, *, in_turns: bool = False) -> str:
+    """Render the job script of a run on this machine; of several ``in_turns`` the others' folders are its arguments.
+
+    Raises ConfigError where the site's template has no place for them.
+    """
     template = find(site.template or site.launcher, "jobs", ".sh", "job template")
     own = site.model_dump(include={"mpirun", "hosts", "hostfile", "mpirun_options", "setup"})
     values = {
@@ -40,15 +45,21 @@ def script(run: RunDir, site: Site) -> str:
     given = {key: own[key] for key in own.keys() & site.model_fields_set - needless if own[key]}
     if site.container or site.python:
         given["python"] = values["python"]
-    return render(template, values, given=given)
+    text = render(template, values, given=given)
+    if in_turns and '"$@"' not in text:
+        raise ConfigError(
+            f'{template}: trains one run; with --pairing turns the folders of others are its arguments ("$@")',
+            hint='write "$@" behind run_dir, as jobs/local.sh does, or choose another pairing',
+        )
+    return text
 
 
 class Children:
     """The runs that this process has started; leaving the ``with`` block ends those that still run."""
 
-    def __init__(self, site: Site, *, max_parallel: int) -> None:
-        self.site, self.max_parallel = site, max_parallel
-        self._running: dict[int, tuple[RunDir, subprocess.Popen[bytes]]] = {}  # by slot
+    def __init__(self, site: Site, *, max_parallel: int, in_turns: bool = False) -> None:
+        self.site, self.max_parallel, self._in_turns = site, max_parallel, in_turns
+        self._running: dict[int, tuple[list[RunDir], subprocess.Popen[bytes]]] = {}  # by slot
 
     def __enter__(self) -> "Children":
         return self
@@ -61,18 +72,21 @@ class Children:
 
         ``adopted`` are runs that an earlier ``kbench run`` left alive: they keep their place on the
         machine until they end.  A run that follows another waits until that one is done, and fails
-        with it.  ``tick`` is called a few times a second.
+        with it.  Runs that take turns are started together, those of a pair and a seed that may start; a run whose
+        process ended in another's turn is started again.  ``tick`` is called a few times a second.
         """
         waiting, others = RunQueue(order.runs), list(adopted)
         while waiting or self._running or others:
             others = [run for run in others if state_of(run.read()) is State.RUNNING]
-            self._running = {s: (r, p) for s, (r, p) in self._running.items() if p.poll() is None}
+            ended = [slot for slot, (_, process) in self._running.items() if process.poll() is not None]
+            for slot in ended:
+                waiting.put_back([run for run in self._running.pop(slot)[0] if lost_its_block(run)])
             free = [s for s in range(self.max_parallel) if s not in self._running]
             for slot in free[: max(0, len(free) - len(others))]:
-                busy = [run for run, _ in self._running.values()] + others
-                run = waiting.next([one.run_id for one in busy])
-                if run:
-                    self._running[slot] = (run, self._start(run, slot, order.places.get(run.run_id)))
+                busy = [run for runs, _ in self._running.values() for run in runs] + others
+                runs = waiting.next_runs([one.run_id for one in busy], in_turns=self._in_turns)
+                if runs:
+                    self._running[slot] = (runs, self._start(runs, slot, order))
             tick()
             time.sleep(POLL_S)
 
@@ -90,22 +104,31 @@ class Children:
             process.wait()
         self._running = {}
 
-    def _start(self, run: RunDir, slot: int, at: Place | None) -> "subprocess.Popen[bytes]":
-        run.script.write_text(script(run, self.site))
-        job = Job.of(self.site, attempt=run.read_attempt() + 1, max_parallel=self.max_parallel, pairing="none")
-        if at and self.max_parallel == 1:  # beside others a place means little
-            job = job.updated(**at._asdict())
-        run.begin(job)
+    def _start(self, runs: Sequence[RunDir], slot: int, order: Order) -> "subprocess.Popen[bytes]":
+        jobs = [self._job(run, order) for run in runs]
+        for run, job in zip(runs, jobs, strict=True):
+            run.begin(job)
+        run, *others = runs
+        run.script.write_text(script(run, self.site, in_turns=self._in_turns))
         with run.stdout.open("ab") as out, run.stderr.open("ab") as err, _on_cores(slot, self.max_parallel):
             process = subprocess.Popen(
-                ["bash", str(run.script.resolve())],
+                ["bash", str(run.script.resolve()), *(str(other.path.resolve()) for other in others)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
             )
-        job.updated(id=process.pid).write(run.path)
+        for one, job in zip(runs, jobs, strict=True):
+            job.updated(id=process.pid).write(one.path)
         return process
+
+    def _job(self, run: RunDir, order: Order) -> Job:
+        pairing = "turns" if self._in_turns else "none"
+        job = Job.of(self.site, attempt=run.read_attempt() + 1, max_parallel=self.max_parallel, pairing=pairing)
+        at = order.places.get(run.run_id)
+        if at and self.max_parallel == 1 and not self._in_turns:  # beside others, and in turns, a place means little
+            return job.updated(**at._asdict())
+        return job
 
 
 def _signal_group(process: "subprocess.Popen[bytes]", sign: int) -> bool:

@@ -47,7 +47,7 @@ class Request:
     redo: Sequence[str] = ()  # runs that are done, to be trained again
     wait_for_quiet: float | None = None  # [min]
     max_parallel: int | None = None
-    pairing: str = "none"
+    pairing: str | None = None  # none, node or turns; None: as the experiment has it
     max_node_hours: float | None = None
     results: Path = Path("results")
 
@@ -97,7 +97,12 @@ class Plan:
     @property
     def is_paired(self) -> bool:
         """Whether all strategies of a pair and a seed share an allocation."""
-        return self.request.pairing == "node"
+        return self.pairing in ("node", "turns")
+
+    @property
+    def pairing(self) -> str:
+        """How the runs of a pair and a seed share a machine."""
+        return self.spec.pairing if self.request.pairing is None else self.request.pairing
 
     @cached_property
     def run_dirs(self) -> list[RunDir]:

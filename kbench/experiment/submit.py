@@ -211,8 +211,8 @@ def _note_job(run: RunDir, plan: Plan, token: str, task: int, at: Place | None) 
     before = run.read()
     has_started = before.has_started or before.job is None or not is_scheduler(before.job.launcher)
     attempt = before.attempt + 1 if has_started else before.attempt
-    job = Job.of(plan.site, attempt=attempt, token=token, task=task, pairing=plan.request.pairing)
-    run.begin(job.updated(**at._asdict()) if at else job)
+    job = Job.of(plan.site, attempt=attempt, token=token, task=task, pairing=plan.pairing)
+    run.begin(job.updated(**at._asdict()) if at and plan.pairing != "turns" else job)  # a turn has many places
     run.script.unlink(missing_ok=True)
     run.script.symlink_to(os.path.relpath(plan.folder.job_script(token), run.path))
 

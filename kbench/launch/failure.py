@@ -1,12 +1,13 @@
-"""Write failed.json for ranks that could not: ``python -m kbench.launch.failure RUN_DIR STATUS``.
+"""Write failed.json for ranks that could not: ``python -m kbench.launch.failure STATUS RUN_DIR...``.
 
 A job script calls it when its ranks have ended badly and left neither done.json nor failed.json:
-killed by the system, or dead before Python was up.
+killed by the system, or dead before Python was up.  Of several runs that took turns one is to blame.
 """
 
 import re
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from kbench.records.folders import RunDir
@@ -21,8 +22,30 @@ OUT_OF_MEMORY = re.compile(r"oom[-_]kill|Out Of Memory|out-of-memory", re.IGNORE
 
 
 def main() -> None:
-    """Write failed.json for a run whose ranks ended with a status."""
-    write(RunDir(Path(sys.argv[1])), int(sys.argv[2]))
+    """Write failed.json for the runs whose ranks ended with a status."""
+    write_all([RunDir(Path(place)) for place in sys.argv[2:]], int(sys.argv[1]))
+
+
+def write_all(folders: Sequence[RunDir], status: int, *, since: int = 0) -> None:
+    """Write failed.json for runs that took turns in one process: to blame is the one in whose turn it ended.
+
+    Where none had its turn, they are all to blame: the process did not come so far.
+
+    Args:
+        folders: The runs; the ranks' own output went to the logs of the first.
+        status: The exit status of the ranks.
+        since: Where in stderr.log of the first they began [byte].
+    """
+    in_turn = [folder for folder in folders if folder.turn.exists()]
+    ended = [folder for folder in folders if folder.has_end()]
+    for folder in folders:
+        if folder in ended:
+            continue
+        if len(folders) > 1 and (in_turn or ended) and folder not in in_turn:
+            blamed = (in_turn or ended)[0].run_id
+            record(folder, f"the process that it shared ended with {blamed}", FailureKind.BLOCK_ENDED)
+        else:
+            write(folder, status, since=since if folder == folders[0] else 0)
 
 
 def write(folder: RunDir, status: int, *, since: int = 0) -> None:
@@ -45,6 +68,12 @@ def write(folder: RunDir, status: int, *, since: int = 0) -> None:
 def record(folder: RunDir, why: str, kind: FailureKind, *, hint: str | None = None, node: str | None = None) -> None:
     """Write failed.json for the latest attempt, whose ranks could not write it."""
     folder.fail(Failure.of(why, kind=kind, attempt=folder.read_attempt() or 1, hint=hint, node=node))
+
+
+def lost_its_block(folder: RunDir) -> bool:
+    """Whether a run ended only because another one did, in the process that they shared."""
+    end = Failure.read_if_whole(folder.path)
+    return end is not None and end.kind is FailureKind.BLOCK_ENDED
 
 
 def lost_node(folder: RunDir, *, since: int = 0) -> str | None:

@@ -1,8 +1,9 @@
-"""The program of a scheduler's job: train its runs one after the other, and note how each ended.
+"""The program of a scheduler's job: train its runs one after the other, or in turns, and note how each ended.
 
 ``python -m kbench.launch.worker_job --folder RUNS [--grace S] [--limit S] [--requeue] RUN_ID... -- COMMAND...``
 
-COMMAND starts the ranks of the run whose folder is appended to it.  SIGUSR1 says that the time limit is
+COMMAND starts the ranks of the run whose folder is appended to it, or of several that take turns, as their job.json
+says.  SIGUSR1 says that the time limit is
 near: the run ends after its epoch, or without it after ``--grace`` seconds, and the job is requeued.
 SIGTERM and SIGUSR2 say that the job is being ended.
 """
@@ -13,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -56,7 +57,7 @@ class Job:
     def __init__(self, here: JobEnvironment, command: Sequence[str], *, grace_s: float, requeue: bool) -> None:
         self._here, self._command, self._grace_s, self._requeue = here, list(command), grace_s, requeue
         self._stopped_by: FailureKind | None = None  # one of REASONS
-        self._run: RunDir | None = None
+        self._runs: Sequence[RunDir] = ()  # that its ranks train
         self._ranks: subprocess.Popen[bytes] | None = None
 
     def work(self, runs: Sequence[RunDir], *, limit_s: float | None) -> int:
@@ -67,9 +68,10 @@ class Job:
         signal.signal(signal.SIGALRM, self._on_alarm)
         if limit_s:
             signal.setitimer(signal.ITIMER_REAL, limit_s)
-        for run in runs:
-            if not self._stopped_by and begin(run, self._here):
-                self._train(run)
+        for group in groups(runs):
+            while started := [run for run in group if not self._stopped_by and begin(run, self._here)]:
+                self._train(started)
+                group = [run for run in started if failure.lost_its_block(run)]
         if all(run.is_done() for run in runs):
             return 0
         if self._stopped_by in (FailureKind.TIME_LIMIT, FailureKind.PREEMPTED) and self._requeue:
@@ -79,13 +81,13 @@ class Job:
             return 1 if status is None else status
         return 1
 
-    def _train(self, run: RunDir) -> None:
-        self._run = run
+    def _train(self, runs: Sequence[RunDir]) -> None:
+        self._runs, run = runs, runs[0]  # whose logs take what is printed between turns
         since = run.stderr.stat().st_size if run.stderr.exists() else 0
         with run.stdout.open("ab") as out, run.stderr.open("ab") as err:
             try:
                 self._ranks = subprocess.Popen(
-                    [*self._command, str(run.path)],
+                    [*self._command, *(str(one.path) for one in runs)],
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=err,
@@ -94,20 +96,23 @@ class Job:
                 )
             except OSError as error:
                 why = f"{self._command[0]} cannot be started: {error.strerror}"
-                return failure.record(run, why, FailureKind.CANNOT_START)
+                for one in runs:
+                    failure.record(one, why, FailureKind.CANNOT_START)
+                return
         if self._stopped_by:  # in this very moment
             self._request_stop()
-        status = _wait(self._ranks, run)
-        self._run = self._ranks = None
-        if run.is_done():
+        status = _wait(self._ranks, runs)
+        self._runs, self._ranks = (), None
+        if all(one.is_done() for one in runs):
             return
         if not self._stopped_by and failure.ended_from_outside(run, status, since=since):
             time.sleep(PREEMPTION_GRACE_S)
             self._stopped_by = self._stopped_by or FailureKind.PREEMPTED
         if self._stopped_by and not failure.lost_node(run, since=since):
-            failure.record(run, REASONS[self._stopped_by], self._stopped_by)
+            for one in runs:
+                failure.record(one, REASONS[self._stopped_by], self._stopped_by)
         else:
-            failure.write(run, status, since=since)
+            failure.write_all(runs, status, since=since)
 
     def _on_time_limit(self, *_: object) -> None:
         self._stopped_by = self._stopped_by or FailureKind.TIME_LIMIT
@@ -128,9 +133,9 @@ class Job:
         if self._stopped_by is FailureKind.ENDED or not self._grace_s:
             self._signal_ranks(signal.SIGTERM)
             return
-        if self._run:
+        for run in self._runs:
             with suppress(OSError):
-                self._run.stop.touch()
+                run.stop.touch()
         signal.setitimer(signal.ITIMER_REAL, self._grace_s)
 
     def _signal_ranks(self, number: int) -> None:
@@ -139,11 +144,24 @@ class Job:
                 self._ranks.send_signal(number)
 
 
-def _wait(ranks: "subprocess.Popen[bytes]", run: RunDir) -> int:
-    """Wait for the ranks, with a heartbeat in the run's folder; returns their exit status."""
+def groups(runs: Sequence[RunDir]) -> Iterator[list[RunDir]]:
+    """What is trained together: each run alone or, where they take turns, all whose prerequisites came before."""
+    left = list(runs)
+    while left:
+        ids = {run.run_id for run in left}
+        ready = [run for run in left if (first := run.read_prerequisite()) is None or first.run_id not in ids]
+        job = left[0].read().job
+        group = ready if job and job.pairing == "turns" else left[:1]
+        yield group
+        left = [run for run in left if run not in group]
+
+
+def _wait(ranks: "subprocess.Popen[bytes]", runs: Sequence[RunDir]) -> int:
+    """Wait for the ranks, with a heartbeat in the folders of their runs; returns their exit status."""
     while True:
-        with suppress(OSError):
-            run.alive.touch()
+        for run in runs:
+            with suppress(OSError):
+                run.alive.touch()
         with suppress(subprocess.TimeoutExpired):
             return ranks.wait(timeout=HEARTBEAT_S)
 

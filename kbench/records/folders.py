@@ -55,6 +55,11 @@ class RunDir:
         return self.path / "stop"
 
     @property
+    def turn(self) -> Path:
+        """A file that is there while the run has its turn among the runs of its process."""
+        return self.path / "turn"
+
+    @property
     def alive(self) -> Path:
         """A file whose time is the last sign of life that a scheduler's job gave while it did the run."""
         return self.path / "alive"
@@ -92,6 +97,10 @@ class RunDir:
         """Read whether the latest attempt wrote that it is done."""
         done = Done.read_if_whole(self.path)
         return done is not None and self.read_attempt() in (0, done.attempt)
+
+    def has_end(self) -> bool:
+        """Look whether an end of the run is on record, good or bad."""
+        return any((self.path / name).exists() for name in (Done.NAME, Failure.NAME))
 
     def epochs(self) -> list[EpochRecord]:
         """Read the epochs that count, in order, each once."""
@@ -135,7 +144,7 @@ class RunDir:
 
     def forget_end(self) -> None:
         """Set aside what an earlier attempt said of its end, or was told."""
-        for name in (Done.NAME, Failure.NAME, "stop"):
+        for name in (Done.NAME, Failure.NAME, "stop", "turn"):
             (self.path / name).unlink(missing_ok=True)
 
     def finish(self, done: Done) -> None:

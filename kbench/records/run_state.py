@@ -52,6 +52,7 @@ class FailureKind(StrEnum):
     NODE_FAILURE = "NodeFailure"
     PREEMPTED = "Preempted"
     PREREQUISITE_MISSING = "PrerequisiteMissing"
+    BLOCK_ENDED = "BlockEnded"  # the process ended in the turn of another run
     VANISHED = "Vanished"  # its job is gone from the queue, and nothing says why
 
     @property
@@ -79,5 +80,6 @@ NOT_TO_BLAME = (
     FailureKind.NODE_FAILURE,
     FailureKind.PREEMPTED,
     FailureKind.PREREQUISITE_MISSING,
+    FailureKind.BLOCK_ENDED,
     FailureKind.VANISHED,
 )

@@ -3,6 +3,8 @@
 import signal
 import sys
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,40 +15,65 @@ import torch
 from kbench.engine import checkpoint
 from kbench.engine.loop import Run, train
 from kbench.engine.runtime.allocation_check import check_allocation
+from kbench.engine.runtime.comm import Comm
 from kbench.engine.runtime.ranks import RankEnv, rank_env
 from kbench.engine.runtime.rendezvous import device_of, leave, together
 from kbench.errors import KBenchError, LaunchError, ResultsError
 from kbench.records.folders import RunDir
 from kbench.records.run_files import Job
+from kbench.records.schema import EpochRecord
 from kbench.worker.reporting import MadeBy, note_provenance, report_done, report_epoch, report_failure, warn
-from kbench.worker.setup import build_run, stage_data
+from kbench.worker.setup import SharedWorkload, build_run, stage_data
+from kbench.worker.turns import Player, Round, whose_turn
 
 
 def main() -> None:
-    """Train the run in the folder given, or say in failed.json why not."""
+    """Train the run in the folder given, or those in several folders in turns, or say in failed.json why not."""
     for number in (
         signal.SIGUSR1,
         signal.SIGUSR2,
     ):  # what a scheduler says to a whole job is for kbench.launch.worker_job
         signal.signal(number, signal.SIG_IGN)
-    folder = RunDir(Path(sys.argv[1]))
+    folders = [RunDir(Path(place)) for place in sys.argv[1:]]
     # DDP remarks on the strides of one-channel convolutions, which have several right answers.
     warnings.filterwarnings("ignore", message="Grad strides do not match")
-    env, attempt = None, folder.read_attempt() or 1
+    env, attempts = None, {folder: folder.read_attempt() or 1 for folder in folders}
     try:
         env = rank_env()
-        work(folder, env)
+        if len(folders) == 1:
+            work(folders[0], env)
+        else:
+            work_in_turns(folders, env)
     except Leave as why:
         print(f"left: {why}", file=sys.stderr, flush=True)
         leave(0)
     except Exception as error:
-        report_failure(folder, error, rank=env.rank if env else None, attempt=attempt)
+        folder = whose_turn(folders) or folders[0]
+        report_failure(folder, error, rank=env.rank if env else None, attempt=attempts[folder])
         leave(error.exit_code if isinstance(error, KBenchError) else 1)
     leave(0)
 
 
 def work(folder: RunDir, env: RankEnv) -> None:
     """Join the other ranks, train, and let rank 0 write what happened."""
+    with ranks_of(folder, env) as (comm, device):
+        for _ in epochs_of(folder, env, comm, device):
+            pass
+        comm.barrier()  # nobody leaves before the end is on record
+
+
+def work_in_turns(folders: Sequence[RunDir], env: RankEnv) -> None:
+    """Train several runs of one pair and seed, each for an epoch in its turn; what one raises ends this process."""
+    with ranks_of(folders[0], env) as (comm, device):
+        shared = SharedWorkload()
+        players = [Player(folder, _until_left(epochs_of(folder, env, comm, device, shared))) for folder in folders]
+        Round(players, comm, device).play()
+        comm.barrier()
+
+
+@contextmanager
+def ranks_of(folder: RunDir, env: RankEnv) -> Iterator[tuple[Comm, torch.device]]:
+    """Join the other ranks of a run, as its folder says how; leave them at the end."""
     spec, job = folder.read_spec(), Job.read(folder.path) or Job.of(attempt=1)
     if env.size != spec.ranks:
         raise LaunchError(
@@ -56,22 +83,41 @@ def work(folder: RunDir, env: RankEnv) -> None:
     if job.threads_per_rank:  # mpirun need not pass OMP_NUM_THREADS on to other hosts
         torch.set_num_threads(job.threads_per_rank)
     device = device_of(env)
-    began_at = datetime.now(UTC)
     with together(env, device, folder=folder.path, interface=job.network_interface) as comm:
         if job.allocation:
             check_allocation(job.allocation, env, comm)
-        root = stage_data(folder, spec, job, comm)
-        run = build_run(folder, spec, comm, device, root)
-        made_by = note_provenance(folder, run, device, env.node, began_at)
-        start = checkpoint.load(folder.checkpoint, comm=comm, device=device, made_by=made_by)
-        if start.note and env.rank == 0:
-            warn(start.note)
-        for record in train(run, start, partial(_keep, folder, run, made_by)):
-            if env.rank == 0:
-                report_epoch(folder, record, run.workload.metric)
+        yield comm, device
+
+
+def epochs_of(
+    folder: RunDir, env: RankEnv, comm: Comm, device: torch.device, shared: SharedWorkload | None = None
+) -> Iterator[Run]:
+    """Build the run of a folder and train it; rank 0 writes what happened.  Yields when an epoch is on record."""
+    began_at = datetime.now(UTC)
+    spec, job = folder.read_spec(), Job.read(folder.path) or Job.of(attempt=1)
+    root = stage_data(folder, spec, job, comm)
+    run = build_run(folder, spec, comm, device, root, shared or SharedWorkload())
+    made_by = note_provenance(folder, run, device, env.node, began_at)
+    start = checkpoint.load(folder.checkpoint, comm=comm, device=device, made_by=made_by)
+    if start.note and env.rank == 0:
+        warn(start.note)
+
+    def report(record: EpochRecord) -> None:
         if env.rank == 0:
-            report_done(folder, run)
-        comm.barrier()  # nobody leaves before the end is on record
+            report_epoch(folder, record, run.workload.metric)
+
+    for _ in train(run, start, partial(_keep, folder, run, made_by), report):
+        yield run
+    if env.rank == 0:
+        report_done(folder, run)
+
+
+def _until_left(epochs: Iterator[Run]) -> Iterator[Run]:
+    """The epochs of a run until it has ended or is to leave; the others then go on without it."""
+    try:
+        yield from epochs
+    except Leave as why:
+        print(f"left: {why}", file=sys.stderr, flush=True)
 
 
 class Leave(Exception):

@@ -54,6 +54,7 @@ def note_provenance(folder: RunDir, run: Run, device: torch.device, node: str, b
         facts.write(folder.path)
     same = ("commit", "dirty", "kbench_version", "torch_version", "device_name", "threads_per_rank", "spin")
     made_by: MadeBy = {"run_id": folder.run_id, **{key: getattr(facts, key) for key in same}}
+    made_by["in_turns"] = facts.pairing == "turns"
     first: MadeBy = run.comm.gather_objects(made_by)[0]
     return first
 

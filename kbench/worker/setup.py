@@ -1,5 +1,6 @@
 """Build a run from its spec: its data, model, strategy, and what it begins with."""
 
+import copy
 import os
 import time
 from collections.abc import Iterable
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.data.store.stage import stage
 from kbench.engine import checkpoint
@@ -47,9 +49,24 @@ def stage_data(folder: RunDir, spec: RunSpec, job: Job, comm: Comm) -> str:
     return root
 
 
-def build_run(folder: RunDir, spec: RunSpec, comm: Comm, device: torch.device, root: str) -> Run:
+class SharedWorkload:
+    """The samples of a pair, opened once for the runs of one process; what a run sets on its workload stays its own."""
+
+    def __init__(self) -> None:
+        self._opened: Workload | None = None
+
+    def of(self, pair: Pair, device: torch.device, root: str) -> Workload:
+        """The workload of a run on ``pair``."""
+        if self._opened is None or self._opened.pair != pair:
+            self._opened = Workload(pair, device, root=root)
+        return copy.copy(self._opened)
+
+
+def build_run(
+    folder: RunDir, spec: RunSpec, comm: Comm, device: torch.device, root: str, shared: SharedWorkload
+) -> Run:
     """Build the run that a spec describes, before its first epoch."""
-    workload = Workload(spec.pair, device, root=root)
+    workload = shared.of(spec.pair, device, root)
     strategy = load(spec.strategy.name, spec.strategy.params)
     if spec.prerequisite:
         past = read_prerequisite(

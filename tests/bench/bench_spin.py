@@ -1,7 +1,8 @@
 """How long idle threads of OpenMP should spin: the same training with each setting, alone and beside busy loops.
 
-``python tests/bench/bench_spin.py [--rounds 3] [--epochs 5] [--loops 0 2] [--preload libiomp5.so]``; Intel's OpenMP
-is measured where its library is preloaded.
+``python tests/bench/bench_spin.py [--rounds 3] [--epochs 5] [--loops 0 2] [--spins 1000 20000]``
+
+Intel's OpenMP is measured where its library is preloaded: ``--preload libiomp5.so``.
 """
 
 import argparse
@@ -13,8 +14,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-GNU = [{}, *({"GOMP_SPINCOUNT": str(n)} for n in (0, 1_000, 5_000, 20_000, 100_000)), {"OMP_WAIT_POLICY": "PASSIVE"}]
-INTEL = [{}, *({"KMP_BLOCKTIME": str(ms)} for ms in (0, 1, 5, 20, 100)), {"OMP_WAIT_POLICY": "PASSIVE"}]
+GNU = (0, 1_000, 5_000, 20_000, 100_000)  # turns of a loop
+INTEL = (0, 1, 5, 20, 100)  # [ms]
 SPIN = ("GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_WAIT_POLICY")
 ONE = "--one"  # of our own processes: train, and print the figures
 
@@ -71,10 +72,13 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--loops", type=int, nargs="+", default=[0, 1, os.cpu_count() or 1])
+    parser.add_argument("--spins", type=int, nargs="*", help="settings; default: a range")
     parser.add_argument("--preload", default="", help="Intel's OpenMP, libiomp5.so")
     args = parser.parse_args(arguments)
     print(f"{'spin':28} {'loops':>5} {'train_s':>9} {'min':>9} {'max':>9} {'share':>6} {'wait_s':>7}")
-    settings = INTEL if args.preload else GNU
+    name = "KMP_BLOCKTIME" if args.preload else "GOMP_SPINCOUNT"
+    spins = args.spins or (INTEL if args.preload else GNU)
+    settings = [{}, *({name: str(n)} for n in spins), {"OMP_WAIT_POLICY": "PASSIVE"}]
     for n_loops in args.loops:
         found: list[list[dict[str, float]]] = [[] for _ in settings]
         with busy(n_loops):

@@ -83,6 +83,18 @@ def test_laps_between_stop_and_start_count_for_nothing(timer: PhaseTimer, at: Ca
     assert timer.stop() == dict.fromkeys(PARTS, 0.0) | {"update_s": 1}
 
 
+def test_what_is_skipped_belongs_to_no_part(timer: PhaseTimer, at: Callable[[float], None]) -> None:
+    at(10)
+    timer.start()
+    at(11)
+    timer.lap("data_s")
+    at(20)
+    timer.skip()
+    at(23)
+    timer.lap("select_s")
+    assert timer.stop() == dict.fromkeys(PARTS, 0.0) | {"data_s": 1, "select_s": 3}
+
+
 def test_the_cpu_time_of_processes_that_it_started_is_counted_while_they_live() -> None:
     context = multiprocessing.get_context("fork")
     used, end = context.Event(), context.Event()

@@ -24,7 +24,7 @@ def run(tmp_path: Path, run_spec: RunSpec) -> RunDir:
 
 
 def write_epitaph(run: RunDir, status: int) -> None:
-    command = [sys.executable, "-m", "kbench.launch.failure", str(run.path), str(status)]
+    command = [sys.executable, "-m", "kbench.launch.failure", str(status), str(run.path)]
     subprocess.run(command, check=True, timeout=60)
 
 

@@ -128,7 +128,7 @@ def test_an_evil_run_folder_reaches_one_local_rank_as_it_is(tmp_path: Path, stat
     text = rendered("local", run_dir=run_dir, python=[python], host_python=python)
     returned, calls = execute(text, tmp_path, status=status)
     worker = ["-m", "kbench.worker", run_dir]
-    failure = ["-m", "kbench.launch.failure", run_dir, "3"]
+    failure = ["-m", "kbench.launch.failure", "3", run_dir]
     assert returned == status
     assert calls == ([worker] if status == 0 else [worker, failure])
 
@@ -169,7 +169,7 @@ def test_an_evil_run_folder_reaches_the_epitaph_of_mpirun_as_it_is(tmp_path: Pat
     run_dir, python = f"/nowhere/{EVIL}", stub(tmp_path, "python")
     text = rendered("mpirun", run_dir=run_dir, host_python=python, mpirun=stub(tmp_path, "mpirun"))
     returned, calls = execute(text, tmp_path, status=137)
-    assert (returned, calls[1:]) == (137, [["-m", "kbench.launch.failure", run_dir, "137"]])
+    assert (returned, calls[1:]) == (137, [["-m", "kbench.launch.failure", "137", run_dir]])
 
 
 def test_setup_lines_run_before_the_ranks(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ if [ -z "${OMP_WAIT_POLICY+set}" ]; then
     export GOMP_SPINCOUNT="${GOMP_SPINCOUNT-20000}" KMP_BLOCKTIME="${KMP_BLOCKTIME-1}"
 fi
 /opt/kbench/bin/python -m torch.distributed.run --standalone --nproc-per-node 2 \
-    --module kbench.worker /data/results/small/runs/digits-cnn-digits.baseline.s0.0123abcd
+    --module kbench.worker /data/results/small/runs/digits-cnn-digits.baseline.s0.0123abcd "$@"
 status=$?
 # A run says itself how it ended; this is for one that could not.
-[ "$status" -eq 0 ] || /opt/kbench/bin/python -m kbench.launch.failure /data/results/small/runs/digits-cnn-digits.baseline.s0.0123abcd "$status"
+[ "$status" -eq 0 ] || /opt/kbench/bin/python -m kbench.launch.failure "$status" /data/results/small/runs/digits-cnn-digits.baseline.s0.0123abcd "$@"
 exit "$status"

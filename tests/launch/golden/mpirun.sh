@@ -14,8 +14,8 @@ fi
     env OMP_NUM_THREADS=8 PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}" \
     ${GOMP_SPINCOUNT+"GOMP_SPINCOUNT=$GOMP_SPINCOUNT"} ${KMP_BLOCKTIME+"KMP_BLOCKTIME=$KMP_BLOCKTIME"} \
     ${OMP_WAIT_POLICY+"OMP_WAIT_POLICY=$OMP_WAIT_POLICY"} \
-    /opt/kbench/bin/python -m kbench.worker /data/results/small/runs/digits-cnn-digits.baseline.s0.0123abcd
+    /opt/kbench/bin/python -m kbench.worker /data/results/small/runs/digits-cnn-digits.baseline.s0.0123abcd "$@"
 status=$?
 # A run says itself how it ended; this is for one that could not.
-[ "$status" -eq 0 ] || /opt/kbench/bin/python -m kbench.launch.failure /data/results/small/runs/digits-cnn-digits.baseline.s0.0123abcd "$status"
+[ "$status" -eq 0 ] || /opt/kbench/bin/python -m kbench.launch.failure "$status" /data/results/small/runs/digits-cnn-digits.baseline.s0.0123abcd "$@"
 exit "$status"
