@@ -18,7 +18,7 @@ def disturbed_findings(frames: Frames, rows: Sequence[Row]) -> Iterator[Finding]
     for pair in dict.fromkeys(row.pair for row in rows):
         without = [row.strategy for row in rows if row.pair == pair and not row.timed_seeds]
         if without:
-            text = f"{pair}: no time of {', '.join(without)} is left: in every seed the run or the baseline's was disturbed"
+            text = f"{pair}: no time of {', '.join(without)} is left: each seed has a disturbed run"
             yield warning("disturbed", f"{text}; {AGAIN}, --keep-disturbed shows the times", about(pair, *without))
 
 
