@@ -91,4 +91,5 @@ def test_a_seed_that_staged_nothing_beside_one_that_did_counts_as_no_time(book: 
     for seed, place in enumerate(({"stage_s": 30.0}, {})):
         book.run("baseline", seed, [0.7], [5.0], eval_s=2.0, place=place)
     (row,) = compare(book.frames(), baseline="baseline", targets=[]).rows
-    assert (row.stage_s, row.total_s) == (15.0, 22.0)
+    assert (row.stage_s, row.time_parts["total"].seconds) == (15.0, 22.0)
+    assert row.total_s == pytest.approx((37.0 * 7.0) ** 0.5)  # geometric, as its change is
