@@ -79,7 +79,9 @@ def compare(
     rows = adjust_p_values(rows)
     specs = read_specs(frames)
     row_roles = roles(keys, specs)
-    tests = against_controls(runs, row_roles, specs, baseline, margins=margins, confidences=confidences)
+    tests = against_controls(
+        runs, row_roles, specs, baseline, margins=margins, confidences=confidences, drift_of_pair=drift_of_pair
+    )
     named = {upstream for upstream, _ in transfers}
     chains = [*(chain for chain in recorded_chains(frames) if chain[0] not in named), *transfers]
     compared = [transfer(frames, upstream=up, downstream=down, baseline=baseline) for up, down in chains]

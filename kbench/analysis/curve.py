@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from kbench.analysis.frame import Frames, last_phase
+from kbench.analysis.pairing import with_shared_staging
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,8 @@ def _on_clock(epochs: pd.DataFrame, frames: Frames) -> pd.DataFrame:
     clock_s, spent_s = epochs["elapsed_s"].astype(float), epochs["train_s"].astype(float)
     if frames.clock == "total":
         eval_s = epochs["eval_s"].astype(float)
-        stage_s = frames.runs.drop_duplicates("run_id").set_index("run_id")["stage_s"].astype(float).fillna(0.0)
+        runs = with_shared_staging(frames.done.drop_duplicates("run_id"))
+        stage_s = runs.set_index("run_id")["stage_s"].fillna(0.0)
         clock_s = clock_s + epochs["run_id"].map(stage_s)
         ordered = epochs.assign(eval_s=eval_s).sort_values("elapsed_s", kind="stable")
         spent_s, clock_s = spent_s + eval_s, clock_s + ordered.groupby("run_id")["eval_s"].cumsum(skipna=False)

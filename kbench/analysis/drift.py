@@ -94,7 +94,10 @@ def allow_for_drift(
     half = float(special.stdtrit(df, 1 - confidence.two_sided / 2)) * error
     slack = float(special.stdtrit(df, 1 - confidence.one_sided)) * error
     p = float(2 * special.stdtr(df, -abs(mean) / error)) * PLAIN.two_sided / confidence.two_sided
-    one_sided = (found.mean if found.at_least is None else found.at_least, found.at_most or found.mean)
+    one_sided = (
+        found.mean if found.at_least is None else found.at_least,
+        found.mean if found.at_most is None else found.at_most,
+    )
     lowest, highest = _hull(one_sided, (math.expm1(mean - slack), math.expm1(mean + slack)))
     ci = _hull(found.ci, (math.expm1(mean - half), math.expm1(mean + half)))
     return replace(found, ci=ci, p=max(found.p, min(1.0, p)), at_least=lowest, at_most=highest)

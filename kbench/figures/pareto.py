@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from kbench.analysis.frame import Frames
+from kbench.analysis.pairing import with_shared_staging
 from kbench.analysis.rows import Comparison
 from kbench.errors import ResultsError
 from kbench.figures.curves import CLOCKS
@@ -43,7 +44,8 @@ def pareto_data(frames: Frames, comparison: Comparison) -> pd.DataFrame:
     when no run has both an accuracy and a cost.
     """
     time = "total_s" if comparison.clock == "total" else "total_train_s"
-    both = {time: matched_runs(frames, comparison, timed=True), "n_trained": matched_runs(frames, comparison)}
+    runs, timed = with_shared_staging(matched_runs(frames, comparison)), matched_runs(frames, comparison, timed=True)
+    both = {time: runs[runs["run_id"].isin(timed["run_id"])], "n_trained": runs}
     parts = [_of_cost(runs.assign(error=1 - runs["final_acc1"].astype(float)), cost) for cost, runs in both.items()]
     data = pd.concat([part for part in parts if not part.empty] or [pd.DataFrame()], ignore_index=True)
     if data.empty:
