@@ -5,18 +5,20 @@ They are what ``import kbench`` offers.  Every error is a ``KBenchError`` of ``k
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from kbench.errors import ConfigError, ResultsError
 
 if TYPE_CHECKING:
-    from kbench.analysis.frame import Frames
+    from kbench.analysis.frame import Clock, Frames
     from kbench.analysis.rows import Comparison
     from kbench.analysis.time_to_target import Target
+    from kbench.analysis.transfer import Chain
     from kbench.experiment.check import CheckReport
     from kbench.experiment.driver import RunReport
+    from kbench.experiment.results import ComparisonPlan
     from kbench.experiment.status import Progress, RunStatus
     from kbench.figures.draw import DrawnFigures
     from kbench.records.calibration import Calibration
@@ -26,6 +28,7 @@ __all__ = ["WrittenReport", "calibrate", "check", "compare", "load", "plot", "re
 
 DEFAULT_EXPERIMENT = "quick"
 FIGURE_ENDINGS = (".png", ".pdf", ".svg")
+CLOCKS = ("train", "total")
 
 Names = str | Sequence[str]  # one, or several
 PathLike = str | Path
@@ -271,17 +274,23 @@ def compare(
     baseline: str = "",
     transfer: Names = (),
     published: bool = False,
+    margin: float | None = None,
+    clock: str = "train",
+    keep_disturbed: bool = False,
     results: PathLike | None = None,
 ) -> "Comparison":
     """Compare every strategy with its matched baseline: accuracy, time, time to target.
 
     Args:
         experiment: An experiment's name, or the file that was run.
-        target: Accuracies to reach: fractions, or multiples of the baseline's final error (``final*1.1``);
-            none: those of the experiment's file.
+        target: Accuracies to reach: fractions, or multiples of the baseline's final error (``final*1.1``), with
+            ``:sustained`` or ``:clock`` where the first touch is not meant; none: those of the experiment's file.
         baseline: The strategy to compare with; empty: the one that the experiment's file names.
         transfer: Pairs trained one after the other, as ``UPSTREAM:DOWNSTREAM[,DOWNSTREAM]``.
         published: Hold the papers' numbers against the measured ones; a ``PublishedComparison`` is returned.
+        margin: Points of final accuracy that may be lost; None: what the experiment's file says of each pair.
+        clock: What targets are reached on: ``train``, or ``total``: evaluation and staging with it, start-up apart.
+        keep_disturbed: Let the times of disturbed runs count; they are left out, and named, else.
         results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
 
     Returns:
@@ -296,13 +305,13 @@ def compare(
         [('baseline', None), ('kakurenbo', -0.21)]
     """
     targets, transfers = _targets(target), [_chain(text) for text in _several(transfer)]
-    measured = _measured(experiment, results)
+    measured = _measured(experiment, results, clock=clock, keep_disturbed=keep_disturbed)
 
     from kbench.papers.papers import with_papers, without_baseline
 
-    baseline = baseline or measured.baseline
+    baseline = baseline or measured.plan.baseline
     try:
-        found = measured.compared(baseline, targets, transfers)
+        found = measured.compared(baseline, targets, transfers, margin=margin)
     except ResultsError as error:
         if not published or baseline in set(measured.frames.done["strategy"]):
             raise
@@ -316,6 +325,8 @@ def plot(
     kind: str = "curves",
     output: PathLike | None = None,
     size: str = "screen",
+    clock: str = "train",
+    keep_disturbed: bool = False,
     results: PathLike | None = None,
 ) -> "DrawnFigures":
     """Draw figures, each with its data beside it.
@@ -325,6 +336,7 @@ def plot(
         kind: One of ``curves``, ``epochs``, ``time``, ``hidden``, ``pareto``, ``speedup``, or ``all``.
         output: A .png, .pdf or .svg file, or a folder; None: ``figures/`` among the results.
         size: ``screen``, or for a paper ``one`` or ``two`` columns wide.
+        clock, keep_disturbed: As in ``compare``; curves, speed-up and Pareto front are drawn over that clock.
         results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
 
     Returns:
@@ -340,7 +352,7 @@ def plot(
     """
     place = Path(output) if output else None  # a file or a folder
     kinds = _figure_kinds(kind, size, place)
-    measured = _measured(experiment, results)
+    measured = _measured(experiment, results, clock=clock, keep_disturbed=keep_disturbed)
 
     from kbench.figures.draw import draw_figures
 
@@ -352,6 +364,9 @@ def report(
     *,
     target: float | str | Sequence[float | str] = (),
     baseline: str = "",
+    margin: float | None = None,
+    clock: str = "train",
+    keep_disturbed: bool = False,
     output: PathLike | None = None,
     results: PathLike | None = None,
 ) -> WrittenReport:
@@ -361,6 +376,8 @@ def report(
         experiment: An experiment's name, or the file that was run.
         target: Accuracies to reach, as in ``compare``.
         baseline: The strategy to compare with; empty: the one that the experiment's file names.
+        margin: Points of final accuracy that may be lost, as in ``compare``.
+        clock, keep_disturbed: As in ``compare``.
         output: The file to write; None: ``report.html`` among the results.
         results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
 
@@ -376,12 +393,12 @@ def report(
         PosixPath('results/quick/report.html')
     """
     targets = _targets(target)
-    measured = _measured(experiment, results)
+    measured = _measured(experiment, results, clock=clock, keep_disturbed=keep_disturbed)
 
     from kbench.files import write
     from kbench.html_report.page import page
 
-    built = page(measured.frames, measured.compared(baseline, targets))
+    built = page(measured.frames, measured.compared(baseline, targets, margin=margin))
     path = Path(output) if output else measured.folder.report
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -415,30 +432,53 @@ class _Measured(NamedTuple):
 
     folder: "ExperimentDir"
     frames: "Frames"
-    baseline: str
-    targets: "Sequence[float | Target]"
+    plan: "ComparisonPlan"
 
     def compared(
         self,
         baseline: str = "",
-        targets: "Sequence[float | Target]" = (),
-        transfers: Sequence[tuple[str, list[str]]] = (),
+        targets: "Sequence[Target]" = (),
+        transfers: "Sequence[Chain]" = (),
+        *,
+        margin: float | None = None,
     ) -> "Comparison":
+        """Compare, as the experiment's file says where nothing else does, and put on record that somebody looked."""
         from kbench.analysis.compare import compare
+        from kbench.records.looks import note_look
 
-        baseline, targets = baseline or self.baseline, targets or self.targets
-        return compare(self.frames, baseline=baseline, targets=targets, transfers=transfers)
+        plan, baseline = self.plan, baseline or self.plan.baseline
+        margins = plan.margins
+        if margin is not None:
+            if not margin > 0:
+                raise ConfigError(f"--margin: must be above 0, got {margin:g}", hint="0.5 means half a point")
+            margins = dict.fromkeys(self.frames.runs["pair"], margin / 100)
+        base = self.frames.done[self.frames.done["strategy"] == baseline]
+        seeds = {str(pair): int(own.nunique()) for pair, own in base.groupby("pair")["seed"]}
+        return compare(
+            self.frames,
+            baseline=baseline,
+            targets=targets or plan.targets,
+            transfers=transfers,
+            margins=margins,
+            looks=plan.looks,
+            earlier=[] if plan.seeds is None else note_look(self.folder, planned=plan.seeds, seeds=seeds),
+        )
 
 
-def _measured(experiment: PathLike, results: PathLike | None) -> _Measured:
+def _measured(
+    experiment: PathLike, results: PathLike | None, *, clock: str = "train", keep_disturbed: bool = False
+) -> _Measured:
     """Read the results of an experiment; they are gathered first when journals are newer."""
-    from kbench.experiment.results import comparison_defaults, gathered
+    if clock not in CLOCKS:
+        raise ConfigError(f"--clock: must be one of {', '.join(CLOCKS)}, got {clock!r}")
+    from kbench.experiment.results import comparison_plan, gathered
 
     folder = gathered(str(experiment), _results(results))
 
     from kbench.analysis.frame import load as load_frames
 
-    return _Measured(folder, load_frames(folder), *comparison_defaults(folder))
+    frames = replace(load_frames(folder), clock=cast("Clock", clock), keep_disturbed=keep_disturbed)
+    return _Measured(folder, frames, comparison_plan(folder))
 
 
 def _results(folder: PathLike | None) -> Path:

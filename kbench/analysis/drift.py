@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from kbench.analysis.interval import Bounds, Estimate
+from kbench.analysis.interval import PLAIN, Confidence, Estimate
 
 LEVEL = 0.05  # of the test that there is a drift
 
@@ -37,7 +37,7 @@ class Drift:
 def drifts(runs: pd.DataFrame) -> Mapping[str, Drift]:
     """Estimate the drift of each pair from ``comparable_runs``; pairs whose places are not on record have none."""
     found = {}
-    for pair, own in runs.dropna(subset=["block", "place"]).groupby("pair", sort=False):
+    for pair, own in runs.dropna(subset=["block", "place", "total_train_s"]).groupby("pair", sort=False):
         logs = np.log(own["total_train_s"].to_numpy(dtype=float))
         if drift := drift_of(own["strategy"].tolist(), own["block"].tolist(), own["place"].tolist(), logs):
             found[str(pair)] = drift
@@ -67,7 +67,13 @@ def drift_of(
     return Drift(per_place=slope, error=math.sqrt(float(rest @ rest) / df / spread), df=df)
 
 
-def allow_for_drift(found: Estimate, ratios: Sequence[float], places: float | None, drift: Drift | None) -> Estimate:
+def allow_for_drift(
+    found: Estimate,
+    ratios: Sequence[float],
+    places: float | None,
+    drift: Drift | None,
+    confidence: Confidence = PLAIN,
+) -> Estimate:
     """Widen the interval of a change of time so that it holds the change without the drift, too.
 
     The mean stays what two columns of the table give.  Where the places are even over the seeds nothing changes.
@@ -77,6 +83,7 @@ def allow_for_drift(found: Estimate, ratios: Sequence[float], places: float | No
         ratios: Of the times, one per seed.
         places: Mean place of the runs less that of those that they are compared with; None: not known.
         drift: Of the pair.
+        confidence: The error rates of this look.
     """
     if drift is None or not places or found.mean is None or found.ci is None or found.p is None:
         return found
@@ -84,12 +91,19 @@ def allow_for_drift(found: Estimate, ratios: Sequence[float], places: float | No
     variance, of_drift = stdev(logs) ** 2 / len(logs), (places * drift.error) ** 2
     df = (variance + of_drift) ** 2 / (variance**2 / (len(logs) - 1) + of_drift**2 / drift.df)  # Satterthwaite's
     mean, error = fmean(logs) - places * drift.per_place, math.sqrt(variance + of_drift)
-    half = float(special.stdtrit(df, 0.975)) * error
-    p = float(2 * special.stdtr(df, -abs(mean) / error))
-    return replace(found, ci=_hull(found.ci, (math.expm1(mean - half), math.expm1(mean + half))), p=max(found.p, p))
+    half = float(special.stdtrit(df, 1 - confidence.two_sided / 2)) * error
+    slack = float(special.stdtrit(df, 1 - confidence.one_sided)) * error
+    p = float(2 * special.stdtr(df, -abs(mean) / error)) * PLAIN.two_sided / confidence.two_sided
+    one_sided = (
+        found.mean if found.at_least is None else found.at_least,
+        found.mean if found.at_most is None else found.at_most,
+    )
+    lowest, highest = _hull(one_sided, (math.expm1(mean - slack), math.expm1(mean + slack)))
+    ci = _hull(found.ci, (math.expm1(mean - half), math.expm1(mean + half)))
+    return replace(found, ci=ci, p=max(found.p, min(1.0, p)), at_least=lowest, at_most=highest)
 
 
-def _hull(first: tuple[float, float], second: tuple[float, float]) -> Bounds:
+def _hull(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
     return min(first[0], second[0]), max(first[1], second[1])
 
 

@@ -2,9 +2,9 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, stdev
+from statistics import fmean, geometric_mean, stdev
 
 import numpy as np
 from scipy import special  # scipy.stats takes half a second to import; it is, where it is needed
@@ -16,6 +16,14 @@ ROUNDING = 1e-9  # of the values: a smaller spread is none
 RESAMPLES = 1999
 
 
+@dataclass(frozen=True)
+class Confidence:
+    """The error rates that an estimate may have at this look at the seeds; see ``looks`` for several planned looks."""
+
+    two_sided: float = 0.05  # of an interval
+    one_sided: float = 0.05  # of a bound
+
+
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
     """The mean of paired values and how sure it is; None for what they cannot tell."""
@@ -25,12 +33,23 @@ class Estimate:
     range: Bounds = None  # the smallest and the largest: two values or more; no interval
     bca: Bounds = None  # 95 %, bootstrap (BCa): twenty values or more
     p: float | None = None  # of the paired t test that the mean is none, two-sided
+    at_least: float | None = None  # one-sided bound, 95 %: the mean is not below
+    at_most: float | None = None  # one-sided bound, 95 %: the mean is not above
+    error: float | None = None  # standard error of the mean; of a ratio, of its logarithm
+    n: int = 0
+
+    def p_above(self, threshold: float) -> float | None:
+        """The one-sided p-value of the t test that the mean is ``threshold`` or less; not for ratios."""
+        if self.mean is None or self.error is None:
+            return None
+        return float(special.stdtr(self.n - 1, (threshold - self.mean) / self.error))
 
 
 UNKNOWN = Estimate()
+PLAIN = Confidence()
 
 
-def estimate(values: Sequence[float], *, resampled: bool = False) -> Estimate:
+def estimate(values: Sequence[float], *, resampled: bool = False, confidence: Confidence = PLAIN) -> Estimate:
     """Estimate the mean of paired differences; one value that is not known (NaN) makes all of it unknown.
 
     Student's t is exact for normal differences.  Fewer than three values have no interval, nor have
@@ -39,49 +58,82 @@ def estimate(values: Sequence[float], *, resampled: bool = False) -> Estimate:
     Args:
         values: One per seed.
         resampled: Add a bootstrap interval where there are values enough.
+        confidence: The error rates of this look.
     """
     if not values or any(map(math.isnan, values)):
         return UNKNOWN
-    mean, error = fmean(values), _error(values)
-    enough = resampled and error is not None and len(values) >= MIN_RESAMPLED
+    mean, error, n = fmean(values), _error(values), len(values)
+    span = (min(values), max(values)) if n > 1 else None
+    if error is None:
+        return Estimate(mean=mean, range=span, n=n)
+    half = float(special.stdtrit(n - 1, 1 - confidence.two_sided / 2)) * error
+    slack = float(special.stdtrit(n - 1, 1 - confidence.one_sided)) * error
+    p = 2 * special.stdtr(n - 1, -abs(mean) / error) * PLAIN.two_sided / confidence.two_sided
     return Estimate(
         mean=mean,
-        ci=_student(mean, error, len(values)) if error is not None else None,
-        range=(min(values), max(values)) if len(values) > 1 else None,
-        bca=_bootstrap(values) if enough else None,
-        p=None if error is None else float(2 * special.stdtr(len(values) - 1, -abs(mean) / error)),
+        ci=(mean - half, mean + half),
+        range=span,
+        bca=_bootstrap(values) if resampled and n >= MIN_RESAMPLED and confidence == PLAIN else None,
+        p=min(1.0, float(p)),
+        at_least=mean - slack,
+        at_most=mean + slack,
+        error=error,
+        n=n,
     )
 
 
-def estimate_ratio(ratios: Sequence[float], *, resampled: bool = False) -> Estimate:
+def estimate_ratio(ratios: Sequence[float], *, resampled: bool = False, confidence: Confidence = PLAIN) -> Estimate:
     """Estimate the geometric mean of paired positive ratios, on their logarithms."""
     if not all(0 < ratio < math.inf for ratio in ratios):  # none, or not known
         return UNKNOWN
-    logs = estimate([math.log(ratio) for ratio in ratios], resampled=resampled)
-    return replace(
-        logs,
-        mean=None if logs.mean is None else math.exp(logs.mean),
-        ci=_exp(logs.ci),
-        range=_exp(logs.range),
-        bca=_exp(logs.bca),
-    )
+    logs = estimate([math.log(ratio) for ratio in ratios], resampled=resampled, confidence=confidence)
+    return _rescaled(logs, math.exp)
 
 
-def estimate_change(ratios: Sequence[float], *, resampled: bool = False) -> Estimate:
+def estimate_change(ratios: Sequence[float], *, resampled: bool = False, confidence: Confidence = PLAIN) -> Estimate:
     """Estimate a relative change [fraction]: the geometric mean of paired ratios, less one."""
-    found = estimate_ratio(ratios, resampled=resampled)
+    return _rescaled(estimate_ratio(ratios, resampled=resampled, confidence=confidence), lambda ratio: ratio - 1)
+
+
+def _rescaled(found: Estimate, increasing: Callable[[float], float]) -> Estimate:
+    """An estimate on another scale."""
+
+    def both(bounds: Bounds) -> Bounds:
+        return (increasing(bounds[0]), increasing(bounds[1])) if bounds else None
+
+    def one(bound: float | None) -> float | None:
+        return None if bound is None else increasing(bound)
+
     return replace(
         found,
-        mean=None if found.mean is None else found.mean - 1,
-        ci=_less_one(found.ci),
-        range=_less_one(found.range),
-        bca=_less_one(found.bca),
+        mean=one(found.mean),
+        ci=both(found.ci),
+        range=both(found.range),
+        bca=both(found.bca),
+        at_least=one(found.at_least),
+        at_most=one(found.at_most),
     )
 
 
-def mean_and_interval(values: Sequence[float]) -> tuple[float, Bounds]:
-    """The mean of known values and its 95 % interval by Student's t, as ``estimate`` has them."""
-    return fmean(values), estimate(values).ci
+def prediction_interval(
+    values: Sequence[float], *, n_new: int = 1, spread: float | None = None, rounding: float = 0.0
+) -> Bounds:
+    """Where the mean of ``n_new`` further runs lies with 95 %: the mean +- ``t * sqrt(sd**2/n + spread**2/n_new)``.
+
+    Wider than the interval of the mean, as one more run is a draw of its own.
+
+    Args:
+        values: Measured, one per seed.
+        n_new: Runs behind the other number.
+        spread: Standard deviation of one such run; None: that of ``values``.
+        rounding: What the other number may be off for its last digit.
+    """
+    error = _error(values)
+    if error is None:
+        return None
+    one = stdev(values) if spread is None else spread
+    half = float(special.stdtrit(len(values) - 1, 0.975)) * math.hypot(error, one / math.sqrt(n_new)) + rounding
+    return fmean(values) - half, fmean(values) + half
 
 
 def median_and_interval(values: Sequence[float]) -> tuple[float, Bounds]:
@@ -106,17 +158,19 @@ def mean_of(values: Sequence[float]) -> float | None:
     return fmean(values) if values and not any(map(math.isnan, values)) else None
 
 
+def geometric_mean_of(values: Sequence[float]) -> float | None:
+    """The geometric mean; None where a value is not known or not positive."""
+    if not values or not all(0 < value < math.inf for value in values):
+        return None
+    return values[0] if min(values) == max(values) else geometric_mean(values)
+
+
 def _error(values: Sequence[float]) -> float | None:
     """The standard error of the mean; None where the spread says nothing."""
     if len(values) < MIN_VALUES:
         return None
     spread = stdev(values)
     return None if spread <= ROUNDING * max(map(abs, values)) else spread / math.sqrt(len(values))
-
-
-def _student(mean: float, error: float, n: int) -> tuple[float, float]:
-    half = float(special.stdtrit(n - 1, 0.975)) * error
-    return mean - half, mean + half
 
 
 def _bootstrap(values: Sequence[float]) -> Bounds:
@@ -128,11 +182,3 @@ def _bootstrap(values: Sequence[float]) -> Bounds:
             (values,), np.mean, n_resamples=RESAMPLES, method="BCa", random_state=0
         ).confidence_interval
     return (float(found.low), float(found.high)) if math.isfinite(found.low + found.high) else None
-
-
-def _exp(logs: Bounds) -> Bounds:
-    return (math.exp(logs[0]), math.exp(logs[1])) if logs else None
-
-
-def _less_one(ratios: Bounds) -> Bounds:
-    return (ratios[0] - 1, ratios[1] - 1) if ratios else None

@@ -9,17 +9,28 @@ ALPHA = 0.05  # what adjusted p-values are held against
 
 
 def adjust_p_values(rows: Sequence[Row]) -> list[Row]:
-    """The rows with p-values adjusted over the strategies of each pair, each quantity a family of its own."""
+    """The rows with p-values adjusted over the strategies of each pair, each quantity a family of its own.
+
+    What a margin asks (``shown``) is answered by its adjusted p-value.
+    """
     families: dict[str, list[int]] = {}
     for place, row in enumerate(rows):
-        if row.acc_diff is not None or row.time_diff is not None:
+        if row.acc_final_diff is not None or row.time_diff is not None:
             families.setdefault(row.pair, []).append(place)
     adjusted = list(rows)
     for places in families.values():
-        accuracy = holm([rows[place].acc_diff_p for place in places])
+        accuracy = holm([rows[place].acc_final_diff_p for place in places])
         time = holm([rows[place].time_diff_p for place in places])
-        for place, acc_p, time_p in zip(places, accuracy, time, strict=True):
-            adjusted[place] = replace(rows[place], acc_diff_p_holm=acc_p, time_diff_p_holm=time_p)
+        margin = holm([rows[place].shown_p_holm for place in places])
+        for place, acc_p, time_p, p in zip(places, accuracy, time, margin, strict=True):
+            is_shown = p is not None and p < ALPHA
+            adjusted[place] = replace(
+                rows[place],
+                acc_final_diff_p_holm=acc_p,
+                time_diff_p_holm=time_p,
+                shown_p_holm=p,
+                shown="yes" if is_shown else rows[place].shown,
+            )
     return adjusted
 
 

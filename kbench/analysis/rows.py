@@ -2,19 +2,34 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
 
 import pandas as pd
 
 from kbench.analysis.drift import Drift, allow_for_drift, mean_places
 from kbench.analysis.finding import Finding
-from kbench.analysis.interval import UNKNOWN, Bounds, mean_of, standard_deviation
-from kbench.analysis.pairing import change, difference, metric_of, pair_of, sums
+from kbench.analysis.frame import Clock
+from kbench.analysis.interval import (
+    PLAIN,
+    UNKNOWN,
+    Bounds,
+    Confidence,
+    estimate,
+    estimate_change,
+    geometric_mean_of,
+    mean_of,
+    standard_deviation,
+)
+from kbench.analysis.margin import MarginTest, Shown, margin_test
+from kbench.analysis.pairing import differences, metric_of, pair_of, ratios, sums, timed
 from kbench.analysis.time_to_target import TimeToTarget
 from kbench.analysis.transfer import Transfer
+from kbench.records.disturbance import Disturbed
 from kbench.records.schema import ON_CLOCK, TIME_PARTS
 
 JSON_KEYS = {"requested": "asked", "ideal_time_change": "time_ceiling"}  # where a field has another name in JSON
+CONTROL_FIELDS = "seeds acc_final_diff acc_final_diff_ci time_diff time_diff_ci loses_at_most saves_at_least".split()
 
 
 @dataclass(frozen=True)
@@ -38,23 +53,35 @@ class Row:
     pair: str
     strategy: str
     seeds: int
+    timed_seeds: int = 0  # of them, whose times count: neither the run nor its baseline's was disturbed
     metric: str | None = None  # what the accuracies are: "top1", "mean_iou"; None: not known, or several
     upstream: str | None = None  # the pair whose weights its runs began with; None: fresh ones
-    acc_best: float | None
-    acc_best_sd: float | None
+    margin: float | None = None  # of the final accuracy that may be lost [fraction]; None: none was set
+    shown: Shown | None = None  # that it saves time and loses at most the margin; None: no margin, or too few seeds
+    shown_p_holm: float | None = None
+    saves_at_least: float | None = None  # [fraction] one-sided bounds, 95 % each
+    saves_at_most: float | None = None
+    loses_at_most: float | None = None
+    loses_at_least: float | None = None
+    equivalent: bool | None = None  # whether its accuracy is shown to differ by less than the margin
+    seeds_needed: int | None = None  # in all, to show it with 80 % power if the truth is as measured; None: none would
     acc_final: float | None
     acc_final_sd: float | None = None
+    acc_final_base: float | None = None  # the baseline's, on the matched seeds
+    acc_final_diff: float | None  # what is claimed [fraction]
+    acc_final_diff_ci: Bounds
+    acc_final_diff_range: Bounds = None
+    acc_final_diff_bca: Bounds = None
+    acc_final_diff_p: float | None = None
+    acc_final_diff_p_holm: float | None = None
+    acc_best: float | None  # of all epochs: more epochs are more draws
+    acc_best_sd: float | None
     acc_diff: float | None  # of the best accuracies [fraction]
     acc_diff_ci: Bounds
     acc_diff_range: Bounds = None
-    acc_diff_bca: Bounds = None
-    acc_diff_p: float | None = None
-    acc_diff_p_holm: float | None = None
-    acc_final_diff: float | None
-    acc_final_diff_ci: Bounds
-    acc_final_diff_range: Bounds = None
-    train_s: float | None
+    train_s: float | None  # geometric mean, as the change is
     train_s_sd: float | None = None
+    train_s_base: float | None = None  # the baseline's, on the matched seeds
     time_diff: float | None  # change of training time [fraction], geometric mean
     time_diff_ci: Bounds
     time_diff_range: Bounds = None
@@ -63,7 +90,16 @@ class Row:
     time_diff_p_holm: float | None = None
     ideal_time_change: float | None  # [fraction] if nothing but the samples' passes cost anything
     stage_s: float | None = None  # [s] copying data to the node; None: nothing was staged, or not known
-    total_s: float | None = None  # [s] training, evaluation and staging
+    total_s: float | None = None  # [s] training, evaluation and staging; geometric mean
+    total_s_base: float | None = None  # the baseline's, on the matched seeds
+    total_diff: float | None = None  # its change [fraction], geometric mean
+    total_diff_ci: Bounds = None
+    total_diff_range: Bounds = None
+    cpu_s: float | None = None  # [s] processor time of training over all ranks, geometric mean; None: on GPUs
+    cpu_s_base: float | None = None
+    cpu_diff: float | None = None
+    cpu_diff_ci: Bounds = None
+    cpu_diff_range: Bounds = None
     ci_method: str | None = None  # "student-t"; None where there is no interval
     targets: tuple[TimeToTarget, ...]
     n_trained: int | None  # per run, mean over seeds
@@ -72,6 +108,28 @@ class Row:
     hidden_mean: float | None
     hidden_ceiling: float | None = None  # mean share that the strategy allowed itself to hide [fraction]
     time_parts: Mapping[str, TimeShare] = field(default_factory=dict)
+
+
+class ControlVerdict(StrEnum):
+    """What is shown of a method beside a control."""
+
+    BEATS = "beats"  # better in accuracy or time, and shown to be as good in the other
+    MIXED = "mixed"  # better in one, worse in the other
+    WORSE = "worse"
+    EQUAL = "equal"  # within the margins on both sides
+    OPEN = "open"
+    UNKNOWN = "unknown"  # no interval
+
+
+@dataclass(frozen=True)
+class AgainstControl:
+    """A method beside a control, on the seeds that both have."""
+
+    row: Row  # the method's, compared with the control
+    control: str
+    equal_time: bool  # the control was given the method's time, so accuracy alone decides
+    verdict: ControlVerdict
+    n_rivals: int  # strategies that are compared with this control on the pair
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +142,26 @@ class Comparison:
     warnings: tuple[str, ...]  # the texts of ``findings``
     findings: tuple[Finding, ...] = ()
     transfers: tuple[Transfer, ...] = ()
+    controls: tuple[AgainstControl, ...] = ()
+    clock: Clock = "train"  # that targets are reached on
+    disturbed: tuple[Disturbed, ...] = ()  # runs of which no time counts, but with ``keeps_disturbed``
+    keeps_disturbed: bool = False
 
     def as_json(self) -> dict[str, object]:
         """The comparison as ``compare --format json`` prints it."""
-        return {"schema": 1, **asdict(self, dict_factory=_with_json_keys)}
+        whole = asdict(replace(self, controls=()), dict_factory=_with_json_keys)
+        whole["controls"] = [
+            {
+                "pair": one.row.pair,
+                "strategy": one.row.strategy,
+                "control": one.control,
+                "verdict": str(one.verdict),
+                "equal_time": one.equal_time,
+                **{name: getattr(one.row, name) for name in CONTROL_FIELDS},
+            }
+            for one in self.controls
+        ]
+        return {"schema": 1, **whole}
 
 
 def _with_json_keys(fields: list[tuple[str, object]]) -> dict[str, object]:
@@ -95,44 +169,87 @@ def _with_json_keys(fields: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def build_row(
-    runs: pd.DataFrame, targets: tuple[TimeToTarget, ...], *, is_baseline: bool, drift: Drift | None = None
+    runs: pd.DataFrame,
+    targets: tuple[TimeToTarget, ...],
+    *,
+    is_baseline: bool,
+    margin: float | None = None,
+    confidence: Confidence = PLAIN,
+    n_rivals: int = 1,
+    drift: Drift | None = None,
 ) -> Row:
-    """Sum up the runs of one strategy on one pair, paired by ``pairing.pair_runs``; ``drift`` is that of the pair."""
-    best, final, time = UNKNOWN, UNKNOWN, UNKNOWN
+    """Sum up the runs of one strategy on one pair, paired by ``pairing.pair_runs``.
+
+    ``n_rivals`` is the number of strategies that are compared with the same baseline on the pair;
+    ``drift`` is that of the pair.
+    """
+    best, final, time, total, cpu = UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN
+    clocked = timed(runs)
+    shown = MarginTest(saves_at_least=None, saves_at_most=None, loses_at_most=None, loses_at_least=None)
     if not is_baseline:
-        best, final = difference(runs, "best_acc1", resampled=True), difference(runs, "final_acc1")
-        time = change(runs, "total_train_s", resampled=True)
-        ratios = (runs["total_train_s"] / runs["total_train_s_base"]).tolist()
-        time = allow_for_drift(time, ratios, mean_places(runs), drift)
-    values = {name: runs[name].tolist() for name in ("best_acc1", "final_acc1", "total_train_s")}
+        best = estimate(differences(runs, "best_acc1"), confidence=confidence)
+        final = estimate(differences(runs, "final_acc1"), resampled=True, confidence=confidence)
+        times = ratios(clocked, "total_train_s")
+        time = estimate_change(times, resampled=True, confidence=confidence)
+        time = allow_for_drift(time, times, mean_places(clocked), drift, confidence)
+        totals, cpu_times = ratios(clocked, "total_s"), ratios(clocked, "cpu_s")
+        total = allow_for_drift(
+            estimate_change(totals, confidence=confidence), totals, mean_places(clocked), drift, confidence
+        )
+        cpu = estimate_change(cpu_times, confidence=confidence)
+        shown = margin_test(final, time, margin, confidence=confidence, n_rivals=n_rivals)
+    values = {name: runs[name].tolist() for name in ("best_acc1", "final_acc1")}
+    seconds = {name: clocked[name].tolist() for name in ("total_train_s", "total_s", "cpu_s")}
+    base_seconds = {name: [] if is_baseline else clocked[f"{name}_base"].tolist() for name in seconds}
     return Row(
         pair=str(runs["pair"].iloc[0]),
         strategy=str(runs["strategy"].iloc[0]),
         seeds=len(runs),
+        timed_seeds=len(clocked),
         metric=metric_of(runs),
         upstream=_upstream(runs),
-        acc_best=mean_of(values["best_acc1"]),
-        acc_best_sd=standard_deviation(values["best_acc1"]),
+        margin=None if is_baseline else margin,
+        shown=None if shown.p is None else "no" if shown.refuted else "open",  # "yes" takes Holm's adjustment
+        shown_p_holm=shown.p,
+        saves_at_least=shown.saves_at_least,
+        saves_at_most=shown.saves_at_most,
+        loses_at_most=shown.loses_at_most,
+        loses_at_least=shown.loses_at_least,
+        equivalent=shown.equivalent,
+        seeds_needed=shown.seeds_needed,
         acc_final=mean_of(values["final_acc1"]),
         acc_final_sd=standard_deviation(values["final_acc1"]),
-        acc_diff=best.mean,
-        acc_diff_ci=best.ci,
-        acc_diff_range=best.range,
-        acc_diff_bca=best.bca,
-        acc_diff_p=best.p,
+        acc_final_base=None if is_baseline else mean_of(runs["final_acc1_base"].tolist()),
         acc_final_diff=final.mean,
         acc_final_diff_ci=final.ci,
         acc_final_diff_range=final.range,
-        train_s=mean_of(values["total_train_s"]),
-        train_s_sd=standard_deviation(values["total_train_s"]),
+        acc_final_diff_bca=final.bca,
+        acc_final_diff_p=final.p,
+        acc_best=mean_of(values["best_acc1"]),
+        acc_best_sd=standard_deviation(values["best_acc1"]),
+        acc_diff=best.mean,
+        acc_diff_ci=best.ci,
+        acc_diff_range=best.range,
+        train_s=geometric_mean_of(seconds["total_train_s"]),
+        train_s_sd=standard_deviation(seconds["total_train_s"]),
+        train_s_base=geometric_mean_of(base_seconds["total_train_s"]),
         time_diff=time.mean,
         time_diff_ci=time.ci,
         time_diff_range=time.range,
         time_diff_bca=time.bca,
         time_diff_p=time.p,
-        ideal_time_change=None if is_baseline else ideal_time_change(sums(runs), sums(runs, "_base")),
-        stage_s=mean_of(runs["stage_s"].tolist()),
-        total_s=mean_of(runs["total_s"].tolist()),
+        ideal_time_change=None if is_baseline else ideal_time_change(sums(clocked), sums(clocked, "_base")),
+        stage_s=mean_of(clocked["stage_s"].tolist()),
+        total_s=geometric_mean_of(seconds["total_s"]),
+        total_s_base=geometric_mean_of(base_seconds["total_s"]),
+        total_diff=total.mean,
+        total_diff_ci=total.ci,
+        total_diff_range=total.range,
+        cpu_s=geometric_mean_of(seconds["cpu_s"]),
+        cpu_s_base=geometric_mean_of(base_seconds["cpu_s"]),
+        cpu_diff=cpu.mean,
+        cpu_diff_ci=cpu.ci,
+        cpu_diff_range=cpu.range,
         ci_method="student-t" if best.ci or final.ci or time.ci else None,
         targets=targets,
         n_trained=_count(runs, "n_trained"),
@@ -140,7 +257,7 @@ def build_row(
         n_refreshed=_count(runs, "n_refreshed"),
         hidden_mean=mean_of(runs["hidden_mean"].tolist()),
         hidden_ceiling=mean_of(runs["ceiling"].tolist()),
-        time_parts=_time_parts(runs),
+        time_parts=_time_parts(clocked),
     )
 
 

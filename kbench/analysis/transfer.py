@@ -11,8 +11,16 @@ import pandas as pd
 
 from kbench.analysis.finding import Finding, about, note, warning
 from kbench.analysis.frame import Frames, last_phase
-from kbench.analysis.interval import UNKNOWN, Bounds, mean_of, standard_deviation
-from kbench.analysis.pairing import change, difference, metric_of, pair_of, pair_runs
+from kbench.analysis.interval import (
+    UNKNOWN,
+    Bounds,
+    estimate,
+    estimate_change,
+    geometric_mean_of,
+    mean_of,
+    standard_deviation,
+)
+from kbench.analysis.pairing import differences, metric_of, pair_of, pair_runs, ratios, timed
 from kbench.errors import ResultsError
 
 BEGINS, RUNS = ["begins", "begins_base"], ["run_id", "run_id_base"]
@@ -41,7 +49,7 @@ class TransferRow:
     seeds: int
     upstream_loss: float | None  # training loss of the last epoch [nat]
     upstream_loss_sd: float | None
-    upstream_s: float | None  # [s]
+    upstream_s: float | None  # [s] geometric mean
     upstream_time_diff: float | None  # [fraction]
     upstream_time_diff_ci: Bounds
     upstream_time_diff_range: Bounds
@@ -162,15 +170,15 @@ def _unrecorded_finding(upstream: str, downstream: Sequence[str]) -> Finding:
 
 
 def _row(strategy: str, chain: Sequence[pd.DataFrame], *, is_baseline: bool) -> TransferRow:
-    up = chain[0]
-    time = UNKNOWN if is_baseline else change(up, "total_train_s")
+    up, clocked = chain[0], timed(chain[0])
+    time = UNKNOWN if is_baseline else estimate_change(ratios(clocked, "total_train_s"))
     losses = up["train_loss"].astype(float).tolist()
     return TransferRow(
         strategy=strategy,
         seeds=len(up),
         upstream_loss=mean_of(losses),
         upstream_loss_sd=standard_deviation(losses),
-        upstream_s=mean_of(up["total_train_s"].tolist()),
+        upstream_s=geometric_mean_of(clocked["total_train_s"].tolist()),
         upstream_time_diff=time.mean,
         upstream_time_diff_ci=time.ci,
         upstream_time_diff_range=time.range,
@@ -179,7 +187,7 @@ def _row(strategy: str, chain: Sequence[pd.DataFrame], *, is_baseline: bool) -> 
 
 
 def _downstream(runs: pd.DataFrame, *, is_baseline: bool) -> Downstream:
-    final = UNKNOWN if is_baseline else difference(runs, "final_acc1")
+    final = UNKNOWN if is_baseline else estimate(differences(runs, "final_acc1"))
     return Downstream(
         pair=str(runs["pair"].iloc[0]),
         metric=metric_of(runs),

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import InitErrorDetails
 
-from kbench.config.parse import Spec, all_at_once, did_you_mean, findings, problem, shown
+from kbench.config.parse import Spec, all_at_once, did_you_mean, findings, problem, quoted
 from kbench.config.recipe import Recipe
 from kbench.config.strategy_choice import Choice, NameRegistry, is_in_full, label_of, unknown_prerequisites
-from kbench.config.value_types import Count, Name, Natural, Share
+from kbench.config.value_types import Count, Name, Natural, Positive, Share
 
 MAX_RUNS = 100_000  # of an experiment: beyond it, even to list them takes minutes
 
@@ -23,11 +23,12 @@ def _not_empty(raw: Any) -> Any:
 
 
 NotEmpty = BeforeValidator(_not_empty)
+TargetRule = Literal["first", "sustained", "clock"]  # when a target counts as reached
 Pairing = Literal["none", "node", "turns"]
 
 
 class Paper(Spec):
-    """What a publication says of an experiment besides its recipe.  It is shown, and is no part of a run."""
+    """What a publication says of an experiment besides its recipe.  It is quoted, and is no part of a run."""
 
     source: Annotated[str, Field(strict=True, min_length=1)]  # what was read, and where
     epochs: Count | None = None  # null, here and below: not published
@@ -45,6 +46,9 @@ class Pair(Spec):
     dataset: Annotated[str, Field(strict=True)]
     recipe: Recipe
     starts_from: Name | None = None  # a pair on which each strategy trains the weights that its own run begins with
+    margin: Positive | None = (
+        None  # [point] of final accuracy that a strategy which saves time may lose; no part of a run
+    )
     paper: Paper | None = None
 
     @model_validator(mode="wrap")
@@ -77,21 +81,39 @@ class ExperimentSpec(Spec):
     strategies: Annotated[tuple[Choice, ...], NotEmpty]
     seeds: Annotated[tuple[Natural, ...], NotEmpty] = (0, 1, 2)
     baseline: Name = "baseline"  # the label that the others are compared with
-    targets: tuple[Share, ...] = ()  # accuracies [fraction] to reach
+    targets: tuple[Share, ...] = ()  # accuracies [fraction] to reach; or a mapping of each to its rule
+    target_rules: tuple[TargetRule, ...] = ()  # of ``targets``, from that mapping; none: first
+    looks: tuple[Count, ...] = ()  # numbers of seeds at which the results are looked at; intervals allow for it
     pairing: Pairing = "none"  # how the runs of a pair and a seed share a machine; no part of a run's name
 
     @field_validator("seeds")
     @classmethod
     def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(seeds)) < len(seeds):
-            raise ValueError(f"must differ from one another, got {shown(list(seeds))}")
+            raise ValueError(f"must differ from one another, got {quoted(list(seeds))}")
         return seeds
+
+    @field_validator("looks")
+    @classmethod
+    def _within_seeds(cls, looks: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        seeds = info.data.get("seeds", ())
+        if list(looks) != sorted(set(looks)) or (looks and looks[-1] > len(seeds)):
+            raise ValueError(f"must be increasing numbers of seeds up to all {len(seeds)} of them, got {list(looks)}")
+        return looks
+
+    @property
+    def target_texts(self) -> tuple[str, ...]:
+        """The targets with their rules, as ``kbench compare --target`` takes them."""
+        rules = self.target_rules or ("first",) * len(self.targets)
+        return tuple(f"{target:g}:{rule}" for target, rule in zip(self.targets, rules, strict=True))
 
     @model_validator(mode="wrap")
     @classmethod
     def _unambiguous(cls, raw: Any, handler: Callable[[Any], Self], info: ValidationInfo) -> Self:
         found = []
         if isinstance(raw, dict):
+            if isinstance(targets := raw.get("targets"), dict):
+                raw = {**raw, "targets": list(targets), "target_rules": list(targets.values())}
             found += _repeated(raw, "pairs", pair_name, "pair", "name")
             found += _repeated(raw, "strategies", label_of, "strategy", "label")
             strategies = raw.get("strategies")
@@ -122,7 +144,7 @@ def _repeated(
     names = [name_of(entry) for entry in entries] if isinstance(entries, list) else []
     first = {name: i for i, name in reversed(list(enumerate(names)))}
     return [
-        problem(f"a second {what} called {shown(name)}; give it a {by} of its own", (key, i), name)
+        problem(f"a second {what} called {quoted(name)}; give it a {by} of its own", (key, i), name)
         for i, name in enumerate(names)
         if name is not None and first[name] < i
     ]

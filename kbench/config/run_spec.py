@@ -41,7 +41,7 @@ class RunSpec(Spec):
             strategy["params"]["like"] = self.follows.model_dump(mode="json", exclude=NO_CONTENT)
         content = {
             "schema": self.schema_version,
-            "pair": self.pair.model_dump(mode="json", exclude={"name", "paper", "starts_from"}),
+            "pair": self.pair.model_dump(mode="json", exclude={"name", "paper", "margin", "starts_from"}),
             "strategy": strategy,
             "seed": self.seed,
             "ranks": self.ranks,
@@ -82,7 +82,7 @@ class RunSpec(Spec):
 def expand(experiment: ExperimentSpec, *, ranks: int) -> list[RunSpec]:
     """List the runs of an experiment in the order of its file: pairs, strategies, seeds."""
     labelled = {choice.label: choice for choice in experiment.strategies}
-    pairs = {pair.name: pair.model_copy(update={"paper": None}) for pair in experiment.pairs}
+    pairs = {pair.name: pair.model_copy(update={"paper": None, "margin": None}) for pair in experiment.pairs}
     return [
         _run(experiment.name, pair, choice, labelled, pairs, seed=seed, ranks=ranks)
         for pair in pairs.values()

@@ -85,13 +85,13 @@ def _spent_node_hours(spec: ExperimentSpec, folder: ExperimentDir) -> tuple[floa
     None unless each pair has one.  A run that has not finished is judged by those of its strategy on
     its pair, else by all on its pair.
     """
-    pairs = {pair.name: pair.model_dump(exclude={"name", "paper"}) for pair in spec.pairs}
+    pairs = {pair.name: pair.model_dump(exclude={"name", "paper", "margin"}) for pair in spec.pairs}
     hours: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in pairs}  # by pair and strategy
     for run in folder.read():
         if run.done is None or run.last is None or run.spec is None:
             continue
         pair, label = run.spec.pair, run.spec.strategy.label
-        if pairs.get(pair.name) == pair.model_dump(exclude={"name", "paper"}):
+        if pairs.get(pair.name) == pair.model_dump(exclude={"name", "paper", "margin"}):
             spent_s = run.last.elapsed_s + sum(record.eval_s for record in run.epochs)
             hours[pair.name][label].append(spent_s / 3600 * max(1, len(run.provenance.hosts)))
     n_runs = sum(len(runs) for by_strategy in hours.values() for runs in by_strategy.values())

@@ -1,5 +1,7 @@
 """Find the results of an experiment or of a run by name, and gather them when journals are newer."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kbench.config.lookup import find
@@ -58,7 +60,21 @@ def gathered(name: str, results: Path) -> ExperimentDir:
     return folder
 
 
-def comparison_defaults(folder: ExperimentDir) -> tuple[str, tuple[float, ...]]:
-    """The baseline and the targets that the experiment's file names."""
+@dataclass(frozen=True)
+class ComparisonPlan:
+    """What an experiment's file says about comparing its results."""
+
+    baseline: str = "baseline"
+    targets: tuple[str, ...] = ()
+    margins: Mapping[str, float] = field(default_factory=dict)  # [fraction] by pair
+    looks: tuple[int, ...] = ()
+    seeds: tuple[int, ...] | None = None  # None: there is no file
+
+
+def comparison_plan(folder: ExperimentDir) -> ComparisonPlan:
+    """Read what an experiment's file says about comparing its results."""
     spec = folder.read_experiment()
-    return (spec.baseline, spec.targets) if spec else ("baseline", ())
+    if spec is None:
+        return ComparisonPlan()
+    margins = {pair.name: pair.margin / 100 for pair in spec.pairs if pair.margin is not None}
+    return ComparisonPlan(spec.baseline, spec.target_texts, margins, spec.looks, spec.seeds)

@@ -15,9 +15,11 @@ from kbench.records.schema import on_axis
 GROUP_KEYS = ["pair", "strategy"]
 
 
-def matched_runs(frames: Frames, comparison: Comparison) -> pd.DataFrame:
-    """The rows of runs.parquet that the table counts, in its order."""
+def matched_runs(frames: Frames, comparison: Comparison, *, timed: bool = False) -> pd.DataFrame:
+    """The rows of runs.parquet that the table counts, in its order; ``timed``: whose times it counts."""
     done = frames.done
+    if timed:
+        done = done[~done["run_id"].isin(frames.untimed)]
     base = done.loc[done["strategy"] == comparison.baseline, "match_key"]
     return in_order(done[done["match_key"].isin(base)], comparison)
 
@@ -29,9 +31,12 @@ def last_epochs(frames: Frames, comparison: Comparison) -> pd.DataFrame:
     return in_order(last_phase(epochs).sort_values("epoch", kind="stable"), comparison)
 
 
-def points(frames: Frames, comparison: Comparison) -> pd.DataFrame:
-    """A row per matched run and epoch of its curve: ``pair strategy seed match_key epoch seconds acc``."""
-    found = list(curves(frames))
+def points(frames: Frames, comparison: Comparison, *, timed: bool = False) -> pd.DataFrame:
+    """A row per matched run and epoch of its curve: ``pair strategy seed match_key epoch seconds acc``.
+
+    ``timed``: of the runs whose times the table counts.
+    """
+    found = [curve for curve in curves(frames) if curve.is_timed or not timed]
     base = {c.match_key for c in found if c.strategy == comparison.baseline}
     matched = [c for c in found if c.match_key in base]
     lengths = [len(c.accuracy) for c in matched]
@@ -61,8 +66,12 @@ def metric_of(frames: Frames, pair: str) -> str:
     return on_axis(str(named[0]) if len(named) == 1 else None)
 
 
-def over_seeds(rows: pd.DataFrame, columns: Sequence[str], *, by: str = "epoch") -> pd.DataFrame:
+def over_seeds(
+    rows: pd.DataFrame, columns: Sequence[str], *, by: str = "epoch", geometric: Sequence[str] = ()
+) -> pd.DataFrame:
     """Per pair, strategy and ``by`` the mean of each column, its ``_min`` and ``_max``, and how many ``seeds``.
+
+    The mean of the ``geometric`` columns is the geometric one, as the table's of times is.
 
     A group in which a seed of the strategy has no value in any of the columns is left out.
     """
@@ -73,6 +82,10 @@ def over_seeds(rows: pd.DataFrame, columns: Sequence[str], *, by: str = "epoch")
         found[column] = groups[column].mean()
         found[f"{column}_min"] = groups[column].min()
         found[f"{column}_max"] = groups[column].max()
+        if column in geometric:
+            logs = np.log(rows[column].where(rows[column] > 0)).groupby([rows[key] for key in (*GROUP_KEYS, by)])
+            alike = found[f"{column}_min"] == found[f"{column}_max"]  # to the last digit, as one run is
+            found[column] = found[f"{column}_min"].where(alike, np.exp(logs.mean()).reindex(found.index))
     whole = found.reset_index().merge(runs.reset_index(), on=GROUP_KEYS, how="left").query("seeds == runs")
     named = [f"{column}{end}" for column in columns for end in ("", "_min", "_max")]
     return whole[[*GROUP_KEYS, by, *named, "seeds"]].reset_index(drop=True)

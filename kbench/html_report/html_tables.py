@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kbench.analysis.frame import Frames
+from kbench.analysis.roles import RowKey
 from kbench.analysis.tables.model import Table
-from kbench.html_report.effects import RowKey
 
 
 @dataclass(frozen=True)

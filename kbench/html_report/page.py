@@ -10,12 +10,12 @@ from markupsafe import Markup
 
 import kbench
 from kbench.analysis.frame import Frames
+from kbench.analysis.roles import read_specs, roles
 from kbench.analysis.rows import Comparison
 from kbench.analysis.tables.layout import tables
 from kbench.html_report.drawings import drawings
 from kbench.html_report.html_tables import all_numbers, html_tables, import_tags
 from kbench.html_report.provenance import provenance, runs, states
-from kbench.html_report.roles import read_specs, roles
 from kbench.html_report.settings import settings
 from kbench.html_report.verdict import summaries, verdicts
 
@@ -48,7 +48,7 @@ def page(frames: Frames, comparison: Comparison) -> Page:
         style=style,
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         states=states(frames),
-        summaries=summaries(verdicts(frames, comparison, row_roles)),
+        summaries=summaries(verdicts(comparison, row_roles)),
         tags=tags,
         formats=sorted(set(frames.runs["imported_from"].dropna())),
         tables=html_tables(all_tables, tags),

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from kbench.analysis.frame import Frames
+from kbench.analysis.roles import RowKey
 from kbench.analysis.rows import Comparison
 from kbench.config.run_spec import RunSpec
-from kbench.html_report.effects import RowKey
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Settings:
 def settings(frames: Frames, comparison: Comparison, specs: Mapping[RowKey, RunSpec]) -> Settings:
     """The settings of all runs, done or not."""
     by_pair = {pair: spec.pair for (pair, _), spec in specs.items()}
-    recipes = [pair.model_dump(mode="json", exclude={"name", "recipe", "paper"}) for pair in by_pair.values()]
+    recipes = [pair.model_dump(mode="json", exclude={"name", "recipe", "paper", "margin"}) for pair in by_pair.values()]
     for keys, pair in zip(recipes, by_pair.values(), strict=True):
         keys |= pair.recipe.model_dump(mode="json")
     targets = dict.fromkeys(target.requested for row in comparison.rows for target in row.targets)

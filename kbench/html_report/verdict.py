@@ -1,18 +1,18 @@
 """Verdicts: what is shown of each strategy, in sentences, in marks for a glance, and summed up for each pair.
 
-Sentences say what an interval supports, and no more.
+Sentences say what an interval supports, and no more; what is said of controls is what the audit says.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from kbench.analysis.frame import Frames
-from kbench.analysis.multiple_testing import adjust_p_values
-from kbench.analysis.pairing import pair_runs
-from kbench.analysis.rows import Comparison, build_row
-from kbench.html_report.effects import Effect, Effects, Outcome, RowKey, effects
-from kbench.html_report.roles import RowRole
+from kbench.analysis.claims import claim_sentence
+from kbench.analysis.controls import TIME_MARGIN
+from kbench.analysis.effects import Effect, Effects, Outcome, effects
+from kbench.analysis.roles import RowKey, RowRole
+from kbench.analysis.rows import AgainstControl, Comparison, ControlVerdict, Row
+from kbench.analysis.tables.model import percent
 
 DOWNSTREAM = (
     "It began with the weights of its own run upstream and trained like the baseline; a difference in time is not its "
@@ -26,7 +26,6 @@ CLAIMS = {
     },
     "accuracy": {Outcome.LESS: "lost {}", Outcome.MORE: "gained {}", Outcome.OPEN: "is not shown to gain or lose {}"},
 }
-TIME = "time"
 NUMBERS = {1: "one", 2: "two"}
 SIDES = (
     ("save time", "time", Outcome.LESS),
@@ -34,6 +33,14 @@ SIDES = (
     ("lose {}", "accuracy", Outcome.LESS),
     ("gain {}", "accuracy", Outcome.MORE),
 )
+CONTROL_MARKS: Mapping[ControlVerdict, tuple[str, Literal["good", "bad", "open"]]] = {
+    ControlVerdict.BEATS: ("beat {}", "good"),
+    ControlVerdict.MIXED: ("mixed against {}", "open"),
+    ControlVerdict.WORSE: ("worse than {}", "bad"),
+    ControlVerdict.EQUAL: ("no better than {}", "bad"),
+    ControlVerdict.OPEN: ("{} not beaten", "open"),
+    ControlVerdict.UNKNOWN: ("{}: no interval", "open"),
+}
 
 
 @dataclass(frozen=True)
@@ -52,82 +59,66 @@ class Verdict:
     strategy: str
     role: RowRole
     marks: tuple[Mark, ...]
+    claim: str  # time saved and accuracy lost, against the margin
     sentence: str  # about time and accuracy beside the baseline's
-    more: tuple[str, ...]  # about the last epoch and the controls
+    more: tuple[str, ...]  # about the best epoch and the controls
     findings: tuple[int, ...]  # places in the findings of the warnings about it
-    beats_controls: bool | None  # shown better than each in something, worse in nothing; None: no control, or is one
+    beats_controls: bool | None  # whether it is shown to beat each; None: there is none, or it is one
+    shown: bool | None  # whether it is shown within the margin
     time: Effect
     accuracy: Effect
     noun: str  # what is called accuracy here
 
 
-def verdicts(frames: Frames, comparison: Comparison, roles: Mapping[RowKey, RowRole]) -> list[Verdict]:
+def verdicts(comparison: Comparison, roles: Mapping[RowKey, RowRole]) -> list[Verdict]:
     """A verdict for each row but the baseline's, in their order."""
-    found = effects(comparison)
-    controls = {strategy for (_, strategy), role in roles.items() if role is RowRole.CONTROL}
-    against_controls = {control: _against(frames, control) for control in _in_order(comparison, controls)}
-    return [_verdict(row, found, against_controls, comparison, roles) for row in found]
+    return [_verdict(row, comparison, roles) for row in comparison.rows if row.strategy != comparison.baseline]
 
 
-def _against(frames: Frames, control: str) -> Mapping[RowKey, Effects]:
-    """All strategies against ``control``: what kbench compare --baseline says, but for its audit and its targets."""
-    groups = pair_runs(frames, control).groupby(["pair", "strategy"], sort=False)
-    rows = [build_row(own, (), is_baseline=key[1] == control) for key, own in groups]
-    return effects(
-        Comparison(
-            experiment=frames.name, baseline=control, rows=tuple(adjust_p_values(rows)), warnings=(), findings=()
-        )
-    )
-
-
-def _verdict(
-    row: RowKey,
-    found: Mapping[RowKey, Effects],
-    controls: Mapping[str, Mapping[RowKey, Effects]],
-    comparison: Comparison,
-    roles: Mapping[RowKey, RowRole],
-) -> Verdict:
-    pair, strategy = row
-    own, rivals = found[row], _on_pair(found, pair)
+def _verdict(row: Row, comparison: Comparison, roles: Mapping[RowKey, RowRole]) -> Verdict:
+    key, own = (row.pair, row.strategy), effects(row)
+    rivals = sum(other.pair == row.pair and other.strategy != comparison.baseline for other in comparison.rows)
     time = _clause("time", own.time, "training time", rivals=rivals)
-    accuracy = _clause("accuracy", own.accuracy, own.noun, rivals=rivals)
-    more = [_last_epoch(own)]
-    marks = [_mark("time", own.time, good=Outcome.LESS), _mark(own.noun, own.accuracy, good=Outcome.MORE)]
-    beaten = None
-    if roles[row] is RowRole.DOWNSTREAM:
+    accuracy = _clause("accuracy", own.accuracy, f"final {own.noun}", rivals=rivals)
+    more = [_best_epoch(own)]
+    marks = _margin_marks(row)
+    marks += [_mark("time", own.time, good=Outcome.LESS), _mark(own.noun, own.accuracy, good=Outcome.MORE)]
+    tests = [one for one in comparison.controls if (one.row.pair, one.row.strategy) == key]
+    if roles[key] is RowRole.DOWNSTREAM:
         more.append(DOWNSTREAM)
-    if roles[row] is RowRole.METHOD:
-        by_control = {control: of[row] for control, of in controls.items() if row in of}
-        more += [
-            _against_control(control, effect, rivals=_on_pair(controls[control], pair))
-            for control, effect in by_control.items()
-        ]
-        marks += [_control_mark(control, effect) for control, effect in by_control.items()]
-        beaten = all(map(beats, by_control.values())) if by_control else None
-        if not by_control and roles.get((pair, comparison.baseline)) is not RowRole.CONTROL:
+    if roles[key] is RowRole.METHOD:
+        more += [against_control(one) for one in tests]
+        marks += [_control_mark(one) for one in tests]
+        if not tests and roles.get((row.pair, comparison.baseline)) is not RowRole.CONTROL:
             more.append("No control was run beside it: what needs no method might do as well.")
     return Verdict(
-        pair=pair,
-        strategy=strategy,
-        role=roles[row],
+        pair=row.pair,
+        strategy=row.strategy,
+        role=roles[key],
         marks=tuple(marks),
-        sentence=f"Against {comparison.baseline}, {strategy} {time}; it {accuracy}.",
+        claim="" if roles[key] is RowRole.DOWNSTREAM else claim_sentence(row, rivals=rivals),
+        sentence=f"Against {comparison.baseline}, {row.strategy} {time}; it {accuracy}.",
         more=tuple(filter(None, more)),
-        findings=tuple(related_findings(row, comparison)),
-        beats_controls=beaten,
+        findings=tuple(related_findings(key, comparison)),
+        beats_controls=all(one.verdict is ControlVerdict.BEATS for one in tests) if tests else None,
+        shown=None if row.shown is None else row.shown == "yes",
         time=own.time,
         accuracy=own.accuracy,
         noun=own.noun,
     )
 
 
-def _on_pair(found: Mapping[RowKey, Effects], pair: str) -> int:
-    return sum(other == pair for other, _ in found)
-
-
-def _in_order(comparison: Comparison, strategies: set[str]) -> list[str]:
-    rows = dict.fromkeys(row.strategy for row in comparison.rows)
-    return [name for name in rows if name in strategies and name != comparison.baseline]
+def _margin_marks(row: Row) -> list[Mark]:
+    if row.shown is None or row.upstream is not None:
+        return []
+    margin = f"{percent('', row.margin, 'g').text} points"
+    texts: Mapping[str, tuple[str, Literal["good", "bad", "open"]]] = {
+        "yes": ("saves time within {}", "good"),
+        "no": ("not within {}", "bad"),
+        "open": ("within {}: not shown", "open"),
+    }
+    text, tone = texts[row.shown]
+    return [Mark(text.format(margin), tone)]
 
 
 def _mark(quantity: str, effect: Effect, *, good: Outcome) -> Mark:
@@ -139,16 +130,9 @@ def _mark(quantity: str, effect: Effect, *, good: Outcome) -> Mark:
     return Mark(f"{quantity}: {instead.get(effect.outcome, 'no interval')}", "open")
 
 
-def _control_mark(control: str, effects: Effects) -> Mark:
-    better, worse = gains(effects), losses(effects)
-    if better and worse:
-        return Mark(f"mixed against {control}", "open")
-    if worse:
-        is_sure = losses(effects, sure=True)
-        return Mark(f"worse than {control}", "bad") if is_sure else Mark(f"perhaps worse than {control}", "open")
-    if better:
-        return Mark(f"beat {control}", "good") if beats(effects) else Mark(f"perhaps beat {control}", "open")
-    return Mark(f"{control} not beaten", "open")
+def _control_mark(one: AgainstControl) -> Mark:
+    text, tone = CONTROL_MARKS[one.verdict]
+    return Mark(text.format(one.control), tone)
 
 
 def related_findings(row: RowKey, comparison: Comparison) -> Iterator[int]:
@@ -175,69 +159,66 @@ def _clause(quantity: Literal["time", "accuracy"], effect: Effect, name: str, *,
     return f"{CLAIMS[quantity][effect.outcome].format(name)}: {effect.text}{_chance_note(effect, rivals)}"
 
 
-def _last_epoch(effects: Effects) -> str:
-    """A sentence where the accuracy after the last epoch shows what that of the best does not; else nothing."""
-    if not effects.final.is_shown or effects.final.outcome is effects.accuracy.outcome:
+def _best_epoch(effects: Effects) -> str:
+    """A sentence where the best epoch shows what the last does not; else nothing."""
+    if not effects.best.is_shown or effects.best.outcome is effects.accuracy.outcome:
         return ""
-    word = "lower" if effects.final.outcome is Outcome.LESS else "higher"
-    return f"After the last epoch its {effects.noun} was {word} than the baseline's: {effects.final.text}."
+    word = "lower" if effects.best.outcome is Outcome.LESS else "higher"
+    return f"At the best epoch its {effects.noun} was {word} than the baseline's: {effects.best.text}."
 
 
-def _against_control(control: str, effects: Effects, *, rivals: int) -> str:
+def against_control(one: AgainstControl) -> str:
     """A sentence about a method beside a control, on the seeds that both have."""
-    texts = [f"{name} {c.text}{_chance_note(c, rivals)}" for name, c in _accuracy_and_time(effects) if c.text]
+    own = effects(one.row)
+    quantities = [(own.noun, own.accuracy)] if one.equal_time else [(own.noun, own.accuracy), ("time", own.time)]
+    texts = [f"{name} {effect.text}{_chance_note(effect, one.n_rivals)}" for name, effect in quantities if effect.text]
     numbers = f" ({', '.join(texts)})" if texts else ""
-    return f"{_control_result(control, effects)}{numbers}."
+    equal = ", which had its time" if one.equal_time else ""
+    return f"{_control_result(one, own)}{equal}{numbers}."
 
 
-def beats(effects: Effects) -> bool:
-    """Whether better is shown in accuracy or time, and not by chance among several, and worse in neither."""
-    return bool(gains(effects, sure=True)) and not losses(effects)
+def _control_result(one: AgainstControl, own: Effects) -> str:
+    control = one.control
+    good = [name for name, effect, side in _sides(one, own) if effect.is_significant and effect.outcome is side]
+    bad = [name for name, effect, side in _sides(one, own) if effect.is_significant and effect.outcome is not side]
+    match one.verdict:
+        case ControlVerdict.BEATS if len(good) == 2 or one.equal_time:
+            return f"It beat {control} in {listed(good)}"
+        case ControlVerdict.BEATS:
+            return f"It beat {control} in {good[0]}, and {_as_good(one, good[0], own.noun)}"
+        case ControlVerdict.MIXED:
+            return f"It was better than {control} in {listed(good)}, and worse in {listed(bad)}"
+        case ControlVerdict.WORSE:
+            return f"It did not beat {control}: it was worse in {listed(bad)}"
+        case ControlVerdict.EQUAL:
+            within = f"{percent('', one.row.margin, 'g').text} points"
+            return f"It is shown to do no better than {control}, and no worse, within {within}"
+        case ControlVerdict.OPEN if good:
+            other = own.noun if good[0] == "time" else "time"
+            return f"It was better than {control} in {good[0]}; that it is as good in {other} is not shown"
+        case ControlVerdict.OPEN:
+            return f"It is not shown to beat {control}"
+    if own.accuracy.outcome is Outcome.FEW:
+        return f"Whether it beats {control} cannot be told from {_seeds(own.accuracy)}"
+    return f"Whether it beats {control} cannot be told"
 
 
-def gains(effects: Effects, *, sure: bool = False) -> list[str]:
-    """In what the interval shows better; with ``sure`` for more than chance among several strategies."""
-    return _quantities(effects, {True: Outcome.LESS, False: Outcome.MORE}, sure=sure)
+def _sides(one: AgainstControl, own: Effects) -> Iterator[tuple[str, Effect, Outcome]]:
+    """What is compared, and which outcome is better."""
+    yield own.noun, own.accuracy, Outcome.MORE
+    if not one.equal_time:
+        yield "time", own.time, Outcome.LESS
 
 
-def losses(effects: Effects, *, sure: bool = False) -> list[str]:
-    """In what the interval shows worse; with ``sure`` for more than chance among several strategies."""
-    return _quantities(effects, {True: Outcome.MORE, False: Outcome.LESS}, sure=sure)
+def _as_good(one: AgainstControl, better: str, noun: str) -> str:
+    if better == "time":
+        return f"loses less than {percent('', one.row.margin, 'g').text} points of {noun}"
+    return f"takes less than {percent('', TIME_MARGIN, 'g').text} % more time"
 
 
 def listed(names: Sequence[str], last: str = "and") -> str:
     """Names in a sentence."""
     return f"{', '.join(names[:-1])} {last} {names[-1]}" if len(names) > 1 else "".join(names) or "none"
-
-
-def _control_result(control: str, effects: Effects) -> str:
-    better, worse = gains(effects), losses(effects)
-    if better and worse:
-        return f"It was better than {control} in {listed(better)}, and worse in {listed(worse)}"
-    if worse:
-        return f"It did not beat {control}: it was worse in {listed(worse)}"
-    if len(better) == 2:
-        return f"It beat {control} in {listed(better)}"
-    open_in = [name for name, effect in _accuracy_and_time(effects) if effect.outcome is Outcome.OPEN]
-    if better and open_in:
-        return f"It beat {control} in {better[0]}; that they differ in {open_in[0]} is not shown"
-    if better:
-        return f"It was better than {control} in {better[0]}; the other cannot be judged"
-    if len(open_in) == 2:
-        return f"It is not shown to beat {control}"
-    if any(effect.outcome is Outcome.FEW for _, effect in _accuracy_and_time(effects)):
-        return f"Whether it beats {control} cannot be told from {_seeds(effects.time)}"
-    return f"Whether it beats {control} cannot be told"
-
-
-def _quantities(effects: Effects, outcomes: Mapping[bool, Outcome], *, sure: bool) -> list[str]:
-    """In what the outcome is the one of ``outcomes`` for time (True) or for accuracy."""
-    found = [(name, effect) for name, effect in _accuracy_and_time(effects) if effect.outcome is outcomes[name == TIME]]
-    return [name for name, effect in found if effect.is_significant or not sure]
-
-
-def _accuracy_and_time(effects: Effects) -> tuple[tuple[str, Effect], tuple[str, Effect]]:
-    return (effects.noun, effects.accuracy), (TIME, effects.time)
 
 
 def _chance_note(effect: Effect, rivals: int) -> str:
@@ -272,6 +253,8 @@ def summaries(verdicts: Sequence[Verdict]) -> list[Summary]:
 
 
 def _lines(verdicts: Sequence[Verdict]) -> Iterator[tuple[str, str]]:
+    if any(v.shown is not None for v in verdicts):
+        yield "Shown to save time within the margin", _names([v for v in verdicts if v.shown])
     for claim, quantity, outcome in SIDES:
         pairs = [(v, v.time if quantity == "time" else v.accuracy) for v in verdicts]
         names = _names([v for v, effect in pairs if effect.is_significant and effect.outcome is outcome])

@@ -79,6 +79,7 @@ class Cell(Spec):
     value: Printed
     diff: Printed | None = None
     at: Text = ""  # the target, the share or the system that it is for
+    spread: Printed | None = None  # standard deviation over the table's runs, as it is printed, in the table's unit
     params: dict[str, float] = {}  # of the strategy, as far as they are printed, by kbench's names
     caveat: Text = ""
 
@@ -90,6 +91,16 @@ class Cell(Spec):
     def digits(self) -> int:
         """Decimals that were printed."""
         return len(self.value.partition(".")[2])
+
+    @property
+    def sd(self) -> float | None:
+        """The printed standard deviation of a run."""
+        return None if self.spread is None else float(self.spread)
+
+    @property
+    def last_digit(self) -> float:
+        """One unit of the last digit printed."""
+        return _ulp(self.digits)
 
     def is_printed_as(self, number: float) -> bool:
         """Whether ``number`` rounds to what was printed; a half may go either way."""

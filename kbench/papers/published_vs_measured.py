@@ -1,4 +1,8 @@
-"""Published numbers beside measured ones: within the interval, outside, or not comparable and why."""
+"""Published numbers beside measured ones: within the interval, outside, or not comparable and why.
+
+A printed number is one noisy run, or the mean of some; so it is held against the interval in which such a number lies
+with 95 % if it comes from the same distribution, not against the narrower interval of the measured mean.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -8,7 +12,8 @@ from typing import Literal
 import pandas as pd
 
 from kbench.analysis.frame import Frames
-from kbench.analysis.interval import MIN_VALUES, Bounds, mean_and_interval
+from kbench.analysis.interval import MIN_VALUES, Bounds, estimate, prediction_interval, standard_deviation
+from kbench.analysis.pairing import differences, pair_runs
 from kbench.analysis.rows import Comparison, Row
 from kbench.config.run_spec import RunSpec
 from kbench.errors import ResultsError
@@ -40,7 +45,9 @@ class PublishedVsMeasured:
     published: float
     printed: str
     here: float | None
-    here_ci: Bounds
+    here_ci: Bounds  # 95 %, of the mean
+    expected: Bounds  # where a number of that many runs lies with 95 % if it is of the same distribution
+    runs: int | None  # behind the published number; None: not said, and taken for one
     difference: float | None  # measured less published
     verdict: Verdict
     why: tuple[str, ...]  # it cannot be compared
@@ -56,6 +63,7 @@ class Case:
     cell: Cell
     row: Row
     runs: pd.DataFrame
+    matched: pd.DataFrame  # the same with those of the baseline
     spec: RunSpec
 
     @property
@@ -72,11 +80,13 @@ def published_vs_measured(
     """
     found = []
     measured = frames.done[frames.done["imported_from"].isna()]
+    matched = pair_runs(frames, comparison.baseline)
     for row in comparison.rows:
         runs = measured[(measured["pair"] == row.pair) & (measured["strategy"] == row.strategy)]
+        paired = matched[matched["run_id"].isin(runs["run_id"])]
         spec = _spec(frames, runs)
         if spec is not None:
-            cases = [case for publication in publications for case in _cases(publication, row, runs, spec)]
+            cases = [case for publication in publications for case in _cases(publication, row, runs, paired, spec)]
             found += [one for case in cases for one in (_value(case), *_difference(case))]
     return found
 
@@ -99,20 +109,30 @@ def _spec(frames: Frames, runs: pd.DataFrame) -> RunSpec | None:
         return None
 
 
-def _cases(publication: Publication, row: Row, runs: pd.DataFrame, spec: RunSpec) -> Iterator[Case]:
+def _cases(
+    publication: Publication, row: Row, runs: pd.DataFrame, matched: pd.DataFrame, spec: RunSpec
+) -> Iterator[Case]:
     for table in publication.tables:
         if _is_same(publication.workloads[table.pair], spec.pair.model, spec.pair.dataset):
             for cell in table.cells:
                 if (cell.method or cell.strategy) == (spec.upstream or spec).strategy.name:
-                    yield Case(publication, table, cell, row, runs, spec)
+                    yield Case(publication, table, cell, row, runs, matched, spec)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measured number, the interval of its mean, and where a published one of the same kind is expected."""
+
+    mean: float | None = None
+    ci: Bounds = None
+    expected: Bounds = None
 
 
 def _value(case: Case) -> PublishedVsMeasured:
     """The number itself; only the same recipe gives the same accuracy."""
     table, cell = case.table, case.cell
-    here, ci = _here(table, case.row, case.runs)
     why = [*why_recipe_differs(case), *_why_number_differs(case)]
-    return _judged(case, table.quantity, table.unit, (cell.number, cell.value), (here, ci), why)
+    return _judged(case, table.quantity, table.unit, (cell.number, cell.value), _here(case), why)
 
 
 def _difference(case: Case) -> Iterator[PublishedVsMeasured]:
@@ -122,11 +142,17 @@ def _difference(case: Case) -> Iterator[PublishedVsMeasured]:
     if change is None or table.quantity not in ACCURACIES:
         return
     change = -change if table.quantity == "error" else change
-    row, is_best = case.row, table.quantity == "best_acc"
-    measured, ci = (row.acc_diff, row.acc_diff_ci) if is_best else (row.acc_final_diff, row.acc_final_diff_ci)
-    here = None if measured is None else 100 * measured
+    column = "best_acc1" if table.quantity == "best_acc" else "final_acc1"
+    values = [100 * value for value in differences(case.matched, column)]
+    both = [standard_deviation(case.matched[name].tolist()) for name in (column, f"{column}_base")]
+    here = Measured()
+    if case.row.acc_final_diff is not None:
+        spread = None if None in both else 100 * math.hypot(*(sd for sd in both if sd is not None))
+        found = estimate(values)
+        expected = prediction_interval(values, n_new=table.runs or 1, spread=spread, rounding=cell.last_digit)
+        here = Measured(found.mean, found.ci, expected)
     printed = f"{change:+.{cell.digits}f}"
-    yield _judged(case, "acc_diff", "points", (change, printed), (here, _percent(ci)), list(why_recipe_differs(case)))
+    yield _judged(case, "acc_diff", "points", (change, printed), here, list(why_recipe_differs(case)))
 
 
 def _judged(
@@ -134,18 +160,18 @@ def _judged(
     quantity: str,
     unit: str,
     published: tuple[float, str],
-    measured: tuple[float | None, Bounds],
+    measured: Measured,
     why: list[str],
 ) -> PublishedVsMeasured:
-    """The verdict on a published value, with its digits as printed, and a measured mean with its interval."""
-    (value, printed), (here, ci) = published, measured
+    """The verdict on a published value, with its digits as printed, and what was measured."""
+    (value, printed), here, expected = published, measured.mean, measured.expected
     if here is None:
         why.append("not known here")
-    elif ci is None and not why:
+    elif expected is None and not why:
         why.append(f"no interval here: it takes {MIN_VALUES} seeds with some spread")
     verdict: Verdict = "not comparable"
-    if not why and ci is not None:
-        verdict = "within" if ci[0] <= value <= ci[1] else "outside"
+    if not why and expected is not None:
+        verdict = "within" if expected[0] <= value <= expected[1] else "outside"
     return PublishedVsMeasured(
         publication=case.publication.id,
         where=case.table.where,
@@ -157,7 +183,9 @@ def _judged(
         published=value,
         printed=printed,
         here=here,
-        here_ci=ci,
+        here_ci=measured.ci,
+        expected=expected,
+        runs=case.table.runs,
         difference=None if here is None else here - value,
         verdict=verdict,
         why=tuple(why),
@@ -165,19 +193,25 @@ def _judged(
     )
 
 
-def _here(table: Table, row: Row, runs: pd.DataFrame) -> tuple[float | None, Bounds]:
-    """The measured number of the quantity, in the published unit, with a 95 % interval of its mean."""
+def _here(case: Case) -> Measured:
+    """The measured number of the quantity, in the published unit."""
+    table, row, runs = case.table, case.row, case.runs
     column = {"best_acc": "best_acc1", "final_acc": "final_acc1", "error": "final_acc1", "hidden": "hidden_mean"}
     if table.quantity == "time_change":
-        return None if row.time_diff is None else 100 * row.time_diff, _percent(row.time_diff_ci)
+        return Measured(None if row.time_diff is None else 100 * row.time_diff, _percent(row.time_diff_ci))
     if table.quantity == "time":
         values = (runs["total_train_s"] / SECONDS[table.unit]).astype(float).tolist()
     elif table.quantity in column:
         values = (100 * runs[column[table.quantity]]).astype(float).tolist()
         values = [100 - value for value in values] if table.quantity == "error" else values
     else:
-        return None, None
-    return (None, None) if not values or any(map(math.isnan, values)) else mean_and_interval(values)
+        return Measured()
+    found = estimate(values)
+    if found.mean is None:
+        return Measured()
+    half_digit = 0.5 * case.cell.last_digit
+    expected = prediction_interval(values, n_new=table.runs or 1, spread=case.cell.sd, rounding=half_digit)
+    return Measured(found.mean, found.ci, expected)
 
 
 def _percent(bounds: Bounds) -> Bounds:

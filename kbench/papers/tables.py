@@ -24,9 +24,9 @@ NAMES: Mapping[str, str] = {
     "hidden": "mean share hidden",
 }
 MEASURED_NOTES = (
-    "within, outside: the published value lies inside or outside the 95 % interval of ours (Student's t over seeds). "
-    "Published values are of single runs unless said otherwise, and have a spread of their own that nobody printed: "
-    "outside does not mean wrong.",
+    "here: mean over seeds. expected: where a published number lies with 95 % if it comes from the same distribution "
+    "as the measured runs (prediction interval: Student's t, the runs behind it, one where that is not said, and its "
+    "rounding); within, outside: of that. Outside does not mean wrong.",
     "Differences from the baseline are compared where epochs and parameters agree, accuracies themselves where the "
     "batch agrees as well; times depend on the machine and are not compared. Published differences are computed "
     "from the printed values.",
@@ -42,7 +42,7 @@ def measured_tables(found: Sequence[PublishedVsMeasured]) -> list[Table]:
     groups: dict[tuple[str, ...], list[PublishedVsMeasured]] = {}
     for one in found:
         groups.setdefault((one.pair, one.publication, one.where, one.quantity, one.unit), []).append(one)
-    header = ("strategy", "published", "here", "", "difference", "verdict")
+    header = ("strategy", "published", "here", "expected", "difference", "verdict")
     return [
         Table(
             "published",
@@ -61,11 +61,19 @@ def _measured_cells(one: PublishedVsMeasured) -> Iterator[Cell]:
     at = f" ({one.at})" if one.at else ""
     yield Cell(f"{one.printed}{at}", (Number(key, one.published, one.printed),))
     yield _number(f"{key}_here", one.here, form if one.quantity != "acc_diff" else f"+{form}")
-    low, high = one.here_ci or (None, None)
-    ends = _number(f"{key}_low", low, form), _number(f"{key}_high", high, form)
-    yield Cell(f"[{ends[0].text}, {ends[1].text}]" if one.here_ci else "", (*ends[0].numbers, *ends[1].numbers))
+    ends = [_number(f"{key}_{end}", value, form) for end, value in _ends(one)]
+    text = f"[{ends[2].text}, {ends[3].text}]" if one.expected else ""
+    yield Cell(text, tuple(number for end in ends for number in end.numbers))
     yield _number(f"{key}_difference", one.difference, f"+{form}")
     yield Cell(f"{one.verdict}: {'; '.join(one.why)}" if one.why else one.verdict)
+
+
+def _ends(one: PublishedVsMeasured) -> Iterator[tuple[str, float | None]]:
+    """The ends of both intervals, by name."""
+    for name, bounds in (("", one.here_ci), ("expected_", one.expected)):
+        low, high = bounds or (None, None)
+        yield f"{name}low", low
+        yield f"{name}high", high
 
 
 def evidence_tables(judged: Sequence[JudgedCell]) -> list[Table]:

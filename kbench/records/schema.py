@@ -143,6 +143,10 @@ class RunRecord(BaseModel):
     total_train_s: Annotated[float | None, Unit("s", "training time over all phases")]
     total_eval_s: Annotated[float | None, Unit("s", "evaluation time over all phases")]
     stage_s: Annotated[float | None, Unit("s", "copying data to the node; null where nothing was staged")]
+    first_read_s: Annotated[
+        float | None,
+        Unit("s", "reading the data once before the clock, in no other time; null: memory does not hold it"),
+    ]
     total_s: Annotated[float | None, Unit("s", "training, evaluation and copying data together; start-up is not in it")]
     n_trained: Annotated[int, Unit("sample", "trained on, over all phases")]
     n_scored: Annotated[int, Unit("sample", "scored, over all phases")]

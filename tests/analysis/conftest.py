@@ -56,6 +56,7 @@ class Book:
         role: Role | None = None,
         recipe: Recipe | None = None,
         upstream: str = "",
+        like: str = "",
         fails: str = "",
         place: Mapping[str, Any] | None = None,
         at: tuple[str, int] | None = None,
@@ -68,7 +69,7 @@ class Book:
         """
         changes = {"model": model, "name": f"{model}-digits", "recipe": recipe or self.pair.recipe}
         pair = self.pair.model_copy(update=changes)
-        choice = Choice(label=strategy, name=name or strategy, role=role)
+        choice = Choice(label=strategy, name=name or strategy, role=role, params={"like": like} if like else {})
         origin = None
         if upstream:
             there = pair.model_copy(

@@ -18,7 +18,7 @@ from kbench.analysis.time_to_target import Target, TimeToTarget, parse_target
 from kbench.errors import ResultsError
 
 
-def compared(book: Any, *, targets: Sequence[float | Target] = (), baseline: str = "baseline") -> Comparison:
+def compared(book: Any, *, targets: Sequence[float | str | Target] = (), baseline: str = "baseline") -> Comparison:
     return compare(book.frames(), baseline=baseline, targets=targets)
 
 
@@ -27,7 +27,7 @@ def row(book: Any, strategy: str = "mine", **asked: Any) -> Row:
     return found
 
 
-def time_to(book: Any, target: float, strategy: str = "mine") -> TimeToTarget:
+def time_to(book: Any, target: float | str, strategy: str = "mine") -> TimeToTarget:
     (found,) = row(book, strategy, targets=[target]).targets
     return found
 
@@ -58,8 +58,19 @@ class TestDifferences:
         expected = stats.ttest_1samp(logs, 0.0).confidence_interval(0.95)
         assert row(three).time_diff_ci == pytest.approx((math.exp(expected.low) - 1, math.exp(expected.high) - 1))
 
-    def test_the_training_time_is_a_mean_over_seeds(self, three: Any) -> None:
-        assert row(three).train_s == pytest.approx((5.0 + 16.0 + 25.0) / 3)
+    def test_the_training_time_is_a_geometric_mean_so_that_the_change_follows_from_it(self, three: Any) -> None:
+        found = row(three)
+        assert found.train_s == pytest.approx((5.0 * 16.0 * 25.0) ** (1 / 3))
+        assert found.train_s is not None and found.train_s_base is not None
+        assert found.train_s / found.train_s_base - 1 == pytest.approx(found.time_diff)
+
+    def test_seeds_of_very_different_times_have_a_change_that_their_printed_times_give(self, book: Any) -> None:
+        for seed, (base, own) in enumerate([(1.0, 300.0), (3.0, 20.0), (5.0, 5.5)]):
+            book.run("baseline", seed, [0.9], [base])
+            book.run("mine", seed, [0.9], [own])
+        before, after = compared(book).rows
+        assert before.train_s is not None and after.train_s is not None and after.time_diff is not None
+        assert f"{after.train_s / before.train_s - 1:.6f}" == f"{after.time_diff:.6f}"  # arithmetic: +3517 %
 
     def test_counts_are_of_a_run_and_the_hidden_share_of_an_epoch(self, three: Any) -> None:
         found = row(three)
@@ -81,7 +92,7 @@ class TestDifferences:
         three.run("mine", 4, [0.1], [1000.0])
         found = row(three)
         assert (found.seeds, found.acc_diff) == (3, pytest.approx(0.01))
-        assert found.train_s == pytest.approx((5.0 + 16.0 + 25.0) / 3)
+        assert found.train_s == pytest.approx((5.0 * 16.0 * 25.0) ** (1 / 3))
 
     def test_a_run_that_failed_is_not_compared(self, three: Any) -> None:
         three.run("baseline", 3, [0.1], [1000.0])
@@ -134,13 +145,13 @@ class TestTargets:
 
     def test_a_speed_up_is_the_geometric_mean_over_paired_seeds(self, book: Any) -> None:
         for seed, (base, own) in enumerate([(10.0, 5.0), (10.0, 20.0), (30.0, 10.0)]):
-            book.run("baseline", seed, [0.9], [base])
-            book.run("mine", seed, [0.9], [own])
-        found = time_to(book, 0.9)
+            book.run("baseline", seed, [0.9, 0.9], [base, 1.0])
+            book.run("mine", seed, [0.9, 0.9], [own, 1.0])
+        found = time_to(book, "0.9:sustained")
         expected = stats.ttest_1samp([math.log(x) for x in (2.0, 0.5, 3.0)], 0.0).confidence_interval(0.95)
         assert found.speedup == pytest.approx(3.0 ** (1 / 3))
         assert found.speedup_ci == pytest.approx((math.exp(expected.low), math.exp(expected.high)))
-        assert found.seconds == pytest.approx(35.0 / 3)
+        assert found.seconds == pytest.approx(10.0)
 
     def test_the_baseline_has_seconds_and_no_speed_up(self, book: Any) -> None:
         book.run("baseline", 0, [0.9], [10.0])
@@ -262,7 +273,7 @@ class TestJson:
         assert {"acc_diff", "acc_final_diff", "time_diff", "train_s"} & nulls == set()
         (nowhere,) = found["targets"]
         assert {key: value for key, value in nowhere.items() if value is not None} == {
-            "asked": "0.9", "target": 0.9, "reached": 0,
+            "asked": "0.9", "target": 0.9, "reached": 0, "rule": "first", "withheld": False,
         }  # fmt: skip
 
     def test_warnings_are_the_texts_of_the_findings(self, three: Any) -> None:

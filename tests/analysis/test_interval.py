@@ -12,7 +12,6 @@ from kbench.analysis.interval import (
     estimate,
     estimate_change,
     estimate_ratio,
-    mean_and_interval,
     mean_of,
     median_and_interval,
     standard_deviation,
@@ -29,7 +28,7 @@ SAMPLES = [
 @pytest.mark.parametrize("values", SAMPLES, ids=["3", "4", "12"])
 def test_three_and_more_values_have_the_t_interval_that_scipy_finds(values: Sequence[float]) -> None:
     found = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
-    assert mean_and_interval(values)[1] == pytest.approx((found.low, found.high))
+    assert estimate(values).ci == pytest.approx((found.low, found.high))
 
 
 @pytest.mark.parametrize("values", SAMPLES, ids=["3", "4", "12"])
@@ -40,22 +39,22 @@ def test_a_ratio_has_the_t_interval_of_its_logarithm(values: Sequence[float]) ->
 
 
 def test_one_value_has_no_interval() -> None:
-    assert mean_and_interval([0.25]) == (0.25, None)
+    assert (estimate([0.25]).mean, estimate([0.25]).ci) == (0.25, None)
 
 
 def test_two_values_have_no_interval() -> None:
-    assert mean_and_interval([3.0, 1.0]) == (2.0, None)
+    assert (estimate([3.0, 1.0]).mean, estimate([3.0, 1.0]).ci) == (2.0, None)
 
 
 def test_differences_that_differ_by_rounding_only_have_no_interval() -> None:
     same = [hits / 355 - (hits + 1) / 355 for hits in (300, 310, 301)]
     assert len(set(same)) > 1  # as floats
-    assert mean_and_interval(same)[1] is None
+    assert estimate(same).ci is None
 
 
 @pytest.mark.parametrize("n", [2, 3, 5])
 def test_values_without_any_spread_have_no_interval(n: int) -> None:
-    assert mean_and_interval([0.5] * n) == (0.5, None)
+    assert (estimate([0.5] * n).mean, estimate([0.5] * n).ci) == (0.5, None)
 
 
 def test_the_mean_of_ratios_is_geometric() -> None:

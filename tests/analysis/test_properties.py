@@ -10,7 +10,8 @@ import pytest
 
 from kbench.analysis.compare import compare
 from kbench.analysis.frame import Frames
-from kbench.analysis.pairing import change, difference, pair_runs
+from kbench.analysis.interval import estimate, estimate_change
+from kbench.analysis.pairing import differences, pair_runs, ratios
 from kbench.analysis.rows import Comparison, Row
 from kbench.analysis.tables.layout import tables
 from kbench.analysis.tables.plain import text
@@ -80,8 +81,8 @@ def test_a_known_effect_is_covered_through_the_paired_path(made: Made) -> None:
     both = both[both["strategy"] == "mine"]
     groups = [both.iloc[first : first + 5] for first in range(0, len(both), 5)]
     assert len(groups) == 2000
-    accuracy = [difference(group, "best_acc1").ci for group in groups]
-    time = [change(group, "total_train_s").ci for group in groups]
+    accuracy = [estimate(differences(group, "best_acc1")).ci for group in groups]
+    time = [estimate_change(ratios(group, "total_train_s")).ci for group in groups]
     assert 0.93 <= np.mean([ci is not None and ci[0] <= -0.004 <= ci[1] for ci in accuracy]) <= 0.97
     assert 0.93 <= np.mean([ci is not None and ci[0] <= -0.2 <= ci[1] for ci in time]) <= 0.97
 

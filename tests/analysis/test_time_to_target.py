@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kbench.analysis.curve import Curve
-from kbench.analysis.time_to_target import Target, TimeToTarget, parse_target, time_to_target
+from kbench.analysis.time_to_target import Rule, Target, TimeToTarget, parse_target, time_to_target
 
 Points = Sequence[tuple[float, float]]
 MISSED = ((10.0, 0.5), (20.0, 0.6))
@@ -18,8 +18,9 @@ def curve(points: Points) -> Curve:
     return Curve(pair="p", strategy="s", seed=0, match_key="k", seconds=seconds, accuracy=accuracy, start_s=0.0)
 
 
-def found(pairs: Sequence[tuple[Points, Points]], target: float | None = 0.9) -> TimeToTarget:
-    return time_to_target([(curve(own), curve(base)) for own, base in pairs], "0.9", target, is_baseline=False)
+def found(pairs: Sequence[tuple[Points, Points]], target: float | None = 0.9, rule: Rule = "first") -> TimeToTarget:
+    curves = [(curve(own), curve(base)) for own, base in pairs]
+    return time_to_target(curves, "0.9", target, is_baseline=False, rule=rule)
 
 
 def at(seconds: float) -> Points:
@@ -28,14 +29,16 @@ def at(seconds: float) -> Points:
 
 
 def test_where_all_reached_it_the_speed_up_is_a_mean_and_nothing_is_a_bound() -> None:
-    it = found([(at(5.0), at(10.0)), (at(10.0), at(10.0)), (at(5.0), at(20.0))])
-    assert (it.reached, it.seconds, it.speedup) == (3, pytest.approx(20 / 3), pytest.approx(2.0))
+    it = found([(at(5.0), at(10.0)), (at(10.0), at(10.0)), (at(5.0), at(20.0))], rule="sustained")
+    assert (it.reached, it.seconds, it.speedup) == (3, pytest.approx(250 ** (1 / 3)), pytest.approx(2.0))
+    assert it.seconds_base is not None and it.seconds is not None
+    assert it.seconds_base / it.seconds == pytest.approx(it.speedup)
     assert it.speedup_ci is not None
     assert (it.speedup_at_least, it.speedup_median, it.speedup_median_ci) == (None, None, None)
 
 
 def test_the_median_is_there_from_six_seeds_on_whether_all_reached_it_or_not() -> None:
-    it = found([(at(5.0), at(10.0))] * 5 + [(at(5.0), at(40.0))])
+    it = found([(at(5.0), at(10.0))] * 5 + [(at(5.0), at(40.0))], rule="sustained")
     assert (it.speedup, it.speedup_median, it.speedup_median_ci) == (pytest.approx(2 * 4 ** (1 / 6)), 2.0, (2.0, 8.0))
 
 
@@ -51,7 +54,7 @@ def test_a_run_that_missed_it_is_counted_and_leaves_no_mean() -> None:
 
 def test_where_only_the_baseline_missed_it_the_speed_up_is_at_least_its_total_over_the_time() -> None:
     it = found([(at(5.0), MISSED), (at(10.0), at(10.0))])
-    assert (it.reached, it.seconds, it.speedup) == (2, 7.5, None)
+    assert (it.reached, it.seconds, it.speedup) == (2, pytest.approx(math.sqrt(50.0)), None)
     assert it.speedup_at_least == pytest.approx(math.sqrt(20.0 / 5.0))
 
 
@@ -72,7 +75,7 @@ def test_five_seeds_have_no_median() -> None:
 
 
 def test_a_baseline_that_missed_it_leaves_the_median_without_an_upper_bound() -> None:
-    it = found([(at(5.0), MISSED), *[(at(5.0), at(10.0))] * 5])
+    it = found([(at(5.0), MISSED), *[(at(5.0), at(10.0))] * 5], rule="sustained")
     assert it.speedup_median_ci == (2.0, None)
 
 
@@ -113,18 +116,32 @@ def claims(it: TimeToTarget) -> dict[str, float]:
     return {name: value for name, value in named.items() if value is not None}
 
 
+def test_a_touch_that_does_not_hold_is_not_sustained() -> None:
+    spike = ((5.0, 0.91), (10.0, 0.8), (15.0, 0.92), (20.0, 0.93))
+    it = found([(spike, at(10.0))], rule="sustained")
+    assert (it.seconds, it.seconds_base, it.speedup) == (15.0, 10.0, pytest.approx(10 / 15))
+    assert found([(spike[:3], at(10.0))], rule="sustained").reached == 0  # nothing shows that the last one holds
+
+
+def test_by_the_clock_a_run_is_seen_at_the_times_of_the_longer_epochs() -> None:
+    fine = tuple((2.5 * i, 0.95 if i in (1, 4) else 0.5) for i in range(1, 9))
+    it = found([(fine, ((5.0, 0.5), (10.0, 0.95), (15.0, 0.95), (20.0, 0.95)))], rule="clock")
+    assert (it.seconds, it.seconds_base) == (10.0, 10.0)  # the touch at 2.5 s is between two looks
+
+
+@pytest.mark.parametrize("rule", ["first", "sustained"])
 @pytest.mark.parametrize("seeds", [1, 3, 8])
-def test_cutting_the_end_off_a_method_s_run_never_raises_what_is_reported(seeds: int) -> None:
+def test_cutting_the_end_off_a_method_s_run_never_raises_what_is_reported(seeds: int, rule: Rule) -> None:
     rng = np.random.default_rng(seeds)
     n_worse = 0
     for _ in range(400):
         pairs = [(random_points(rng), random_points(rng)) for _ in range(seeds)]
         target = float(rng.uniform(0.3, 0.9))
-        whole = claims(found(pairs, target))
-        cut = claims(found([(own[: int(rng.integers(1, len(own) + 1))], base) for own, base in pairs], target))
+        whole = claims(found(pairs, target, rule))
+        cut = claims(found([(own[: int(rng.integers(1, len(own) + 1))], base) for own, base in pairs], target, rule))
         n_worse += cut["reached"] < whole["reached"]
-        assert cut.keys() <= whole.keys()
-        assert all(cut[name] <= whole[name] for name in cut), (target, whole, cut)
+        assert cut.keys() - {"low", "high"} <= whole.keys()  # which depend on how long the epochs are
+        assert all(cut[name] <= whole[name] for name in cut.keys() & whole.keys()), (target, whole, cut)
     assert n_worse > 50
 
 

@@ -189,7 +189,7 @@ def test_logs_of_others_are_marked_and_what_they_lack_is_not_made_up(logged: Any
     words = read(html_of(logged.frames())).words
     assert "were read from logs of others (csv). kbench did not measure them" in words
     assert "theirs imported" in words
-    assert "theirs has no known training time; it gained accuracy" in words
+    assert "theirs has no known training time; it gained final accuracy" in words
     assert "Not drawn: curves." in words
     assert "No recipe is on record" in words
     assert not {"nan", "None", "NaT", "NaN"} & set(words.split())

@@ -163,7 +163,7 @@ def test_the_table_states_its_rule(book: Any, shelf: Shelf) -> None:
     line = next(line for line in shown.splitlines() if line.startswith("sb") and "-1.0" in line)
     assert line.split()[1:3] == ["-1.0", "-1.0"]
     assert line.endswith("within")
-    assert "the 95 % interval of ours" in " ".join(shown.split())
+    assert "where a published number lies with 95 %" in " ".join(shown.split())
 
 
 def test_all_of_it_without_any_imported_run(book: Any) -> None:
@@ -186,5 +186,7 @@ def test_other_parameters_of_the_strategy_are_no_comparison(book: Any, shelf: Sh
     for beta, why in ((2, []), (1, ["beta 2 there, 1 here"])):
         choice = spec.strategy.model_copy(update={"params": {"beta": beta}})
         own = spec.model_copy(update={"strategy": choice})
-        case = Case(publication, publication.tables[0], publication.tables[0].cells[1], row, frames.runs, own)
+        case = Case(
+            publication, publication.tables[0], publication.tables[0].cells[1], row, frames.runs, frames.runs, own
+        )
         assert list(why_recipe_differs(case)) == why

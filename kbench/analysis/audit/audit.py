@@ -7,7 +7,6 @@ import pandas as pd
 
 from kbench.analysis.audit.chains import chains
 from kbench.analysis.audit.conditions import conditions
-from kbench.analysis.audit.controls import controls
 from kbench.analysis.audit.missing import missing
 from kbench.analysis.audit.order import drift_findings
 from kbench.analysis.audit.plausibility import plausibility
@@ -22,12 +21,17 @@ from kbench.records.schema import noun
 
 
 def audit(
-    frames: Frames, baseline: str, rows: Sequence[Row], matched: pd.DataFrame, drift_of_pair: Mapping[str, Drift]
+    frames: Frames,
+    baseline: str,
+    rows: Sequence[Row],
+    matched: pd.DataFrame,
+    drift_of_pair: Mapping[str, Drift],
+    more: Iterable[Finding] = (),
 ) -> list[Finding]:
     """Find what keeps a comparison from meaning what it seems to.
 
     What began with the weights of another pair trains like the baseline, whatever its label: its times and
-    shares promise nothing, and it needs no control.
+    shares promise nothing.
 
     Args:
         frames: The gathered results.
@@ -35,6 +39,7 @@ def audit(
         rows: The rows of the comparison.
         matched: What ``pairing.pair_runs`` gave.
         drift_of_pair: What ``drift.drifts`` gave.
+        more: What else was found, about controls and looks.
     """
     fresh, of_fresh = [row for row in rows if row.upstream is None], matched[matched["upstream"].isna()]
     found = [
@@ -44,11 +49,10 @@ def audit(
         *plausibility(frames, fresh, of_fresh),
         *drift_findings(drift_of_pair, fresh, of_fresh),
         *resolution_findings(frames, fresh),
-        *controls(frames, baseline, fresh, of_fresh),
         *_few_seeds(rows),
         *_several_strategies(baseline, rows),
     ]
-    return gravest_first(join_findings(found, {row.pair for row in rows}))
+    return gravest_first(join_findings([*found, *more], {row.pair for row in rows}))
 
 
 def join_findings(findings: Iterable[Finding], pairs: Collection[str]) -> list[Finding]:
@@ -92,12 +96,12 @@ def _several_strategies(baseline: str, rows: Sequence[Row]) -> Iterator[Finding]
 
 
 def _several(baseline: str, rows: Sequence[Row]) -> str:
-    accuracy = [row.strategy for row in rows if row.acc_diff_p_holm is not None and row.acc_diff_p_holm < ALPHA]
+    accuracy = [r.strategy for r in rows if r.acc_final_diff_p_holm is not None and r.acc_final_diff_p_holm < ALPHA]
     time = [row.strategy for row in rows if row.time_diff_p_holm is not None and row.time_diff_p_holm < ALPHA]
     name = noun(rows[0].metric)
     chance = min(100, round(100 * ALPHA * len(rows)))
     return (
         f"{len(rows)} strategies are compared with {baseline}: up to {chance} % that chance alone makes one of the "
         f"{len(rows)} intervals of time miss its truth, and as much for {name}; with all taken together (Holm, 5 %), "
-        f"best {name} differs for {', '.join(accuracy) or 'none'}, time for {', '.join(time) or 'none'}"
+        f"final {name} differs for {', '.join(accuracy) or 'none'}, time for {', '.join(time) or 'none'}"
     )

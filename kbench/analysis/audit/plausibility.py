@@ -1,5 +1,6 @@
 """Whether times, hidden shares and learning rates fit what was done with the samples."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -7,7 +8,9 @@ import pandas as pd
 
 from kbench.analysis.finding import Finding, about, note, warning
 from kbench.analysis.frame import Frames
-from kbench.analysis.interval import estimate_change
+from kbench.analysis.interval import estimate, estimate_change
+from kbench.analysis.multiple_testing import ALPHA, holm
+from kbench.analysis.pairing import ratios, timed
 from kbench.analysis.rows import Row
 
 LONGER_STEP = 0.05  # a step of the baseline that is longer by less is not remarked on
@@ -17,40 +20,59 @@ HIGHER_RATE = 1.05  # a learning rate scaled by less above what was hidden is no
 
 def plausibility(frames: Frames, rows: Sequence[Row], matched: pd.DataFrame) -> Iterator[Finding]:
     """Hold times, hidden shares and learning rates against the samples; ``matched`` are the paired runs of ``rows``."""
-    yield from _too_fast(rows)
+    yield from plausibility_of_times(rows, matched)
+    yield from _first_touches(rows)
+    yield from _fewer_draws(frames, rows, matched)
     yield from _slow_baseline(matched)
     yield from _background_work(rows)
     yield from _hidden_shares(rows)
     yield from _learning_rates(frames, matched)
 
 
-def _too_fast(rows: Sequence[Row]) -> Iterator[Finding]:
-    """Savings that the samples cannot explain: beyond chance, or perhaps by chance."""
-    by_chance: dict[str, list[str]] = {}
-    for row in rows:
-        if row.time_diff is None or row.ideal_time_change is None or row.time_diff >= row.ideal_time_change:
-            continue
-        if row.time_diff_ci and row.time_diff_ci[1] < row.ideal_time_change:
-            yield warning(
+def plausibility_of_times(rows: Sequence[Row], matched: pd.DataFrame) -> Iterator[Finding]:
+    """Savings that the samples cannot explain: beyond chance among all strategies of a pair (Holm), or within it."""
+    for pair in dict.fromkeys(row.pair for row in rows):
+        own = [
+            row for row in rows if row.pair == pair and row.time_diff is not None and row.ideal_time_change is not None
+        ]
+        runs = dict(iter(matched[matched["pair"] == pair].groupby("strategy")))
+        tested = {row.strategy: _excess(row, ratios(timed(runs[row.strategy]), "total_train_s")) for row in own}
+        adjusted = dict(zip(tested, holm([p for _, p in tested.values()]), strict=True))
+        by_chance = []
+        for row in own:
+            assert row.time_diff is not None and row.ideal_time_change is not None
+            at_most, _ = tested[row.strategy]
+            p = adjusted[row.strategy]
+            if p is not None and p < ALPHA:
+                yield warning(
+                    "ceiling",
+                    f"{pair} / {row.strategy}: its time changed by {100 * at_most:+.1f} % or less (95 %), its samples "
+                    f"explain {100 * row.ideal_time_change:+.1f} %; its steps were cheaper than the baseline's, beyond "
+                    f"chance among {len(own)} strategies (Holm): do not believe it",
+                    about(pair, row.strategy),
+                )
+            elif row.time_diff < row.ideal_time_change:
+                by_chance.append(row.strategy)
+        if by_chance:
+            yield note(
                 "ceiling",
-                f"{row.pair} / {row.strategy}: its time changed by {100 * row.time_diff_ci[1]:+.1f} % or less, "
-                f"its samples explain {100 * row.ideal_time_change:+.1f} %; its steps were cheaper than the "
-                "baseline's: do not believe it",
-                about(row.pair, row.strategy),
+                f"{pair}: {', '.join(by_chance)} took less time than the samples explain (at best), within chance; "
+                "the baseline's runs may have been slow: more seeds or a quieter machine would tell",
+                about(pair, *by_chance),
             )
-        else:
-            by_chance.setdefault(row.pair, []).append(row.strategy)
-    for pair, strategies in by_chance.items():
-        yield note(
-            "ceiling",
-            f"{pair}: {', '.join(strategies)} took less time than the samples explain (at best), within chance; "
-            "the baseline's runs may have been slow: more seeds or a quieter machine would tell",
-            about(pair, *strategies),
-        )
+
+
+def _excess(row: Row, times: Sequence[float]) -> tuple[float, float | None]:
+    """The most that the time changed by, and the p-value that it changed by no more than the samples explain."""
+    found = estimate([-math.log(ratio) for ratio in times])
+    ideal = 1 + (row.ideal_time_change or 0.0)
+    p = found.p_above(-math.log(ideal)) if ideal > 0 else None
+    return (math.expm1(-found.at_least) if found.at_least is not None else math.nan), p
 
 
 def _slow_baseline(matched: pd.DataFrame) -> Iterator[Finding]:
     """A baseline whose steps took longer than those of all others: one number per seed, so one test per pair."""
+    matched = timed(matched)
     step = sum(matched[f"{part}_s"] for part in ("forward", "backward", "update")) / matched["n_trained"]
     base = sum(matched[f"{part}_s_base"] for part in ("forward", "backward", "update")) / matched["n_trained_base"]
     ratio = pd.Series(base / step).where(lambda r: (r > 0) & np.isfinite(r))
@@ -114,3 +136,40 @@ def _learning_rates(frames: Frames, matched: pd.DataFrame) -> Iterator[Finding]:
                 f"hid then asks for {owed:.3f}",
                 about(pair, strategy),
             )
+
+
+def _first_touches(rows: Sequence[Row]) -> Iterator[Finding]:
+    """Targets whose first touch favours the shorter epochs."""
+    for pair in dict.fromkeys(row.pair for row in rows):
+        own = [row for row in rows if row.pair == pair and any(target.withheld for target in row.targets)]
+        if own:
+            names = [row.strategy for row in own]
+            target = next(target for target in own[0].targets if target.withheld)
+            yield note(
+                "target",
+                f"{pair}: {', '.join(names)}: epochs are not about as long as the baseline's, and the first touch of a "
+                "target favours the shorter ones: no interval; "
+                f"--target '{target.requested}:clock' looks at both at the same times",
+                about(pair, *names),
+            )
+
+
+def _fewer_draws(frames: Frames, rows: Sequence[Row], matched: pd.DataFrame) -> Iterator[Finding]:
+    """Best epochs picked from other numbers of epochs than the baseline's."""
+    epochs = frames.runs.drop_duplicates("run_id").set_index("run_id")["epochs_done"].astype(float)
+    own, base = matched["run_id"].map(epochs), matched["run_id_base"].map(epochs)
+    differ = matched.assign(own=own, base=base)[(own != base) & own.notna() & base.notna()]
+    compared = {(row.pair, row.strategy) for row in rows if row.acc_diff is not None}
+    found: dict[tuple[str, str], list[str]] = {}
+    for (pair, strategy), runs in differ.groupby(["pair", "strategy"], sort=False):
+        if (pair, strategy) in compared:
+            n_own, n_base = runs["own"].mean(), runs["base"].mean()
+            key = (str(pair), "fewer" if n_own < n_base else "more")
+            found.setdefault(key, []).append(f"{strategy} ({n_own:g} epochs, the baseline {n_base:g})")
+    for (pair, word), names in found.items():
+        yield note(
+            "best-epoch",
+            f"{pair}: the best epoch of {', '.join(names)} is picked from {word} than the baseline's; "
+            "the final accuracy is what is compared",
+            about(pair, *(name.partition(" (")[0] for name in names)),
+        )

@@ -1,7 +1,10 @@
 """The tables of a comparison: accuracy and time, targets, samples, where the time went, transfers."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from kbench.analysis.audit.disturbed import times_note
+from kbench.analysis.frame import Clock
 from kbench.analysis.rows import Comparison, Row
 from kbench.analysis.tables.model import (
     NONE,
@@ -21,30 +24,43 @@ from kbench.analysis.time_to_target import TimeToTarget
 from kbench.analysis.transfer import Transfer, TransferRow
 from kbench.records.schema import ACCURACY, noun
 
+CLAIM_NOTES = (
+    "saves at least, loses at most: one-sided bounds, 95 % each, of training time and final accuracy. shown: that it "
+    "saves time and loses less than the margin, both (5 % of error, all strategies taken together); no: the contrary "
+    "is. seeds needed: in all, for 80 % power if the truth is as measured; -: none would do, or no margin was set.",
+)
 ACCURACY_NOTE = (
-    "{what} in %, mean over seeds ± standard deviation; best: of all epochs, final: after the last; diff: to the "
+    "{what} in %, mean over seeds ± standard deviation; final: after the last epoch, best: of all epochs; diff: to the "
     "baseline's matched runs [points]."
 )
 ACCURACY_NOTES = (
-    "time: change of training time, every cost included; at best: what the samples trained, scored and refreshed "
-    "would cost if nothing else did.",
-    "Differences are paired by seed: same model, data, recipe, seed, ranks. [a, b]: 95 % interval (Student's t), from "
-    "three seeds on; range a, b: the smallest and largest of the seeds, no interval.",
+    "train s: geometric mean; time: its change, every cost included; at best: what the samples trained, scored and "
+    "refreshed would cost if nothing else did.",
+    "Differences are paired by seed: same model, data, recipe, seed, ranks. [a, b]: 95 % interval over seeds "
+    "(Student's t), from three on; range a, b: the smallest and largest of the seeds, no interval.",
 )
+CLOCK_NOTES = (
+    "train: training, every cost of a strategy included; total: evaluation and staging with it, start-up apart, as "
+    "MLPerf's time to train; CPU: processor time of all ranks while they train. Geometric means; change and interval "
+    "as for time above.",
+)
+TOTAL_NOTE = "Targets are reached on the total clock here: training, evaluation and staging."
 SAMPLES_NOTES = (
     "hidden: mean share of the samples that an epoch's plan leaves out, allowed: that the strategy allowed itself; "
     "trained, scored, refreshed: samples of a run, forward only for the last two.",
 )
 TARGET_NOTES = (
-    "Time to a target: the end of the first epoch at or above it, nothing interpolated, mean over seeds. speed-up: "
-    "the baseline's time over this one's, paired by seed, geometric mean, where all runs of both reached it.",
+    "Time to a target: the end of the first epoch at or above it, nothing interpolated, geometric mean over seeds; "
+    "sustained: that stays there at the next; clock: looked at an epoch of the slower one apart. speed-up: the "
+    "baseline's time over this one's, paired by seed, where all runs of both reached it.",
     "A run that ended short of the target never reached it: with one, there is no mean (from six seeds on JSON has "
     "the median, where it counts as 0). >=: only the baseline fell short; its total time counts.",
 )
 ERROR_NOTE = "final*K: K times the baseline's mean final error on the pair; the accuracy meant is in parentheses."
 PARTS_NOTES = (
-    "Seconds of a run over all its phases, mean over seeds, and share of the training time; backgr. (work in the "
-    "background, on another thread or stream), eval and stage (copying data to the node) are not on that clock; total: "
+    "Seconds of a run over all its phases, arithmetic mean over seeds, and share of the training time; backgr. (work "
+    "in the background, on another thread or stream), eval and stage (copying data to the node) are not on that "
+    "clock; total: "
     "training, eval and stage together; -: not known, or nothing was staged.",
 )
 SHORT = {"background": "backgr."}  # heads of columns that would be too wide for a terminal
@@ -68,12 +84,26 @@ def tables(comparison: Comparison) -> list[Table]:
     found = []
     for pair in dict.fromkeys(row.pair for row in comparison.rows):
         rows = [row for row in comparison.rows if row.pair == pair]
-        found.append(_accuracy(rows, f"{comparison.experiment}: {pair}, compared with {comparison.baseline}"))
+        found.append(_claims([row for row in rows if row.strategy != comparison.baseline], comparison.baseline, pair))
+        accuracy = _accuracy(rows, f"{comparison.experiment}: {pair}, compared with {comparison.baseline}")
+        of_times = [accuracy, _clocks(rows)]
         if any(row.targets for row in rows):
-            found.append(_targets(rows))
-        found += [_samples(rows), _time_parts(rows)]
+            of_times.append(_targets(rows, comparison.clock))
+        note = disturbed_note(comparison, pair)
+        of_times = [
+            replace(table, notes=(*table.notes, *filter(None, [note]))) for table in (*of_times, _time_parts(rows))
+        ]
+        found += [*of_times[:-1], _samples(rows), of_times[-1]]
     found += [_transfer(transfer, comparison) for transfer in comparison.transfers]
     return [table for table in found if _has_values(table)]
+
+
+def disturbed_note(comparison: Comparison, pair: str | None = None) -> str:
+    """What is said of disturbed runs below what shows times, of one pair or all; nothing where there are none."""
+    disturbed = [run for run in comparison.disturbed if pair in (None, run.pair)]
+    names = [run.name if pair else f"{run.pair} {run.name}" for run in disturbed]
+    rows = [row for row in comparison.rows if pair in (None, row.pair)]
+    return times_note(names, rows if pair else (), keeps=comparison.keeps_disturbed)
 
 
 def metric_of(rows: Sequence[Row]) -> str | None:
@@ -86,31 +116,67 @@ def _has_values(table: Table) -> bool:
     return any(n.value is not None for line in table.lines for cell in line.cells for n in cell.numbers)
 
 
+def _claims(rows: Sequence[Row], baseline: str, pair: str) -> Table:
+    """What is shown of time saved and accuracy lost, on one pair."""
+    margin = next((row.margin for row in rows if row.margin is not None), None)
+    within = "no margin set" if margin is None else f"margin {percent('', margin, 'g').text} points"
+    title = f"{pair}: time saved and {noun(metric_of(rows))} lost against {baseline}, {within}"
+    header = ("claim", "saves at least", "loses at most", "shown", "seeds needed")
+    lines = tuple(Line(row.pair, row.strategy, tuple(_claim_cells(row))) for row in rows)
+    return Table("claims", title, header, lines, CLAIM_NOTES)
+
+
+def _claim_cells(row: Row) -> Iterator[Cell]:
+    yield cell(
+        percent("saves_at_least", row.saves_at_least, ".1f"), " %", percent("saves_at_most", row.saves_at_most, ".1f")
+    )
+    yield cell(percent("loses_at_most", row.loses_at_most), " points", percent("loses_at_least", row.loses_at_least))
+    text = {"yes": "yes", "no": "no", "open": "not shown", None: NONE}[row.shown]
+    value = {"yes": 1, "no": 0}.get(row.shown or "")
+    yield Cell(
+        text,
+        (
+            Number("shown", value, text),
+            number("shown_p_holm", row.shown_p_holm, ".3g"),
+            Number("equivalent", row.equivalent, NONE if row.equivalent is None else "yes" if row.equivalent else "no"),
+            percent("margin", row.margin, "g"),
+        ),
+    )
+    yield cell(number("seeds_needed", row.seeds_needed, "d"))
+
+
 def _accuracy(rows: Sequence[Row], title: str) -> Table:
     metric = metric_of(rows)
-    best = "best acc" if noun(metric) == ACCURACY else f"best {noun(metric)}"
+    final, best = ("final acc", "best acc") if noun(metric) == ACCURACY else (f"final {noun(metric)}", "best")
     what = "Accuracies" if noun(metric) == ACCURACY else noun(metric)
     notes = (ACCURACY_NOTE.format(what=what[0].upper() + what[1:]), *ACCURACY_NOTES)
-    header = ("strategy", "seeds", best, "diff", "", "final", "diff", "train s", "time", "", "at best")
+    header = ("strategy", "seeds", final, "diff", "", best, "diff", "train s", "time", "", "at best")
     lines = tuple(Line(row.pair, row.strategy, tuple(_accuracy_cells(row))) for row in rows)
     return Table("accuracy", title, header, lines, notes)
 
 
 def _accuracy_cells(row: Row) -> Iterator[Cell]:
-    final = (row.acc_final_diff_ci, row.acc_final_diff_range)
     yield cell(number("seeds", row.seeds, "d"))
-    yield mean_and_sd(percent("acc_best", row.acc_best), percent("acc_best_sd", row.acc_best_sd))
+    final = mean_and_sd(percent("acc_final", row.acc_final), percent("acc_final_sd", row.acc_final_sd))
+    yield Cell(final.text, (*final.numbers, percent("acc_final_base", row.acc_final_base)))
     yield cell(
-        percent("acc_diff", row.acc_diff, "+.2f"),
+        percent("acc_final_diff", row.acc_final_diff, "+.2f"),
         "",
-        number("acc_diff_p", row.acc_diff_p, ".3g"),
-        number("acc_diff_p_holm", row.acc_diff_p_holm, ".3g"),
+        number("acc_final_diff_p", row.acc_final_diff_p, ".3g"),
+        number("acc_final_diff_p_holm", row.acc_final_diff_p_holm, ".3g"),
     )
-    yield interval("acc_diff", row.acc_diff_ci, row.acc_diff_range, "+.2f", bca=row.acc_diff_bca)
-    yield cell(percent("acc_final", row.acc_final), "", percent("acc_final_sd", row.acc_final_sd))
-    bounds = interval("acc_final_diff", *final, "+.2f")
-    yield cell(percent("acc_final_diff", row.acc_final_diff, "+.2f"), "", *bounds.numbers)
-    yield cell(seconds("train_s", row.train_s), "", seconds("train_s_sd", row.train_s_sd))
+    spans = (row.acc_final_diff_ci, row.acc_final_diff_range)
+    yield interval("acc_final_diff", *spans, "+.2f", bca=row.acc_final_diff_bca)
+    yield cell(percent("acc_best", row.acc_best), "", percent("acc_best_sd", row.acc_best_sd))
+    bounds = interval("acc_diff", row.acc_diff_ci, row.acc_diff_range, "+.2f")
+    yield cell(percent("acc_diff", row.acc_diff, "+.2f"), "", *bounds.numbers)
+    yield cell(
+        seconds("train_s", row.train_s),
+        "",
+        seconds("train_s_sd", row.train_s_sd),
+        seconds("train_s_base", row.train_s_base),
+        number("timed_seeds", row.timed_seeds, "d"),
+    )
     yield cell(
         percent("time_diff", row.time_diff, "+.1f"),
         " %",
@@ -121,15 +187,37 @@ def _accuracy_cells(row: Row) -> Iterator[Cell]:
     yield cell(percent("time_ceiling", row.ideal_time_change, "+.1f"), " %")
 
 
-def _targets(rows: Sequence[Row]) -> Table:
+def _clocks(rows: Sequence[Row]) -> Table:
+    """The time of a run on each clock, and its change, on one pair; processor time where it trained on CPUs."""
+    clocks = [("train", "train_s", "time_diff"), ("total", "total_s", "total_diff")]
+    if any(row.cpu_s is not None for row in rows):
+        clocks.append(("CPU", "cpu_s", "cpu_diff"))
+    header = ["clock", *(text for name, _, _ in clocks for text in (f"{name} s", "change", ""))]
+    lines = [
+        Line(row.pair, row.strategy, tuple(cell for _, *names in clocks for cell in _clock_cells(row, *names)))
+        for row in rows
+    ]
+    return Table("clocks", f"{rows[0].pair}: time on each clock", tuple(header), tuple(lines), CLOCK_NOTES)
+
+
+def _clock_cells(row: Row, seconds_name: str, change_name: str) -> Iterator[Cell]:
+    base = seconds(f"{seconds_name}_base", getattr(row, f"{seconds_name}_base"))
+    yield cell(seconds(seconds_name, getattr(row, seconds_name)), "", base)
+    yield cell(percent(change_name, getattr(row, change_name), "+.1f"), " %")
+    ci, spans = getattr(row, f"{change_name}_ci"), getattr(row, f"{change_name}_range")
+    yield interval(change_name, ci, spans, "+.1f")
+
+
+def _targets(rows: Sequence[Row], clock: Clock) -> Table:
     """How fast each target was reached, on one pair."""
     header = ["time to"]
     for target in rows[0].targets:
         header += [_target_text(target), "speed-up", ""]
     lines = [Line(row.pair, row.strategy, tuple(_target_cells(row))) for row in rows]
     relative = any(target.requested.startswith("final") for target in rows[0].targets)
-    notes = (*TARGET_NOTES, ERROR_NOTE) if relative else TARGET_NOTES
-    return Table("targets", f"{rows[0].pair}: time to target", tuple(header), tuple(lines), notes)
+    notes = (*TARGET_NOTES, *[ERROR_NOTE] * relative, *[TOTAL_NOTE] * (clock == "total"))
+    title = f"{rows[0].pair}: time to target" + (", evaluation and staging included" if clock == "total" else "")
+    return Table("targets", title, tuple(header), tuple(lines), notes)
 
 
 def _time_parts(rows: Sequence[Row]) -> Table:
@@ -143,7 +231,9 @@ def _time_parts(rows: Sequence[Row]) -> Table:
 
 def _target_text(target: TimeToTarget) -> str:
     percent = NONE if target.target is None else f"{100 * target.target:.4g} %"
-    return f"{target.requested} ({percent})" if target.requested.startswith("final") else percent
+    rule = "" if target.rule == "first" else f", {target.rule}"
+    requested = target.requested.partition(":")[0]
+    return f"{requested} ({percent}{rule})" if requested.startswith("final") else f"{percent}{rule}"
 
 
 def _target_cells(row: Row) -> Iterator[Cell]:
@@ -155,7 +245,8 @@ def _target_cells(row: Row) -> Iterator[Cell]:
         if target.seconds is None:
             unknown = target.reached in (None, row.seeds)  # or reached at a time that is not on record
             text = NONE if unknown else f"not reached ({reached.text} of {row.seeds})"
-        yield Cell(text, (number(f"{key}_accuracy", target.target, ".6g"), reached, spent))
+        base = seconds(f"{key}_seconds_base", target.seconds_base)
+        yield Cell(text, (number(f"{key}_accuracy", target.target, ".6g"), reached, spent, base))
         yield _speedup(target, key)
         yield _speedup_interval(target, key)
 
@@ -188,7 +279,7 @@ def _part_cells(row: Row, names: Sequence[str]) -> Iterator[Cell]:
 
 def _part(row: Row, name: str) -> Cell:
     part = row.time_parts[name]
-    spent = seconds(f"{name}_s", part.seconds)
+    spent = seconds("parts_total_s" if name == "total" else f"{name}_s", part.seconds)  # total_s is geometric
     share = number(f"{name}_share", part.share, ".0f", scale=100)
     if part.seconds == 0:
         spent = Number(spent.key, spent.value, "0")

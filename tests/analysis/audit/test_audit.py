@@ -54,6 +54,6 @@ def test_several_strategies_are_several_questions_and_holm_tells_what_is_left(th
     assert found.severity == "note"
     assert found.text == (
         f"{PAIR}: 3 strategies are compared with baseline: up to 15 % that chance alone makes one of the 3 intervals "
-        "of time miss its truth, and as much for accuracy; with all taken together (Holm, 5 %), best accuracy differs "
+        "of time miss its truth, and as much for accuracy; with all taken together (Holm, 5 %), final accuracy differs "
         "for none, time for fast"
     )

@@ -36,7 +36,7 @@ def test_other_weights_without_a_chain_are_still_a_warning(book: Any, told) -> N
 
 def test_downstream_nobody_is_a_method_or_a_control(chain: Any, findings) -> None:
     (found,) = findings(chain(), "control")
-    assert found.text.startswith(f"{UP}: did not beat random")
+    assert found.text.startswith(f"{UP}: mine: not shown to beat random")
     assert {about.pair for about in found.about} == {UP}
 
 

@@ -112,7 +112,24 @@ def test_a_learning_rate_that_follows_what_is_hidden_is_not_told(book: Any, told
 
 
 def test_an_error_that_every_run_reaches_is_told(three: Any, told) -> None:
-    assert told(three, "target", targets=[parse_target("final*9")]) == [
-        f"{PAIR}: final*9 is an error of 100 % or more; every run reaches it"
+    assert told(three, "target", targets=[parse_target("final*9:clock")]) == [
+        f"{PAIR}: final*9:clock is an error of 100 % or more; every run reaches it"
     ]
-    assert told(three, "target", targets=[parse_target("final*1.1"), 0.5]) == []
+    assert told(three, "target", targets=[parse_target("final*1.1:clock"), "0.5:clock"]) == []
+
+
+def test_a_first_touch_of_shorter_epochs_has_no_interval_and_says_what_has(three: Any, told) -> None:
+    assert told(three, "target", targets=[0.5]) == [
+        f"{PAIR}: mine: epochs are not about as long as the baseline's, and the first touch of a target favours the "
+        "shorter ones: no interval; --target '0.5:clock' looks at both at the same times"
+    ]
+
+
+def test_a_best_epoch_of_fewer_is_noted(book: Any, told) -> None:
+    for seed in range(3):
+        book.run("baseline", seed, [0.8, 0.9], [5.0, 5.0 + seed])
+        book.run("budget", seed, [0.8], [5.0])
+    assert told(book, "best-epoch") == [
+        f"{PAIR}: the best epoch of budget (1 epochs, the baseline 2) is picked from fewer than the baseline's; the "
+        "final accuracy is what is compared"
+    ]

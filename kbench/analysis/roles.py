@@ -1,13 +1,15 @@
-"""RowKey is who: the part that each strategy plays, and the specs of its runs."""
+"""The role that each strategy plays on a pair: baseline, control, method, or downstream of another pair."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
-from kbench.analysis.audit.controls import role_in
 from kbench.analysis.frame import Frames
 from kbench.config.run_spec import RunSpec
+from kbench.config.strategy_choice import Role
 from kbench.errors import ResultsError
-from kbench.html_report.effects import RowKey
+from kbench.strategies import role_of
+
+RowKey = tuple[str, str]  # pair and strategy
 
 
 class RowRole(StrEnum):
@@ -34,7 +36,7 @@ def read_specs(frames: Frames) -> dict[RowKey, RunSpec]:
 
 
 def roles(rows: Sequence[RowKey], specs: Mapping[RowKey, RunSpec]) -> dict[RowKey, RowRole]:
-    """The role of each row: that of its strategy, as in the audit, unless it began with another run's weights."""
+    """The role of each row: that of its strategy, unless it began with another run's weights."""
     return {row: _role(row[1], specs.get(row)) for row in rows}
 
 
@@ -42,3 +44,14 @@ def _role(label: str, spec: RunSpec | None) -> RowRole:
     if spec is not None and spec.upstream is not None:
         return RowRole.DOWNSTREAM
     return RowRole(role_in(spec, label))
+
+
+def role_in(spec: RunSpec | None, label: str) -> Role:
+    """The role of a run's strategy, as its spec recorded it when the run was submitted.
+
+    Where none was recorded (an older kbench) the class of that name has it; an imported run has no spec, and its
+    label is taken for its strategy's name.  A name that is not known here is a method's.
+    """
+    if spec is None:
+        return role_of(label)
+    return spec.strategy.role or role_of(spec.strategy.name)

@@ -1,16 +1,14 @@
 """Effects: differences from another strategy, what their intervals support, and the numbers as tables print them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from kbench.analysis.interval import MIN_VALUES, Bounds
 from kbench.analysis.multiple_testing import ALPHA
-from kbench.analysis.rows import Comparison, Row
-from kbench.analysis.tables.layout import tables
+from kbench.analysis.rows import Row
+from kbench.analysis.tables.model import interval, number, percent
 from kbench.records.schema import noun
 
-RowKey = tuple[str, str]  # pair and strategy
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
@@ -50,25 +48,19 @@ class Effects:
     """A strategy beside another one, on the seeds that both have."""
 
     time: Effect
-    accuracy: Effect  # of the best epochs
-    final: Effect  # accuracy after the last epoch
+    accuracy: Effect  # after the last epoch
+    best: Effect  # accuracy of the best epochs
     noun: str  # "accuracy", or what else it is
 
 
-def effects(comparison: Comparison) -> dict[RowKey, Effects]:
-    """The effects of every row but the baseline's."""
-    printed = dict(_printed_numbers(comparison))
-    found = {}
-    for row in comparison.rows:
-        if row.strategy != comparison.baseline:
-            texts = printed[row.pair, row.strategy]
-            found[row.pair, row.strategy] = Effects(
-                time=_effect(row, "time_diff", " %", texts),
-                accuracy=_effect(row, "acc_diff", " points", texts),
-                final=_effect(row, "acc_final_diff", " points", texts),
-                noun=noun(row.metric),
-            )
-    return found
+def effects(row: Row) -> Effects:
+    """What a row that is not the baseline's shows."""
+    return Effects(
+        time=_effect(row, "time_diff", " %", "+.1f"),
+        accuracy=_effect(row, "acc_final_diff", " points", "+.2f"),
+        best=_effect(row, "acc_diff", " points", "+.2f"),
+        noun=noun(row.metric),
+    )
 
 
 def outcome_of(mean: float | None, ci: Bounds, *, seeds: int) -> Outcome:
@@ -82,23 +74,12 @@ def outcome_of(mean: float | None, ci: Bounds, *, seeds: int) -> Outcome:
     return Outcome.LESS if ci[1] < 0 else Outcome.MORE
 
 
-def _effect(row: Row, key: str, unit: str, texts: dict[str, str]) -> Effect:
+def _effect(row: Row, key: str, unit: str, form: str) -> Effect:
     mean, ci, span = (getattr(row, name) for name in (key, f"{key}_ci", f"{key}_range"))
     outcome = outcome_of(mean, ci, seeds=row.seeds)
-    text = "" if mean is None else f"{texts[key]}{unit}"
-    if ci:
-        text += f" [{texts[f'{key}_ci_low']}, {texts[f'{key}_ci_high']}]"
-    elif span and span[0] != span[1]:
-        text += f" (range {texts[f'{key}_range_low']} to {texts[f'{key}_range_high']})"
+    text = "" if mean is None else f"{percent(key, mean, form).text}{unit}"
+    bounds = interval(key, ci, span, form).text
+    text = f"{text} ({bounds})" if bounds.startswith("range") else f"{text} {bounds}".strip()
     p = getattr(row, f"{key}_p_holm", None)
     is_open = p is not None and p >= ALPHA and outcome in (Outcome.LESS, Outcome.MORE)
-    text = text.replace(" ", NO_BREAK)
-    return Effect(outcome, text, row.seeds, texts[f"{key}_p_holm"] if is_open else "")
-
-
-def _printed_numbers(comparison: Comparison) -> Iterator[tuple[RowKey, dict[str, str]]]:
-    """The numbers of the table of accuracy and time, as it prints them."""
-    for table in tables(comparison):
-        if table.kind == "accuracy":
-            for line in table.lines:
-                yield (line.pair, line.strategy), {n.key: n.text for cell in line.cells for n in cell.numbers}
+    return Effect(outcome, text.replace(" ", NO_BREAK), row.seeds, number("p", p, ".3g").text if is_open else "")

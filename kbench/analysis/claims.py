@@ -1,0 +1,69 @@
+"""Claims in sentences: what is shown of a row, what is not, and how many seeds would tell."""
+
+from kbench.analysis.interval import MIN_VALUES
+from kbench.analysis.multiple_testing import ALPHA
+from kbench.analysis.rows import Row
+from kbench.analysis.tables.model import number, percent
+from kbench.records.schema import noun
+
+
+def claim_sentence(row: Row, *, rivals: int = 1) -> str:
+    """Time saved and accuracy lost, as far as the one-sided bounds go; empty where there are none.
+
+    Args:
+        row: A strategy's, compared with a baseline.
+        rivals: Strategies that are compared with the same baseline.
+    """
+    if row.saves_at_least is None or row.loses_at_most is None:
+        return ""
+    bounds = f"{_time(row.saves_at_least)} and {_loss(row.loses_at_most)} of final {noun(row.metric)}"
+    if row.margin is None:
+        return f"It {bounds} (95 % each); no margin was set that it may lose."
+    margin = f"the margin of {percent('', row.margin, 'g').text} points"
+    if row.shown == "yes":
+        return f"Shown within {margin}: it {bounds} (95 %)."
+    if row.shown == "no":
+        return f"Shown to fail {margin}: it {_failure(row)} (95 %)."
+    return f"Not shown within {margin}: it {bounds} (95 % each); {_seeds(row, rivals)}."
+
+
+def _time(saves_at_least: float) -> str:
+    if saves_at_least < 0:
+        return f"takes at most {percent('', -saves_at_least, '.1f').text} % more time"
+    return f"saves at least {percent('', saves_at_least, '.1f').text} % of the training time"
+
+
+def _loss(loses_at_most: float) -> str:
+    if loses_at_most < 0:
+        return f"gains at least {percent('', -loses_at_most).text} points"
+    return f"loses at most {percent('', loses_at_most).text} points"
+
+
+def _failure(row: Row) -> str:
+    """What is shown to the contrary."""
+    found = []
+    if row.saves_at_most is not None and row.saves_at_most < 0:
+        found.append(f"takes at least {percent('', -row.saves_at_most, '.1f').text} % more time")
+    if row.loses_at_least is not None and row.margin is not None and row.loses_at_least > row.margin:
+        found.append(f"loses at least {percent('', row.loses_at_least).text} points of final {noun(row.metric)}")
+    return " and ".join(found)
+
+
+def _seeds(row: Row, rivals: int) -> str:
+    """What would tell."""
+    p = row.shown_p_holm
+    if p is not None and p < rivals * ALPHA and rivals > 1 and _is_within(row):
+        return f"that may be chance among {rivals} strategies (Holm, p = {number('', p, '.3g').text})"
+    if row.seeds_needed is None:
+        return "no number of seeds would show it if the truth is as measured"
+    more = max(1, row.seeds_needed - max(row.seeds, MIN_VALUES - 1))
+    seeds = "one more seed" if more == 1 else f"{more} more seeds"
+    return f"{seeds} would tell, with 80 % power if the truth is as measured"
+
+
+def _is_within(row: Row) -> bool:
+    """Whether the bounds alone would show it."""
+    return bool(
+        row.saves_at_least is not None and row.saves_at_least > 0
+        and row.loses_at_most is not None and row.margin is not None and row.loses_at_most < row.margin
+    )  # fmt: skip
