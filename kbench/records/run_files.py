@@ -193,6 +193,7 @@ class Done(RunFile):
     last_phase: str = "train"
     phases: tuple[PhaseLength, ...] | None = None  # None: written by schema 1
     weights_digest: str | None = None
+    final_digest: str | None = None  # of the weights that it ended with; None: an older kbench wrote it
     order_digest: str | None = None
     augment_digest: str | None = None
     disturbs: str | None = None
@@ -207,7 +208,7 @@ class Done(RunFile):
         Args:
             attempt: Which attempt reached it.
             phases: What the run set out to train.
-            digests: By column, of the initial weights, the first order and the first view.
+            digests: By column, of the initial and the final weights, the first order and the first view.
             disturbs: Random streams of others that the strategy moved.
         """
         last = phases[-1].name if phases else "train"

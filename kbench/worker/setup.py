@@ -84,7 +84,9 @@ def build_run(
             folder.sibling(spec.prerequisite.run_id), "begins with its weights" if spec.upstream else "follows it"
         )
         if spec.upstream:
-            workload.initial_weights = checkpoint.final_weights(RunDir(past.path))
+            workload.initial_weights = checkpoint.final_weights(
+                RunDir(past.path), past.done.final_digest if past.done else None
+            )
         else:
             strategy.follow(costs_of(past.epochs, workload))
     return Run(
