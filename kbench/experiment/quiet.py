@@ -55,7 +55,9 @@ def look(seconds: float = LOOK_S) -> MachineLoad:
     before, idle_before, began = _times(), _idle_s(), time.monotonic()
     time.sleep(seconds)
     after, idle, spent = _times(), _idle_s(), time.monotonic() - began
-    used = {key: (seconds - before[key][1] if key in before else seconds) / spent for key, (_, seconds) in after.items()}
+    used = {
+        key: (seconds - before[key][1] if key in before else seconds) / spent for key, (_, seconds) in after.items()
+    }
     own = sum(share for (pid, _), share in used.items() if pid == os.getpid())
     others = [User(after[key][0], key[0], share) for key, share in used.items() if key[0] != os.getpid()]
     n_cores = len(cores())
