@@ -122,7 +122,9 @@ class EpochRecord(BaseModel):
     gpu_temperature_c: Annotated[float | None, Unit("degree Celsius", "of the hottest GPU as the epoch ended")] = None
     gpu_power_w: Annotated[float | None, Unit("W", "mean over the epoch, all GPUs of the run together")] = None
     gpu_others: Annotated[int | None, Unit("1", "processes of others on the run's GPUs as the epoch ended")] = None
-    peak_mem_bytes: Annotated[int, Unit("byte", "most memory of any rank so far: device, or process on a CPU")]
+    peak_mem_bytes: Annotated[
+        int, Unit("byte", "most memory of any rank so far: device, or process on a CPU; in turns, of all its runs")
+    ]
     ended_at: Annotated[datetime, Unit("UTC", "when the epoch was evaluated")]
 
 
