@@ -104,7 +104,9 @@ def _unevenness(sums: Mapping[str, float], follows: Mapping[str, str]) -> float:
     """How far the places of strategies that follow none are from one another, and the others from whom they follow."""
     free = [total for label, total in sums.items() if label not in follows]
     mean = sum(free) / len(free) if free else 0.0
-    apart = sum((sums[label] - sums.get(prerequisite, mean)) ** 2 for label, prerequisite in follows.items() if label in sums)
+    apart = sum(
+        (sums[label] - sums.get(prerequisite, mean)) ** 2 for label, prerequisite in follows.items() if label in sums
+    )
     return sum((total - mean) ** 2 for total in free) + NEAR * apart
 
 

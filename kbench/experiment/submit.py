@@ -10,7 +10,7 @@ from kbench.errors import LaunchError
 from kbench.experiment import ledger
 from kbench.experiment.dependencies import orphans
 from kbench.experiment.ledger import Submission, driver_lock
-from kbench.experiment.order import Order, BlockPlace, draw_order
+from kbench.experiment.order import BlockPlace, Order, draw_order
 from kbench.experiment.plan import Plan
 from kbench.experiment.redo import set_aside
 from kbench.experiment.status import StatusMonitor, id_by_token
