@@ -5,14 +5,14 @@ They are what ``import kbench`` offers.  Every error is a ``KBenchError`` of ``k
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from kbench.errors import ConfigError, ResultsError
 
 if TYPE_CHECKING:
-    from kbench.analysis.frame import Frames
+    from kbench.analysis.frame import Clock, Frames
     from kbench.analysis.rows import Comparison
     from kbench.analysis.time_to_target import Target
     from kbench.analysis.transfer import Chain
@@ -28,6 +28,7 @@ __all__ = ["WrittenReport", "calibrate", "check", "compare", "load", "plot", "re
 
 DEFAULT_EXPERIMENT = "quick"
 FIGURE_ENDINGS = (".png", ".pdf", ".svg")
+CLOCKS = ("train", "total")
 
 Names = str | Sequence[str]  # one, or several
 PathLike = str | Path
@@ -274,6 +275,8 @@ def compare(
     transfer: Names = (),
     published: bool = False,
     margin: float | None = None,
+    clock: str = "train",
+    keep_disturbed: bool = False,
     results: PathLike | None = None,
 ) -> "Comparison":
     """Compare every strategy with its matched baseline: accuracy, time, time to target.
@@ -286,6 +289,8 @@ def compare(
         transfer: Pairs trained one after the other, as ``UPSTREAM:DOWNSTREAM[,DOWNSTREAM]``.
         published: Hold the papers' numbers against the measured ones; a ``PublishedComparison`` is returned.
         margin: Points of final accuracy that may be lost; None: what the experiment's file says of each pair.
+        clock: What targets are reached on: ``train``, or ``total``: evaluation and staging with it, start-up apart.
+        keep_disturbed: Let the times of disturbed runs count; they are left out, and named, else.
         results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
 
     Returns:
@@ -300,7 +305,7 @@ def compare(
         [('baseline', None), ('kakurenbo', -0.21)]
     """
     targets, transfers = _targets(target), [_chain(text) for text in _several(transfer)]
-    measured = _measured(experiment, results)
+    measured = _measured(experiment, results, clock=clock, keep_disturbed=keep_disturbed)
 
     from kbench.papers.papers import with_papers, without_baseline
 
@@ -320,6 +325,8 @@ def plot(
     kind: str = "curves",
     output: PathLike | None = None,
     size: str = "screen",
+    clock: str = "train",
+    keep_disturbed: bool = False,
     results: PathLike | None = None,
 ) -> "DrawnFigures":
     """Draw figures, each with its data beside it.
@@ -329,6 +336,7 @@ def plot(
         kind: One of ``curves``, ``epochs``, ``time``, ``hidden``, ``pareto``, ``speedup``, or ``all``.
         output: A .png, .pdf or .svg file, or a folder; None: ``figures/`` among the results.
         size: ``screen``, or for a paper ``one`` or ``two`` columns wide.
+        clock, keep_disturbed: As in ``compare``; curves, speed-up and Pareto front are drawn over that clock.
         results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
 
     Returns:
@@ -344,7 +352,7 @@ def plot(
     """
     place = Path(output) if output else None  # a file or a folder
     kinds = _figure_kinds(kind, size, place)
-    measured = _measured(experiment, results)
+    measured = _measured(experiment, results, clock=clock, keep_disturbed=keep_disturbed)
 
     from kbench.figures.draw import draw_figures
 
@@ -357,6 +365,8 @@ def report(
     target: float | str | Sequence[float | str] = (),
     baseline: str = "",
     margin: float | None = None,
+    clock: str = "train",
+    keep_disturbed: bool = False,
     output: PathLike | None = None,
     results: PathLike | None = None,
 ) -> WrittenReport:
@@ -367,6 +377,7 @@ def report(
         target: Accuracies to reach, as in ``compare``.
         baseline: The strategy to compare with; empty: the one that the experiment's file names.
         margin: Points of final accuracy that may be lost, as in ``compare``.
+        clock, keep_disturbed: As in ``compare``.
         output: The file to write; None: ``report.html`` among the results.
         results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
 
@@ -382,7 +393,7 @@ def report(
         PosixPath('results/quick/report.html')
     """
     targets = _targets(target)
-    measured = _measured(experiment, results)
+    measured = _measured(experiment, results, clock=clock, keep_disturbed=keep_disturbed)
 
     from kbench.files import write
     from kbench.html_report.page import page
@@ -454,15 +465,20 @@ class _Measured(NamedTuple):
         )
 
 
-def _measured(experiment: PathLike, results: PathLike | None) -> _Measured:
+def _measured(
+    experiment: PathLike, results: PathLike | None, *, clock: str = "train", keep_disturbed: bool = False
+) -> _Measured:
     """Read the results of an experiment; they are gathered first when journals are newer."""
+    if clock not in CLOCKS:
+        raise ConfigError(f"--clock: must be one of {', '.join(CLOCKS)}, got {clock!r}")
     from kbench.experiment.results import comparison_plan, gathered
 
     folder = gathered(str(experiment), _results(results))
 
     from kbench.analysis.frame import load as load_frames
 
-    return _Measured(folder, load_frames(folder), comparison_plan(folder))
+    frames = replace(load_frames(folder), clock=cast("Clock", clock), keep_disturbed=keep_disturbed)
+    return _Measured(folder, frames, comparison_plan(folder))
 
 
 def _results(folder: PathLike | None) -> Path:

@@ -15,6 +15,7 @@ from typing import Any
 from kbench.errors import ResultsError
 
 DAY_S = 86_400
+MAX_PID_DIGITS = 10
 
 
 @contextmanager
@@ -139,7 +140,7 @@ def locked(path: Path, *, required: bool = True) -> Iterator[int]:
 def _draft(path: Path) -> Iterator[Path]:
     """Yield where to write what is to become ``path``, and name ``path`` in errors."""
     draft = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}")
-    _remove_abandoned_drafts(path)
+    remove_drafts(path)
     try:
         yield draft
     except OSError as error:
@@ -167,15 +168,23 @@ def _ends_whole(descriptor: int, size: int) -> bool:
     return os.pread(descriptor, 1, size - 1) == b"\n"
 
 
-def _remove_abandoned_drafts(path: Path) -> None:
-    """Remove drafts of a file whose writers are dead, on this host, or have not touched them for a day."""
-    for draft in path.parent.glob(f".{escape(path.name)}.*"):
-        host, _, process = draft.name.removeprefix(f".{path.name}.").rpartition(".")
-        if not process.isdigit():
+def remove_drafts(path: Path, *, of_any: bool = False) -> None:
+    """Remove drafts of a file whose writers are dead, on this host, or have not touched them for a day.
+
+    Args:
+        path: The file; ``folder / "*"`` stands for all files of a folder.
+        of_any: Remove the drafts of all writers, where nobody else may write the file any more.
+    """
+    name = "*" if path.name == "*" else escape(path.name)
+    for draft in path.parent.glob(f".{name}.*"):
+        place, _, process = draft.name.rpartition(".")
+        host = "" if path.name == "*" else place.removeprefix(f".{path.name}.")
+        is_here = host in ("", socket.gethostname()) if path.name != "*" else place.endswith(f".{socket.gethostname()}")
+        if not (process.isascii() and process.isdigit()) or len(process) > MAX_PID_DIGITS:
             continue
         with suppress(OSError):
-            is_dead = host in ("", socket.gethostname()) and not _is_running(int(process))
-            if is_dead or time.time() - draft.stat().st_mtime > DAY_S:
+            is_dead = is_here and not _is_running(int(process))
+            if of_any or is_dead or time.time() - draft.stat().st_mtime > DAY_S:
                 _remove(draft)
 
 

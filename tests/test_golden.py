@@ -10,7 +10,7 @@ import torch
 
 from kbench.config.experiment import ExperimentSpec
 from kbench.config.parse import parse
-from kbench.config.run_spec import RunSpec, expand
+from kbench.config.run_spec import Origin, RunSpec, expand
 from kbench.config.yaml_source import read_source
 from kbench.engine.runtime.ranks import RankEnv
 from kbench.experiment.registries import Registries
@@ -45,11 +45,13 @@ def test_the_runs_of_a_shipped_experiment_have_the_names_that_they_had(name: str
 
 
 def _as_before(run: RunSpec) -> RunSpec:
-    """The run as it was: random hiding that is like KAKURENBO had the plain learning rate, and follows its scale now."""
-    if run.strategy.name != "random" or run.follows is None or run.follows.name != "kakurenbo":
+    """The run as it was: random hiding like KAKURENBO had the plain learning rate, and follows its scale now."""
+    of = run.upstream or run
+    if of.strategy.name != "random" or of.follows is None or of.follows.name != "kakurenbo":
         return run
-    plain = run.strategy.model_copy(update={"params": {**run.strategy.params, "lr": "plain"}})
-    return run.model_copy(update={"strategy": plain})
+    plain = of.strategy.model_copy(update={"params": {**of.strategy.params, "lr": "plain"}})
+    changed = of.model_copy(update={"strategy": plain})
+    return run.model_copy(update={"upstream": changed}) if isinstance(changed, Origin) else changed
 
 
 def test_every_strategy_has_the_names_and_keys_that_it_had(specs: dict[str, RunSpec]) -> None:

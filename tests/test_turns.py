@@ -138,7 +138,7 @@ def test_a_run_that_was_told_to_end_gets_no_other_turn(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_into_memory_is_refused_with_the_sum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     used = iter([0, 3 * 10**9])
-    monkeypatch.setattr(turns, "used_bytes", lambda _: next(used))
+    monkeypatch.setattr(turns, "peak_memory_bytes", lambda _: next(used))
     monkeypatch.setattr(turns, "free_bytes", lambda _: 5 * 10**9)
     session = Round([player(tmp_path, name, 2, []) for name in "abc"], Comm(), CPU)
     with pytest.raises(RunError, match="3 runs take turns: the others need about 6.00 GB, 5.00 GB are free"):

@@ -1,5 +1,7 @@
 """What a run writes of itself: where it was made, how it went, and, last of all, how it ended."""
 
+import errno
+import io
 import json
 import os
 import platform
@@ -20,6 +22,7 @@ import kbench as package
 from kbench.config.experiment import Pair
 from kbench.config.run_spec import Origin, RunSpec
 from kbench.config.strategy_choice import Choice
+from kbench.engine.checkpoint import digest_of, final_weights, sealed, unsealed
 from kbench.engine.runtime.ranks import RankEnv
 from kbench.errors import RunError
 from kbench.records.folders import ExperimentDir, RunDir
@@ -206,6 +209,12 @@ def begin(folder: RunDir, attempt: int) -> None:
     folder.begin(Job.of(attempt=attempt).updated(threads_per_rank=1, launcher="local"))
 
 
+def saved(folder: RunDir) -> dict[str, Any]:
+    """What a checkpoint holds."""
+    found: dict[str, Any] = torch.load(io.BytesIO(unsealed(folder.checkpoint.read_bytes())), weights_only=True)
+    return found
+
+
 def test_a_run_that_missed_its_end_only_writes_it(folder_of: Folder) -> None:
     folder = folder_of()
     work(folder, ALONE)
@@ -213,8 +222,45 @@ def test_a_run_that_missed_its_end_only_writes_it(folder_of: Folder) -> None:
     begin(folder, 2)
     work(folder, ALONE)
     assert folder.journal.read_bytes() == told and folder.read().done.attempt == 2
-    same = ("weights_digest", "order_digest", "augment_digest", "last_phase", "disturbs")
-    assert [getattr(folder.read().done, key) for key in same[:4]] == [getattr(first, key) for key in same[:4]]
+    same = ("weights_digest", "final_digest", "order_digest", "augment_digest", "last_phase")
+    assert [getattr(folder.read().done, key) for key in same] == [getattr(first, key) for key in same]
+    assert first.final_digest == digest_of(saved(folder)["state"])
+
+
+def test_a_run_goes_on_without_checkpoints_where_there_is_no_room_and_none_may_begin_with_its_weights(
+    folder_of: Folder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, write = folder_of(), Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if path.name.startswith(".checkpoint") and folder.checkpoint.exists():
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    work(folder, ALONE)
+    said = capsys.readouterr().err
+    assert f"warning: no checkpoint after epoch 2: {folder.checkpoint}: cannot be written: Disk quota exceeded" in said
+    done = folder.read().done
+    assert done is not None and len(folder.epochs()) == 2
+    with pytest.raises(RunError, match="checkpoint.pt holds other weights than those that it ended with") as caught:
+        final_weights(folder, done.final_digest)
+    assert caught.value.hint == f"train it again: kbench run EXPERIMENT --redo {folder.run_id}"
+
+
+def test_only_the_weights_on_record_are_begun_with(folder_of: Folder) -> None:
+    folder = folder_of()
+    work(folder, ALONE)
+    done = folder.read().done
+    assert done is not None and set(final_weights(folder, done.final_digest)) == set(saved(folder)["state"]["module"])
+    with pytest.raises(RunError, match="so an older kbench wrote it, and this run begins with its weights"):
+        final_weights(folder, None)
+    folder.checkpoint.write_bytes(b"torn")
+    with pytest.raises(RunError, match=r"checkpoint.pt cannot be read \(it has no checksum\), and this run begins"):
+        final_weights(folder, done.final_digest)
+    folder.checkpoint.unlink()
+    with pytest.raises(RunError, match="its checkpoint is gone"):
+        final_weights(folder, done.final_digest)
 
 
 @pytest.mark.parametrize("content", [b"torn", None], ids=["unreadable", "another make"])
@@ -225,8 +271,8 @@ def test_a_checkpoint_of_no_use_is_said_and_the_run_begins_anew(
     work(folder, ALONE)
     whole = numbers(folder.epochs())
     if content is None:
-        state = torch.load(folder.checkpoint, weights_only=True)
-        torch.save(state | {"made_by": state["made_by"] | {"commit": "another"}}, folder.checkpoint)
+        state = saved(folder)
+        folder.checkpoint.write_bytes(sealed(state | {"made_by": state["made_by"] | {"commit": "another"}}))
     else:
         folder.checkpoint.write_bytes(content)
     begin(folder, 2)
@@ -241,7 +287,7 @@ def test_a_checkpoint_of_no_use_is_said_and_the_run_begins_anew(
 def test_a_checkpoint_names_what_must_not_change_within_a_run(folder_of: Folder) -> None:
     folder = folder_of()
     work(folder, ALONE)
-    made_by = torch.load(folder.checkpoint, weights_only=True)["made_by"]
+    made_by = saved(folder)["made_by"]
     same = ("commit", "dirty", "kbench_version", "torch_version", "device_name", "threads_per_rank")
     assert made_by == {"run_id": folder.run_id} | {key: getattr(folder.read().provenance, key) for key in same}
 

@@ -6,6 +6,7 @@ from types import MappingProxyType
 import pandas as pd
 
 from kbench.analysis.audit.audit import audit
+from kbench.analysis.audit.disturbed import disturbed_findings
 from kbench.analysis.controls import against_controls, control_findings
 from kbench.analysis.curve import Curve, curves
 from kbench.analysis.drift import drifts
@@ -78,11 +79,14 @@ def compare(
     rows = adjust_p_values(rows)
     specs = read_specs(frames)
     row_roles = roles(keys, specs)
-    tests = against_controls(runs, row_roles, specs, baseline, margins=margins, confidences=confidences)
+    tests = against_controls(
+        runs, row_roles, specs, baseline, margins=margins, confidences=confidences, drift_of_pair=drift_of_pair
+    )
     named = {upstream for upstream, _ in transfers}
     chains = [*(chain for chain in recorded_chains(frames) if chain[0] not in named), *transfers]
     compared = [transfer(frames, upstream=up, downstream=down, baseline=baseline) for up, down in chains]
     more = [*control_findings(tests, row_roles, specs), *look_findings(matched, looks, earlier)]
+    more += disturbed_findings(frames, rows)
     findings = audit(frames, baseline, rows, matched, drift_of_pair, more)
     findings = gravest_first([*findings, *(finding for _, about_chain in compared for finding in about_chain)])
     return Comparison(
@@ -93,6 +97,9 @@ def compare(
         findings=tuple(findings),
         transfers=tuple(chain for chain, _ in compared),
         controls=tuple(tests),
+        clock=frames.clock,
+        disturbed=tuple(frames.disturbed.values()),
+        keeps_disturbed=frames.keep_disturbed,
     )
 
 

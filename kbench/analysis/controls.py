@@ -5,6 +5,7 @@ from itertools import groupby
 
 import pandas as pd
 
+from kbench.analysis.drift import Drift
 from kbench.analysis.finding import Finding, about, note, warning
 from kbench.analysis.interval import Bounds, Confidence
 from kbench.analysis.multiple_testing import ALPHA, adjust_p_values
@@ -33,6 +34,7 @@ def against_controls(
     *,
     margins: Mapping[str, float],
     confidences: Mapping[RowKey, Confidence],
+    drift_of_pair: Mapping[str, Drift],
 ) -> list[AgainstControl]:
     """Compare every method with every control of its pair, on the seeds that both have.
 
@@ -43,6 +45,7 @@ def against_controls(
         baseline: The strategy that all are compared with anyway.
         margins: Of the accuracy that may be lost [fraction], by pair.
         confidences: The error rates of this look, by row.
+        drift_of_pair: What ``drift.drifts`` gave; a control that copies a method always comes after it.
     """
     found = []
     controls = [key for key, role in roles.items() if role is RowRole.CONTROL and key[1] != baseline]
@@ -57,6 +60,7 @@ def against_controls(
                 margin=margins.get(pair),
                 confidence=confidences.get((pair, strategy), Confidence()),
                 n_rivals=len(groups),
+                drift=drift_of_pair.get(pair),
             )
             for strategy, own in groups
         ]

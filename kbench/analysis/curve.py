@@ -4,25 +4,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from kbench.analysis.frame import Frames, last_phase
+from kbench.analysis.pairing import with_shared_staging
 
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
     """The last phase of a run, epoch by epoch; earlier phases are where its clock starts.
 
-    What imported logs do not hold is NaN.
+    What imported logs do not hold is NaN, and so are the times of runs that were disturbed.
     """
 
     pair: str
     strategy: str
     seed: int
     match_key: str
-    seconds: tuple[float, ...]  # [s] on the run's clock when each epoch ended
+    seconds: tuple[float, ...]  # [s] on the run's clock when each epoch ended; on the total one, was evaluated
     accuracy: tuple[float, ...]  # [fraction] after it
     start_s: float  # [s] spent in earlier phases
     run_id: str = ""
+    is_timed: bool = True  # whether its times count: it was not disturbed
 
     @property
     def epoch_s(self) -> float:
@@ -31,7 +34,7 @@ class Curve:
 
     @property
     def total_s(self) -> float:
-        """The training time of the whole run."""
+        """The time of the whole run."""
         return self.seconds[-1]
 
 
@@ -41,9 +44,10 @@ def curves(frames: Frames) -> Iterator[Curve]:
     done = epochs[epochs["run_id"].isin(frames.done["run_id"])]
     if done.empty:
         return
+    done = _on_clock(done, frames)
     last = last_phase(done.assign(run=done["run_id"].factorize()[0])).sort_values("run", kind="stable")
-    seconds, accuracy = last["elapsed_s"].to_numpy(float), last["val_acc1"].to_numpy(float)
-    starts = seconds - last["train_s"].to_numpy(float)
+    seconds, accuracy = last["clock_s"].to_numpy(float), last["val_acc1"].to_numpy(float)
+    starts = seconds - last["spent_s"].to_numpy(float)
     begins = np.flatnonzero(np.diff(last["run"].to_numpy(), prepend=-1)).tolist()
     named = last.iloc[begins][["pair", "strategy", "seed", "match_key", "run_id"]].itertuples(index=False)
     for begin, end, first in zip(begins, [*begins[1:], len(last)], named, strict=True):
@@ -56,7 +60,22 @@ def curves(frames: Frames) -> Iterator[Curve]:
             accuracy=tuple(accuracy[begin:end].tolist()),
             start_s=float(starts[begin]),
             run_id=str(first.run_id),
+            is_timed=first.run_id not in frames.untimed,
         )
+
+
+def _on_clock(epochs: pd.DataFrame, frames: Frames) -> pd.DataFrame:
+    """With ``clock_s``, when each epoch ended on the clock of ``frames``, and ``spent_s``, how long it took on it."""
+    clock_s, spent_s = epochs["elapsed_s"].astype(float), epochs["train_s"].astype(float)
+    if frames.clock == "total":
+        eval_s = epochs["eval_s"].astype(float)
+        runs = with_shared_staging(frames.done.drop_duplicates("run_id"))
+        stage_s = runs.set_index("run_id")["stage_s"].fillna(0.0)
+        clock_s = clock_s + epochs["run_id"].map(stage_s)
+        ordered = epochs.assign(eval_s=eval_s).sort_values("elapsed_s", kind="stable")
+        spent_s, clock_s = spent_s + eval_s, clock_s + ordered.groupby("run_id")["eval_s"].cumsum(skipna=False)
+    known = ~epochs["run_id"].isin(frames.untimed)
+    return epochs.assign(clock_s=clock_s.where(known), spent_s=spent_s.where(known))
 
 
 def seconds_to(curve: Curve, target: float, *, sustained: bool = False) -> float | None:

@@ -37,7 +37,7 @@ class Drift:
 def drifts(runs: pd.DataFrame) -> Mapping[str, Drift]:
     """Estimate the drift of each pair from ``comparable_runs``; pairs whose places are not on record have none."""
     found = {}
-    for pair, own in runs.dropna(subset=["block", "place"]).groupby("pair", sort=False):
+    for pair, own in runs.dropna(subset=["block", "place", "total_train_s"]).groupby("pair", sort=False):
         logs = np.log(own["total_train_s"].to_numpy(dtype=float))
         if drift := drift_of(own["strategy"].tolist(), own["block"].tolist(), own["place"].tolist(), logs):
             found[str(pair)] = drift
@@ -94,7 +94,10 @@ def allow_for_drift(
     half = float(special.stdtrit(df, 1 - confidence.two_sided / 2)) * error
     slack = float(special.stdtrit(df, 1 - confidence.one_sided)) * error
     p = float(2 * special.stdtr(df, -abs(mean) / error)) * PLAIN.two_sided / confidence.two_sided
-    one_sided = (found.mean if found.at_least is None else found.at_least, found.at_most or found.mean)
+    one_sided = (
+        found.mean if found.at_least is None else found.at_least,
+        found.mean if found.at_most is None else found.at_most,
+    )
     lowest, highest = _hull(one_sided, (math.expm1(mean - slack), math.expm1(mean + slack)))
     ci = _hull(found.ci, (math.expm1(mean - half), math.expm1(mean + half)))
     return replace(found, ci=ci, p=max(found.p, min(1.0, p)), at_least=lowest, at_most=highest)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import pandas as pd
 
@@ -19,6 +20,8 @@ from kbench.records.disturbance import (
 from kbench.records.folders import ExperimentDir
 from kbench.records.store import is_current
 
+Clock = Literal["train", "total"]  # training alone; or evaluation and staging with it, start-up apart
+
 
 @dataclass(frozen=True)
 class Frames:
@@ -29,6 +32,7 @@ class Frames:
     runs: pd.DataFrame
     folder: ExperimentDir | None = None  # where the specs of the runs lie
     keep_disturbed: bool = False  # whether times of disturbed runs count as others do
+    clock: Clock = "train"  # that accuracy is seen over, and targets are reached on
 
     @property
     def done(self) -> pd.DataFrame:

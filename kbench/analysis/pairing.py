@@ -9,7 +9,8 @@ from kbench.records.schema import TIME_PARTS
 
 TIMES = tuple(part.column for part in TIME_PARTS)
 COUNTS = ("n_trained", "n_scored", "n_refreshed")
-TEXTS = ("run_id", "seed", "upstream", "metric", "block")
+TEXTS = ("run_id", "seed", "upstream", "metric", "block", "imported_from")
+TIME_COLUMNS = ("total_train_s", "stage_s", "total_s", "cpu_s", *TIMES)  # not known of runs that were disturbed
 NUMBERS = ("best_acc1", "final_acc1", "total_train_s", "stage_s", "total_s", "hidden_mean", "place", *COUNTS)
 KEYS = ["pair", "match_key"]
 
@@ -18,9 +19,9 @@ def pair_runs(frames: Frames, baseline: str) -> pd.DataFrame:
     """Pair each run that is done with its baseline's: a row per matched run, sorted by seed.
 
     Returns:
-        The columns of ``TEXTS`` and ``NUMBERS``, the sums over all epochs of ``TIMES``, and ``ceiling``, the mean
-        share that the strategy allowed itself to hide in the last phase; the baseline's end in ``_base``.
-        NaN is not known.
+        The columns of ``TEXTS`` and ``NUMBERS``, the sums over all epochs of ``TIMES`` and of ``cpu_s`` where it
+        trained on CPUs, ``ceiling``, the mean share that the strategy allowed itself to hide in the last phase, and
+        ``is_timed``, whether its times count; the baseline's end in ``_base``.  NaN is not known.
     """
     return pair_with(comparable_runs(frames), baseline)
 
@@ -36,9 +37,19 @@ def comparable_runs(frames: Frames) -> pd.DataFrame:
     """The runs that are done and can be matched, each once, with the sums over their epochs."""
     done = frames.done.dropna(subset=KEYS).drop_duplicates(["pair", "strategy", "match_key"])
     runs = done[[*KEYS, "strategy", *TEXTS, *NUMBERS]].astype(dict.fromkeys(NUMBERS, "float64"))
-    runs = runs.assign(stage_s=staging_seconds(runs))
+    on_cpu = set(done.loc[(done["n_devices"] == 0).fillna(False).astype(bool), "run_id"])
+    runs = with_shared_staging(runs).assign(is_timed=~runs["run_id"].isin(frames.untimed))
     epochs = frames.epochs[frames.epochs["run_id"].isin(runs["run_id"])]
-    return runs.merge(_sums_of_epochs(epochs), on="run_id", how="left")
+    runs = runs.merge(_sums_of_epochs(epochs), on="run_id", how="left")
+    runs["cpu_s"] = runs["cpu_s"].where(runs["run_id"].isin(on_cpu))
+    columns = list(TIME_COLUMNS)
+    runs[columns] = runs[columns].where(runs["is_timed"])  # nobody can take them by mistake
+    return runs
+
+
+def timed(matched: pd.DataFrame) -> pd.DataFrame:
+    """The paired runs whose times are compared: neither the run nor its baseline's was disturbed."""
+    return matched[matched["is_timed"] & matched["is_timed_base"]]
 
 
 def pair_of(run_id: str) -> str:
@@ -65,15 +76,28 @@ def metric_of(runs: pd.DataFrame) -> str | None:
 
 
 def staging_seconds(runs: pd.DataFrame) -> "pd.Series[float]":
-    """The seconds [s] that copying data took: 0 in a measured run where other seeds of its strategy staged."""
-    stage_s = runs["stage_s"].astype("float64")
-    others_staged = stage_s.groupby([runs["pair"], runs["strategy"]]).transform("count") > 0
-    return stage_s.mask(stage_s.isna() & others_staged & runs["total_s"].notna(), 0.0)
+    """The seconds [s] that copying data took, shared by the measured runs of a pair.
+
+    The first run on a node copies for all that come after it, whatever its strategy: each bears the mean.  Of what
+    was imported it is known which run copied.
+    """
+    stage_s, measured = runs["stage_s"].astype("float64"), runs["imported_from"].isna()
+    of_pair = stage_s.where(measured).groupby(runs["pair"])
+    shared = of_pair.transform("sum") / measured.groupby(runs["pair"]).transform("sum")
+    shares = shared.where(measured & (of_pair.transform("count") > 0), stage_s)
+    own = stage_s.groupby([runs["pair"], runs["strategy"]]).transform("count") > 0
+    return shares.mask(shares.isna() & own & runs["total_s"].notna(), 0.0)
+
+
+def with_shared_staging(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs with ``stage_s`` as ``staging_seconds`` shares it, and ``total_s`` with that."""
+    shares, own = staging_seconds(runs), runs["stage_s"].astype("float64").fillna(0.0)
+    return runs.assign(stage_s=shares, total_s=runs["total_s"].astype("float64") - own + shares.fillna(0.0))
 
 
 def _sums_of_epochs(epochs: pd.DataFrame) -> pd.DataFrame:
     """The sums of each run; NaN where an epoch's value is not known."""
-    values = epochs[list(TIMES)].astype("float64")
+    values = epochs[[*TIMES, "cpu_s"]].astype("float64")
     grouped = values.groupby(epochs["run_id"])
     known = values.notna().groupby(epochs["run_id"]).all()
     last = last_phase(epochs)

@@ -65,8 +65,8 @@ def spreads(frames: Frames, twins: tuple[str, str], disturbed: Sequence[str] = (
     """
     found = []
     for pair, runs in frames.done[frames.done["strategy"].isin(twins)].groupby("pair", sort=False):
-        own, again = (runs[runs["strategy"] == label].set_index("match_key") for label in twins)
-        both = own.join(again[["run_id", "total_train_s"]], rsuffix="_again", how="inner")
+        own, again = (runs[runs["strategy"] == label] for label in twins)
+        both = own.merge(again[["match_key", "run_id", "total_train_s"]], on="match_key", suffixes=("", "_again"))
         if both.empty:
             continue
         quiet = both[~both["run_id"].isin(disturbed) & ~both["run_id_again"].isin(disturbed)]

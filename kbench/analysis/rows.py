@@ -9,6 +9,7 @@ import pandas as pd
 
 from kbench.analysis.drift import Drift, allow_for_drift, mean_places
 from kbench.analysis.finding import Finding
+from kbench.analysis.frame import Clock
 from kbench.analysis.interval import (
     PLAIN,
     UNKNOWN,
@@ -21,9 +22,10 @@ from kbench.analysis.interval import (
     standard_deviation,
 )
 from kbench.analysis.margin import MarginTest, Shown, margin_test
-from kbench.analysis.pairing import differences, metric_of, pair_of, ratios, sums
+from kbench.analysis.pairing import differences, metric_of, pair_of, ratios, sums, timed
 from kbench.analysis.time_to_target import TimeToTarget
 from kbench.analysis.transfer import Transfer
+from kbench.records.disturbance import Disturbed
 from kbench.records.schema import ON_CLOCK, TIME_PARTS
 
 JSON_KEYS = {"requested": "asked", "ideal_time_change": "time_ceiling"}  # where a field has another name in JSON
@@ -51,6 +53,7 @@ class Row:
     pair: str
     strategy: str
     seeds: int
+    timed_seeds: int = 0  # of them, whose times count: neither the run nor its baseline's was disturbed
     metric: str | None = None  # what the accuracies are: "top1", "mean_iou"; None: not known, or several
     upstream: str | None = None  # the pair whose weights its runs began with; None: fresh ones
     margin: float | None = None  # of the final accuracy that may be lost [fraction]; None: none was set
@@ -87,7 +90,16 @@ class Row:
     time_diff_p_holm: float | None = None
     ideal_time_change: float | None  # [fraction] if nothing but the samples' passes cost anything
     stage_s: float | None = None  # [s] copying data to the node; None: nothing was staged, or not known
-    total_s: float | None = None  # [s] training, evaluation and staging
+    total_s: float | None = None  # [s] training, evaluation and staging; geometric mean
+    total_s_base: float | None = None  # the baseline's, on the matched seeds
+    total_diff: float | None = None  # its change [fraction], geometric mean
+    total_diff_ci: Bounds = None
+    total_diff_range: Bounds = None
+    cpu_s: float | None = None  # [s] processor time of training over all ranks, geometric mean; None: on GPUs
+    cpu_s_base: float | None = None
+    cpu_diff: float | None = None
+    cpu_diff_ci: Bounds = None
+    cpu_diff_range: Bounds = None
     ci_method: str | None = None  # "student-t"; None where there is no interval
     targets: tuple[TimeToTarget, ...]
     n_trained: int | None  # per run, mean over seeds
@@ -131,6 +143,9 @@ class Comparison:
     findings: tuple[Finding, ...] = ()
     transfers: tuple[Transfer, ...] = ()
     controls: tuple[AgainstControl, ...] = ()
+    clock: Clock = "train"  # that targets are reached on
+    disturbed: tuple[Disturbed, ...] = ()  # runs of which no time counts, but with ``keeps_disturbed``
+    keeps_disturbed: bool = False
 
     def as_json(self) -> dict[str, object]:
         """The comparison as ``compare --format json`` prints it."""
@@ -168,20 +183,29 @@ def build_row(
     ``n_rivals`` is the number of strategies that are compared with the same baseline on the pair;
     ``drift`` is that of the pair.
     """
-    best, final, time = UNKNOWN, UNKNOWN, UNKNOWN
+    best, final, time, total, cpu = UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN
+    clocked = timed(runs)
     shown = MarginTest(saves_at_least=None, saves_at_most=None, loses_at_most=None, loses_at_least=None)
     if not is_baseline:
         best = estimate(differences(runs, "best_acc1"), confidence=confidence)
         final = estimate(differences(runs, "final_acc1"), resampled=True, confidence=confidence)
-        times = ratios(runs, "total_train_s")
+        times = ratios(clocked, "total_train_s")
         time = estimate_change(times, resampled=True, confidence=confidence)
-        time = allow_for_drift(time, times, mean_places(runs), drift, confidence)
+        time = allow_for_drift(time, times, mean_places(clocked), drift, confidence)
+        totals, cpu_times = ratios(clocked, "total_s"), ratios(clocked, "cpu_s")
+        total = allow_for_drift(
+            estimate_change(totals, confidence=confidence), totals, mean_places(clocked), drift, confidence
+        )
+        cpu = estimate_change(cpu_times, confidence=confidence)
         shown = margin_test(final, time, margin, confidence=confidence, n_rivals=n_rivals)
-    values = {name: runs[name].tolist() for name in ("best_acc1", "final_acc1", "total_train_s")}
+    values = {name: runs[name].tolist() for name in ("best_acc1", "final_acc1")}
+    seconds = {name: clocked[name].tolist() for name in ("total_train_s", "total_s", "cpu_s")}
+    base_seconds = {name: [] if is_baseline else clocked[f"{name}_base"].tolist() for name in seconds}
     return Row(
         pair=str(runs["pair"].iloc[0]),
         strategy=str(runs["strategy"].iloc[0]),
         seeds=len(runs),
+        timed_seeds=len(clocked),
         metric=metric_of(runs),
         upstream=_upstream(runs),
         margin=None if is_baseline else margin,
@@ -206,17 +230,26 @@ def build_row(
         acc_diff=best.mean,
         acc_diff_ci=best.ci,
         acc_diff_range=best.range,
-        train_s=geometric_mean_of(values["total_train_s"]),
-        train_s_sd=standard_deviation(values["total_train_s"]),
-        train_s_base=None if is_baseline else geometric_mean_of(runs["total_train_s_base"].tolist()),
+        train_s=geometric_mean_of(seconds["total_train_s"]),
+        train_s_sd=standard_deviation(seconds["total_train_s"]),
+        train_s_base=geometric_mean_of(base_seconds["total_train_s"]),
         time_diff=time.mean,
         time_diff_ci=time.ci,
         time_diff_range=time.range,
         time_diff_bca=time.bca,
         time_diff_p=time.p,
-        ideal_time_change=None if is_baseline else ideal_time_change(sums(runs), sums(runs, "_base")),
-        stage_s=mean_of(runs["stage_s"].tolist()),
-        total_s=mean_of(runs["total_s"].tolist()),
+        ideal_time_change=None if is_baseline else ideal_time_change(sums(clocked), sums(clocked, "_base")),
+        stage_s=mean_of(clocked["stage_s"].tolist()),
+        total_s=geometric_mean_of(seconds["total_s"]),
+        total_s_base=geometric_mean_of(base_seconds["total_s"]),
+        total_diff=total.mean,
+        total_diff_ci=total.ci,
+        total_diff_range=total.range,
+        cpu_s=geometric_mean_of(seconds["cpu_s"]),
+        cpu_s_base=geometric_mean_of(base_seconds["cpu_s"]),
+        cpu_diff=cpu.mean,
+        cpu_diff_ci=cpu.ci,
+        cpu_diff_range=cpu.range,
         ci_method="student-t" if best.ci or final.ci or time.ci else None,
         targets=targets,
         n_trained=_count(runs, "n_trained"),
@@ -224,7 +257,7 @@ def build_row(
         n_refreshed=_count(runs, "n_refreshed"),
         hidden_mean=mean_of(runs["hidden_mean"].tolist()),
         hidden_ceiling=mean_of(runs["ceiling"].tolist()),
-        time_parts=_time_parts(runs),
+        time_parts=_time_parts(clocked),
     )
 
 

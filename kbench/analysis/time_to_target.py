@@ -86,7 +86,7 @@ class TimeToTarget:
 
     requested: str  # "0.76" or "final*1.1"
     target: float | None  # the accuracy that it means on this pair [fraction]
-    reached: int | None  # of the seeds; None where no accuracy is on record
+    reached: int | None  # of the seeds, disturbed or not; None where no accuracy is on record
     seconds: float | None  # [s] geometric mean over the seeds; None unless all reached it
     seconds_base: float | None = None  # [s] the baseline's, on the matched seeds: over ``seconds``, the speed-up
     speedup: float | None  # geometric mean; None unless all runs of both reached it
@@ -123,9 +123,9 @@ def time_to_target(
         return TimeToTarget(
             requested=requested, target=accuracy, reached=None, seconds=None, speedup=None, speedup_ci=None, rule=rule
         )
-    seen = [_at_same_times(*pair) for pair in pairs] if rule == "clock" else pairs
-    times = [seconds_to(curve, accuracy, sustained=rule == "sustained") for curve, _ in seen]
-    base_times = [seconds_to(curve, accuracy, sustained=rule == "sustained") for _, curve in seen]
+    n_reached = sum(s is not None for s in _first_times(pairs, accuracy, rule)[0])
+    pairs = [pair for pair in pairs if all(curve.is_timed for curve in pair)]  # whose times count
+    times, base_times = _first_times(pairs, accuracy, rule)
     reached, base_reached = ([s for s in found if s is not None] for found in (times, base_times))
     all_reached, all_base_reached = len(reached) == len(pairs), len(base_reached) == len(pairs)
     speedup, at_least, median, median_ci = UNKNOWN, None, None, None
@@ -139,7 +139,7 @@ def time_to_target(
     return TimeToTarget(
         requested=requested,
         target=accuracy,
-        reached=len(reached),
+        reached=n_reached,
         seconds=geometric_mean_of(reached) if all_reached else None,
         seconds_base=geometric_mean_of(base_reached) if all_base_reached and not is_baseline else None,
         speedup=speedup.mean,
@@ -151,6 +151,13 @@ def time_to_target(
         rule=rule,
         withheld=withheld and (speedup.ci is not None or median_ci is not None),
     )
+
+
+def _first_times(pairs: CurvePairs, accuracy: float, rule: Rule) -> tuple[list[float | None], list[float | None]]:
+    """When each run, and its baseline's, reached an accuracy by a rule [s]; NaN at a time that is not known."""
+    seen = [_at_same_times(*pair) for pair in pairs] if rule == "clock" else pairs
+    times = [[seconds_to(curve, accuracy, sustained=rule == "sustained") for curve in pair] for pair in seen]
+    return [own for own, _ in times], [base for _, base in times]
 
 
 def _at_same_times(curve: Curve, baseline: Curve) -> tuple[Curve, Curve]:

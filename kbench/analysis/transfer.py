@@ -20,7 +20,7 @@ from kbench.analysis.interval import (
     mean_of,
     standard_deviation,
 )
-from kbench.analysis.pairing import differences, metric_of, pair_of, pair_runs, ratios
+from kbench.analysis.pairing import differences, metric_of, pair_of, pair_runs, ratios, timed
 from kbench.errors import ResultsError
 
 BEGINS, RUNS = ["begins", "begins_base"], ["run_id", "run_id_base"]
@@ -170,15 +170,15 @@ def _unrecorded_finding(upstream: str, downstream: Sequence[str]) -> Finding:
 
 
 def _row(strategy: str, chain: Sequence[pd.DataFrame], *, is_baseline: bool) -> TransferRow:
-    up = chain[0]
-    time = UNKNOWN if is_baseline else estimate_change(ratios(up, "total_train_s"))
+    up, clocked = chain[0], timed(chain[0])
+    time = UNKNOWN if is_baseline else estimate_change(ratios(clocked, "total_train_s"))
     losses = up["train_loss"].astype(float).tolist()
     return TransferRow(
         strategy=strategy,
         seeds=len(up),
         upstream_loss=mean_of(losses),
         upstream_loss_sd=standard_deviation(losses),
-        upstream_s=geometric_mean_of(up["total_train_s"].tolist()),
+        upstream_s=geometric_mean_of(clocked["total_train_s"].tolist()),
         upstream_time_diff=time.mean,
         upstream_time_diff_ci=time.ci,
         upstream_time_diff_range=time.range,

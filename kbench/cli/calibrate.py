@@ -66,7 +66,7 @@ def _table(spread: "Spread") -> str:
     lines = [
         f"{spread.pair} on {place.device_name or 'a CPU'}, "
         f"{place.ranks} rank(s) of {place.threads_per_rank} thread(s): "
-        f"{spread.n_seeds} seeds, each twice; a run takes {spread.run_s:.0f} s",
+        f"{spread.n_seeds} seeds, each twice; a run takes {spread.run_s:.1f} s",
         f"{'seeds':>5}  {'time +-':>9}  {'shown from':>10}  {name + ' +-':>11}  {'shown from':>10}  {'takes':>9}",
     ]
     for n in SEEDS:
@@ -78,5 +78,5 @@ def _table(spread: "Spread") -> str:
         lines.append("  ".join([f"{n:>5}", *(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))]))
     lines.append("+-: half the 95 % interval; shown from: 80 % power; takes: the baseline and one strategy")
     if spread.n_disturbed:
-        lines.append(f"{spread.n_disturbed} runs were disturbed; their times are left out, with those of their twins")
+        lines.append(f"{spread.n_disturbed} run(s) disturbed; their times are left out, with those of their twins")
     return "\n".join(lines)

@@ -28,6 +28,17 @@ Margin = Annotated[
         show_default=False,
     ),
 ]
+Clock = Annotated[
+    str,
+    typer.Option(
+        "--clock",
+        help="train, or total: evaluation and staging with it, start-up apart; what targets are reached on.",
+        metavar="CLOCK",
+    ),
+]
+KeepDisturbed = Annotated[
+    bool, typer.Option("--keep-disturbed", help="Show times of disturbed runs as well; else they are left out.")
+]
 Baseline = Annotated[str, typer.Option("--baseline", help="Compare with this strategy.", metavar="NAME")]
 
 
@@ -59,6 +70,8 @@ def compare(
         typer.Option("--published", help="Papers' numbers beside these, and their tables against imported logs."),
     ] = False,
     margin: Margin = None,
+    clock: Clock = "train",
+    keep_disturbed: KeepDisturbed = False,
     results: Results = RESULTS,
     *,
     output: Output,
@@ -76,6 +89,8 @@ def compare(
         transfer=transfer,
         published=published,
         margin=margin,
+        clock=clock,
+        keep_disturbed=keep_disturbed,
         results=results,
     )
 
@@ -100,6 +115,8 @@ def plot(
     size: Annotated[
         str, typer.Option("--size", help="screen, or for a paper one or two columns wide.", metavar="SIZE")
     ] = "screen",
+    clock: Clock = "train",
+    keep_disturbed: KeepDisturbed = False,
     results: Results = RESULTS,
     *,
     output: Output,
@@ -107,9 +124,13 @@ def plot(
     """Draw figures: accuracy over time, over epochs, where time went, who was hidden, error against cost, speed-up."""
     from kbench import api
 
-    drawn = api.plot(experiment, kind=kind, output=path, size=size, results=results)
+    drawn = api.plot(
+        experiment, kind=kind, output=path, size=size, clock=clock, keep_disturbed=keep_disturbed, results=results
+    )
     for text in drawn.absent:
         output.log(f"warning: {text.replace('not in the table', 'not drawn')}")
+    if drawn.disturbed:
+        output.log(f"warning: {drawn.disturbed}")
     _log_skipped(drawn.skipped, output)
     figures = {str(drawing): str(drawing.with_suffix(".csv")) for drawing in drawn.paths}
     output.json(
@@ -117,6 +138,7 @@ def plot(
             "figures": [{"figure": figure, "data": data} for figure, data in figures.items()],
             "skipped": drawn.skipped,
             "absent": drawn.absent,
+            "disturbed": drawn.disturbed or None,
         }
     )
     for figure, data in figures.items():
@@ -128,6 +150,8 @@ def report(
     target: Targets = [],  # noqa: B006
     baseline: Baseline = "",
     margin: Margin = None,
+    clock: Clock = "train",
+    keep_disturbed: KeepDisturbed = False,
     path: Annotated[
         Path | None,
         without_default("--output", "-o", text="Write there; else report.html among the results.", metavar="FILE"),
@@ -139,7 +163,16 @@ def report(
     """Write one self-contained HTML page: verdict, tables, figures, audit, settings, provenance."""
     from kbench import api
 
-    written = api.report(experiment, target=target, baseline=baseline, margin=margin, output=path, results=results)
+    written = api.report(
+        experiment,
+        target=target,
+        baseline=baseline,
+        margin=margin,
+        clock=clock,
+        keep_disturbed=keep_disturbed,
+        output=path,
+        results=results,
+    )
     _log_skipped(written.skipped, output)
     output.json({"report": str(written.path)})
     output.text(str(written.path))

@@ -53,6 +53,7 @@ def _show(folder: "ExperimentDir", stored: "list[StoredImport]", output: Output)
         output.log(f"note: {remark}")
     if any(each.log.state == "interrupted" for each in stored):
         output.log("note: interrupted runs are not compared; --epochs says how many epochs runs were to take")
+    output.log(_sum(runs))
     n_new = sum(each.is_new for each in stored)
     output.log(
         f"{n_new} of {len(stored)} runs are new in {folder.path}; "
@@ -60,9 +61,18 @@ def _show(folder: "ExperimentDir", stored: "list[StoredImport]", output: Output)
     )
 
 
+def _sum(runs: list[dict[str, Any]]) -> str:
+    """What was read in all, so that a reader can hold it against the logs."""
+    timed = [run["total_train_s"] for run in runs if run["total_train_s"] is not None]
+    text = f"sum: {sum(run['epochs_done'] for run in runs)} epochs in {len(runs)} runs"
+    text += f", {sum(timed) / 60:.1f} minutes of training" if timed else ", no times"
+    return text + (f" ({len(runs) - len(timed)} runs without times)" if timed and len(timed) < len(runs) else "")
+
+
 def _facts(stored: "StoredImport") -> dict[str, Any]:
     """A run for a program; null is what its log does not tell."""
     from kbench.records.imported import EMPTY, summary_of
+    from kbench.records.schema import metric_name
 
     rows = [{**EMPTY, **row} for row in stored.log.epochs]
     line = summary_of(stored.facts, rows)
@@ -74,6 +84,7 @@ def _facts(stored: "StoredImport") -> dict[str, Any]:
         **{key: line[key] for key in wanted},
         "epochs_with_hidden_share": shares,
         "log": stored.facts.run,
+        "metric": metric_name(stored.facts.metric or stored.log.metric),
     }
 
 
@@ -85,7 +96,7 @@ def _columns(run: dict[str, Any]) -> list[str]:
         f"{run['epochs_done']} epoch{'s' * (run['epochs_done'] != 1)}",
     ]
     if run["final_acc1"] is not None:
-        columns.append(f"last top-1 {100 * run['final_acc1']:.2f} %, best {100 * run['best_acc1']:.2f} %")
+        columns.append(f"last {run['metric']} {100 * run['final_acc1']:.2f} %, best {100 * run['best_acc1']:.2f} %")
     if run["total_train_s"] is not None:
         columns.append(f"training {run['total_train_s'] / 60:.1f} min")
     if run["hidden_mean"] is not None:

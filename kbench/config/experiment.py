@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import InitErrorDetails
 
-from kbench.config.parse import Spec, all_at_once, did_you_mean, findings, problem, shown
+from kbench.config.parse import Spec, all_at_once, did_you_mean, findings, problem, quoted
 from kbench.config.recipe import Recipe
 from kbench.config.strategy_choice import Choice, NameRegistry, is_in_full, label_of, unknown_prerequisites
 from kbench.config.value_types import Count, Name, Natural, Positive, Share
@@ -28,7 +28,7 @@ Pairing = Literal["none", "node", "turns"]
 
 
 class Paper(Spec):
-    """What a publication says of an experiment besides its recipe.  It is shown, and is no part of a run."""
+    """What a publication says of an experiment besides its recipe.  It is quoted, and is no part of a run."""
 
     source: Annotated[str, Field(strict=True, min_length=1)]  # what was read, and where
     epochs: Count | None = None  # null, here and below: not published
@@ -90,7 +90,7 @@ class ExperimentSpec(Spec):
     @classmethod
     def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(seeds)) < len(seeds):
-            raise ValueError(f"must differ from one another, got {shown(list(seeds))}")
+            raise ValueError(f"must differ from one another, got {quoted(list(seeds))}")
         return seeds
 
     @field_validator("looks")
@@ -144,7 +144,7 @@ def _repeated(
     names = [name_of(entry) for entry in entries] if isinstance(entries, list) else []
     first = {name: i for i, name in reversed(list(enumerate(names)))}
     return [
-        problem(f"a second {what} called {shown(name)}; give it a {by} of its own", (key, i), name)
+        problem(f"a second {what} called {quoted(name)}; give it a {by} of its own", (key, i), name)
         for i, name in enumerate(names)
         if name is not None and first[name] < i
     ]

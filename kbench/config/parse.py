@@ -55,19 +55,19 @@ def sentence(error: ErrorDetails, known: Iterable[str] = ()) -> str:
         case "missing":
             return f"missing key {key!r}"
         case "extra_forbidden":
-            return f"unknown key {shown(key)}{did_you_mean(key, known)}"
+            return f"unknown key {quoted(key)}{did_you_mean(key, known)}"
         case "kbench" | "value_error":
             return error["msg"].removeprefix("Value error, ")
         case "model_type" | "model_attributes_type":
-            return f"must be a mapping of keys to values, got {shown(error['input'])}"
+            return f"must be a mapping of keys to values, got {quoted(error['input'])}"
         case "literal_error":
             options = str(error["ctx"]["expected"])
             return (
-                f"must be {options}, got {shown(error['input'])}"
+                f"must be {options}, got {quoted(error['input'])}"
                 f"{did_you_mean(str(error['input']), options.replace(chr(39), ' ').split(), strict=True)}"
             )
         case "string_pattern_mismatch":
-            return f"must be letters, digits, - and _ only, got {shown(error['input'])}"
+            return f"must be letters, digits, - and _ only, got {quoted(error['input'])}"
     text = (
         error["msg"]
         .replace("Input should be", "must be")
@@ -75,10 +75,10 @@ def sentence(error: ErrorDetails, known: Iterable[str] = ()) -> str:
         .replace("a valid tuple", "a list")
         .replace("a valid", "a")
     )
-    return f"{text[0].lower()}{text[1:]}, got {shown(error['input'])}"
+    return f"{text[0].lower()}{text[1:]}, got {quoted(error['input'])}"
 
 
-def shown(value: object) -> str:
+def quoted(value: object) -> str:
     """What a user wrote, as an error repeats it: not more than 200 characters."""
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:197]}..."

@@ -69,7 +69,7 @@ class EpochMetrics:
         Raises:
             RunError: nothing was trained on, or the training loss is not finite; on every rank.
         """
-        mine = [self._memory(), probe.background_s]
+        mine = [float(peak_memory_bytes(self._device)), probe.background_s]
         mine += [self.n_trained, probe.n_scored, self.n_refreshed, probe.n_dropped, self._cpu_s, *self._sums.tolist()]
         ranks = self._comm.gather(mine + [self._parts[part] for part in PARTS])
         columns = list(zip(*ranks, strict=True))
@@ -130,9 +130,10 @@ class EpochMetrics:
             }
         )
 
-    def _memory(self) -> float:
-        """The most memory so far [byte]: the device's, or this process's."""
-        if self._device.type == "cuda":
-            return float(torch.cuda.max_memory_allocated(self._device))
-        unit = 1 if sys.platform == "darwin" else 1024
-        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most memory so far: of the device since the epoch began, or of this process since it began."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

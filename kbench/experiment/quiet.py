@@ -55,9 +55,11 @@ def look(seconds: float = LOOK_S) -> MachineLoad:
     before, idle_before, began = _times(), _idle_s(), time.monotonic()
     time.sleep(seconds)
     after, idle, spent = _times(), _idle_s(), time.monotonic() - began
-    used = {key: (after[key] - before.get(key, 0.0)) / spent for key in after}
+    used = {
+        key: (seconds - before[key][1] if key in before else seconds) / spent for key, (_, seconds) in after.items()
+    }
     own = sum(share for (pid, _), share in used.items() if pid == os.getpid())
-    others = [User(name, pid, share) for (pid, name), share in used.items() if pid != os.getpid()]
+    others = [User(after[key][0], key[0], share) for key, share in used.items() if key[0] != os.getpid()]
     n_cores = len(cores())
     return MachineLoad(
         n_cores=n_cores,
@@ -106,10 +108,11 @@ def _idle_s() -> float:
     return float(sum(every[core].idle + getattr(every[core], "iowait", 0.0) for core in numbers))
 
 
-def _times() -> Mapping[tuple[int, str], float]:
-    """Processor seconds of every process that may be looked at, by its id and name."""
+def _times() -> Mapping[tuple[int, float], tuple[str, float]]:
+    """Name and processor seconds of every process that may be looked at, by its id and when it began."""
     found = {}
-    for process in psutil.process_iter(["pid", "name", "cpu_times"]):
+    for process in psutil.process_iter(["pid", "name", "cpu_times", "create_time"]):
         if times := process.info["cpu_times"]:
-            found[process.info["pid"], str(process.info["name"])] = times.user + times.system
+            key = process.info["pid"], process.info["create_time"]
+            found[key] = str(process.info["name"]), times.user + times.system
     return found

@@ -17,6 +17,10 @@ from kbench.figures.registry import FigureKind
 from kbench.figures.seed_stats import draw_band, metric_of, over_seeds, points, seeds_text
 from kbench.figures.style import FAINT
 
+CLOCKS = {  # on an axis
+    "train": "training time [s], every cost included",
+    "total": "time to train [s]: training, evaluation and staging",
+}
 SHOWN_POINTS = 10  # of accuracy, below the end of the worst curve
 
 
@@ -25,13 +29,15 @@ def curve_data(frames: Frames, comparison: Comparison) -> pd.DataFrame:
 
     ``time_diff`` is the change of total time of the table.  Raises ResultsError when no time is known.
     """
-    data = over_seeds(points(frames, comparison), ["seconds", "acc"], geometric=["seconds"])
+    data = over_seeds(points(frames, comparison, timed=True), ["seconds", "acc"], geometric=["seconds"])
     if data.empty:
         raise ResultsError(
             f"{frames.name}: no run has a time and an accuracy for its epochs, so there is no curve over time",
             hint="kbench plot --kind epochs needs no times",
         )
-    change = {(row.pair, row.strategy): row.time_diff for row in comparison.rows}
+    total = comparison.clock == "total"
+    change = {(row.pair, row.strategy): row.total_diff if total else row.time_diff for row in comparison.rows}
+    data["clock"] = comparison.clock
     rows = zip(data["pair"], data["strategy"], strict=True)
     data["time_diff"] = [math.nan if change.get(row) is None else change[row] for row in rows]
     data["metric"] = data["pair"].map({pair: metric_of(frames, pair) for pair in data["pair"].unique()})
@@ -56,7 +62,7 @@ def draw_curves(data: pd.DataFrame, options: Options) -> Figure:
         draw_end_labels(
             bottom, top, strip if named else measure_strip(own, options, layout.panel_in, named=False), options
         )
-        bottom.set_xlabel("training time [s], every cost included")
+        bottom.set_xlabel(CLOCKS[own["clock"].iloc[0]])
     if not named:
         add_strategy_legend(layout.figure, set(data["strategy"]), options)
     return layout.figure
@@ -109,5 +115,7 @@ def draw_epochs(data: pd.DataFrame, options: Options) -> Figure:
     return layout.figure
 
 
-CURVES = FigureKind("accuracy over training time, and the change of total time", curve_data, draw_curves)
+CURVES = FigureKind(
+    "accuracy over training time, and the change of total time", curve_data, draw_curves, shows_times=True
+)
 EPOCHS = FigureKind("accuracy by epoch", epoch_data, draw_epochs)

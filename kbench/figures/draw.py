@@ -6,8 +6,9 @@ from pathlib import Path
 
 from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Comparison
+from kbench.analysis.tables.layout import disturbed_note
 from kbench.errors import ResultsError
-from kbench.figures.layout import options_for, save
+from kbench.figures.layout import add_note, options_for, save
 from kbench.figures.registry import figure_kind
 from kbench.records.run_state import State
 
@@ -21,6 +22,7 @@ class DrawnFigures:
     paths: tuple[Path, ...]  # each with its data beside it, as .csv
     skipped: Mapping[str, str]
     absent: tuple[str, ...] = ()  # sentences: runs that the results should hold and that no figure shows
+    disturbed: str = ""  # what became of the times of disturbed runs, in figures that show times
 
 
 def draw_figures(
@@ -39,6 +41,7 @@ def draw_figures(
         ResultsError: None of them can be drawn, or a file cannot be written.
     """
     options, paths, skipped = options_for(comparison, size), [], {}
+    note = ""
     for name in names:
         kind = figure_kind(name)
         try:
@@ -48,9 +51,13 @@ def draw_figures(
             if len(skipped) == len(names):
                 raise
             continue
+        figure = kind.draw(data, options)
+        if kind.shows_times and comparison.disturbed:
+            note = disturbed_note(comparison)
+            add_note(figure, note, options)
         try:
-            paths.append(save(kind.draw(data, options), data, output if output.suffix else output / f"{name}.png"))
+            paths.append(save(figure, data, output if output.suffix else output / f"{name}.png"))
         except OSError as error:
             raise ResultsError(f"{error.filename or output}: cannot be written: {error.strerror}") from error
     absent = tuple(finding.text for finding in comparison.findings if finding.kind in ABSENT)
-    return DrawnFigures(tuple(paths), skipped, absent)
+    return DrawnFigures(tuple(paths), skipped, absent, note)

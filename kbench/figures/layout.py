@@ -155,6 +155,15 @@ def add_legend(figure: Figure, handles: Sequence[Artist]) -> None:
     figure.legend(handles=list(handles), loc="outside lower center", ncols=columns, columnspacing=1.2)
 
 
+def add_note(figure: Figure, text: str, options: Options) -> None:
+    """Add a sentence above all panels, in as many lines as it takes."""
+    font = SIZES[options.size].font_pt - 1
+    letters = max(20, int(len(text) * 0.95 * figure.get_figwidth() / width_in(text, font)))
+    lines = textwrap.wrap(text, letters)
+    figure.set_figheight(figure.get_figheight() + len(lines) * 1.35 * font / 72)
+    figure.suptitle("\n".join(lines), fontsize=font)
+
+
 def save(figure: Figure, data: pd.DataFrame, path: Path, *, transparent: bool = False) -> Path:
     """Write the figure, and beside it as .csv the data that it shows."""
     path.parent.mkdir(parents=True, exist_ok=True)

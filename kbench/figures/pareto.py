@@ -9,8 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from kbench.analysis.frame import Frames
+from kbench.analysis.pairing import with_shared_staging
 from kbench.analysis.rows import Comparison
 from kbench.errors import ResultsError
+from kbench.figures.curves import CLOCKS
 from kbench.figures.labels import place_labels
 from kbench.figures.layout import Options, add_legend, lay_out, legend_line, set_title, with_settings
 from kbench.figures.registry import FigureKind
@@ -28,7 +30,8 @@ class Cost(NamedTuple):
 
 
 COSTS = {
-    "total_train_s": Cost("training time [s], every cost included", 1),
+    "total_train_s": Cost(CLOCKS["train"], 1),
+    "total_s": Cost(CLOCKS["total"], 1),
     "n_trained": Cost("samples trained on [thousand]", 1000),
 }
 
@@ -40,9 +43,10 @@ def pareto_data(frames: Frames, comparison: Comparison) -> pd.DataFrame:
     whole run; ``on_front``: no other mean is as good or better in both and better in one.  Raises ResultsError
     when no run has both an accuracy and a cost.
     """
-    runs = matched_runs(frames, comparison)
-    runs = runs.assign(error=1 - runs["final_acc1"].astype(float))
-    parts = [_of_cost(runs, cost) for cost in COSTS]
+    time = "total_s" if comparison.clock == "total" else "total_train_s"
+    runs, timed = with_shared_staging(matched_runs(frames, comparison)), matched_runs(frames, comparison, timed=True)
+    both = {time: runs[runs["run_id"].isin(timed["run_id"])], "n_trained": runs}
+    parts = [_of_cost(runs.assign(error=1 - runs["final_acc1"].astype(float)), cost) for cost, runs in both.items()]
     data = pd.concat([part for part in parts if not part.empty] or [pd.DataFrame()], ignore_index=True)
     if data.empty:
         raise ResultsError(
@@ -138,4 +142,4 @@ def _error_of(metric: str) -> str:
     return f"{name} after the last epoch [%]"
 
 
-PARETO = FigureKind("error against cost, with the Pareto front", pareto_data, draw_pareto)
+PARETO = FigureKind("error against cost, with the Pareto front", pareto_data, draw_pareto, shows_times=True)

@@ -28,11 +28,13 @@ class FigureKind:
     """A kind of figure: what it shows, its data, its drawing.
 
     ``data`` raises ResultsError where the results do not hold what the figure shows.  ``draw`` takes that data.
+    One that shows times says which runs they are without.
     """
 
     about: str
     data: "Callable[[Frames, Comparison], pd.DataFrame]"
     draw: "Callable[[pd.DataFrame, Options], Figure]"
+    shows_times: bool = False
 
 
 def figure_kind(name: str) -> FigureKind:

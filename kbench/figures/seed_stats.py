@@ -15,9 +15,11 @@ from kbench.records.schema import on_axis
 GROUP_KEYS = ["pair", "strategy"]
 
 
-def matched_runs(frames: Frames, comparison: Comparison) -> pd.DataFrame:
-    """The rows of runs.parquet that the table counts, in its order."""
+def matched_runs(frames: Frames, comparison: Comparison, *, timed: bool = False) -> pd.DataFrame:
+    """The rows of runs.parquet that the table counts, in its order; ``timed``: whose times it counts."""
     done = frames.done
+    if timed:
+        done = done[~done["run_id"].isin(frames.untimed)]
     base = done.loc[done["strategy"] == comparison.baseline, "match_key"]
     return in_order(done[done["match_key"].isin(base)], comparison)
 
@@ -29,9 +31,12 @@ def last_epochs(frames: Frames, comparison: Comparison) -> pd.DataFrame:
     return in_order(last_phase(epochs).sort_values("epoch", kind="stable"), comparison)
 
 
-def points(frames: Frames, comparison: Comparison) -> pd.DataFrame:
-    """A row per matched run and epoch of its curve: ``pair strategy seed match_key epoch seconds acc``."""
-    found = list(curves(frames))
+def points(frames: Frames, comparison: Comparison, *, timed: bool = False) -> pd.DataFrame:
+    """A row per matched run and epoch of its curve: ``pair strategy seed match_key epoch seconds acc``.
+
+    ``timed``: of the runs whose times the table counts.
+    """
+    found = [curve for curve in curves(frames) if curve.is_timed or not timed]
     base = {c.match_key for c in found if c.strategy == comparison.baseline}
     matched = [c for c in found if c.match_key in base]
     lengths = [len(c.accuracy) for c in matched]

@@ -35,7 +35,7 @@ def speedup_data(frames: Frames, comparison: Comparison) -> pd.DataFrame:
     extrapolated.  ``reached`` and ``base_reached`` are how many of the ``seeds`` did.  Raises ResultsError when
     no time is known, or only the baseline was run.
     """
-    rows = points(frames, comparison)
+    rows = points(frames, comparison, timed=True)
     runs = rows.groupby([*GROUP_KEYS, "match_key"])
     rows = rows[
         runs["seconds"].transform("count").eq(runs["seconds"].transform("size")) & runs["acc"].transform("count").gt(0)
@@ -151,4 +151,6 @@ def _scale(axes: Axes, own: pd.DataFrame) -> None:
     axes.grid(axis="y", **FAINT)
 
 
-SPEEDUP = FigureKind("speed-up over the baseline for every target accuracy", speedup_data, draw_speedup)
+SPEEDUP = FigureKind(
+    "speed-up over the baseline for every target accuracy", speedup_data, draw_speedup, shows_times=True
+)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from kbench.analysis.frame import Frames
-from kbench.analysis.pairing import staging_seconds
+from kbench.analysis.pairing import with_shared_staging
 from kbench.analysis.rows import Comparison
 from kbench.errors import ResultsError
 from kbench.figures.layout import SIZES, Options, add_legend, lay_out, set_title, with_settings
@@ -81,12 +81,13 @@ def time_data(frames: Frames, comparison: Comparison) -> pd.DataFrame:
     ``on_clock`` says whether a part is training time.  Where the parts of a log do not add up to its
     training time, the rest is a part of its own.  Raises ResultsError when no time is known.
     """
-    runs = matched_runs(frames, comparison)
+    runs = with_shared_staging(matched_runs(frames, comparison))
+    runs = runs[runs["run_id"].isin(matched_runs(frames, comparison, timed=True)["run_id"])]
     epochs = frames.epochs[frames.epochs["run_id"].isin(runs["run_id"])]
     parts = [part for part in [*ON_CLOCK, *OFF_CLOCK] if part in epochs]
     sums = epochs.groupby("run_id")[parts].sum(min_count=1).astype(float)
     sums["train_s"] = epochs.groupby("run_id")["train_s"].agg(lambda s: s.sum(skipna=False)).astype(float)
-    runs = runs[[*GROUP_KEYS, "run_id"]].assign(stage_s=staging_seconds(runs))
+    runs = runs[[*GROUP_KEYS, "run_id", "stage_s"]]
     sums = runs.merge(sums.reset_index(), on="run_id", how="left")
     sums = sums[sums.groupby(GROUP_KEYS)["train_s"].transform(lambda s: s.notna().all()).astype(bool)]
     if sums.empty:
@@ -165,4 +166,4 @@ def _patch(bar: Bar) -> Artist:
     return Patch(label=bar.label, **_fill(bar.style))
 
 
-TIME_BREAKDOWN = FigureKind("where the time went", time_data, draw_time)
+TIME_BREAKDOWN = FigureKind("where the time went", time_data, draw_time, shows_times=True)

@@ -10,8 +10,9 @@ from markupsafe import Markup
 
 from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Comparison
+from kbench.analysis.tables.layout import disturbed_note
 from kbench.errors import ResultsError
-from kbench.figures.layout import options_for, svg_element
+from kbench.figures.layout import add_note, options_for, svg_element
 from kbench.figures.registry import FIGURES, figure_kind
 from kbench.html_report import dark_mode
 
@@ -120,6 +121,8 @@ def drawings(frames: Frames, comparison: Comparison) -> Drawings:
         panels = []
         for pair in data["pair"].unique():
             figure = kind.draw(data[data["pair"] == pair], options)
+            if kind.shows_times and (note := disturbed_note(comparison, pair)):
+                add_note(figure, note, options)
             element = shared.add(svg_element(figure), label=f"{pair}: {kind.about}")
             element, shades = dark_mode.with_dark_colors(element)
             found.shades.update(shades)

@@ -15,7 +15,9 @@ from kbench.importers.log import (
     Log,
     check_distinct,
     checked,
+    diverged,
     fraction,
+    is_not_finite,
     number,
     read_lines,
     refuse,
@@ -52,10 +54,12 @@ def _runs(path: Path) -> list[Log]:
             raise refuse(f"{path}:{n}", "epoch: must be a whole number from 0, got nothing", do="mend the line")
         row.setdefault("phase", "train")
         found.setdefault(tuple(row.get(name) for name in IDENTITY), []).append(row | {"line": n})
-    return [_log(path, dict(zip(IDENTITY, values, strict=True)), rows) for values, rows in found.items()]
+    odd = {name: sum(is_not_finite(fields[i]) for fields in rows) for i, name in enumerate(head)}
+    remarks = tuple(diverged(n, f"{path}: {name}") for name, n in odd.items() if n)
+    return [_log(path, dict(zip(IDENTITY, values, strict=True)), rows, remarks) for values, rows in found.items()]
 
 
-def _log(path: Path, identity: dict[str, Cell], rows: list[dict[str, Cell]]) -> Log:
+def _log(path: Path, identity: dict[str, Cell], rows: list[dict[str, Cell]], remarks: tuple[str, ...]) -> Log:
     for key in (*IDENTITY, *IGNORED):
         for row in rows:
             row.pop(key, None)
@@ -74,6 +78,7 @@ def _log(path: Path, identity: dict[str, Cell], rows: list[dict[str, Cell]]) -> 
         strategy=strategy,
         seed=seed if isinstance(seed, int) else None,
         ranks=ranks if isinstance(ranks, int) else None,
+        remarks=remarks,
     )
 
 
@@ -85,6 +90,8 @@ def _cell(text: str, name: str, place: str) -> Cell:
     if not text:
         return None
     kind = TYPES[name]
+    if kind is float and is_not_finite(text):
+        return None
     if name in ACCURACIES:
         return fraction(text, place, column=name)
     if kind is int:

@@ -7,10 +7,22 @@ of report_time.log (they overlap, and those that are 0 were never measured).  So
 TruongThaoNguyen/kakurenbo @6cb9f88.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from kbench.importers.log import Log, checked, fraction, number, read_lines, refuse, whole, with_elapsed
+from kbench.importers.log import (
+    Log,
+    checked,
+    diverged,
+    fraction,
+    is_not_finite,
+    number,
+    read_lines,
+    refuse,
+    whole,
+    with_elapsed,
+)
 from kbench.importers.registry import ImportFormat
 from kbench.records.imported import Cell
 
@@ -49,6 +61,7 @@ def _log(folder: Path, files: dict[str, Path]) -> Log:
     remarks += [f"{name} is empty" for name in files if name in READ and name not in filled]
     if TIMES in filled:
         rows = _timed(filled[TIMES])
+        remarks += _stages(rows, filled[TIMES])
     else:
         counted = [path for name, path in filled.items() if name in (ACCURACY, LOSS)]
         if not counted:
@@ -57,9 +70,9 @@ def _log(folder: Path, files: dict[str, Path]) -> Log:
             )
         rows = [{"phase": "train", "epoch": epoch} for epoch in range(len(read_lines(counted[0])))]
     if ACCURACY in filled:
-        _add_each(rows, filled[ACCURACY], "val_acc1", fraction)
+        remarks += _add_each(rows, filled[ACCURACY], "val_acc1", fraction)
     if LOSS in filled:
-        _add_each(rows, filled[LOSS], "val_loss", number)
+        remarks += _add_each(rows, filled[LOSS], "val_loss", number)
     if SHARES in filled:
         _add_shares(rows, filled[SHARES])
     if HIDDEN in filled:
@@ -100,14 +113,28 @@ def _timed(path: Path) -> Rows:
     return rows
 
 
-def _add_each(rows: Rows, path: Path, column: str, as_value: Callable[..., float]) -> None:
+def _stages(rows: Rows, path: Path) -> list[str]:
+    """A remark where there are several, as a run that was started again in the same folder looks the same."""
+    counts = Counter(str(row["phase"]) for row in rows)
+    if len(counts) == 1:
+        return []
+    lengths = ", ".join(f"{phase} of {n} epochs" for phase, n in counts.items())
+    return [
+        f"{path}: epochs begin again at 0: counted as {len(counts)} stages of one run, {lengths}; "
+        "if it was started again in the same folder, split the file"
+    ]
+
+
+def _add_each(rows: Rows, path: Path, column: str, as_value: Callable[..., float]) -> list[str]:
     """A line per epoch: of all stages, or of the last, as the first stages of FORGET are not validated."""
     lines = read_lines(path)
     last = [row for row in rows if row["phase"] == "train"]
     if len(lines) not in (len(rows), len(last)):
         raise refuse(str(path), f"has {len(lines)} lines for {_counted(rows)}", do="leave it out, or mend it")
     for n, (row, line) in enumerate(zip(rows if len(lines) == len(rows) else last, lines, strict=True), start=1):
-        row[column] = as_value(line.strip(), f"{path}:{n}", column=column)
+        row[column] = None if is_not_finite(line) else as_value(line.strip(), f"{path}:{n}", column=column)
+    n_odd = sum(map(is_not_finite, lines))
+    return [diverged(n_odd, str(path))] if n_odd else []
 
 
 def _add_shares(rows: Rows, path: Path) -> None:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from kbench.errors import ResultsError
 from kbench.records.imported import Cell, EpochRow, ImportedEpoch
 
+INT64 = 2**63  # from here on no table can hold a count
 State = Literal["done", "interrupted", "failed"]
 
 
@@ -34,6 +35,7 @@ class Log:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     remarks: tuple[str, ...] = ()
+    metric: str = "top1"  # what val_acc1 is
 
 
 def refuse(place: str, what: str, *, do: str) -> ResultsError:
@@ -54,10 +56,29 @@ def number(text: str, place: str, *, column: str) -> float:
     return value
 
 
+def is_not_finite(text: str) -> bool:
+    """Whether a cell says NaN or infinite, as those of a diverged run do: then the value is unknown."""
+    return text.strip().lower().lstrip("+-") in ("nan", "inf", "infinity")
+
+
+def diverged(n: int, column: str) -> str:
+    """The remark on values of a column that are no finite numbers."""
+    return f"{column}: {n} value{'s' * (n > 1)} NaN or infinite, read as unknown"
+
+
+def reading(name: str, values: Sequence[float], *, percent: bool) -> str:
+    """The remark on how accuracies were read that may be percent or fractions."""
+    if percent:
+        return f"{name} was read as percent: a value is above 1"
+    return (
+        f"{name} was read as fractions: no value is above 1, the largest is {max(values):g}; if it is percent, divide"
+    )
+
+
 def whole(text: str, place: str, *, column: str) -> int:
     """A whole number from 0; raises ResultsError where there is none."""
     value = number(text, place, column=column)
-    if value < 0 or value != int(value):
+    if not 0 <= value < INT64 or value != int(value):
         raise refuse(place, f"{column}: must be a whole number from 0, got {text!r}", do="mend the line")
     return int(value)
 
@@ -70,10 +91,10 @@ def fraction(text: str, place: str, *, column: str) -> float:
     return value
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a text file; raises ResultsError when it is empty or no text."""
+def read_lines(path: Path, *, errors: Literal["strict", "replace"] = "strict") -> list[str]:
+    """The lines of a text file; raises ResultsError when it is empty or, where ``errors`` is strict, no text."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig", errors)
     except OSError as error:
         raise refuse(str(path), f"cannot be read: {error.strerror}", do="name a file that is there") from error
     except UnicodeDecodeError as error:
@@ -112,6 +133,9 @@ def checked(row: dict[str, Cell], place: str) -> EpochRow:
         raise refuse(
             place, f"{column}: {first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r}", do="mend the line"
         ) from error
+    large = next((name for name, value in known.items() if isinstance(value, int) and abs(value) >= INT64), None)
+    if large:
+        raise refuse(place, f"{large}: does not fit 64 bits, got {str(known[large])[:40]}", do="mend the line")
     return known
 
 

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 FORMATS = {  # name: where its ImportFormat is, imported when it is used
     "csv": "kbench.importers.csv_table:CSV",
     "kakurenbo-log": "kbench.importers.kakurenbo:KAKURENBO_LOG",
+    "keras-csv": "kbench.importers.epoch_table:KERAS_CSV",
+    "lightning-csv": "kbench.importers.epoch_table:LIGHTNING_CSV",
     "mllog": "kbench.importers.mllog:MLLOG",
     "tensorboard": "kbench.importers.tensorboard:TENSORBOARD",
+    "timm-csv": "kbench.importers.epoch_table:TIMM_CSV",
     "wandb-csv": "kbench.importers.wandb:WANDB_CSV",
 }
 

@@ -1,14 +1,15 @@
 """Import from TensorBoard event files: scalars with a known tag and epochs as steps; a folder of them is a run."""
 
+import math
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kbench.errors import ConfigError
-from kbench.importers.log import Log, checked, refuse
+from kbench.importers.log import Log, checked, diverged, reading, refuse
 from kbench.importers.metrics import ACCURACIES, column_of, in_percent
 from kbench.importers.registry import ImportFormat
 from kbench.records.imported import Cell
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 HEAD = struct.Struct("<QI")  # length of a record, and the checksum of that length
 SUM = struct.Struct("<I")
+START = 1  # status of a SessionLog that begins, or begins again
 TORN = "its last record is torn"
 LARGEST = 2**16  # bytes of a record that can be a scalar; images and graphs are larger
 
@@ -29,6 +31,7 @@ class Scalars:
     files: list[Path] = field(default_factory=list)
     values: dict[str, dict[int, tuple[float, float]]] = field(default_factory=dict)
     torn: bool = False
+    n_purged: int = 0  # values of steps that a restart took back
 
 
 def read(paths: Sequence[Path]) -> list[Log]:
@@ -45,7 +48,10 @@ def read(paths: Sequence[Path]) -> list[Log]:
         for tag, values in scalars.values.items():
             seen.setdefault(tag, []).extend(value for value, _ in values.values())
     percent = {tag for tag, values in seen.items() if in_percent(values)}
-    return [_log(folder, scalars, percent) for folder, scalars in found.items()]
+    usable = {folder: one for folder, one in found.items() if any(map(column_of, one.values))} or found
+    logs = [_log(folder, scalars, percent) for folder, scalars in usable.items()]
+    left = [f"{folder} was left out: it has no scalar with a column" for folder in found if folder not in usable]
+    return [replace(logs[0], remarks=(*logs[0].remarks, *left)), *logs[1:]]
 
 
 def _log(folder: Path, scalars: Scalars, percent: set[str]) -> Log:
@@ -58,8 +64,15 @@ def _log(folder: Path, scalars: Scalars, percent: set[str]) -> Log:
             continue
         _check_epochs(folder, tag, sorted(values))
         scale = 100 if column in ACCURACIES and tag in percent else 1
+        known = [value for value, _ in values.values() if math.isfinite(value)]
+        if column in ACCURACIES and known:
+            remarks.append(reading(tag, known, percent=tag in percent))
+        if len(known) < len(values):
+            remarks.append(diverged(len(values) - len(known), tag))
         for step, (value, at) in values.items():
             row = rows.setdefault(step, {"phase": "train", "epoch": step})
+            if not math.isfinite(value):
+                continue
             row[column] = round(value / scale, 15)
             if column == "val_acc1":
                 row["ended_at"] = datetime.fromtimestamp(at, UTC).isoformat()
@@ -69,6 +82,8 @@ def _log(folder: Path, scalars: Scalars, percent: set[str]) -> Log:
             f"no scalar that kbench has a column for, got {', '.join(sorted(scalars.values)) or 'none at all'}",
             do="tags like val_acc1, Accuracy/test, val_loss, train_loss or lr are read",
         )
+    if scalars.n_purged:
+        remarks.append(f"{folder}: {scalars.n_purged} values of steps that a restart took back were left out")
     epochs = tuple(checked(rows[epoch], f"{folder}: step {epoch}") for epoch in sorted(rows))
     return Log(
         run=folder.name,
@@ -102,10 +117,20 @@ def _collect(path: Path, scalars: Scalars) -> None:
     for record in _records(data, path, scalars):
         event = event_type()
         event.ParseFromString(record)
+        if event.session_log.status == START:
+            _purge(scalars, event.step)
         for value in event.summary.value:
             number = _scalar(value)
             if number is not None:  # a later value of the same step is of a resumed run
                 scalars.values.setdefault(value.tag, {})[event.step] = (number, event.wall_time)
+
+
+def _purge(scalars: Scalars, step: int) -> None:
+    """Forget what an abandoned attempt wrote: a restart at a step takes back that step and all after it."""
+    for values in scalars.values.values():
+        for abandoned in [each for each in values if each >= step]:
+            del values[abandoned]
+            scalars.n_purged += 1
 
 
 def _records(data: bytes, path: Path, scalars: Scalars) -> Iterator[bytes]:

@@ -5,7 +5,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kbench.importers.log import Log, check_distinct, checked, number, read_lines, refuse, table_rows, whole
+from kbench.importers.log import (
+    Log,
+    check_distinct,
+    checked,
+    diverged,
+    is_not_finite,
+    number,
+    read_lines,
+    reading,
+    refuse,
+    table_rows,
+    whole,
+)
 from kbench.importers.metrics import ACCURACIES, column_of, in_percent
 from kbench.importers.registry import ImportFormat
 from kbench.records.imported import Cell
@@ -20,7 +32,7 @@ class Column:
 
     run: str
     metric: str
-    values: tuple[tuple[int, int, float], ...]  # line, epoch, value
+    values: tuple[tuple[int, int, float | None], ...]  # line, epoch, value; None: NaN or infinite
 
 
 def read(paths: Sequence[Path]) -> list[Log]:
@@ -64,8 +76,8 @@ def _usable(columns: list[Column], path: Path, remarks: dict[str, list[str]]) ->
     """The columns that kbench knows, accuracies as fractions; what others hold is remarked on, not guessed."""
     percent: dict[str, bool] = {}
     for column in columns:
-        own = in_percent(value for _, _, value in column.values)
-        percent[column.metric] = percent.get(column.metric, False) or own
+        above = in_percent(value for _, _, value in column.values if value is not None)
+        percent[column.metric] = percent.get(column.metric, False) or above
     metrics = {column.metric for column in columns}
     if not any(column_of(metric) for metric in metrics):
         raise refuse(
@@ -79,10 +91,19 @@ def _usable(columns: list[Column], path: Path, remarks: dict[str, list[str]]) ->
             remarks.setdefault(column.run, []).append(f"{column.metric} was left out: kbench has no column for it")
         elif name in ACCURACIES and percent[column.metric]:
             # rounded where a double of the percent ends, so that 95.86 % is 0.9586
-            values = tuple((line, epoch, round(value / 100, 15)) for line, epoch, value in column.values)
+            values = tuple(
+                (n, epoch, None if value is None else round(value / 100, 15)) for n, epoch, value in column.values
+            )
             yield Column(column.run, column.metric, values)
         else:
             yield column
+        known = [value for _, _, value in column.values if value is not None]
+        own = remarks.setdefault(column.run, [])
+        if name in ACCURACIES and known:
+            every = [v for each in columns if each.metric == column.metric for _, _, v in each.values if v is not None]
+            own.append(reading(f"{path}: {column.metric}", every, percent=percent[column.metric]))
+        if len(known) < len(column.values):
+            own.append(diverged(len(column.values) - len(known), f"{column.run}{MARK}{column.metric}"))
 
 
 def _columns(path: Path) -> Iterator[Column]:
@@ -107,7 +128,7 @@ def _columns(path: Path) -> Iterator[Column]:
                 f"{path}:1", f"column {place + 1} must be named RUN - METRIC, got {head[place]!r}", do="rename it"
             )
         values = [
-            (n, epoch, number(row[place], f"{path}:{n}", column=head[place]))
+            (n, epoch, None if is_not_finite(row[place]) else number(row[place], f"{path}:{n}", column=head[place]))
             for n, epoch, row in rows
             if row[place].strip()
         ]
@@ -116,7 +137,7 @@ def _columns(path: Path) -> Iterator[Column]:
             yield Column(run.strip(), metric.strip(), tuple(values))
 
 
-def _check_epochs(path: Path, values: list[tuple[int, int, float]], *, counts: str) -> None:
+def _check_epochs(path: Path, values: Sequence[tuple[int, int, float | None]], *, counts: str) -> None:
     for (_, before, _), (line, epoch, _) in zip(values, values[1:], strict=False):
         if epoch <= before:
             raise refuse(f"{path}:{line}", f"{counts}: must increase, got {epoch} after {before}", do="sort the lines")

@@ -16,7 +16,7 @@ from kbench.errors import ConfigError, ResultsError
 from kbench.records import journal as journals
 from kbench.records.run_files import Done, Failure, Job, Provenance, Start
 from kbench.records.schema import EpochRecord
-from kbench.records.snapshot import CHECKPOINT, SPEC, SUPERSEDED, RunSnapshot, attempt_of, read_run, read_spec
+from kbench.records.snapshot import CHECKPOINT, PREVIOUS, SPEC, SUPERSEDED, RunSnapshot, attempt_of, read_run, read_spec
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class RunDir:
             for name in (Job.NAME, Start.NAME, Provenance.NAME, Done.NAME, Failure.NAME, journals.NAME):
                 with suppress(FileNotFoundError):
                     (self.path / name).rename(aside / name)
-            self.checkpoint.unlink(missing_ok=True)
+            self._remove_checkpoints()
         self.forget_end()
         job.write(self.path)
 
@@ -136,7 +136,7 @@ class RunDir:
         for name in (Job.NAME, Start.NAME):
             with suppress(FileNotFoundError):
                 shutil.copy2(self.path / name, aside / name)
-        self.checkpoint.unlink(missing_ok=True)  # first: a run that is not done would go on from it
+        self._remove_checkpoints()  # first: a run that is not done would go on from it
         for name in (Done.NAME, journals.NAME, Provenance.NAME, Failure.NAME, self.stdout.name, self.stderr.name):
             with suppress(FileNotFoundError):
                 (self.path / name).rename(aside / name)
@@ -150,6 +150,11 @@ class RunDir:
     def finish(self, done: Done) -> None:
         """Write done.json, the last file of a run that went well."""
         done.write(self.path)
+        (self.path / PREVIOUS).unlink(missing_ok=True)
+
+    def _remove_checkpoints(self) -> None:
+        self.checkpoint.unlink(missing_ok=True)
+        (self.path / PREVIOUS).unlink(missing_ok=True)
 
     def fail(self, failure: Failure) -> bool:
         """Write failed.json unless the run has ended already; the first rank to fail is heard.

@@ -69,6 +69,7 @@ class Imported(RunFile):
     digest: str  # of the epochs: the same log gives the same
     state: Literal["done", "interrupted", "failed"] = "done"
     error: str | None = None
+    metric: str | None = None  # what the accuracies are; None: an older kbench imported it
     stage_s: float | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -171,7 +172,7 @@ def summary_of(facts: Imported, rows: Sequence[Mapping[str, Any]]) -> dict[str, 
     best = max(known, key=lambda row: (row["val_acc1"], -row["epoch"]), default=None)
     return {
         **dict.fromkeys(RunRecord.model_fields),
-        **{name: getattr(facts, name) for name in ("state", "error", "stage_s", "started_at", "ended_at")},
+        **{name: getattr(facts, name) for name in ("state", "error", "metric", "stage_s", "started_at", "ended_at")},
         "imported_from": facts.format,
         "epochs_done": len(rows),
         "best_acc1": best["val_acc1"] if best else None,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from kbench import files
 from kbench.config.site import Site
@@ -25,6 +25,16 @@ class RunFile(BaseModel):
     REMEDY: ClassVar[str] = "kbench run --retry trains the run again"  # where it is damaged
 
     schema_version: Literal[3] = 3
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _writable(cls, value: object) -> object:
+        """Escape what no file in UTF-8 can hold: lone surrogates, as in names of files and messages of exceptions."""
+        if isinstance(value, str):
+            return value.encode("utf-8", "backslashreplace").decode()
+        if isinstance(value, tuple) and all(isinstance(each, str) for each in value):
+            return tuple(each.encode("utf-8", "backslashreplace").decode() for each in value)
+        return value
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
@@ -178,6 +188,7 @@ class Provenance(RunFile):
     dataset_identity: str | None = None
     backend: str | None = None
     stage_s: float | None = None  # over all attempts
+    first_read_s: float | None = None  # before the latest one
     staging_started_at: datetime | None = None
     staging_stopped_at: datetime | None = None
 
@@ -192,6 +203,7 @@ class Done(RunFile):
     last_phase: str = "train"
     phases: tuple[PhaseLength, ...] | None = None  # None: written by schema 1
     weights_digest: str | None = None
+    final_digest: str | None = None  # of the weights that it ended with; None: an older kbench wrote it
     order_digest: str | None = None
     augment_digest: str | None = None
     disturbs: str | None = None
@@ -206,7 +218,7 @@ class Done(RunFile):
         Args:
             attempt: Which attempt reached it.
             phases: What the run set out to train.
-            digests: By column, of the initial weights, the first order and the first view.
+            digests: By column, of the initial and the final weights, the first order and the first view.
             disturbs: Random streams of others that the strategy moved.
         """
         last = phases[-1].name if phases else "train"

@@ -122,7 +122,9 @@ class EpochRecord(BaseModel):
     gpu_temperature_c: Annotated[float | None, Unit("degree Celsius", "of the hottest GPU as the epoch ended")] = None
     gpu_power_w: Annotated[float | None, Unit("W", "mean over the epoch, all GPUs of the run together")] = None
     gpu_others: Annotated[int | None, Unit("1", "processes of others on the run's GPUs as the epoch ended")] = None
-    peak_mem_bytes: Annotated[int, Unit("byte", "most memory of any rank so far: device, or process on a CPU")]
+    peak_mem_bytes: Annotated[
+        int, Unit("byte", "most memory of any rank so far: device, or process on a CPU; in turns, of all its runs")
+    ]
     ended_at: Annotated[datetime, Unit("UTC", "when the epoch was evaluated")]
 
 
@@ -141,6 +143,10 @@ class RunRecord(BaseModel):
     total_train_s: Annotated[float | None, Unit("s", "training time over all phases")]
     total_eval_s: Annotated[float | None, Unit("s", "evaluation time over all phases")]
     stage_s: Annotated[float | None, Unit("s", "copying data to the node; null where nothing was staged")]
+    first_read_s: Annotated[
+        float | None,
+        Unit("s", "reading the data once before the clock, in no other time; null: memory does not hold it"),
+    ]
     total_s: Annotated[float | None, Unit("s", "training, evaluation and copying data together; start-up is not in it")]
     n_trained: Annotated[int, Unit("sample", "trained on, over all phases")]
     n_scored: Annotated[int, Unit("sample", "scored, over all phases")]

@@ -13,6 +13,7 @@ from kbench.records.schema import EpochRecord
 
 SPEC = "spec.json"
 CHECKPOINT = "checkpoint.pt"
+PREVIOUS = "checkpoint.previous.pt"  # the one before it, while a run goes on
 SUPERSEDED = "superseded"  # holds the records of attempts that were trained again
 File = TypeVar("File", bound=RunFile)
 
@@ -135,6 +136,6 @@ def _counted(path: Path, journal: journals.Journal, attempt: int, *, is_done: bo
     """The epochs that count.  Of an attempt that has written none yet, a checkpoint tells whether it goes on."""
     records = journal.records
     newest = max((record.attempt for record in records), default=0)
-    if attempt > newest and not is_done and not (path / CHECKPOINT).exists():
+    if attempt > newest and not is_done and not any((path / name).exists() for name in (CHECKPOINT, PREVIOUS)):
         return []
     return journals.counted(records)

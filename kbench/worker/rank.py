@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from kbench import files
 from kbench.engine import checkpoint
 from kbench.engine.loop import Run, train
 from kbench.engine.runtime.allocation_check import check_allocation
@@ -94,6 +95,8 @@ def epochs_of(
 ) -> Iterator[Run]:
     """Build the run of a folder and train it; rank 0 writes what happened.  Yields when an epoch is on record."""
     began_at = datetime.now(UTC)
+    if env.rank == 0:
+        files.remove_drafts(folder.path / "*")  # of attempts that were killed
     spec, job = folder.read_spec(), Job.read(folder.path) or Job.of(attempt=1)
     root = stage_data(folder, spec, job, comm)
     run = build_run(folder, spec, comm, device, root, shared or SharedWorkload())
@@ -101,6 +104,7 @@ def epochs_of(
     start = checkpoint.load(folder.checkpoint, comm=comm, device=device, made_by=made_by)
     if start.note and env.rank == 0:
         warn(start.note)
+    run.facts["final_digest"] = start.final_digest  # of one that only missed its end
 
     def report(record: EpochRecord) -> None:
         if env.rank == 0:
@@ -137,9 +141,11 @@ def _keep(folder: RunDir, run: Run, made_by: MadeBy, *, phase: int, epoch: int, 
             folder.checkpoint, phase=phase, epoch=epoch, store=run.store, strategy=run.strategy, comm=run.comm,
             made_by=made_by, disturbed=run.watched.disturbed, **where,
         )  # fmt: skip
-    except ResultsError as error:
-        warn(f"no checkpoint after epoch {epoch}: {error}")
+    except (ResultsError, OSError, MemoryError) as error:
+        warn(f"no checkpoint after epoch {epoch}: {error or 'out of memory'}")
     phases = run.watched.phases(run.workload.recipe.epochs)
     more = phase + 1 < len(phases) or epoch < phases[-1].epochs
+    if not more and run.comm.rank == 0:
+        run.facts["final_digest"] = checkpoint.digest_of(where["learner"].state())
     if more and not run.comm.min(int(not folder.stop.exists())):
         raise Leave("told to end after this epoch")

@@ -30,6 +30,7 @@ def note_provenance(folder: RunDir, run: Run, device: torch.device, node: str, b
     phases = phases_of(run)
     facts = facts.updated(
         stage_s=before.stage_s,
+        first_read_s=before.first_read_s,
         staging_started_at=before.staging_started_at,
         staging_stopped_at=before.staging_stopped_at,
         epochs=sum(phase.epochs for phase in phases),

@@ -12,11 +12,12 @@ import torch
 
 from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
-from kbench.data.store.stage import stage
+from kbench.data.store.stage import read_once, stage
 from kbench.engine import checkpoint
 from kbench.engine.clock import PhaseTimer
 from kbench.engine.loop import Run
 from kbench.engine.runtime.comm import Comm
+from kbench.engine.runtime.ranks import rank_env
 from kbench.engine.samples import SampleStore
 from kbench.errors import RunError
 from kbench.records.folders import RunDir
@@ -29,12 +30,22 @@ from kbench.tasks.workload import Workload
 
 
 def stage_data(folder: RunDir, spec: RunSpec, job: Job, comm: Comm) -> str:
-    """Copy the data to storage of the node's own where the site asks for it; the slowest node's time counts.
+    """Copy the data to storage of the node's own where the site asks for it, then read it once, off every clock.
 
-    Returns the root that the data lies below.
+    The slowest node's times count.  Returns the root that the data lies below.
     """
-    if not job.scratch:
-        return job.data_root
+    root = _copy_data(folder, spec, job, comm) if job.scratch else job.data_root
+    comm.barrier()
+    began = time.perf_counter()
+    was_read = read_once(spec.pair.dataset, root) if rank_env().local_rank == 0 else None  # one process of each node
+    comm.barrier()
+    if comm.rank == 0 and was_read is not None:
+        before = Provenance.read(folder.path) or Provenance()
+        before.updated(first_read_s=time.perf_counter() - began).write(folder.path)
+    return root
+
+
+def _copy_data(folder: RunDir, spec: RunSpec, job: Job, comm: Comm) -> str:
     comm.barrier()
     began, began_at = time.perf_counter(), datetime.now(UTC)
     root = stage(spec.pair.dataset, job.data_root, Path(os.path.expandvars(job.scratch)))
@@ -73,7 +84,9 @@ def build_run(
             folder.sibling(spec.prerequisite.run_id), "begins with its weights" if spec.upstream else "follows it"
         )
         if spec.upstream:
-            workload.initial_weights = checkpoint.final_weights(RunDir(past.path))
+            workload.initial_weights = checkpoint.final_weights(
+                RunDir(past.path), past.done.final_digest if past.done else None
+            )
         else:
             strategy.follow(costs_of(past.epochs, workload))
     return Run(

@@ -14,6 +14,7 @@ from time import perf_counter
 import torch
 
 from kbench.engine.loop import Run
+from kbench.engine.metrics import peak_memory_bytes
 from kbench.engine.runtime.comm import Comm
 from kbench.errors import RunError
 from kbench.records.folders import RunDir
@@ -52,12 +53,12 @@ class Round:
     def play(self) -> None:
         """Give turns, round by round; a run that ends leaves."""
         n = 0
-        before = used_bytes(self.device)
+        before = peak_memory_bytes(self.device)
         while self.players:
             for place in order(len(self.players), n):
                 self._turn(self.players[place])
                 if n == 0 and place == 0 and len(self.players) > 1:
-                    self._check_memory(used_bytes(self.device) - before)
+                    self._check_memory(peak_memory_bytes(self.device) - before)
             self.players = [player for player in self.players if player.run is not None]
             n += 1
 
@@ -135,16 +136,6 @@ def _hangs(folder: RunDir, limit_s: float) -> None:
     folder.fail(Failure.of(text, kind=FailureKind.RAISED, attempt=folder.read_attempt() or 1))
     print(f"error: {text}", file=sys.stderr, flush=True)
     os._exit(1)
-
-
-def used_bytes(device: torch.device) -> int:
-    """The most memory that this process has had: of the device, or its own."""
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_reserved(device))
-    import psutil
-
-    memory = psutil.Process().memory_info()
-    return int(getattr(memory, "peak_wset", memory.rss))
 
 
 def free_bytes(device: torch.device) -> int:

@@ -1,12 +1,14 @@
 """Data copied to a node's own storage: what is copied, where it is read, and what it costs."""
 
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from kbench.data.store import prepare
+from kbench.data.store import manifest, prepare
+from kbench.data.store.stage import read_once
 
 EXPERIMENT = """\
 name: staged
@@ -36,10 +38,18 @@ def test_data_is_copied_below_scratch_and_its_time_is_apart_and_in_the_total(kbe
     copied = {path.name for path in (tmp_path / "node" / "cifar10").iterdir()}
     assert copied < {path.name for path in (data / "cifar10").iterdir()}, "what training reads, and no archives"
     (row,) = pq.read_table(tmp_path / "results" / "staged" / "runs.parquet").to_pylist()
-    assert row["stage_s"] > 0
+    assert row["stage_s"] > 0 and row["first_read_s"] > 0
     assert row["total_s"] == pytest.approx(row["stage_s"] + row["total_train_s"] + row["total_eval_s"])
     table = kbench("compare", "staged").stdout
     assert "stage" in table and "not the official" in " ".join(table.split()), table
+
+
+def test_data_is_read_once_where_the_memory_holds_it(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = manifest.read(data / "cifar10")
+    assert written and read_once("cifar10", str(data)) == sum(written.files.values()) > 0
+    assert read_once("digits", str(data)) is None, "it travels with a library"
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=100))
+    assert read_once("cifar10", str(data)) is None
 
 
 def test_data_that_is_not_there_is_told_before_anything_is_started(kbench, tmp_path: Path) -> None:

@@ -1,7 +1,12 @@
 """A run that is stopped and goes on is the run that was never stopped, to the last bit."""
 
+import errno
+import io
+import pickle
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kbench.engine.checkpoint import ResumePoint, load, save
+from kbench.engine.checkpoint import MAGIC, ResumePoint, load, replace_checkpoint, save, sealed, unsealed
 from kbench.engine.clock import PARTS, PhaseTimer
 from kbench.engine.learner import Learner
 from kbench.engine.loop import Run, train
@@ -54,12 +59,10 @@ def continued(run: Run, path: Path) -> EpochRecord | None:
     """One more epoch from the checkpoint, and another checkpoint; None when nothing was left to train."""
     start = load(path, comm=run.comm, device=CPU, made_by=MADE_BY)
     assert start.note == ""
-    epochs = train(run, start, keeping(run, path, MADE_BY))
-    record = next(epochs, None)
-    if record:
-        with pytest.raises(Stopped):
-            next(epochs)
-    return record
+    records: list[EpochRecord] = []
+    with suppress(Stopped):
+        list(train(run, start, keeping(run, path, MADE_BY), records.append))
+    return records[0] if records else None
 
 
 def in_pieces(make: Callable[[], Run], path: Path) -> list[EpochRecord]:
@@ -183,10 +186,70 @@ def test_a_file_that_is_no_checkpoint_is_said_to_be_unreadable(content: bytes, t
     assert refused(path).startswith("checkpoint.pt cannot be read (")
 
 
+def with_checksum(content: bytes) -> bytes:
+    return MAGIC + blake2b(content).hexdigest().encode() + b"\n" + content
+
+
 @pytest.mark.parametrize("thing", [torch.zeros(3), [1, 2], {}, {"phase": 0}, None, Path("a")])
 def test_something_else_that_torch_saved_is_said_to_be_unreadable(thing: Any, tmp_path: Path) -> None:
-    torch.save(thing, tmp_path / "checkpoint.pt")
+    saved = io.BytesIO()
+    torch.save(thing, saved)
+    (tmp_path / "checkpoint.pt").write_bytes(with_checksum(saved.getvalue()))
     assert refused(tmp_path / "checkpoint.pt").startswith("checkpoint.pt cannot be read (")
+
+
+def test_no_byte_of_a_checkpoint_can_change_unseen(checkpoint: Path) -> None:
+    whole, n_seen = checkpoint.read_bytes(), 0
+    for place in [*range(0, 200, 7), *range(200, len(whole), len(whole) // 50)]:
+        checkpoint.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        n_seen += refused(checkpoint).startswith("checkpoint.pt cannot be read (")
+    checkpoint.write_bytes(whole + b"\0")
+    assert refused(checkpoint) == "checkpoint.pt cannot be read (its checksum is wrong); the run begins anew"
+    assert n_seen > 75
+
+
+def pickled() -> bytes:
+    """A checkpoint with the right checksum that would run code if it were unpickled."""
+    content = pickle.dumps({"phase": Path("/nowhere")}, protocol=2)
+    return with_checksum(content)
+
+
+def test_what_a_checkpoint_holds_is_never_run(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(pickled())
+    assert refused(tmp_path / "checkpoint.pt").startswith("checkpoint.pt cannot be read (")
+
+
+def test_the_one_before_is_used_with_a_message_where_a_checkpoint_is_damaged(
+    run_of: Callable[..., Run], training_of: Callable[..., Any], tmp_path: Path, numbers: Numbers
+) -> None:
+    path = tmp_path / "checkpoint.pt"
+    first = [continued(run_of(epochs=3), path), continued(run_of(epochs=3), path)]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["checkpoint.previous.pt", "checkpoint.pt"]
+    path.write_bytes(path.read_bytes()[:-1])
+    run = run_of(epochs=3)
+    start = load(path, comm=run.comm, device=CPU, made_by=MADE_BY)
+    why = "checkpoint.pt cannot be read (its checksum is wrong)"
+    assert start.note == f"{why}; the run goes on from the one before it, after epoch 1"
+    assert [each.name for each in tmp_path.iterdir()] == ["checkpoint.pt"]
+    records = list(train(run, start))
+    whole = numbers(training_of(epochs=3).records)
+    assert numbers([each for each in first if each]) == whole[:2] and numbers(records) == whole[1:]
+
+
+def test_where_there_is_room_for_one_more_only_the_older_one_goes(checkpoint: Path, monkeypatch: Any) -> None:
+    before = checkpoint.with_name("checkpoint.previous.pt")
+    before.write_bytes(b"older")
+    write = Path.write_bytes
+
+    def nearly_full(path: Path, content: bytes) -> int:
+        if before.exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", nearly_full)
+    content = sealed(torch.load(io.BytesIO(unsealed(checkpoint.read_bytes())), weights_only=True))
+    replace_checkpoint(checkpoint, content)
+    assert checkpoint.read_bytes() == content and not before.is_symlink()
 
 
 def test_a_run_with_a_checkpoint_of_another_make_begins_anew(

@@ -1,11 +1,12 @@
 """Which shapes the forward passes of each strategy see while the clock runs: none that was not seen before it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from kbench.data.views.spec import ViewedBatch
 from kbench.engine.clock import PhaseTimer
 from kbench.engine.learner import Learner
 from kbench.engine.loop import Run, train
@@ -98,6 +99,24 @@ def test_no_pass_on_the_clock_has_a_shape_that_is_new(name: str, shapes_of: Call
     assert seen.sizes == ON_CLOCK.get(name, {SIZE})
 
 
+def test_samples_to_measure_again_are_read_with_those_to_train_on(
+    run_of: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of("kakurenbo", PARAMS["kakurenbo"], epochs=3)
+    requested: list[int] = []
+    batches = run.workload.batches
+
+    def counted(ids: Iterable[Tensor], *, key: int) -> Iterator[ViewedBatch]:
+        chunks = list(ids)
+        requested.append(sum(map(len, chunks)))
+        return batches(chunks, key=key)
+
+    monkeypatch.setattr(run.workload, "batches", counted)
+    records = list(train(run))
+    assert records[1].n_refreshed > 0
+    assert requested[-3:] == [record.n_trained + record.n_refreshed for record in records]
+
+
 @pytest.fixture
 def learner(workload_of: Callable[..., Workload]) -> Learner:
     return Learner(workload_of(), 0, Comm())
@@ -123,7 +142,7 @@ def test_a_short_batch_is_refreshed_as_a_full_one_and_only_its_own_rows_come_bac
     assert torch.equal(measured.correct, alone.correct)
 
 
-def test_a_softmax_over_the_batch_runs_over_the_rows_that_are_asked_for(learner: Learner) -> None:
+def test_a_softmax_over_the_batch_runs_over_the_rows_that_are_requested(learner: Learner) -> None:
     learner.as_coded = AsCoded(confidence_over="batch")
     batch = batch_of(learner.workload, 7)
     assert torch.allclose(learner.refresh(batch).confidence, learner.measure(batch).confidence, rtol=1e-5)

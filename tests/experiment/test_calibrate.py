@@ -8,6 +8,12 @@ from kbench.experiment.calibrate import calibration_plan
 from kbench.experiment.plan import Request
 from kbench.records.calibration import Calibration
 
+TINY = """\
+name: tiny
+pairs: [{model: digits-cnn, dataset: digits, recipe: {epochs: 1, global_batch: 48, lr: 0.05}}]
+strategies: [baseline, random: {fraction: 0.3}]
+"""
+
 
 def test_the_plan_is_the_baseline_twice_for_every_seed(tmp_path: Path) -> None:
     made_for, plan, twins = calibration_plan(Request(experiment="quick", results=tmp_path, launcher="local"), n_seeds=4)
@@ -19,11 +25,12 @@ def test_the_plan_is_the_baseline_twice_for_every_seed(tmp_path: Path) -> None:
 
 
 def test_a_calibration_is_measured_kept_and_not_trained_twice(tmp_path: Path) -> None:
-    settings = ["pairs.0.recipe.epochs=1", "threads_per_rank=1"]
-    found = kbench.calibrate("quick", seeds=2, settings=settings, results=tmp_path)
-    assert found and found.experiment == "quick"
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    file, settings = tmp_path / "tiny.yaml", ["threads_per_rank=1"]
+    found = kbench.calibrate(file, seeds=2, settings=settings, results=tmp_path)
+    assert found and found.experiment == "tiny"
     (spread,) = found.spreads
     assert spread.n_seeds == 2 and spread.epochs == 1 and spread.run_s > 0 and spread.acc_sd is not None
-    assert Calibration.read(tmp_path / "quick-calibration") == found
-    again = kbench.calibrate("quick", seeds=2, settings=settings, results=tmp_path)
+    assert Calibration.read(tmp_path / "tiny-calibration") == found
+    again = kbench.calibrate(file, seeds=2, settings=settings, results=tmp_path)
     assert again and again.spreads == found.spreads and again.made_at > found.made_at

@@ -28,6 +28,7 @@ def busy_loop() -> Iterator[int]:
 def test_a_look_finds_the_process_that_keeps_a_processor_busy(busy_loop: int) -> None:
     seen = look(0.2)
     assert busy_loop in [user.pid for user in seen.users] and seen.in_use > 0
+    assert all(user.cores < seen.n_cores + 1 for user in seen.users), "what a process used before is not counted"
     assert [user.cores for user in seen.users] == sorted((user.cores for user in seen.users), reverse=True)
 
 

@@ -144,3 +144,8 @@ def test_an_empty_fraction_log_says_nothing(kakurenbo_folder: Write) -> None:
 def test_a_folder_without_such_logs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="holds none of report_time.log"):
         read([tmp_path])
+
+
+def test_epochs_that_begin_again_are_said_to_be_stages(kakurenbo_folder: Write) -> None:
+    (log,) = read([kakurenbo_folder("a", [1.0] * 5, epochs=[0, 1, 0, 1, 2])])
+    assert any("counted as 2 stages of one run, stage1 of 2 epochs, train of 3 epochs" in each for each in log.remarks)

@@ -49,7 +49,8 @@ def test_steps_that_are_no_epochs_are_refused(tmp_path: Path) -> None:
 def test_a_tag_without_a_column_is_left_out_and_said(tmp_path: Path) -> None:
     events(tmp_path / "a", {"val_acc": [(0, 0.5)], "gradient_norm": [(0, 3.0)]})
     (log,) = read([tmp_path / "a"])
-    assert log.remarks == ("gradient_norm was left out: kbench has no column for it",)
+    read_as = "val_acc was read as fractions: no value is above 1, the largest is 0.5; if it is percent, divide"
+    assert log.remarks == ("gradient_norm was left out: kbench has no column for it", read_as)
 
 
 def test_nothing_that_has_a_column_is_refused(tmp_path: Path) -> None:
@@ -93,3 +94,25 @@ def test_without_the_library_the_line_that_installs_it_is_told(tmp_path: Path, m
     with pytest.raises(ConfigError, match="needs the library tensorboardX") as raised:
         read([path])
     assert raised.value.hint == "pip install 'kbench[tensorboard]'"
+
+
+def test_a_restart_takes_back_its_step_and_all_after_it(tmp_path: Path) -> None:
+    from tensorboardX import SummaryWriter
+
+    for purge, steps in ((None, range(10)), (5, range(5, 8))):
+        with SummaryWriter(str(tmp_path / "run"), purge_step=purge, filename_suffix=str(purge)) as writer:
+            for step in steps:
+                writer.add_scalar("val_acc", 0.1 if purge is None else 0.5, step)
+    files = sorted((tmp_path / "run").iterdir(), key=lambda path: path.name.endswith("5"))
+    for number, path in enumerate(files):
+        path.rename(path.with_name(f"events.out.tfevents.{number}"))
+    (log,) = read([tmp_path / "run"])
+    assert [row["val_acc1"] for row in log.epochs] == pytest.approx([0.1] * 5 + [0.5] * 3)
+    assert any("5 values of steps that a restart took back were left out" in remark for remark in log.remarks)
+
+
+def test_a_folder_without_a_column_is_left_out_beside_others(tmp_path: Path) -> None:
+    events(tmp_path / "a", {"val_acc": [(0, 0.5)]})
+    events(tmp_path / "a" / "hparams", {"hparam/score": [(0, 0.5)]})
+    (log,) = read([tmp_path / "a"])
+    assert f"{tmp_path / 'a' / 'hparams'} was left out: it has no scalar with a column" in log.remarks

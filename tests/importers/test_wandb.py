@@ -66,7 +66,18 @@ def test_a_metric_without_a_column_is_left_out_and_said(tmp_path: Path) -> None:
     path.write_text("epoch,a - val_acc,a - gpu_temp\n0,0.5,70\n")
     (log,) = read([path])
     assert log.epochs == ({"phase": "train", "epoch": 0, "val_acc1": 0.5},)
-    assert log.remarks == ("gpu_temp was left out: kbench has no column for it",)
+    read_as = (
+        f"{path}: val_acc was read as fractions: no value is above 1, the largest is 0.5; if it is percent, divide"
+    )
+    assert set(log.remarks) == {"gpu_temp was left out: kbench has no column for it", read_as}
+
+
+def test_a_value_that_is_no_number_is_unknown_and_said(tmp_path: Path) -> None:
+    path = tmp_path / "chart.csv"
+    path.write_text("epoch,a - val_loss\n0,0.5\n1,NaN\n2,-inf\n")
+    (log,) = read([path])
+    assert [row.get("val_loss") for row in log.epochs] == [0.5, None, None]
+    assert log.remarks == ("a - val_loss: 2 values NaN or infinite, read as unknown",)
 
 
 @pytest.mark.parametrize(

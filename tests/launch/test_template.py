@@ -252,7 +252,7 @@ def test_the_script_of_a_run_names_its_whole_path_and_the_python_that_made_it(
     run = RunDir(Path("results") / RUN)
     run.prepare(run_spec)
     text = script(run, Site(launcher="local", threads_per_rank=3))
-    assert f"-m kbench.worker {tmp_path / 'results' / RUN}\n" in text
+    assert f"-m kbench.worker {tmp_path / 'results' / RUN} \"$@\"\n" in text
     assert "OMP_NUM_THREADS=3\n" in text
 
 

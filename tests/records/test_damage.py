@@ -297,3 +297,23 @@ def test_a_damaged_experiment_file_hides_no_run(named: ExperimentDir, make_run) 
 def test_no_folder_at_all_is_no_results(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="holds no runs"):
         gather(ExperimentDir(tmp_path / "nothing"), state_of)
+
+
+@pytest.mark.parametrize("column", ["n_samples", "epoch", "peak_mem_bytes"])
+def test_a_count_that_no_table_can_hold_damages_its_run_alone(column: str, done: RunDir) -> None:
+    entry = json.loads(lines(done)[2]) | {column: 2**63}
+    done.journal.write_text("".join([*lines(done)[:2], json.dumps(entry) + "\n", lines(done)[3]]))
+    problem = f"{column}: does not fit 64 bits, got {2**63}"
+    assert seen(done) == (State.DAMAGED, f"epochs.jsonl: line 3 is no record of an epoch: {problem}")
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"attempt": 9223372036854775808}', '{"earlier": {"a": 1}}', "7"])
+def test_nonsense_in_a_small_file_damages_its_run_alone(content: str, done: RunDir) -> None:
+    (done.path / Job.NAME).write_text(content)
+    state, trouble = seen(done)
+    assert state == State.DAMAGED and trouble.startswith("job.json: ")
+
+
+def test_text_that_no_file_can_hold_is_escaped(done: RunDir) -> None:
+    Provenance(argv=("a\udcff",), commit="\ud800").write(done.path)
+    assert Provenance.read(done.path) == Provenance(argv=("a\\udcff",), commit="\\ud800")

@@ -31,7 +31,8 @@ RUNS = (
 # Columns that the contract lets stand between its own: null, or 0, where older journals have none.
 NEWER = (
     "ceiling background_s metric threads_per_rank max_parallel launcher weights_digest order_digest augment_digest "
-    "disturbs imported_from error total_s upstream dataset_note dataset_identity spin pairing"
+    "disturbs imported_from error total_s upstream dataset_note dataset_identity spin pairing "
+    "block place first_read_s"
 ).split() + sorted(ADDED_IN_3)
 
 

@@ -10,7 +10,7 @@ from kbench.analysis.finding import Finding, about, note, warning
 from kbench.analysis.frame import Frames
 from kbench.analysis.interval import estimate, estimate_change
 from kbench.analysis.multiple_testing import ALPHA, holm
-from kbench.analysis.pairing import ratios
+from kbench.analysis.pairing import ratios, timed
 from kbench.analysis.rows import Row
 
 LONGER_STEP = 0.05  # a step of the baseline that is longer by less is not remarked on
@@ -36,7 +36,7 @@ def plausibility_of_times(rows: Sequence[Row], matched: pd.DataFrame) -> Iterato
             row for row in rows if row.pair == pair and row.time_diff is not None and row.ideal_time_change is not None
         ]
         runs = dict(iter(matched[matched["pair"] == pair].groupby("strategy")))
-        tested = {row.strategy: _excess(row, ratios(runs[row.strategy], "total_train_s")) for row in own}
+        tested = {row.strategy: _excess(row, ratios(timed(runs[row.strategy]), "total_train_s")) for row in own}
         adjusted = dict(zip(tested, holm([p for _, p in tested.values()]), strict=True))
         by_chance = []
         for row in own:
@@ -72,6 +72,7 @@ def _excess(row: Row, times: Sequence[float]) -> tuple[float, float | None]:
 
 def _slow_baseline(matched: pd.DataFrame) -> Iterator[Finding]:
     """A baseline whose steps took longer than those of all others: one number per seed, so one test per pair."""
+    matched = timed(matched)
     step = sum(matched[f"{part}_s"] for part in ("forward", "backward", "update")) / matched["n_trained"]
     base = sum(matched[f"{part}_s_base"] for part in ("forward", "backward", "update")) / matched["n_trained_base"]
     ratio = pd.Series(base / step).where(lambda r: (r > 0) & np.isfinite(r))

@@ -1,7 +1,10 @@
 """The tables of a comparison: accuracy and time, targets, samples, where the time went, transfers."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from kbench.analysis.audit.disturbed import times_note
+from kbench.analysis.frame import Clock
 from kbench.analysis.rows import Comparison, Row
 from kbench.analysis.tables.model import (
     NONE,
@@ -36,6 +39,12 @@ ACCURACY_NOTES = (
     "Differences are paired by seed: same model, data, recipe, seed, ranks. [a, b]: 95 % interval over seeds "
     "(Student's t), from three on; range a, b: the smallest and largest of the seeds, no interval.",
 )
+CLOCK_NOTES = (
+    "train: training, every cost of a strategy included; total: evaluation and staging with it, start-up apart, as "
+    "MLPerf's time to train; CPU: processor time of all ranks while they train. Geometric means; change and interval "
+    "as for time above.",
+)
+TOTAL_NOTE = "Targets are reached on the total clock here: training, evaluation and staging."
 SAMPLES_NOTES = (
     "hidden: mean share of the samples that an epoch's plan leaves out, allowed: that the strategy allowed itself; "
     "trained, scored, refreshed: samples of a run, forward only for the last two.",
@@ -76,12 +85,25 @@ def tables(comparison: Comparison) -> list[Table]:
     for pair in dict.fromkeys(row.pair for row in comparison.rows):
         rows = [row for row in comparison.rows if row.pair == pair]
         found.append(_claims([row for row in rows if row.strategy != comparison.baseline], comparison.baseline, pair))
-        found.append(_accuracy(rows, f"{comparison.experiment}: {pair}, compared with {comparison.baseline}"))
+        accuracy = _accuracy(rows, f"{comparison.experiment}: {pair}, compared with {comparison.baseline}")
+        of_times = [accuracy, _clocks(rows)]
         if any(row.targets for row in rows):
-            found.append(_targets(rows))
-        found += [_samples(rows), _time_parts(rows)]
+            of_times.append(_targets(rows, comparison.clock))
+        note = disturbed_note(comparison, pair)
+        of_times = [
+            replace(table, notes=(*table.notes, *filter(None, [note]))) for table in (*of_times, _time_parts(rows))
+        ]
+        found += [*of_times[:-1], _samples(rows), of_times[-1]]
     found += [_transfer(transfer, comparison) for transfer in comparison.transfers]
     return [table for table in found if _has_values(table)]
+
+
+def disturbed_note(comparison: Comparison, pair: str | None = None) -> str:
+    """What is said of disturbed runs below what shows times, of one pair or all; nothing where there are none."""
+    disturbed = [run for run in comparison.disturbed if pair in (None, run.pair)]
+    names = [run.name if pair else f"{run.pair} {run.name}" for run in disturbed]
+    rows = [row for row in comparison.rows if pair in (None, row.pair)]
+    return times_note(names, rows if pair else (), keeps=comparison.keeps_disturbed)
 
 
 def metric_of(rows: Sequence[Row]) -> str | None:
@@ -153,6 +175,7 @@ def _accuracy_cells(row: Row) -> Iterator[Cell]:
         "",
         seconds("train_s_sd", row.train_s_sd),
         seconds("train_s_base", row.train_s_base),
+        number("timed_seeds", row.timed_seeds, "d"),
     )
     yield cell(
         percent("time_diff", row.time_diff, "+.1f"),
@@ -164,15 +187,37 @@ def _accuracy_cells(row: Row) -> Iterator[Cell]:
     yield cell(percent("time_ceiling", row.ideal_time_change, "+.1f"), " %")
 
 
-def _targets(rows: Sequence[Row]) -> Table:
+def _clocks(rows: Sequence[Row]) -> Table:
+    """The time of a run on each clock, and its change, on one pair; processor time where it trained on CPUs."""
+    clocks = [("train", "train_s", "time_diff"), ("total", "total_s", "total_diff")]
+    if any(row.cpu_s is not None for row in rows):
+        clocks.append(("CPU", "cpu_s", "cpu_diff"))
+    header = ["clock", *(text for name, _, _ in clocks for text in (f"{name} s", "change", ""))]
+    lines = [
+        Line(row.pair, row.strategy, tuple(cell for _, *names in clocks for cell in _clock_cells(row, *names)))
+        for row in rows
+    ]
+    return Table("clocks", f"{rows[0].pair}: time on each clock", tuple(header), tuple(lines), CLOCK_NOTES)
+
+
+def _clock_cells(row: Row, seconds_name: str, change_name: str) -> Iterator[Cell]:
+    base = seconds(f"{seconds_name}_base", getattr(row, f"{seconds_name}_base"))
+    yield cell(seconds(seconds_name, getattr(row, seconds_name)), "", base)
+    yield cell(percent(change_name, getattr(row, change_name), "+.1f"), " %")
+    ci, spans = getattr(row, f"{change_name}_ci"), getattr(row, f"{change_name}_range")
+    yield interval(change_name, ci, spans, "+.1f")
+
+
+def _targets(rows: Sequence[Row], clock: Clock) -> Table:
     """How fast each target was reached, on one pair."""
     header = ["time to"]
     for target in rows[0].targets:
         header += [_target_text(target), "speed-up", ""]
     lines = [Line(row.pair, row.strategy, tuple(_target_cells(row))) for row in rows]
     relative = any(target.requested.startswith("final") for target in rows[0].targets)
-    notes = (*TARGET_NOTES, ERROR_NOTE) if relative else TARGET_NOTES
-    return Table("targets", f"{rows[0].pair}: time to target", tuple(header), tuple(lines), notes)
+    notes = (*TARGET_NOTES, *[ERROR_NOTE] * relative, *[TOTAL_NOTE] * (clock == "total"))
+    title = f"{rows[0].pair}: time to target" + (", evaluation and staging included" if clock == "total" else "")
+    return Table("targets", title, tuple(header), tuple(lines), notes)
 
 
 def _time_parts(rows: Sequence[Row]) -> Table:
@@ -234,7 +279,7 @@ def _part_cells(row: Row, names: Sequence[str]) -> Iterator[Cell]:
 
 def _part(row: Row, name: str) -> Cell:
     part = row.time_parts[name]
-    spent = seconds(f"{name}_s", part.seconds)
+    spent = seconds("parts_total_s" if name == "total" else f"{name}_s", part.seconds)  # total_s is geometric
     share = number(f"{name}_share", part.share, ".0f", scale=100)
     if part.seconds == 0:
         spent = Number(spent.key, spent.value, "0")

@@ -29,6 +29,21 @@ def test_a_drift_that_may_have_made_a_difference_is_a_warning_and_widens_its_int
     assert mine.time_diff is not None and mine.time_diff < -0.03 and mine.time_diff_ci and mine.time_diff_ci[1] > 0
 
 
+def test_the_interval_against_a_control_that_always_comes_after_its_method_allows_for_the_drift(book: Any) -> None:
+    orders = [["baseline", "mine", "other"], ["mine", "other", "baseline"], ["mine", "baseline", "other"]]
+    cis = []
+    for recorded in (False, True):
+        for seed, order in enumerate(orders):
+            for place, strategy in enumerate(order):
+                seconds, at = 10.0 * 1.05**place * NOISE[strategy][seed], (f"block-{seed}", place)
+                own = {"name": "random", "role": "control"} if strategy == "other" else {}
+                book.run(strategy, seed, [0.9], [seconds], at=at if recorded else None, **own)
+        (test,) = compare(book.frames(), baseline="baseline", targets=[]).controls
+        assert (test.row.strategy, test.control) == ("mine", "other")
+        cis.append(test.row.time_diff_ci)
+    assert cis[0] and cis[1] and cis[1][0] <= cis[0][0] and cis[1][1] > max(cis[0][1], 0.0)
+
+
 def test_a_steady_machine_has_no_such_finding(book: Any) -> None:
     assert not [finding for finding in compared(book, per_place=0.0).findings if finding.kind == "drift"]
 
