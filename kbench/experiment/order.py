@@ -13,7 +13,7 @@ SWAPS_PER_PLACE = 60  # that are tried for each place of a pair's blocks
 NEAR = 0.1  # how much the distance of a run from the one that it follows counts, beside the balance of the others
 
 
-class Place(NamedTuple):
+class BlockPlace(NamedTuple):
     """Where a run stands in the order of its block."""
 
     block: str  # equal for the runs of a pair and a seed that one ``kbench run`` starts
@@ -25,7 +25,7 @@ class Order:
     """Runs in the order in which they start."""
 
     runs: tuple[RunDir, ...]
-    places: Mapping[str, Place]  # by run id
+    places: Mapping[str, BlockPlace]  # by run id
 
 
 def draw_order(runs: Sequence[RunDir], experiment: ExperimentDir, *, max_parallel: int) -> Order:
@@ -48,7 +48,7 @@ def draw_order(runs: Sequence[RunDir], experiment: ExperimentDir, *, max_paralle
     flat = [run for block in order for run in block]
     note_order(experiment, [run.run_id for run in flat], random_seed=entropy, max_parallel=max_parallel)
     places = {
-        run.run_id: Place(f"{entropy}-{number}", place)
+        run.run_id: BlockPlace(f"{entropy}-{number}", place)
         for number, block in enumerate(order)
         for place, run in enumerate(block)
     }
@@ -69,7 +69,7 @@ def balanced(blocks: Sequence[Sequence[str]], follows: Mapping[str, str], rng: r
     Returns:
         The blocks, in their order, each with its labels in the order in which they start.
     """
-    orders = [_leaders_first(rng.sample(block, len(block)), follows) for block in blocks]
+    orders = [_after_prerequisites(rng.sample(block, len(block)), follows) for block in blocks]
     sums = dict.fromkeys((label for block in blocks for label in block), 0.0)  # of places, off a block's middle
     for order in orders:
         for place, label in enumerate(order):
@@ -104,7 +104,9 @@ def _unevenness(sums: Mapping[str, float], follows: Mapping[str, str]) -> float:
     """How far the places of strategies that follow none are from one another, and the others from whom they follow."""
     free = [total for label, total in sums.items() if label not in follows]
     mean = sum(free) / len(free) if free else 0.0
-    apart = sum((sums[label] - sums.get(leader, mean)) ** 2 for label, leader in follows.items() if label in sums)
+    apart = sum(
+        (sums[label] - sums.get(prerequisite, mean)) ** 2 for label, prerequisite in follows.items() if label in sums
+    )
     return sum((total - mean) ** 2 for total in free) + NEAR * apart
 
 
@@ -112,12 +114,12 @@ def _is_valid(order: Sequence[str], follows: Mapping[str, str]) -> bool:
     return all(follows[label] not in order[place + 1 :] for place, label in enumerate(order) if label in follows)
 
 
-def _leaders_first(order: list[str], follows: Mapping[str, str]) -> list[str]:
+def _after_prerequisites(order: list[str], follows: Mapping[str, str]) -> list[str]:
     """The same with a strategy that stands before the one that it follows behind it, at that one's place."""
     for label in list(order):
-        leader = follows.get(label)
-        if leader in order and order.index(leader) > order.index(label):
-            first, second = order.index(label), order.index(leader)
+        prerequisite = follows.get(label)
+        if prerequisite in order and order.index(prerequisite) > order.index(label):
+            first, second = order.index(label), order.index(prerequisite)
             order[first], order[second] = order[second], order[first]
     return order
 

@@ -10,7 +10,7 @@ from kbench.errors import LaunchError
 from kbench.experiment import ledger
 from kbench.experiment.dependencies import orphans
 from kbench.experiment.ledger import Submission, driver_lock
-from kbench.experiment.order import Order, Place, draw_order
+from kbench.experiment.order import BlockPlace, Order, draw_order
 from kbench.experiment.plan import Plan
 from kbench.experiment.redo import set_aside
 from kbench.experiment.status import StatusMonitor, id_by_token
@@ -163,7 +163,7 @@ def _submit_one(
     batch: Batch,
     scheduler: Scheduler,
     earlier: dict[str, Submission],
-    places: Mapping[str, Place],
+    places: Mapping[str, BlockPlace],
     *,
     keep: Sequence[int],
 ) -> tuple[Submission, list[RunDir]]:
@@ -206,7 +206,7 @@ def _submit_one(
     return earlier[token], runs
 
 
-def _note_job(run: RunDir, plan: Plan, token: str, task: int, at: Place | None) -> None:
+def _note_job(run: RunDir, plan: Plan, token: str, task: int, at: BlockPlace | None) -> None:
     """Write into a run's folder how it is about to be started."""
     before = run.read()
     has_started = before.has_started or before.job is None or not is_scheduler(before.job.launcher)

@@ -20,11 +20,19 @@ def export_csv(folder: ExperimentDir, submission: Submission) -> Export:
 
 
 def _table(path: Path) -> bytes:
+    import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.csv
     import pyarrow.parquet as pq
 
-    written = io.BytesIO()
-    pyarrow.csv.write_csv(pq.read_table(path), written)
+    table, written = pq.read_table(path), io.BytesIO()
+    for place, column in enumerate(table.columns):
+        if pa.types.is_string(column.type):  # a cell that begins so is a formula for a spreadsheet, and runs there
+            is_formula = pc.match_substring_regex(column, r"^[=+\-@\t\r]")
+            table = table.set_column(
+                place, table.field(place), pc.if_else(is_formula, pc.binary_join_element_wise("'", column, ""), column)
+            )
+    pyarrow.csv.write_csv(table, written)
     return written.getvalue()
 
 

@@ -13,6 +13,7 @@ from pydantic_core import from_json
 from kbench.records.run_state import FailureKind
 
 SCHEMA = 3
+INT64 = range(-(2**63), 2**63)  # what the tables can hold
 
 Entry = dict[str, Any]  # a JSON object as it was read
 RENAMED_IN_2 = {
@@ -35,11 +36,14 @@ def upgrade(file: str, content: bytes, known: Collection[str] | None) -> Entry:
         known: The keys that it has in today's schema, others are dropped; None keeps every key.
 
     Raises:
-        ValueError: It is no object, or a newer kbench wrote it.
+        ValueError: It is no object, a newer kbench wrote it, or a number in it fits no table.
     """
     entry: Entry = from_json(content)
     if not isinstance(entry, dict):
         raise ValueError("holds no JSON object")
+    for key, value in entry.items():
+        if isinstance(value, int) and value not in INT64:
+            raise ValueError(f"{key}: does not fit 64 bits, got {str(value)[:40]}")
     version = entry.get("schema_version", 1)
     if not isinstance(version, int) or version < 1:
         raise ValueError(f"schema_version is {version!r}")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from kbench import files
 from kbench.config.site import Site
@@ -25,6 +25,16 @@ class RunFile(BaseModel):
     REMEDY: ClassVar[str] = "kbench run --retry trains the run again"  # where it is damaged
 
     schema_version: Literal[3] = 3
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _writable(cls, value: object) -> object:
+        """Escape what no file in UTF-8 can hold: lone surrogates, as in names of files and messages of exceptions."""
+        if isinstance(value, str):
+            return value.encode("utf-8", "backslashreplace").decode()
+        if isinstance(value, tuple) and all(isinstance(each, str) for each in value):
+            return tuple(each.encode("utf-8", "backslashreplace").decode() for each in value)
+        return value
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
@@ -236,6 +246,12 @@ class Failure(RunFile):
     node: str | None = None  # one that failed, so that it can be avoided
     traceback: str | None = None
     ended_at: datetime
+
+    @field_validator("error", "hint")
+    @classmethod
+    def _printable(cls, text: str) -> str:
+        """Escape what would steer the terminal that the text is shown on."""
+        return "".join(c if c.isprintable() or c in "\t\n" else c.encode("unicode_escape").decode() for c in text)
 
     @classmethod
     def of(

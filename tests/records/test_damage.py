@@ -11,8 +11,8 @@ from kbench.records import journal
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.journal import PhaseLength
 from kbench.records.liveness import state_of
-from kbench.records.run_files import Done, Job, Provenance
-from kbench.records.run_state import State
+from kbench.records.run_files import Done, Failure, Job, Provenance
+from kbench.records.run_state import FailureKind, State
 from kbench.records.store import gather
 
 RETRY = "; kbench run --retry trains the run again"
@@ -297,3 +297,29 @@ def test_a_damaged_experiment_file_hides_no_run(named: ExperimentDir, make_run) 
 def test_no_folder_at_all_is_no_results(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="holds no runs"):
         gather(ExperimentDir(tmp_path / "nothing"), state_of)
+
+
+@pytest.mark.parametrize("column", ["n_samples", "epoch", "peak_mem_bytes"])
+def test_a_count_that_no_table_can_hold_damages_its_run_alone(column: str, done: RunDir) -> None:
+    entry = json.loads(lines(done)[2]) | {column: 2**63}
+    done.journal.write_text("".join([*lines(done)[:2], json.dumps(entry) + "\n", lines(done)[3]]))
+    problem = f"{column}: does not fit 64 bits, got {2**63}"
+    assert seen(done) == (State.DAMAGED, f"epochs.jsonl: line 3 is no record of an epoch: {problem}")
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"attempt": 9223372036854775808}', '{"earlier": {"a": 1}}', "7"])
+def test_nonsense_in_a_small_file_damages_its_run_alone(content: str, done: RunDir) -> None:
+    (done.path / Job.NAME).write_text(content)
+    state, trouble = seen(done)
+    assert state == State.DAMAGED and trouble.startswith("job.json: ")
+
+
+def test_an_error_cannot_steer_the_terminal(done: RunDir) -> None:
+    failure = Failure.of("in plan \x1b[31mred\x07", kind=FailureKind.RAISED, attempt=1)
+    failure.write(done.path)
+    assert Failure.read(done.path).error == "in plan \\x1b[31mred\\x07"
+
+
+def test_text_that_no_file_can_hold_is_escaped(done: RunDir) -> None:
+    Provenance(argv=("a\udcff",), commit="\ud800").write(done.path)
+    assert Provenance.read(done.path) == Provenance(argv=("a\\udcff",), commit="\\ud800")

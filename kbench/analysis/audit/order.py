@@ -22,9 +22,9 @@ def drift_findings(found: Mapping[str, Drift], rows: Sequence[Row], matched: pd.
         for row in (row for row in rows if row.pair == pair and row.time_diff is not None):
             own = matched[(matched["pair"] == pair) & (matched["strategy"] == row.strategy)]
             off = mean_places(own)
-            made = math.expm1(drift.per_place * off) if off else 0.0
-            if abs(made) > WORTH_SAYING * abs(row.time_diff or 0.0):
-                moved[row.strategy] = f"{row.strategy} ({made:+.1%} of its {row.time_diff:+.1%})"
+            effect = math.expm1(drift.per_place * off) if off else 0.0
+            if abs(effect) > WORTH_SAYING * abs(row.time_diff or 0.0):
+                moved[row.strategy] = f"{row.strategy} ({effect:+.1%} of its {row.time_diff:+.1%})"
         text = (
             f"{pair}: within blocks a run took {math.expm1(drift.per_place):+.1%} for each run before it "
             f"[{math.expm1(lower):+.1%}, {math.expm1(upper):+.1%}]: the machine drifted; "

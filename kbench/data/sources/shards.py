@@ -52,14 +52,21 @@ def read_shard(path: Path) -> list[Sample]:
     """Read where the samples of one shard lie, in order.  Raises WorkloadError that names the file."""
     images: dict[str, tuple[int, int]] = {}
     labels: dict[str, int] = {}
+    dotted: dict[str, str] = {}  # members with further dots in their names, by key
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
                 if member.isfile():
-                    _note(path, tar, member, images, labels)
+                    _note(path, tar, member, images, labels, dotted)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise WorkloadError(f"{path} is no whole tar: {error}", hint=REMEDY) from None
     _check_end(path)
+    lost = next((name for key, name in dotted.items() if key not in images or key not in labels), None)
+    if lost:
+        raise WorkloadError(
+            f"{path}: {lost}: its key ends at the first dot of its name, so that it belongs to no sample",
+            hint="write the shard again with keys without dots",
+        )
     unpaired = sorted(images.keys() ^ labels.keys())
     if unpaired:
         lacks = "class (.cls)" if unpaired[0] in images else f"image ({' '.join(ENDINGS)})"
@@ -73,10 +80,18 @@ def _note(
     member: tarfile.TarInfo,
     images: dict[str, tuple[int, int]],
     labels: dict[str, int],
+    dotted: dict[str, str],
 ) -> None:
     folder, slash, base = member.name.rpartition("/")
     stem, dot, ending = base.partition(".")
     key = folder + slash + stem
+    if key in images and (dot + ending).lower() in ENDINGS or key in labels and ending == "cls":
+        raise WorkloadError(
+            f"{path}: {member.name} comes after another one of its key, and only one of them can be the sample's",
+            hint="write the shard again, a key for each sample",
+        )
+    if "." in ending and ("." + ending.rpartition(".")[2]).lower() in (*ENDINGS, ".cls"):
+        dotted.setdefault(key, member.name)
     if (dot + ending).lower() in ENDINGS:
         images[key] = member.offset_data, member.size
     elif ending == "cls":

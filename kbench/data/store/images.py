@@ -62,7 +62,7 @@ class ImageReader:
         raw = self._bytes(sample)
         try:
             with Image.open(io.BytesIO(raw)) as image:
-                return image.convert("RGB")
+                return in_rgb(image)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             where = f"{self.place / self.name(sample)} (sample {sample})"
             raise WorkloadError(f"{where} is damaged: {error}", hint=AGAIN) from None
@@ -178,3 +178,17 @@ def _damaged_from(place: Path, part: str, start: int) -> list[str]:
         except WorkloadError as error:
             found.append(error.message)
     return found
+
+
+def in_rgb(image: Image.Image) -> Image.Image:
+    """An image in RGB of 8 bits; gray of 16 bits is scaled to them, where Pillow alone would make it white.
+
+    Raises ValueError for pixels of 32 bits, whose white nothing says.
+    """
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+        import numpy as np
+
+        return Image.fromarray((np.asarray(image).astype("float64") / 257 + 0.5).astype("uint8")).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise ValueError(f"it has pixels of 32 bits (mode {image.mode}); save it with 8 or 16")
+    return image.convert("RGB")

@@ -96,7 +96,11 @@ class PrepareJob:
     def link(self, found: Path, name: str) -> Path:
         """Make a file or a folder that lies elsewhere part of the data set's own; returns its place there."""
         path = self.folder / name
-        if found != path:
+        if found != path and path.resolve() != found.resolve():
+            if path.is_symlink() or path.exists():
+                raise WorkloadError(
+                    f"{path} is there and is not {found}", hint="remove it, or leave out --from to use what is there"
+                )
             self.folder.mkdir(parents=True, exist_ok=True)
             path.symlink_to(found.resolve(), target_is_directory=found.is_dir())
         return path

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kbench.errors import RunError
 from kbench.strategies.api import (
     Batch,
     Epoch,
@@ -51,6 +52,7 @@ class Guarded(Strategy):
         self._compare_fast(fast, "plan")
         self._compare_slow(before, "plan")
         self._before_epoch = before
+        _check_ids(self.strategy, epoch, plan)
         return plan
 
     def select(self, batch: Batch, probe: Probe) -> Tensor | Resample | None:
@@ -107,3 +109,16 @@ def _slow() -> tuple[Any, Any]:
 def _comparable(state: Any) -> tuple[Any, ...]:
     name, keys, *rest = state
     return name, keys.tobytes(), *rest
+
+
+def _check_ids(strategy: Strategy, epoch: Epoch, plan: EpochPlan) -> None:
+    """Raise RunError for ids of no sample: negative ones would train others, from the end, without a word."""
+    for name, ids in (("indices", plan.indices), ("refresh", plan.refresh)):
+        if ids is not None and len(ids):
+            low, high = int(ids.min()), int(ids.max())
+            if low < 0 or high >= epoch.n_samples:
+                raise RunError(
+                    f"{strategy}: {name} of its plan of epoch {epoch.index} ({epoch.phase}) hold the sample id "
+                    f"{low if low < 0 else high}; ids go from 0 to {epoch.n_samples - 1}",
+                    hint="a bug of the method; kbench check-method MODULE:CLASS examines it",
+                )

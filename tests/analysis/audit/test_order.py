@@ -41,7 +41,7 @@ def test_the_interval_against_a_control_that_always_comes_after_its_method_allow
         (test,) = compare(book.frames(), baseline="baseline", targets=[]).controls
         assert (test.row.strategy, test.control) == ("mine", "other")
         cis.append(test.row.time_diff_ci)
-    assert cis[1][0] <= cis[0][0] and cis[1][1] > max(cis[0][1], 0.0)
+    assert cis[0] and cis[1] and cis[1][0] <= cis[0][0] and cis[1][1] > max(cis[0][1], 0.0)
 
 
 def test_a_steady_machine_has_no_such_finding(book: Any) -> None:
