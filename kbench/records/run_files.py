@@ -247,6 +247,12 @@ class Failure(RunFile):
     traceback: str | None = None
     ended_at: datetime
 
+    @field_validator("error", "hint")
+    @classmethod
+    def _printable(cls, text: str) -> str:
+        """Escape what would steer the terminal that the text is shown on."""
+        return "".join(c if c.isprintable() or c in "\t\n" else c.encode("unicode_escape").decode() for c in text)
+
     @classmethod
     def of(
         cls, error: str, *, kind: FailureKind, attempt: int, hint: str | None = None, node: str | None = None,

@@ -105,9 +105,9 @@ def warn(text: str) -> None:
 def report_failure(folder: RunDir, error: Exception, *, rank: int | None, attempt: int) -> None:
     """Print on stderr what went wrong, and write failed.json unless another rank was first."""
     known = isinstance(error, KBenchError)
-    text = error.message if isinstance(error, KBenchError) else f"{type(error).__name__}: {error}"
+    text = error.message if isinstance(error, KBenchError) else f"{type(error).__name__}: {error}".removesuffix(": ")
     hint = error.hint if isinstance(error, KBenchError) else "a bug of kbench or of a strategy; see stderr.log"
-    if isinstance(error, torch.OutOfMemoryError):
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
         hint = "out of memory: use a smaller global_batch, more ranks, or precision bf16"
     trace = "".join(traceback.format_exception(error))
     failure = Failure.of(

@@ -11,8 +11,8 @@ from kbench.records import journal
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.journal import PhaseLength
 from kbench.records.liveness import state_of
-from kbench.records.run_files import Done, Job, Provenance
-from kbench.records.run_state import State
+from kbench.records.run_files import Done, Failure, Job, Provenance
+from kbench.records.run_state import FailureKind, State
 from kbench.records.store import gather
 
 RETRY = "; kbench run --retry trains the run again"
@@ -312,6 +312,12 @@ def test_nonsense_in_a_small_file_damages_its_run_alone(content: str, done: RunD
     (done.path / Job.NAME).write_text(content)
     state, trouble = seen(done)
     assert state == State.DAMAGED and trouble.startswith("job.json: ")
+
+
+def test_an_error_cannot_steer_the_terminal(done: RunDir) -> None:
+    failure = Failure.of("in plan \x1b[31mred\x07", kind=FailureKind.RAISED, attempt=1)
+    failure.write(done.path)
+    assert Failure.read(done.path).error == "in plan \\x1b[31mred\\x07"
 
 
 def test_text_that_no_file_can_hold_is_escaped(done: RunDir) -> None:

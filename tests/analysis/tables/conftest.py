@@ -92,7 +92,7 @@ def flat(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
                 yield from ((f"target_{target['asked']}_{name}", number) for name, number in flat(numbers))
         elif key == "time_parts":
             for name, part in value.items():
-                yield f"{name}_s", part["seconds"]
+                yield f"{'parts_total' if name == 'total' else name}_s", part["seconds"]
                 if part["share"] is not None:
                     yield f"{name}_share", part["share"]
         elif key.endswith(("_ci", "_range", "_bca")):

@@ -14,7 +14,18 @@ from kbench.analysis.tables.plain import csv_text, markdown, text
 
 Grid = list[list[str]]
 KINDS = ["accuracy", "targets", "samples", "parts"]
-PERCENT = ("acc_", "saves_", "loses_", "margin", "time_diff", "time_ceiling", "hidden_", "upstream_time_diff")
+PERCENT = (
+    "total_diff",
+    "cpu_diff",
+    "acc_",
+    "saves_",
+    "loses_",
+    "margin",
+    "time_diff",
+    "time_ceiling",
+    "hidden_",
+    "upstream_time_diff",
+)
 
 
 def printed(comparison: Comparison, form: str) -> str:
@@ -68,6 +79,15 @@ def claims_line(row: dict[str, Any]) -> list[str]:
         {"yes": "yes", "no": "no", "open": "not shown"}[row["shown"]],
         "-" if row["seeds_needed"] is None else str(row["seeds_needed"]),
     ]
+
+
+def clocks_line(row: dict[str, Any], *, clocks: list[tuple[str, str]]) -> list[str]:
+    line = [row["strategy"]]
+    for spent, change in clocks:
+        line.append("-" if row[spent] is None else seconds(row[spent]))
+        line.append("-" if row[change] is None else f"{100 * row[change]:+.1f} %")
+        line += bounds(row[f"{change}_ci"], row[f"{change}_range"], "+.1f")
+    return line
 
 
 def targets_line(row: dict[str, Any]) -> list[str]:
@@ -126,7 +146,10 @@ def test_every_table_shows_the_numbers_of_the_json(full: Comparison, form: str, 
         parts = partial(parts_line, staged=staged)
         bounded = [claims_line(row) for row in rows if row["saves_at_least"] is not None]
         expected += [bounded] if bounded else []
-        expected += [[line(row) for row in rows] for line in (accuracy_line, targets_line, samples_line, parts)]
+        clocks = [("train_s", "time_diff"), ("total_s", "total_diff"), ("cpu_s", "cpu_diff")]
+        on_clocks = partial(clocks_line, clocks=clocks if any(row["cpu_s"] for row in rows) else clocks[:2])
+        lines = (accuracy_line, on_clocks, targets_line, samples_line, parts)
+        expected += [[line(row) for row in rows] for line in lines]
     expected.append(transfer_grid(told["transfers"][0]["rows"]))
     assert [grid[1:] for grid in grids] == expected
 
