@@ -1,5 +1,6 @@
 """Ranks that are killed without warning and started again: the run goes on as if nothing had happened."""
 
+import io
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from kbench import files
 from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.config.strategy_choice import Choice
+from kbench.engine.checkpoint import unsealed
 from kbench.records.folders import RunDir
 from kbench.records.run_files import Job
 from kbench.records.schema import EpochRecord
@@ -108,7 +110,7 @@ def test_killed_ranks_go_on_as_if_nothing_had_happened(
     assert attempts == sorted(attempts) and attempts[lines - 2] == 1 and attempts[-1] == 2
     spent = [record.train_s for record in killed.epochs()]
     assert [r.elapsed_s for r in killed.epochs()] == pytest.approx([sum(spent[: i + 1]) for i in range(len(spent))])
-    state = torch.load(killed.checkpoint, weights_only=True)["state"]
+    state = torch.load(io.BytesIO(unsealed(killed.checkpoint.read_bytes())), weights_only=True)["state"]
     assert [set(memory) for memory in state["memory_of_rank"]] == [own] * ranks
     assert not own & set(state["memory"])
 
