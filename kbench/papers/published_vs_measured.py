@@ -80,6 +80,8 @@ def published_vs_measured(
     """
     found = []
     measured = frames.done[frames.done["imported_from"].isna()]
+    untimed = measured["run_id"].isin(frames.untimed)
+    measured = measured.assign(total_train_s=measured["total_train_s"].mask(untimed))
     matched = pair_runs(frames, comparison.baseline)
     for row in comparison.rows:
         runs = measured[(measured["pair"] == row.pair) & (measured["strategy"] == row.strategy)]
@@ -200,7 +202,7 @@ def _here(case: Case) -> Measured:
     if table.quantity == "time_change":
         return Measured(None if row.time_diff is None else 100 * row.time_diff, _percent(row.time_diff_ci))
     if table.quantity == "time":
-        values = (runs["total_train_s"] / SECONDS[table.unit]).astype(float).tolist()
+        values = (runs["total_train_s"].dropna() / SECONDS[table.unit]).astype(float).tolist()
     elif table.quantity in column:
         values = (100 * runs[column[table.quantity]]).astype(float).tolist()
         values = [100 - value for value in values] if table.quantity == "error" else values
