@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-# Tests run in this many processes; each file in one of them, a cluster's tests together.
-WORKERS ?= 2
-PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder --durations 25
+# Tests run in this many processes, each file in one of them; those of clusters mostly wait, so there is one more than cores.
+WORKERS ?= 3
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 25
 LOWEST := KBENCH_RESULTS=build/lowest $(VENV)-lowest/bin/kbench
 TINY := --only s0 --set pairs.0.recipe.epochs=2 --set 'strategies=[baseline, {random: {fraction: 0.3}}]'
 SOURCES := $(shell find kbench tests -name '*.py')

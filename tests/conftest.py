@@ -68,22 +68,17 @@ targets: [0.5, 1.0]
 """
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by the fixtures that they use, and say what the processes of pytest-xdist must not tear apart.
-
-    A file is worked through by one process; so are all tests of a cluster, which run first: they mostly wait.
-    """
-    groups: dict[str, int] = {}
+    """Mark tests by the fixtures that they use; files of clusters run first, as they mostly wait, then other slow ones."""
+    places: dict[Path, int] = {}
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         for name in {MARK_OF_FIXTURE[fixture] for fixture in fixtures if fixture in MARK_OF_FIXTURE}:
             item.add_marker(name)
-        group = next((name for name in CLUSTERS if name in fixtures), item.nodeid.partition("::")[0])
-        item.add_marker(pytest.mark.xdist_group(group))
         slow = any(item.get_closest_marker(name) for name in SLOW)
-        groups[group] = min(groups.get(group, 2), 0 if group in CLUSTERS else 1 if slow else 2)
-    items.sort(key=lambda item: groups[item.get_closest_marker("xdist_group").args[0]])  # type: ignore[union-attr]
+        place = 0 if any(name in fixtures for name in CLUSTERS) else 1 if slow else 2
+        places[item.path] = min(places.get(item.path, 2), place)
+    items.sort(key=lambda item: places[item.path])
 
 
 @pytest.hookimpl(wrapper=True)
