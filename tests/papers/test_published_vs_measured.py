@@ -124,7 +124,9 @@ def test_times_of_disturbed_runs_stand_beside_no_published_one(book: Any, shelf:
     for seed, (seconds, share) in enumerate([(8, 0.99), (8, 0.98), (800, 0.12)]):
         book.run("baseline", seed, [0.1, 0.2, 0.8], [10, 10, 10], cpu_share=0.99)
         book.run("sb", seed, [0.1, 0.2, 0.79], [seconds] * 3, cpu_share=share)
-    assert judged(book, shelf(quantity="time", unit="min", base="1", value="2"))["sb", "time"].here == pytest.approx(0.4)
+    assert judged(book, shelf(quantity="time", unit="min", base="1", value="2"))["sb", "time"].here == pytest.approx(
+        0.4
+    )
 
 
 def test_a_label_of_ones_own_is_known_by_the_strategy_behind_it(book: Any, shelf: Shelf) -> None:

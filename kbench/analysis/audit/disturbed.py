@@ -12,7 +12,9 @@ AGAIN = "kbench run --redo disturbed trains them again"
 def disturbed_findings(frames: Frames, rows: Sequence[Row]) -> Iterator[Finding]:
     """Name each disturbed run, and the strategies of which no time is left."""
     keeps = frames.keep_disturbed
-    instead = "its time counts all the same (--keep-disturbed)" if keeps else "its time is left out, its accuracy counts"
+    instead = (
+        "its time counts all the same (--keep-disturbed)" if keeps else "its time is left out, its accuracy counts"
+    )
     for run in frames.disturbed.values():
         yield warning("disturbed", f"{run.pair}: {run.text}; {instead}", about(run.pair, run.strategy))
     for pair in dict.fromkeys(row.pair for row in rows):
