@@ -69,7 +69,7 @@ targets: [0.5, 1.0]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by the fixtures that they use; files of clusters run first, as they mostly wait, then the slow ones."""
+    """Mark tests by the fixtures that they use; files of clusters run first, as they mostly wait, then slow ones."""
     places: dict[Path, int] = {}
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
