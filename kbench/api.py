@@ -444,7 +444,7 @@ class _Measured(NamedTuple):
     ) -> "Comparison":
         """Compare, as the experiment's file says where nothing else does, and put on record that somebody looked."""
         from kbench.analysis.compare import compare
-        from kbench.records.looks import note_look
+        from kbench.records.looks import note_look, read_looks
 
         plan, baseline = self.plan, baseline or self.plan.baseline
         margins = plan.margins
@@ -454,15 +454,18 @@ class _Measured(NamedTuple):
             margins = dict.fromkeys(self.frames.runs["pair"], margin / 100)
         base = self.frames.done[self.frames.done["strategy"] == baseline]
         seeds = {str(pair): int(own.nunique()) for pair, own in base.groupby("pair")["seed"]}
-        return compare(
+        comparison = compare(
             self.frames,
             baseline=baseline,
             targets=targets or plan.targets,
             transfers=transfers,
             margins=margins,
             looks=plan.looks,
-            earlier=[] if plan.seeds is None else note_look(self.folder, planned=plan.seeds, seeds=seeds),
+            earlier=[] if plan.seeds is None else read_looks(self.folder),
         )
+        if plan.seeds is not None:
+            note_look(self.folder, planned=plan.seeds, seeds=seeds)
+        return comparison
 
 
 def _measured(

@@ -38,8 +38,8 @@ def read_looks(folder: ExperimentDir) -> list[Look]:
     return found
 
 
-def note_look(folder: ExperimentDir, *, planned: Sequence[int], seeds: Mapping[str, int]) -> list[Look]:
-    """Put a look on record unless the last one saw the same; returns the earlier ones.
+def note_look(folder: ExperimentDir, *, planned: Sequence[int], seeds: Mapping[str, int]) -> None:
+    """Put a look on record unless the last one saw the same.
 
     Results that cannot be written to can be looked at all the same.
     """
@@ -48,4 +48,3 @@ def note_look(folder: ExperimentDir, *, planned: Sequence[int], seeds: Mapping[s
     if not earlier or (earlier[-1].planned, dict(earlier[-1].seeds)) != (look.planned, dict(look.seeds)):
         with suppress(OSError, KBenchError):
             files.append(folder.looks, look.model_dump(mode="json"))
-    return earlier

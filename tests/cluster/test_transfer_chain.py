@@ -1,8 +1,9 @@
 """The transfer experiment end to end: pre-training on FractalDB, fine-tuning on CIFAR, on a real Slurm."""
 
-from pathlib import Path
+from pathlib import io
 from types import ModuleType
 
+import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -11,6 +12,7 @@ from users import User
 from kbench.data.sources.fractal.make import make as make_fractal
 from kbench.data.sources.fractal.render import RenderSettings
 from kbench.data.store import prepare
+from kbench.engine.checkpoint import unsealed
 from kbench.records.folders import ExperimentDir
 
 pytestmark = pytest.mark.slurm
@@ -85,7 +87,8 @@ def test_each_fine_tuning_waits_for_the_pre_training_of_its_strategy_and_begins_
     assert len(set(begun.values())) == len(STRATEGIES), "each from its own weights"
     assert len({row["weights_digest"] for row in upstream.values()}) == 1
 
-    weights = torch.load(folder.run(next(iter(upstream))).checkpoint, weights_only=True)["state"]["module"]
+    content = unsealed(folder.run(next(iter(upstream))).checkpoint.read_bytes())
+    weights = torch.load(io.BytesIO(content), weights_only=True)["state"]["module"]
     assert weights["head.weight"].shape[0] == 8 and weights["pos_embed"].shape[1] == 5  # 8 classes, 2 x 2 patches
 
     table = chained.calls("compare", "chain").stdout
