@@ -43,12 +43,14 @@ def keeps(name: str, check: Check) -> None:
     assert answer is None or (check.name == "baseline-params" and strategy_class(name).baseline_params is None), answer
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("check", FAST, ids=lambda check: check.name)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_strategy_keeps_its_word(name: str, check: Check) -> None:
     keeps(name, check)
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("name", sorted(STRATEGIES.keys() - TRIED_ELSEWHERE))
 def test_a_strategy_keeps_ids_whole_beyond_what_float32_counts(name: str) -> None:
     keeps(name, next(check for check in CHECKS if check.name == BEYOND_FLOAT32))
