@@ -136,7 +136,8 @@ def test_the_parameters_of_a_strategy_are_written_out_in_full() -> None:
 def test_a_strategy_of_ones_own_is_found_by_its_module() -> None:
     own = "kbench.strategies.random_hiding:RandomHiding"
     choice = experiment(strategies=["baseline", {own: {"fraction": 0.2}, "label": "mine"}]).strategies[1]
-    assert choice == Choice(label="mine", name=own, params={"fraction": 0.2, "like": None, "lr": "like"}, role="control")
+    params = {"fraction": 0.2, "like": None, "lr": "like"}
+    assert choice == Choice(label="mine", name=own, params=params, role="control")
 
 
 @pytest.mark.parametrize(
