@@ -175,10 +175,13 @@ def find_disturbed(runs: Iterable[MeasuredRun]) -> dict[str, Disturbed]:
             groups.setdefault((run.pair, run.strategy, run.on_gpu, *run.instruments), []).append(run)
     found = {}
     for group in groups.values():
-        for run in group:
-            judged = _judge(run, [other for other in group if other is not run])
-            if judged:
-                found[run.run_id] = judged
+        for n in dict.fromkeys(len(run.epochs) for run in group):
+            far_enough = [(run, over(run.epochs[:n])) for run in group if len(run.epochs) >= n]
+            for run, whole in far_enough:
+                if len(run.epochs) == n and _is_known(whole, on_gpu=run.on_gpu):
+                    judged = _judge(run, whole, [other for other in far_enough if other[0] is not run])
+                    if judged:
+                        found[run.run_id] = judged
     return found
 
 
@@ -208,15 +211,21 @@ def _columns(epoch: EpochRecord) -> dict[str, object]:
     return {name: getattr(epoch, name) for name in COLUMNS}
 
 
-def _judge(run: MeasuredRun, siblings: Sequence[MeasuredRun]) -> Disturbed | None:
+def _is_known(own: Surroundings, *, on_gpu: bool) -> bool:
+    """Whether there is anything by which a run can be judged."""
+    figures = (own.n_passes,) if on_gpu else (own.cpu_share, own.steal_share, own.others_share)
+    return any(figure is not None for figure in figures)
+
+
+def _judge(
+    run: MeasuredRun, whole: Surroundings, siblings: Sequence[tuple[MeasuredRun, Surroundings]]
+) -> Disturbed | None:
     """Hold a run against its siblings over as many epochs, then each epoch against theirs."""
-    n = len(run.epochs)
-    far_enough = [other for other in siblings if len(other.epochs) >= n]
-    whole, others = over(run.epochs), [over(other.epochs[:n]) for other in far_enough]
+    n, others = len(run.epochs), [other for _, other in siblings]
     evidence = _evidence(whole, others, on_gpu=run.on_gpu)
     if not evidence:
         return None
-    same = [[other.epochs[i] for other in far_enough] for i in range(n)]
+    same = [[other.epochs[i] for other, _ in siblings] for i in range(n)]
     epochs = [i + 1 for i in range(n) if _evidence(run.epochs[i], same[i], on_gpu=run.on_gpu)]
     return Disturbed(
         run_id=run.run_id,

@@ -137,6 +137,7 @@ def test_the_ceiling_gives_a_false_alarm_for_any_of_fifteen_strategies_in_five_p
             {
                 "pair": "p", "strategy": np.repeat([f"s{i}" for i in range(15)], 3),
                 "total_train_s": 100 * np.exp(logs).ravel(), "total_train_s_base": 100.0,
+                "is_timed": True, "is_timed_base": True,
             }
         )  # fmt: skip
         rows = [

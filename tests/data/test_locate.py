@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
@@ -79,7 +80,7 @@ def test_names_of_ones_own_are_looked_up() -> None:
 def test_every_entry_names_functions_that_exist() -> None:
     for name, info in DATASETS.items():
         targets = (info.target, info.prepare, info.verify) if info.folder else (info.target,)
-        assert all(callable(prepare._function(target)) for target in targets), name
+        assert all(callable(resolve_name(target)) for target in targets), name
         assert len(info.mean) == len(info.std) and len(info.mean) in (0, info.shape[0])
         assert all(info.std) and info.augments[0] == "none"
 
