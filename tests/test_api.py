@@ -74,6 +74,7 @@ def test_the_report_room_does_not_hide_the_report_function() -> None:
 def test_run_trains_what_is_missing_and_tells_how_it_goes(tiny: Path) -> None:
     messages: list[str] = []
     done = kbench.run("tiny.yaml", settings=ONE_THREAD, progress=messages.append)
+    messages = messages[messages[0].startswith("warning: this machine is busy") :]  # with other tests
     assert isinstance(done, RunReport) and done.waited
     assert [(one.state, one.epochs_done, one.epochs) for one in done.runs] == [(State.DONE, 1, 1)] * 2
     assert done.folder.resolve() == tiny / "results" / "tiny"
