@@ -3,6 +3,7 @@
 import hashlib
 import io
 import random
+import socket
 import tarfile
 from pathlib import Path
 
@@ -113,7 +114,7 @@ def test_a_maker_that_was_stopped_goes_on_and_makes_the_same_bytes(made: Path, t
     with pytest.raises(KeyboardInterrupt):
         make(folder, 3, settings=SMALL, progress=stop)
     assert [path.name for path in folder.glob("*.tar")] and not (folder / "train-00001.tar").exists()
-    (folder / ".train-00001.tar.4711").write_bytes(b"half a shard of a maker that was killed")
+    (folder / f".train-00001.tar.{socket.gethostname()}.4711").write_bytes(b"half a shard of a maker that was killed")
     first = (folder / "train-00000.tar").stat().st_mtime_ns
     reported: list[tuple[int, int, str]] = []
     make(folder, 3, settings=SMALL, workers=2, progress=lambda *counts: reported.append(counts))
