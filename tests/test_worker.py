@@ -288,8 +288,10 @@ def test_a_checkpoint_names_what_must_not_change_within_a_run(folder_of: Folder)
     folder = folder_of()
     work(folder, ALONE)
     made_by = saved(folder)["made_by"]
-    same = ("commit", "dirty", "kbench_version", "torch_version", "device_name", "threads_per_rank")
-    assert made_by == {"run_id": folder.run_id} | {key: getattr(folder.read().provenance, key) for key in same}
+    same = ("commit", "dirty", "kbench_version", "torch_version", "device_name", "threads_per_rank", "spin")
+    assert made_by == {"run_id": folder.run_id, "in_turns": False} | {
+        key: getattr(folder.read().provenance, key) for key in same
+    }
 
 
 def test_a_run_notes_how_many_epochs_all_its_phases_have(folder_of: Folder) -> None:
