@@ -10,12 +10,12 @@ from scipy import special
 
 from kbench.analysis.finding import Finding, about, note
 from kbench.analysis.frame import Frames
+from kbench.analysis.interval import MIN_VALUES
 from kbench.analysis.rows import Row
 from kbench.records.calibration import Instruments, Spread, spread_for
 from kbench.records.schema import metric_name
 
 LEVEL, POWER = 0.05, 0.8
-MIN_SEEDS = 3  # that an interval takes
 SEEDS = (3, 5, 10)  # that a calibration speaks of
 
 
@@ -32,8 +32,8 @@ def resolution(sd: float, n_seeds: int) -> Resolution:
 
     Raises ValueError for fewer seeds than an interval takes.
     """
-    if n_seeds < MIN_SEEDS:
-        raise ValueError(f"n_seeds must be {MIN_SEEDS} or more, got {n_seeds}")
+    if n_seeds < MIN_VALUES:
+        raise ValueError(f"n_seeds must be {MIN_VALUES} or more, got {n_seeds}")
     error, t = sd / math.sqrt(n_seeds), float(special.stdtrit(n_seeds - 1, 1 - LEVEL / 2))
     return Resolution(half_width=t * error, smallest=float(special.nctdtrinc(n_seeds - 1, 1 - POWER, t)) * error)
 
@@ -103,13 +103,13 @@ def resolution_findings(frames: Frames, rows: Sequence[Row]) -> Iterator[Finding
         n_seeds = max((row.seeds for row in rows if row.pair == pair), default=0)
         run = frames.done[frames.done["pair"] == pair].iloc[0]
         columns = {str(key): value for key, value in run.items()}
-        if n_seeds < MIN_SEEDS or pd.isna(run["ranks"]):
+        if n_seeds < MIN_VALUES or pd.isna(run["ranks"]):
             continue
         found = spread_for(frames.folder.path.parent, columns, int(run["epochs_done"]))
         if found:
             calibration, spread = found
             time, accuracy = time_resolution(spread, n_seeds), accuracy_resolution(spread, n_seeds)
-            parts = [f"{100 * time.smallest:.2g} % of time"] * bool(time) if time else []
+            parts = [f"{100 * time.smallest:.2g} % of time"] if time else []
             parts += [f"{100 * accuracy.smallest:.2g} points of {metric_name(spread.metric)}"] if accuracy else []
             text = (
                 f"{pair}: {n_seeds} seeds on this machine show differences from {' and '.join(parts)} on (80 % power; "

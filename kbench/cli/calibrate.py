@@ -12,9 +12,9 @@ from kbench.cli.options import (
     Output,
     Results,
     SiteName,
+    WaitForQuiet,
     on_terminal,
     repeatable,
-    without_default,
 )
 
 if TYPE_CHECKING:
@@ -28,12 +28,7 @@ def calibrate(
     settings: Annotated[
         list[str] | None, repeatable("--set", "Replace a key of the experiment or the site", "KEY=VALUE")
     ] = None,
-    wait_for_quiet: Annotated[
-        float | None,
-        without_default(
-            "--wait-for-quiet", text="Wait up to that many minutes until this machine is quiet.", metavar="MIN", min=0.0
-        ),
-    ] = None,
+    wait_for_quiet: WaitForQuiet = None,
     results: Results = RESULTS,
     *,
     output: Output,

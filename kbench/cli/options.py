@@ -38,6 +38,12 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 SiteName = Annotated[
     str, typer.Option("--site", help="A site file, or a name found in configs/sites/.", metavar="NAME")
 ]
+WaitForQuiet = Annotated[
+    float | None,
+    without_default(
+        "--wait-for-quiet", text="Wait up to that many minutes until this machine is quiet.", metavar="MIN", min=0.0
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)

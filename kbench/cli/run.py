@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kbench.cli.options import Output, RequestOptions, on_terminal, repeatable, without_default
+from kbench.cli.options import Output, RequestOptions, WaitForQuiet, on_terminal, repeatable
 
 if TYPE_CHECKING:
     from kbench.experiment.check import CheckReport
@@ -26,12 +26,7 @@ def run(
         list[str] | None,
         repeatable("--redo", "Train runs again that are done: an id, a label, a pattern, or disturbed", "RUN"),
     ] = None,
-    wait_for_quiet: Annotated[
-        float | None,
-        without_default(
-            "--wait-for-quiet", text="Wait up to that many minutes until this machine is quiet.", metavar="MIN", min=0.0
-        ),
-    ] = None,
+    wait_for_quiet: WaitForQuiet = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Print what would be started; start nothing.")
     ] = False,
