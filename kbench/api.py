@@ -232,11 +232,10 @@ def calibrate(
     from kbench.analysis.resolution import spreads
     from kbench.experiment.results import gather
     from kbench.records.calibration import Calibration
-    from kbench.records.disturbance import disturbed_runs
 
     gather(plan.folder)
-    disturbed = list(disturbed_runs(plan.folder.read()))
-    found = spreads(load_frames(plan.folder), twins, disturbed)
+    frames = load_frames(plan.folder)
+    found = spreads(frames, twins, list(frames.disturbed))
     calibration = Calibration(experiment=made_for, made_at=datetime.now(UTC), spreads=found)
     calibration.write(plan.folder.path)
     return calibration
