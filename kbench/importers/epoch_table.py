@@ -23,7 +23,7 @@ from kbench.importers.log import (  # fmt: skip
     table_rows,
     whole,
 )
-from kbench.importers.metrics import ACCURACIES, column_of, in_percent
+from kbench.importers.metrics import ACCURACIES, column_of, from_percent, in_percent
 from kbench.importers.registry import ImportFormat
 from kbench.records.imported import Cell
 
@@ -83,7 +83,7 @@ def _log(path: Path, name: str, known: ColumnOf, *, merges: bool) -> Log:
             remarks.append(reading(f"{path}: {head[place]}", values, percent=percent))
             for row in rows:
                 if percent and row.get(column) is not None:
-                    row[column] = round(float(str(row[column])) / 100, 15)
+                    row[column] = from_percent(float(str(row[column])))
     epochs = tuple(checked(row, f"{path}: epoch {row['epoch']}") for row in rows)
     run = path.absolute().parent.name if path.name == name else path.stem
     return Log(run=run, files=(path,), epochs=epochs, remarks=tuple(remarks))

@@ -30,3 +30,8 @@ def column_of(metric: str) -> str | None:
 def in_percent(values: Iterable[float]) -> bool:
     """Whether accuracies of one metric are percent: one of them is above 1."""
     return any(value > 1 for value in values)
+
+
+def from_percent(value: float) -> float:
+    """The fraction, rounded where a double of the percent ends, so that 95.86 % is 0.9586."""
+    return round(value / 100, 15)

@@ -18,7 +18,7 @@ from kbench.importers.log import (
     table_rows,
     whole,
 )
-from kbench.importers.metrics import ACCURACIES, column_of, in_percent
+from kbench.importers.metrics import ACCURACIES, column_of, from_percent, in_percent
 from kbench.importers.registry import ImportFormat
 from kbench.records.imported import Cell
 
@@ -90,9 +90,8 @@ def _usable(columns: list[Column], path: Path, remarks: dict[str, list[str]]) ->
         if name is None:
             remarks.setdefault(column.run, []).append(f"{column.metric} was left out: kbench has no column for it")
         elif name in ACCURACIES and percent[column.metric]:
-            # rounded where a double of the percent ends, so that 95.86 % is 0.9586
             values = tuple(
-                (n, epoch, None if value is None else round(value / 100, 15)) for n, epoch, value in column.values
+                (n, epoch, None if value is None else from_percent(value)) for n, epoch, value in column.values
             )
             yield Column(column.run, column.metric, values)
         else:
