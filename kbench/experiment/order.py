@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from kbench.config.run_spec import RunSpec
 from kbench.experiment.ledger import note_order
 from kbench.records.folders import ExperimentDir, RunDir
 
 SWAPS_PER_PLACE = 60  # that are tried for each place of a pair's blocks
+Block = list[tuple[RunDir, RunSpec]]  # the runs of a pair and a seed
 NEAR = 0.1  # how much the distance of a run from the one that it follows counts, beside the balance of the others
 
 
@@ -36,13 +38,11 @@ def draw_order(runs: Sequence[RunDir], experiment: ExperimentDir, *, max_paralle
     """
     entropy = time.time_ns() % 2**32
     rng = random.Random(entropy)
-    blocks: dict[str, list[RunDir]] = {}
+    by_pair: dict[str, dict[str, Block]] = {}
     for run in runs:
-        blocks.setdefault(run.read_spec().match_key, []).append(run)
-    by_pair: dict[str, list[list[RunDir]]] = {}
-    for block in blocks.values():
-        by_pair.setdefault(block[0].read_spec().pair.name, []).append(block)
-    order = [block for of_pair in by_pair.values() for block in _balanced_runs(of_pair, rng)]
+        spec = run.read_spec()
+        by_pair.setdefault(spec.pair.name, {}).setdefault(spec.match_key, []).append((run, spec))
+    order = [block for of_pair in by_pair.values() for block in _balanced_runs(list(of_pair.values()), rng)]
     rng.shuffle(order)
     order = _prerequisites_first(order)
     flat = [run for block in order for run in block]
@@ -91,11 +91,10 @@ def balanced(blocks: Sequence[Sequence[str]], follows: Mapping[str, str], rng: r
     return orders
 
 
-def _balanced_runs(blocks: Sequence[Sequence[RunDir]], rng: random.Random) -> list[list[RunDir]]:
+def _balanced_runs(blocks: Sequence[Block], rng: random.Random) -> list[list[RunDir]]:
     """The blocks of a pair, each in its order."""
-    run_of = [{run.read_spec().strategy.label: run for run in block} for block in blocks]
-    specs = [run.read_spec() for block in blocks for run in block]
-    follows = {spec.strategy.label: spec.follows.label for spec in specs if spec.follows}
+    run_of = [{spec.strategy.label: run for run, spec in block} for block in blocks]
+    follows = {spec.strategy.label: spec.follows.label for block in blocks for _, spec in block if spec.follows}
     orders = balanced([list(block) for block in run_of], follows, rng)
     return [[block[label] for label in order] for block, order in zip(run_of, orders, strict=True)]
 

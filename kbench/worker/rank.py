@@ -30,10 +30,7 @@ from kbench.worker.turns import Player, Round, whose_turn
 
 def main() -> None:
     """Train the run in the folder given, or those in several folders in turns, or say in failed.json why not."""
-    for number in (
-        signal.SIGUSR1,
-        signal.SIGUSR2,
-    ):  # what a scheduler says to a whole job is for kbench.launch.worker_job
+    for number in (signal.SIGUSR1, signal.SIGUSR2):  # a scheduler's to a whole job are kbench.launch.worker_job's
         signal.signal(number, signal.SIG_IGN)
     folders = [RunDir(Path(place)) for place in sys.argv[1:]]
     # DDP remarks on the strides of one-channel convolutions, which have several right answers.
