@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -15,6 +16,7 @@ from kbench.analysis.interval import (
     UNKNOWN,
     Bounds,
     Confidence,
+    Estimate,
     estimate,
     estimate_change,
     geometric_mean_of,
@@ -183,21 +185,11 @@ def build_row(
     ``n_rivals`` is the number of strategies that are compared with the same baseline on the pair;
     ``drift`` is that of the pair.
     """
-    best, final, time, total, cpu = UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN
     clocked = timed(runs)
-    shown = MarginTest(saves_at_least=None, saves_at_most=None, loses_at_most=None, loses_at_least=None)
+    changes = NO_CHANGES
     if not is_baseline:
-        best = estimate(differences(runs, "best_acc1"), confidence=confidence)
-        final = estimate(differences(runs, "final_acc1"), resampled=True, confidence=confidence)
-        times = ratios(clocked, "total_train_s")
-        time = estimate_change(times, resampled=True, confidence=confidence)
-        time = allow_for_drift(time, times, mean_places(clocked), drift, confidence)
-        totals, cpu_times = ratios(clocked, "total_s"), ratios(clocked, "cpu_s")
-        total = allow_for_drift(
-            estimate_change(totals, confidence=confidence), totals, mean_places(clocked), drift, confidence
-        )
-        cpu = estimate_change(cpu_times, confidence=confidence)
-        shown = margin_test(final, time, margin, confidence=confidence, n_rivals=n_rivals)
+        changes = _changes(runs, clocked, margin=margin, confidence=confidence, n_rivals=n_rivals, drift=drift)
+    best, final, time, total, cpu, shown = changes
     values = {name: runs[name].tolist() for name in ("best_acc1", "final_acc1")}
     seconds = {name: clocked[name].tolist() for name in ("total_train_s", "total_s", "cpu_s")}
     base_seconds = {name: [] if is_baseline else clocked[f"{name}_base"].tolist() for name in seconds}
@@ -258,6 +250,52 @@ def build_row(
         hidden_mean=mean_of(runs["hidden_mean"].tolist()),
         hidden_ceiling=mean_of(runs["ceiling"].tolist()),
         time_parts=_time_parts(clocked),
+    )
+
+
+class Changes(NamedTuple):
+    """What changed against the baseline's runs: accuracies, times, and what both show of the margin."""
+
+    best: Estimate
+    final: Estimate
+    time: Estimate
+    total: Estimate
+    cpu: Estimate
+    shown: MarginTest
+
+
+NO_CHANGES = Changes(
+    best=UNKNOWN,
+    final=UNKNOWN,
+    time=UNKNOWN,
+    total=UNKNOWN,
+    cpu=UNKNOWN,
+    shown=MarginTest(saves_at_least=None, saves_at_most=None, loses_at_most=None, loses_at_least=None),
+)
+
+
+def _changes(
+    runs: pd.DataFrame,
+    clocked: pd.DataFrame,
+    *,
+    margin: float | None,
+    confidence: Confidence,
+    n_rivals: int,
+    drift: Drift | None,
+) -> Changes:
+    """Estimate the changes of ``runs``, and of the times of those of them that are ``clocked``."""
+    places = mean_places(clocked)
+    times, totals = ratios(clocked, "total_train_s"), ratios(clocked, "total_s")
+    time = estimate_change(times, resampled=True, confidence=confidence)
+    time = allow_for_drift(time, times, places, drift, confidence)
+    final = estimate(differences(runs, "final_acc1"), resampled=True, confidence=confidence)
+    return Changes(
+        best=estimate(differences(runs, "best_acc1"), confidence=confidence),
+        final=final,
+        time=time,
+        total=allow_for_drift(estimate_change(totals, confidence=confidence), totals, places, drift, confidence),
+        cpu=estimate_change(ratios(clocked, "cpu_s"), confidence=confidence),
+        shown=margin_test(final, time, margin, confidence=confidence, n_rivals=n_rivals),
     )
 
 
