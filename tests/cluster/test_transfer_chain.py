@@ -1,9 +1,9 @@
 """The transfer experiment end to end: pre-training on FractalDB, fine-tuning on CIFAR, on a real Slurm."""
 
-from pathlib import io
+import io
+from pathlib import Path
 from types import ModuleType
 
-import Path
 import pyarrow.parquet as pq
 import pytest
 import torch

@@ -87,24 +87,19 @@ def told(
         lives.append(entry | {"method": method, "params": FIVE[method]})
     (folder / "lives.json").write_text(json.dumps(lives))
     program = str(Path(__file__).with_name("pairs_rank.py"))
-    words = [sys.executable, program, "{rank}", "2", str(folder / "store"), str(folder / "lives.json")]
-    ranks = [
-        subprocess.Popen(
-            [word.format(rank=rank) for word in words],
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
+    ranks = []
+    for rank in range(2):
+        words = [sys.executable, program, str(rank), "2", str(folder / "store"), str(folder / "lives.json")]
+        with (folder / f"rank{rank}.jsonl").open("w") as out, (folder / f"rank{rank}.err").open("w") as err:
+            ranks.append(subprocess.Popen(words, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=out, stderr=err))
     try:
-        ends = [rank.communicate(timeout=1500) for rank in ranks]
+        codes = [rank.wait(timeout=1500) for rank in ranks]
     finally:
-        for rank in ranks:
-            rank.kill()
-    assert [rank.returncode for rank in ranks] == [0, 0], ends[0][1] + ends[1][1]
-    return [[json.loads(line) for line in out.splitlines() if line.startswith("{")] for out, _ in ends]
+        for process in ranks:
+            process.kill()
+    assert codes == [0, 0], "".join((folder / f"rank{rank}.err").read_text() for rank in range(2))
+    outputs = [(folder / f"rank{rank}.jsonl").read_text() for rank in range(2)]
+    return [[json.loads(line) for line in out.splitlines() if line.startswith("{")] for out in outputs]
 
 
 @pytest.mark.dist
