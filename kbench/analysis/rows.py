@@ -51,8 +51,9 @@ class Row:
 
     None also where it cannot be known: one seed has no interval, imported logs lack columns.
     ``*_ci`` is a 95 % interval over seeds by Student's t, from three on, ``*_samples_ci`` one over seeds and
-    test samples (see ``sampling``); ``*_bca`` by bootstrap over seeds, from twenty on; ``*_range`` the smallest and largest of the seeds and no interval; ``*_p`` the p-value
-    of the paired t test, ``*_p_holm`` the same adjusted for all strategies of the pair (Holm).
+    test samples (see ``sampling``); ``*_bca`` by bootstrap over seeds, from twenty on; ``*_range`` the smallest and
+    largest of the seeds and no interval; ``*_p`` the p-value of the paired t test, ``*_p_holm`` the same adjusted
+    for all strategies of the pair (Holm).
     """
 
     pair: str

@@ -45,7 +45,6 @@ class OverSamples:
     missing: str = ""  # why there is no interval, or of which runs it is without; empty: of none
 
 
-
 def read_hits(frames: Frames) -> Mapping[str, RunHits]:
     """Read the hits of every run that is done, by run id; what is wrong with those of one is no error."""
     columns = ("run_id", "metric", "final_acc1", "dataset_identity", "imported_from")
@@ -75,9 +74,7 @@ def _hits_of(
     return RunHits(found.unpacked().astype(np.int8), dataset)
 
 
-def over_samples(
-    matched: pd.DataFrame, hits: Mapping[str, RunHits], *, confidence: Confidence = PLAIN
-) -> OverSamples:
+def over_samples(matched: pd.DataFrame, hits: Mapping[str, RunHits], *, confidence: Confidence = PLAIN) -> OverSamples:
     """Estimate the difference of final accuracies of paired runs over seeds and samples.
 
     Args:
@@ -166,5 +163,5 @@ def hit_findings(hits: Mapping[str, RunHits]) -> Iterator[Finding]:
     for run_id, found in hits.items():
         if found.is_damaged:
             pair, strategy, seed = run_id.split(".")[:3]
-            text = f"{pair}: {strategy} {seed}: {found.reason}; its accuracy counts, the interval over samples is without it"
-            yield warning("hits", text, about(pair, strategy))
+            text = f"{pair}: {strategy} {seed}: {found.reason}"
+            yield warning("hits", f"{text}; it counts but in the interval over samples", about(pair, strategy))

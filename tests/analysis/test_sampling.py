@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import special
+from simulated import hit_differences
 
 from kbench.analysis.compare import compare
 from kbench.analysis.interval import Confidence, estimate
@@ -16,14 +17,7 @@ from kbench.records.hits import Hits
 
 
 def differences(n_seeds: int, n_samples: int, *, taste: float = 0.4, seed: int = 0) -> NDArray[np.int8]:
-    """Hits of one strategy less those of another; ``taste``: how differently they find samples hard."""
-    rng = np.random.default_rng(seed)
-    hard, own = rng.normal(0, 1, n_samples), rng.normal(0, taste, n_samples)
-    hits = [
-        1.8 + hard + sign * own + rng.normal(0, 0.03, (n_seeds, 1)) + rng.normal(0, 0.5, (n_seeds, n_samples)) > 0
-        for sign in (0.5, -0.5)
-    ]
-    return hits[0].astype(np.int8) - hits[1]
+    return hit_differences(n_seeds, n_samples, taste=taste, rng=np.random.default_rng(seed))
 
 
 def half(ci: tuple[float, float] | None) -> float:
@@ -69,7 +63,9 @@ def test_many_seeds_of_few_samples_do_not_pretend_to_more_samples() -> None:
 
 def test_a_look_among_several_has_a_wider_one() -> None:
     found = differences(5, 359)
-    assert half(interval_over_samples(found, confidence=Confidence(two_sided=0.02))) > half(interval_over_samples(found))
+    assert half(interval_over_samples(found, confidence=Confidence(two_sided=0.02))) > half(
+        interval_over_samples(found)
+    )
 
 
 @pytest.mark.parametrize("shape", [(2, 100), (3, 1)])
@@ -96,7 +92,9 @@ def with_hits(book: Any) -> Any:
     for strategy, accuracy in (("baseline", 0.9), ("mine", 0.85)):
         for seed in range(4):
             hits = (rng.random(100) < accuracy).astype(np.uint8)
-            run_id = book.run(strategy, seed, [0.1, hits.mean()], [1.0, 1.0 + 0.1 * rng.random()], place={"metric": "top1"})
+            run_id = book.run(
+                strategy, seed, [0.1, hits.mean()], [1.0, 1.0 + 0.1 * rng.random()], place={"metric": "top1"}
+            )
             Hits.of(hits, attempt=1).write(book.folder.run(run_id).path)
     return book
 

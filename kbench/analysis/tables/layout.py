@@ -25,9 +25,10 @@ from kbench.analysis.transfer import Transfer, TransferRow
 from kbench.records.schema import ACCURACY, noun
 
 CLAIM_NOTES = (
-    "saves at least, loses at most: one-sided bounds over seeds, 95 % each, of training time and final accuracy. shown: that it "
-    "saves time and loses less than the margin, both (5 % of error, all strategies taken together); no: the contrary "
-    "is. seeds needed: in all, for 80 % power if the truth is as measured; -: none would do, or no margin was set.",
+    "saves at least, loses at most: one-sided bounds over seeds, 95 % each, of training time and final accuracy. "
+    "shown: that it saves time and loses less than the margin, both (5 % of error, all strategies taken "
+    "together); no: the contrary is. seeds needed: in all, for 80 % power if the truth is as measured; -: none "
+    "would do, or no margin was set.",
 )
 SAMPLES_CI_NOTE = (
     "over seeds and samples: 95 % interval of the difference of final accuracies [points] as if other test samples of "
