@@ -85,7 +85,14 @@ def main() -> None:
             print(f"hint: {error.hint}", file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:  # a full disk, a file system that went away
+        from kbench.files import reason
+
         if "--debug" in sys.argv:
             traceback.print_exc()
-        print(f"error: {error.filename or 'file system'}: {error.strerror or error}", file=sys.stderr)
+        print(f"error: {error.filename or 'file system'}: {reason(error)}", file=sys.stderr)
+        sys.exit(ResultsError.exit_code)
+    except MemoryError:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        print("error: out of memory; leave out what is large, or use a machine with more", file=sys.stderr)
         sys.exit(ResultsError.exit_code)

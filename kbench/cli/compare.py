@@ -131,6 +131,8 @@ def plot(
         output.log(f"warning: {text.replace('not in the table', 'not drawn')}")
     if drawn.disturbed:
         output.log(f"warning: {drawn.disturbed}")
+    if drawn.elsewhere:
+        output.log(f"note: {drawn.elsewhere}")
     _log_skipped(drawn.skipped, output)
     figures = {str(drawing): str(drawing.with_suffix(".csv")) for drawing in drawn.paths}
     output.json(
@@ -173,6 +175,8 @@ def report(
         output=path,
         results=results,
     )
+    if written.elsewhere:
+        output.log(f"note: {written.elsewhere}")
     _log_skipped(written.skipped, output)
     output.json({"report": str(written.path)})
     output.text(str(written.path))

@@ -50,7 +50,7 @@ class RunFile(BaseModel):
         except ValueError as error:
             raise ResultsError(f"{path}: {sentence(error)}", hint=cls.REMEDY) from error
         except OSError as error:
-            raise ResultsError(f"{path}: cannot be read: {error.strerror}") from error
+            raise ResultsError(f"{path}: cannot be read: {files.reason(error)}") from error
 
     @classmethod
     def read_if_whole(cls, folder: Path) -> Self | None:

@@ -17,6 +17,7 @@ from kbench.data.store.manifest import Manifest
 from kbench.data.store.parallel import in_order
 from kbench.data.store.prepare_job import PrepareJob
 from kbench.errors import WorkloadError
+from kbench.files import reason
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,7 +79,7 @@ class ImageReader:
                 file.seek(int(self.index.offset[sample]))
                 raw = file.read(size)
         except OSError as error:
-            raise WorkloadError(f"{path} (sample {sample}) cannot be read: {error.strerror}", hint=AGAIN) from None
+            raise WorkloadError(f"{path} (sample {sample}) cannot be read: {reason(error)}", hint=AGAIN) from None
         if len(raw) < size:
             raise WorkloadError(f"{path} (sample {sample}) is truncated: {len(raw)} of {size} bytes", hint=AGAIN)
         return raw
