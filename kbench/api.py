@@ -43,6 +43,7 @@ class WrittenReport:
 
     path: Path
     skipped: Mapping[str, str]  # figures that the results do not hold, with the reason
+    elsewhere: str = ""  # why it is in the current folder and not among the results
 
 
 def run(
@@ -233,11 +234,10 @@ def calibrate(
 
     from kbench.analysis.frame import load as load_frames
     from kbench.analysis.resolution import spreads
-    from kbench.experiment.results import gather
+    from kbench.experiment.results import gathered
     from kbench.records.calibration import Calibration
 
-    gather(plan.folder)
-    frames = load_frames(plan.folder)
+    frames = load_frames(gathered(plan.folder.path.name, plan.folder.path.parent))
     found = spreads(frames, twins, list(frames.disturbed))
     calibration = Calibration(experiment=made_for, made_at=datetime.now(UTC), spreads=found)
     calibration.write(plan.folder.path)
@@ -486,7 +486,8 @@ def plot(
     Args:
         experiment: An experiment's name, or the file that was run.
         kind: One of ``curves``, ``epochs``, ``time``, ``hidden``, ``pareto``, ``speedup``, or ``all``.
-        output: A .png, .pdf or .svg file, or a folder; None: ``figures/`` among the results.
+        output: A .png, .pdf or .svg file, or a folder; None: ``figures/`` among the results, or
+                a folder here where those are read-only.
         size: ``screen``, or for a paper ``one`` or ``two`` columns wide.
         clock, keep_disturbed: As in ``compare``; curves, speed-up and Pareto front are drawn over that clock.
         results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
@@ -506,9 +507,12 @@ def plot(
     kinds = _figure_kinds(kind, size, place)
     measured = _measured(experiment, results, clock=clock, keep_disturbed=keep_disturbed)
 
+    from kbench.experiment.results import writable
     from kbench.figures.draw import draw_figures
 
-    return draw_figures(measured.frames, measured.compared(), kinds, place or measured.folder.figures, size=size)
+    name = measured.folder.path.name
+    place, why = (place, "") if place else writable(measured.folder.figures, f"{name}-figures")
+    return replace(draw_figures(measured.frames, measured.compared(), kinds, place, size=size), elsewhere=why)
 
 
 def report(
@@ -530,7 +534,8 @@ def report(
         baseline: The strategy to compare with; empty: the one that the experiment's file names.
         margin: Points of final accuracy that may be lost, as in ``compare``.
         clock, keep_disturbed: As in ``compare``.
-        output: The file to write; None: ``report.html`` among the results.
+        output: The file to write; None: ``report.html`` among the results, or a file here where those are
+                read-only.
         results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
 
     Returns:
@@ -547,17 +552,19 @@ def report(
     targets = _targets(target)
     measured = _measured(experiment, results, clock=clock, keep_disturbed=keep_disturbed)
 
-    from kbench.files import write
+    from kbench.experiment.results import writable
+    from kbench.files import reason, write
     from kbench.html_report.page import page
 
     built = page(measured.frames, measured.compared(baseline, targets, margin=margin))
-    path = Path(output) if output else measured.folder.report
+    name = measured.folder.path.name
+    path, why = (Path(output), "") if output else writable(measured.folder.report, f"{name}-report.html")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ResultsError(f"{path}: cannot be written: {error.strerror}") from error
+        raise ResultsError(f"{path}: cannot be written: {reason(error)}") from error
     write(path, built.html)
-    return WrittenReport(path=path, skipped=built.skipped)
+    return WrittenReport(path=path, skipped=built.skipped, elsewhere=why)
 
 
 def load(experiment: PathLike = DEFAULT_EXPERIMENT, *, results: PathLike | None = None) -> "Frames":
@@ -628,12 +635,12 @@ def _measured(
         raise ConfigError(f"--clock: must be one of {', '.join(CLOCKS)}, got {clock!r}")
     from kbench.experiment.results import comparison_plan, gathered
 
-    folder = gathered(str(experiment), _results(results))
+    tables = gathered(str(experiment), _results(results))
 
     from kbench.analysis.frame import load as load_frames
 
-    frames = replace(load_frames(folder), clock=cast("Clock", clock), keep_disturbed=keep_disturbed)
-    return _Measured(folder, frames, comparison_plan(folder))
+    frames = replace(load_frames(tables), clock=cast("Clock", clock), keep_disturbed=keep_disturbed)
+    return _Measured(tables.folder, frames, comparison_plan(tables.folder))
 
 
 def _results(folder: PathLike | None) -> Path:

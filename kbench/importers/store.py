@@ -9,6 +9,7 @@ from pathlib import Path
 import kbench
 from kbench.config.parse import did_you_mean
 from kbench.errors import ConfigError, ResultsError
+from kbench.files import reason
 from kbench.importers.log import Log, mark_interrupted
 from kbench.importers.naming import Name, Naming, check_name, name_logs, parse_rule, plain_name
 from kbench.importers.registry import FORMATS, import_format
@@ -90,7 +91,7 @@ def store_logs(
             if each.is_new:
                 imported.write(folder, each.facts, each.log.epochs)
     except OSError as error:
-        raise ResultsError(f"{folder.path}: cannot be written: {error.strerror}") from error
+        raise ResultsError(f"{folder.path}: cannot be written: {reason(error)}") from error
     return stored
 
 

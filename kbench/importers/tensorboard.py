@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kbench.errors import ConfigError
+from kbench.files import reason
 from kbench.importers.log import Log, checked, diverged, reading, refuse
 from kbench.importers.metrics import ACCURACIES, column_of, in_percent
 from kbench.importers.registry import ImportFormat
@@ -111,7 +112,7 @@ def _collect(path: Path, scalars: Scalars) -> None:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise refuse(str(path), f"cannot be read: {error.strerror}", do="name a file that is there") from error
+        raise refuse(str(path), f"cannot be read: {reason(error)}", do="name a file that is there") from error
     if len(data) < HEAD.size:
         raise refuse(str(path), "is no event file" if data else "is empty", do="leave it out")
     for record in _records(data, path, scalars):
