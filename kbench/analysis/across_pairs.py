@@ -182,7 +182,9 @@ def _aggregated(row: AcrossRow, found: _Table, finals: Mapping[str, Sequence[flo
     error = {pair: 1 - float(np.mean(finals[pair])) for pair in found.pairs}
     perfect = [pair for pair in found.pairs if not error[pair] > 0]
     if perfect:
-        left_out.append(f"the baseline ends without error on {', '.join(perfect)}: no change of the error over all pairs")
+        left_out.append(
+            f"the baseline ends without error on {', '.join(perfect)}: no change of the error over all pairs"
+        )
         return row, left_out
     changes = [(accuracies[:, 1] - accuracies[:, 0]) / error[pair] for pair, accuracies in ends.items()]
     return replace(row, error_iqm=_iqm(changes), error_iqm_ci=interquartile_interval(changes)), left_out
