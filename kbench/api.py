@@ -378,9 +378,9 @@ def _earlier_runs(planned: "Plan") -> "tuple[Frames | None, list[str]]":
     looked = max((n for look in read_looks(planned.folder) for n in look.seeds.values()), default=0)
     if looked and not planned.spec.looks:
         notes.append(
-            f"{looked} seeds were compared already: one more look at these and more seeds is wrong more often than 5 %. "
-            "Plan new seeds alone, or write the looks into the experiment's file first, as looks: [...]; that takes "
-            "more seeds"
+            f"{looked} seeds were compared already: another look at these and more is wrong more often than 5 %; "
+            "plan new seeds alone, or write the looks into the experiment's file first (looks: [...]), which "
+            "takes more seeds"
         )
     if planned.spec.looks:
         notes.append(f"for the last of the planned looks at {', '.join(map(str, planned.spec.looks))} seeds")

@@ -1,8 +1,8 @@
 """Across pairs: what strategies do on three or more pairs together, and what had to be left out of that.
 
-Time and accuracy are taken relative to the baseline's run of the same seed, so that pairs can be put together: time as
-a ratio, accuracy as the change of the final error over the baseline's mean final error on that pair, as points near 75 %
-and near 99 % are not alike.  The methods are in ``aggregates`` and ``performance_profile``.
+Time and accuracy are taken relative to the baseline's run of the same seed, so that pairs can be put together: time
+as a ratio, accuracy as the change of the final error over the baseline's mean final error on that pair, as points near
+75 % and near 99 % are not alike.  The methods are in ``aggregates`` and ``performance_profile``.
 """
 
 import math
@@ -142,7 +142,7 @@ def _strategies(found: _Table, frames: Frames) -> tuple[list[str], list[str]]:
         known.append(name)
         if lacking:
             left_out.append(
-                f"{name}: all its runs failed on {', '.join(lacking)}; in profiles that counts as not reached, the other "
+                f"{name}: all its runs failed on {', '.join(lacking)}; in profiles that is not reached, the other "
                 "columns lack it"
             )
     return known, left_out
