@@ -485,7 +485,8 @@ def plot(
 
     Args:
         experiment: An experiment's name, or the file that was run.
-        kind: One of ``curves``, ``epochs``, ``time``, ``hidden``, ``pareto``, ``speedup``, or ``all``.
+        kind: One of ``curves``, ``epochs``, ``time``, ``hidden``, ``pareto``, ``speedup``; with three or more pairs
+            ``profile``, ``iqm``, ``improvement``; or ``all``.
         output: A .png, .pdf or .svg file, or a folder; None: ``figures/`` among the results, or
                 a folder here where those are read-only.
         size: ``screen``, or for a paper ``one`` or ``two`` columns wide.
