@@ -15,7 +15,7 @@ from kbench.analysis.frame import Frames
 from kbench.analysis.rows import Comparison
 from kbench.analysis.tables.across import ALL_PAIRS
 from kbench.errors import ResultsError
-from kbench.figures.layout import SIZES, Options, add_legend, lay_out, set_title, with_settings
+from kbench.figures.layout import SIZES, Options, add_legend, lay_out, set_title, width_in, with_settings
 from kbench.figures.registry import FigureKind
 from kbench.figures.style import FAINT
 
@@ -81,6 +81,7 @@ def draw_intervals(data: pd.DataFrame, options: Options) -> Figure:
     size = SIZES[options.size]
     high = (1.7 * len(strategies) + 5.5) * size.font_pt / 72
     layout = lay_out(len(names), options, columns=2 if len(names) > 1 else 1, height=high / size.panel_in[1])
+    beside_names_in = layout.panel_in - max(width_in(name, size.font_pt) for name in strategies)
     for axes, name in zip(layout.panels, names, strict=True):
         own, quantity = data[data["quantity"] == name], quantities[name]
         _draw(axes, own, strategies, options)
@@ -88,7 +89,7 @@ def draw_intervals(data: pd.DataFrame, options: Options) -> Figure:
         axes.set_xlabel(quantity.axis)
         if quantity.neutral == 50:
             axes.set_xlim(-4, 104)
-        set_title(axes, f"{quantity.title}, {own['n_pairs'].iloc[0]} pairs", layout.panel_in)
+        set_title(axes, f"{quantity.title}, {own['n_pairs'].iloc[0]} pairs", beside_names_in)
     if data["low"].isna().any():
         entry: Artist = Line2D(
             [],

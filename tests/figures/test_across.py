@@ -34,7 +34,12 @@ def test_a_probability_without_an_interval_is_hollow_and_the_legend_says_so(fram
     data = drawn.data[drawn.data["quantity"] == "better"].set_index("strategy")
     for name, line in lines(drawn.figure.axes[1]).items():
         assert (line.get_markerfacecolor() == "none") == bool(data.loc[name].isna()["low"])
-    assert drawn.named == ["no interval: too few seeds, or all alike"] and data["low"].isna().any()
+    assert drawn.data["low"].isna().any() == bool(drawn.named)
+
+
+def test_the_legend_says_what_a_hollow_mark_is(invent: Any, draw: Any) -> None:
+    drawn = draw("improvement", invent(("baseline", "sb"), THREE, 2, 2))  # two seeds have no interval
+    assert drawn.named == ["no interval: too few seeds, or all alike"]
 
 
 def test_a_profile_rises_by_a_pair_at_each_ratio_and_the_legend_has_the_score(

@@ -9,13 +9,14 @@ from kbench.analysis.tables.model import Cell, Line, Number, Table, cell, interv
 
 ALL_PAIRS = "all pairs"
 NOTES = (
-    "Across pairs: time, error: change of training time and of the final error (as a fraction of the baseline's), paired "
-    "by seed; interquartile mean over all seeds and pairs: a quarter at each end is left out. faster, better: "
+    "Across pairs: time, error: change of training time and of the final error (as a fraction of the baseline's), "
+    "paired by seed; interquartile mean over all seeds and pairs: a quarter at each end is left out. faster, better: "
     "probability that a run takes less training time, or ends with a higher accuracy, than one of the baseline on the "
     "same pair, averaged over pairs.",
-    f"score: AlgoPerf's, of the time to the target: the area below the fraction of pairs on which a strategy is within a "
-    f"factor of the fastest, up to {MOST:g}; 1: the fastest on all. within {MOST:g}x: pairs that count at all. The score "
-    "depends on which strategies are compared, and has no interval: that of a bootstrap does not cover what it says.",
+    "score: AlgoPerf's, of the time to the target: the area below the fraction of pairs on which a strategy is within "
+    f"a factor of the fastest, up to {MOST:g}; 1: the fastest on all. within {MOST:g}x: pairs that count at all. The "
+    "score depends on which strategies are compared, and has no interval: that of a bootstrap does not cover what it "
+    "says.",
     "[a, b] across pairs: 95 % by bootstrap of the seeds of each pair; about other seeds, not about other pairs.",
 )
 
