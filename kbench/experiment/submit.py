@@ -13,7 +13,7 @@ from kbench.experiment.ledger import Submission, driver_lock
 from kbench.experiment.order import BlockPlace, Order, draw_order
 from kbench.experiment.plan import Plan
 from kbench.experiment.redo import set_aside
-from kbench.experiment.status import StatusMonitor, id_by_token
+from kbench.experiment.status import StatusMonitor
 from kbench.launch.job_script import Task, script
 from kbench.launch.schedulers.base import NoAnswer, Scheduler
 from kbench.launch.schedulers.registry import is_scheduler, scheduler_class
@@ -71,7 +71,7 @@ def recover(experiment: ExperimentDir) -> None:
         scheduler, token = submission.scheduler, submission.token
         runs = [run for run in experiment.read() if run.job and run.job.token == token]
         started_as = next((run.start.id for run in runs if run.start and run.has_started), None)
-        job_id = id_by_token(token, scheduler.jobs(), scheduler) or (started_as and scheduler.array_id(started_as))
+        job_id = scheduler.array_id(started_as) if started_as else scheduler.find(token)
         if job_id:
             ledger.note(experiment, "submitted", token, id=job_id)
         else:

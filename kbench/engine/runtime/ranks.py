@@ -4,24 +4,9 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
+from kbench.config.rank_variables import STARTERS
 from kbench.errors import LaunchError
-
-
-class _Names(NamedTuple):
-    rank: str
-    size: str
-    local_rank: str
-
-
-# In this order: what is started inside an allocation also sees the scheduler's variables.
-STARTERS = {
-    "torchrun": _Names("RANK", "WORLD_SIZE", "LOCAL_RANK"),
-    "Open MPI": _Names("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
-    "MPICH": _Names("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID"),
-    "Slurm": _Names("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +41,7 @@ def rank_env(environ: Mapping[str, str] = os.environ) -> RankEnv:
                 local_rank=local,
                 master=_master(environ),
                 node=_node(environ),
-                meeting=_meeting(environ) if starter == "Slurm" else "",
+                meeting=_meeting(environ, starter),
             )
     for names in STARTERS.values():
         if names.rank in environ:  # to go on alone would be to train beside the others
@@ -107,9 +92,11 @@ def _node(environ: Mapping[str, str]) -> str:
     return environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
-def _meeting(environ: Mapping[str, str]) -> str:
+def _meeting(environ: Mapping[str, str], starter: str) -> str:
+    if starter == "Flux":
+        return environ.get("FLUX_JOB_ID", "0")
     names = ("SLURM_JOB_ID", "SLURM_RESTART_COUNT", "SLURM_STEP_ID")
-    return "-".join(environ.get(name, "0") for name in names)
+    return "-".join(environ.get(name, "0") for name in names) if starter == "Slurm" else ""
 
 
 def _number(environ: Mapping[str, str], name: str) -> int:
