@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 {## One run whose ranks are started by mpirun; they find their places in its variables. ##}
 export OMP_NUM_THREADS={{ threads_per_rank | sh }}
+{% include "parts/local-setup.sh" %}
 {% include "parts/mpirun-setup.sh" %}
 {{ mpirun | sh }} -np {{ ranks | sh }} \
 {% if hosts %}
@@ -9,9 +10,7 @@ export OMP_NUM_THREADS={{ threads_per_rank | sh }}
 {% if hostfile %}
     --hostfile {{ hostfile | sh }} \
 {% endif %}
-{% if mpirun_options %}
-    {{ mpirun_options | map("sh") | join(" ") }} \
-{% endif %}
+{% include "parts/mpirun-options.sh" %}
 {% if hosts or hostfile %}
     env OMP_NUM_THREADS={{ threads_per_rank | sh }} PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}" \
 {% include "parts/spin-env.sh" %}

@@ -1,6 +1,7 @@
 """The command line: the list of commands, and the one place where errors are caught."""
 
 import sys
+from io import TextIOWrapper
 import traceback
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -74,6 +75,9 @@ def _common(
 
 def main() -> None:
     """Run a command; an error of the user's is a sentence, one of ours a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that lacks a letter of a name or a script shows its number
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except KBenchError as error:

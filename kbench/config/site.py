@@ -91,7 +91,7 @@ class Site(Spec):
     hosts: Words = ()  # where mpirun starts ranks; empty: this machine
     hostfile: Line = ""  # the same, in a file of mpirun's
     mpirun: Word = "mpirun"  # the command
-    mpirun_options: Words = ("--oversubscribe", "--bind-to", "none")  # passed on as they are
+    mpirun_options: Words = ()  # passed on as they are; not given: those that Open MPI needs to share cores, where it is that
     setup: Lines = ()  # shell lines before the ranks start (module load ...)
     container: Words = ()  # what stands before python (apptainer exec --nv image.sif)
     python: Line = ""  # in the container, or on the nodes; empty: the one that runs kbench

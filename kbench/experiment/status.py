@@ -10,7 +10,7 @@ from typing import Any
 from kbench.errors import LaunchError
 from kbench.experiment.ledger import Submission, driver_of, last_order, submissions
 from kbench.launch.failure import lost_node
-from kbench.launch.schedulers.base import JobInfo, Stage
+from kbench.launch.schedulers.base import JobInfo, Stage, understood
 from kbench.launch.schedulers.registry import is_scheduler
 from kbench.records.disturbance import Disturbed, MeasuredRun, find_disturbed, measured_run
 from kbench.records.folders import ExperimentDir, RunDir
@@ -253,14 +253,12 @@ class StatusMonitor:
         key = f"{submission.launcher} {submission.queue}"
         if key not in self._jobs:
             self._looked_up = {}
+            scheduler = submission.scheduler
             try:
-                self._jobs[key] = submission.scheduler.jobs()
+                with understood(scheduler):
+                    self._jobs[key] = scheduler.jobs()
             except LaunchError as error:
                 self._jobs[key], self.scheduler_error = None, error.message
-            except (ValueError, LookupError) as error:  # of a class from elsewhere
-                what = f"{type(error).__name__}: {error}"
-                self._jobs[key] = None
-                self.scheduler_error = f"launcher {submission.launcher} cannot read its scheduler's list of jobs: {what}"
         return self._jobs[key]
 
     def _find(self, submission: Submission, task: int, jobs: Mapping[str, JobInfo]) -> tuple[str | None, JobInfo | None]:
@@ -268,7 +266,7 @@ class StatusMonitor:
 
         Raises LaunchError where the list tells no names.
         """
-        noted = submission.job(task)
+        noted = submission.job(task) or ""
         if noted in jobs and not jobs[noted].name:
             raise LaunchError(
                 f"job {noted} is listed without its name, and may be another's of the same number; "
@@ -277,7 +275,7 @@ class StatusMonitor:
         if noted in jobs and submission.token in jobs[noted].name:
             return noted, jobs[noted]
         by_name = replace(submission, id=submission.scheduler.id_by_token(submission.token, jobs)).job(task)
-        return (by_name, jobs[by_name]) if by_name in jobs else (noted, None)
+        return (by_name, jobs[by_name]) if by_name and by_name in jobs else (noted or None, None)
 
     def _look_up(self, submission: Submission, job_id: str) -> JobInfo | None:
         """Ask again for a job that the list did not show: lists are filtered, cut, and empty now and then.
@@ -288,7 +286,8 @@ class StatusMonitor:
         key = submission.token if scheduler.answers_by_id else f"{submission.launcher} {submission.queue}"
         found = self._looked_up.get(key)
         if found is None or (found and scheduler.answers_by_id and job_id not in found):  # empty: all of it is gone
-            found = self._looked_up[key] = {**(found or {}), **scheduler.look_up(job_id)}
+            with understood(scheduler):
+                found = self._looked_up[key] = {**(found or {}), **scheduler.look_up(job_id)}
         info = found.get(job_id)
         return info if info and submission.token in info.name else None
 

@@ -9,6 +9,7 @@ import re
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -305,6 +306,16 @@ class Scheduler(ABC):
             hint = next((hint for part, hint in hints.items() if part in why.lower()), "")
             raise failure(f"{name} fails with status {done.returncode}: {why}", hint=hint)
         return done.stdout
+
+
+@contextmanager
+def understood(scheduler: Scheduler) -> Iterator[None]:
+    """Raise LaunchError in place of what a class from elsewhere raises over an answer that it cannot read."""
+    try:
+        yield
+    except (ValueError, LookupError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise LaunchError(f"launcher {scheduler.name} cannot read what its commands print: {what}") from error
 
 
 def _count(text: str | None) -> int:

@@ -304,7 +304,7 @@ def _records(text: str) -> Iterator[tuple[str, JobInfo]]:
         array = facts.get("ArrayJobId", facts["JobId"])
         yield from ((f"{array}_{n}", info) for span in tasks.split(",") for n in _numbers(span) if tasks)
         if not tasks:
-            yield array, info
+            yield str(array), info
 
 
 def expand_node_list(nodes: str) -> tuple[str, ...]:

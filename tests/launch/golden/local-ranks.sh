@@ -1,6 +1,15 @@
 #!/usr/bin/env bash
 export OMP_NUM_THREADS=8
-module load cuda
+others=("$@")
+setup_failed() {
+    trap - EXIT
+    /opt/kbench/bin/python -m kbench.launch.failure "$kbench_line ends with status $1" /data/results/small/runs/digits-cnn-digits.baseline.s0.0123abcd "${others[@]}"
+    exit 1
+}
+trap 'setup_failed "$?"' EXIT
+kbench_line='setup line 1 (module load cuda)'
+eval 'module load cuda' || exit
+trap - EXIT
 # Bounded, as threads that spin take the processors of those that work; what is set already stays.
 if [ -z "${OMP_WAIT_POLICY+set}" ]; then
     export GOMP_SPINCOUNT="${GOMP_SPINCOUNT-20000}" KMP_BLOCKTIME="${KMP_BLOCKTIME-1}"

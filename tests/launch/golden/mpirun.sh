@@ -1,9 +1,19 @@
 #!/usr/bin/env bash
 export OMP_NUM_THREADS=8
+others=("$@")
+setup_failed() {
+    trap - EXIT
+    /opt/kbench/bin/python -m kbench.launch.failure "$kbench_line ends with status $1" /data/results/small/runs/digits-cnn-digits.baseline.s0.0123abcd "${others[@]}"
+    exit 1
+}
+trap 'setup_failed "$?"' EXIT
+kbench_line='setup line 1 (module load openmpi)'
+eval 'module load openmpi' || exit
+kbench_line='setup line 2 (export A='"'"'x y'"'"')'
+eval 'export A='"'"'x y'"'"'' || exit
+trap - EXIT
 # Open MPI refuses to run as root unless told twice; in a container there is nobody else.
 [ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-module load openmpi
-export A='x y'
 # Bounded, as threads that spin take the processors of those that work; what is set already stays.
 if [ -z "${OMP_WAIT_POLICY+set}" ]; then
     export GOMP_SPINCOUNT="${GOMP_SPINCOUNT-20000}" KMP_BLOCKTIME="${KMP_BLOCKTIME-1}"
