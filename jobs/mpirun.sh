@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 {## One run whose ranks are started by mpirun; they find their places in its variables. ##}
 export OMP_NUM_THREADS={{ threads_per_rank | sh }}
-{% include "parts/local-setup.sh" %}
 {% include "parts/mpirun-setup.sh" %}
 {{ mpirun | sh }} -np {{ ranks | sh }} \
 {% if hosts %}

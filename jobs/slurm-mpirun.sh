@@ -3,9 +3,6 @@
 {% include "parts/slurm-directives.sh" %}
 export OMP_NUM_THREADS={{ threads_per_rank }}
 {% include "parts/slurm-tasks.sh" %}
-{% include "parts/scheduled-setup.sh" %}
-# Without another MPI, the one beside kbench's Python is taken.
-PATH="$PATH":{{ host_python.rpartition("/")[0] | sh }}
 {% include "parts/mpirun-setup.sh" %}
 {% if nodes > 1 %}
 hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed 's/$/:{{ ranks_per_node }}/' | paste -sd,)

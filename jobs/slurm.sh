@@ -3,7 +3,7 @@
 {% include "parts/slurm-directives.sh" %}
 export OMP_NUM_THREADS={{ threads_per_rank }}
 {% include "parts/slurm-tasks.sh" %}
-{% include "parts/scheduled-setup.sh" %}
+{% include "parts/setup.sh" %}
 {% include "parts/spin.sh" %}
 {% include "parts/slurm-runs.sh" %}
     srun --ntasks={{ ranks }} --ntasks-per-node={{ ranks_per_node }}

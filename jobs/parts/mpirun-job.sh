@@ -1,8 +1,5 @@
 {## The runs of a job, their ranks started by mpirun on the nodes that node_file lists. ##}
 run_ids=({{ tasks[0] | map("sh") | join(" ") }})
-{% include "parts/scheduled-setup.sh" %}
-# Without another MPI, the one beside kbench's Python is taken.
-PATH="$PATH":{{ host_python.rpartition("/")[0] | sh }}
 {% include "parts/mpirun-setup.sh" %}
 hosts=$(awk -v ranks={{ ranks_per_node }} '!seen[$1]++ { printf "%s%s:%d", sep, $1, ranks; sep = "," }' {{ node_file }})
 echo "allocation: {{ nodes }} node(s) of {{ gpus_per_node }} GPU(s), {{ cpus_per_rank or threads_per_rank }} core(s) per rank; given: ${hosts:=localhost:{{ ranks_per_node }}}"

@@ -264,8 +264,9 @@ class Scheduler(ABC):
 
         What another launcher has set for ranks goes as well: a job would take it for its own.
         """
-        hidden, kept = self.hidden_variables, self.kept_variables
-        return {k: v for k, v in without_ranks(environ).items() if k in kept or not k.startswith(hidden)}
+        hidden = self.hidden_variables
+        left = without_ranks(environ)
+        return {k: v for k, v in left.items() if k in self.kept_variables or not k.startswith(hidden)}
 
     def run(
         self, command: Sequence[str], *, name: str = "", timeout_s: float = TIMEOUT_S, keep: Sequence[int] = ()

@@ -38,9 +38,9 @@ class Commands(Scheduler):
         """Submit a job script; returns the job's id as the site's pattern finds it."""
         text = self.run([*self._commands.submit, str(script)], timeout_s=SUBMIT_TIMEOUT_S, keep=keep)
         lines = [(line, found[1]) for line in text.splitlines() if (found := self._id.search(line))]
-        alone = [job_id for line, job_id in lines if len(line.split()) == 1]  # what -terse prints, below any banner
-        if len(lines) == 1 or alone:
-            return alone[-1] if alone else lines[0][1]
+        single = [job_id for line, job_id in lines if len(line.split()) == 1]  # what -terse prints, below any banner
+        if len(lines) == 1 or single:
+            return single[-1] if single else lines[0][1]
         try:
             return self.find_submitted(script, text)
         except NoAnswer:

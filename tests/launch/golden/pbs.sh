@@ -14,19 +14,22 @@
 exec >>/data/results/small/jobs/kb0123abcd.log 2>&1
 cd "${PBS_O_WORKDIR:-.}" || exit 1
 run_ids=(digits-cnn-digits.baseline.s0.0123abcd)
+# Open MPI refuses to run as root unless told twice; in a container there is nobody else.
+[ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+# shellcheck disable=SC2317  # the trap calls it
 setup_failed() {
     trap - EXIT
     exec /opt/kbench/bin/python -m kbench.launch.worker_job --folder /data/results/small/runs --token kb0123abcd \
         --setup-failed "$kbench_line ends with status $1" "${run_ids[@]}" -- true
 }
+setup_ended() { [ "$1" -eq 0 ] || exit "$1"; }
 trap 'setup_failed "$?"' EXIT
 kbench_line='setup line 1 (module load openmpi)'
-eval 'module load openmpi' || exit
+module load openmpi
+setup_ended "$?"
 trap - EXIT
 # Without another MPI, the one beside kbench's Python is taken.
 PATH="$PATH":/opt/kbench/bin
-# Open MPI refuses to run as root unless told twice; in a container there is nobody else.
-[ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 # Bounded, as threads that spin take the processors of those that work; what is set already stays.
 if [ -z "${OMP_WAIT_POLICY+set}" ]; then
     export GOMP_SPINCOUNT="${GOMP_SPINCOUNT-20000}" KMP_BLOCKTIME="${KMP_BLOCKTIME-1}"

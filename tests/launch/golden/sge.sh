@@ -14,10 +14,10 @@
 # A path in a directive would be changed (commas, colons, dollar signs); here it is not.
 exec >>/data/results/small/jobs/kb0123abcd.log 2>&1
 run_ids=(digits-cnn-digits.baseline.s0.0123abcd)
-# Without another MPI, the one beside kbench's Python is taken.
-PATH="$PATH":/opt/kbench/bin
 # Open MPI refuses to run as root unless told twice; in a container there is nobody else.
 [ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+# Without another MPI, the one beside kbench's Python is taken.
+PATH="$PATH":/opt/kbench/bin
 # Bounded, as threads that spin take the processors of those that work; what is set already stays.
 if [ -z "${OMP_WAIT_POLICY+set}" ]; then
     export GOMP_SPINCOUNT="${GOMP_SPINCOUNT-20000}" KMP_BLOCKTIME="${KMP_BLOCKTIME-1}"

@@ -21,14 +21,17 @@ tasks=(
     [0]='digits-cnn-digits.baseline.s0.0123abcd digits-cnn-digits.iswr.s0.0123abcd'
 )
 read -ra run_ids <<<"${tasks[${SLURM_ARRAY_TASK_ID:-0}]}"
+# shellcheck disable=SC2317  # the trap calls it
 setup_failed() {
     trap - EXIT
     exec /opt/kbench/bin/python -m kbench.launch.worker_job --folder /data/results/small/runs --token kb0123abcd \
         --setup-failed "$kbench_line ends with status $1" "${run_ids[@]}" -- true
 }
+setup_ended() { [ "$1" -eq 0 ] || exit "$1"; }
 trap 'setup_failed "$?"' EXIT
 kbench_line='setup line 1 (module load apptainer)'
-eval 'module load apptainer' || exit
+module load apptainer
+setup_ended "$?"
 trap - EXIT
 # Bounded, as threads that spin take the processors of those that work; what is set already stays.
 if [ -z "${OMP_WAIT_POLICY+set}" ]; then

@@ -14,10 +14,10 @@ tasks=(
     [0]=digits-cnn-digits.baseline.s0.0123abcd
 )
 read -ra run_ids <<<"${tasks[${SLURM_ARRAY_TASK_ID:-0}]}"
-# Without another MPI, the one beside kbench's Python is taken.
-PATH="$PATH":/opt/kbench/bin
 # Open MPI refuses to run as root unless told twice; in a container there is nobody else.
 [ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+# Without another MPI, the one beside kbench's Python is taken.
+PATH="$PATH":/opt/kbench/bin
 options=() # of Open MPI, which counts cores and binds ranks to them unless told otherwise; others do not know these
 case "$(mpirun --version 2>&1)" in *"Open MPI"* | *OpenRTE* | *PRRTE*) options=(--oversubscribe --bind-to none) ;; esac
 # Bounded, as threads that spin take the processors of those that work; what is set already stays.
