@@ -188,7 +188,7 @@ def _write(draft: Path) -> None:
 
 
 def _lock(draft: Path) -> None:
-    with draft.open() as file:
+    with draft.open(encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
