@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from kbench.analysis.across_pairs import AcrossPairs
 from kbench.analysis.drift import Drift, allow_for_drift, mean_places
 from kbench.analysis.finding import Finding
 from kbench.analysis.frame import Clock
@@ -156,6 +157,7 @@ class Comparison:
     clock: Clock = "train"  # that targets are reached on
     disturbed: tuple[Disturbed, ...] = ()  # runs of which no time counts, but with ``keeps_disturbed``
     keeps_disturbed: bool = False
+    across: AcrossPairs | None = None  # three or more pairs together
 
     def as_json(self) -> dict[str, object]:
         """The comparison as ``compare --format json`` prints it."""

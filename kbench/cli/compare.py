@@ -96,11 +96,12 @@ def compare(
 
     from kbench.analysis.tables.layout import document
     from kbench.analysis.tables.registry import table_format
+    from kbench.errors import printable
     from kbench.papers.papers import PublishedComparison
 
     printed = found.papers.document(found.measured) if isinstance(found, PublishedComparison) else document(found)
     style = table_format("json" if output.as_json else form)
-    print(style.render(printed), flush=True)
+    print(printable(style.render(printed)), flush=True)
     for finding in () if style.has_findings else printed.findings:
         output.log(f"{finding.severity}: {finding.text}")
 

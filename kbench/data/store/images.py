@@ -64,9 +64,9 @@ class ImageReader:
         try:
             with Image.open(io.BytesIO(raw)) as image:
                 return in_rgb(image)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except Exception as error:  # a damaged file can raise anything, and one of too many pixels says so
             where = f"{self.place / self.name(sample)} (sample {sample})"
-            raise WorkloadError(f"{where} is damaged: {error}", hint=AGAIN) from None
+            raise WorkloadError(f"{where} is damaged: {reason(error)}", hint=AGAIN) from None
 
     def name(self, sample: int) -> str:
         """The file that holds a sample, relative to ``place``."""
