@@ -27,7 +27,7 @@ SHOWN_POINTS = 10  # of accuracy, below the end of the worst curve
 def curve_data(frames: Frames, comparison: Comparison) -> pd.DataFrame:
     """Per pair, strategy and epoch: mean and range over seeds of time [s] (geometric) and accuracy [fraction].
 
-    ``time_diff`` is the change of a whole run's time on that clock, as in the table.  Raises ResultsError when no time is known.
+    ``time_diff`` is the change of a whole run's time, as in the table.  Raises ResultsError when no time is known.
     """
     data = over_seeds(points(frames, comparison, timed=True), ["seconds", "acc"], geometric=["seconds"])
     if data.empty:
