@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
+from kbench.analysis.across_pairs import across_pairs
 from kbench.analysis.audit.audit import audit
 from kbench.analysis.audit.disturbed import disturbed_findings
 from kbench.analysis.claims import sample_findings
@@ -104,6 +105,7 @@ def compare(
         clock=frames.clock,
         disturbed=tuple(frames.disturbed.values()),
         keeps_disturbed=frames.keep_disturbed,
+        across=across_pairs(matched, frames, curve_of, parsed, finals, baseline),
     )
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from kbench.analysis.across_pairs import AcrossPairs
 from kbench.analysis.drift import Drift, allow_for_drift, mean_places
 from kbench.analysis.finding import Finding
 from kbench.analysis.frame import Clock
@@ -82,7 +83,7 @@ class Row:
     acc_final_diff_p_holm: float | None = None
     acc_final_diff_samples_ci: Bounds = None  # over seeds and test samples; the other one is over seeds
     test_samples: int | None = None  # whose hits are known
-    hits_seeds: int = 0  # of which both runs' are
+    hits_seeds: int | None = None  # of which both runs' are
     hits_missing: str = ""  # why there is no interval over samples, or what it is without; empty: nothing
     acc_best: float | None  # of all epochs: more epochs are more draws
     acc_best_sd: float | None
@@ -156,6 +157,7 @@ class Comparison:
     clock: Clock = "train"  # that targets are reached on
     disturbed: tuple[Disturbed, ...] = ()  # runs of which no time counts, but with ``keeps_disturbed``
     keeps_disturbed: bool = False
+    across: AcrossPairs | None = None  # three or more pairs together
 
     def as_json(self) -> dict[str, object]:
         """The comparison as ``compare --format json`` prints it."""
@@ -229,7 +231,7 @@ def build_row(
         acc_final_diff_p=final.p,
         acc_final_diff_samples_ci=sampled.ci,
         test_samples=sampled.n_samples,
-        hits_seeds=sampled.n_seeds,
+        hits_seeds=sampled.n_seeds or None,
         hits_missing=sampled.missing,
         acc_best=mean_of(values["best_acc1"]),
         acc_best_sd=standard_deviation(values["best_acc1"]),

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 import kbench
-from kbench.cli.calibrate import calibrate
+from kbench.cli.calibrate import calibrate, plan
 from kbench.cli.check_method import check_method
 from kbench.cli.compare import compare, gather, plot, report
 from kbench.cli.data import data
@@ -25,7 +25,7 @@ from kbench.errors import KBenchError, ResultsError, printable
 COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "run": run, "check": check, "status": status, "logs": logs, "cancel": cancel, "gather": gather, "compare": compare,
     "plot": plot, "report": report, "import": import_results, "export": export, "data": data, "list": list_names,
-    "check-method": check_method, "calibrate": calibrate, "doctor": doctor,
+    "check-method": check_method, "calibrate": calibrate, "plan": plan, "doctor": doctor,
 }  # fmt: skip
 
 

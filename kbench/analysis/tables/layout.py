@@ -161,7 +161,7 @@ def _claim_cells(row: Row) -> Iterator[Cell]:
     )
     yield cell(number("seeds_needed", row.seeds_needed, "d"))
     both = interval("acc_final_diff_samples", row.acc_final_diff_samples_ci, None, "+.2f")
-    counts = (number("test_samples", row.test_samples, "d"), number("hits_seeds", row.hits_seeds or None, "d"))
+    counts = (number("test_samples", row.test_samples, "d"), number("hits_seeds", row.hits_seeds, "d"))
     yield Cell(both.text or NONE, (*both.numbers[:2], *counts))
 
 
