@@ -1,8 +1,9 @@
 """Import from logs of CORDS' trainings, as GradMatch and the KAKURENBO authors' port of it write them.
 
 Each epoch has a line ``Epoch: N , Training Loss: ... , Test Accuracy: ... , Timing: ...``; epoch 0 is the network
-before any training, Timing is the sum of seconds of training so far.  A line with nothing but a number behind it is the share
-that KAKURENBO hid in that epoch.  Source: github TruongThaoNguyen/kakurenbo @6cb9f88, GradMatch/cords.
+before any training, Timing is the sum of seconds of training so far.  A line with nothing but a number behind it is
+the share that KAKURENBO hid in that epoch.  Source: github TruongThaoNguyen/kakurenbo
+@6cb9f88, GradMatch/cords.
 """
 
 import re
