@@ -37,7 +37,7 @@ MAY_IMPORT = {  # of kbench, besides itself and kbench's own name
     "papers": "analysis records config errors",
     "importers": "papers records config files errors",
     "exporters": "records config files errors",
-    "figures": "analysis records errors",
+    "figures": "analysis records files errors",
     "html_report": "figures analysis records config errors",
     "experiment": "launch strategies models data records config files errors",
     "doctor": "experiment launch data records config errors",

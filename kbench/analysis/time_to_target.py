@@ -123,9 +123,9 @@ def time_to_target(
         return TimeToTarget(
             requested=requested, target=accuracy, reached=None, seconds=None, speedup=None, speedup_ci=None, rule=rule
         )
-    n_reached = sum(s is not None for s in _first_times(pairs, accuracy, rule)[0])
+    n_reached = sum(s is not None for s in first_times(pairs, accuracy, rule)[0])
     pairs = [pair for pair in pairs if all(curve.is_timed for curve in pair)]  # whose times count
-    times, base_times = _first_times(pairs, accuracy, rule)
+    times, base_times = first_times(pairs, accuracy, rule)
     reached, base_reached = ([s for s in found if s is not None] for found in (times, base_times))
     all_reached, all_base_reached = len(reached) == len(pairs), len(base_reached) == len(pairs)
     speedup, at_least, median, median_ci = UNKNOWN, None, None, None
@@ -153,7 +153,7 @@ def time_to_target(
     )
 
 
-def _first_times(pairs: CurvePairs, accuracy: float, rule: Rule) -> tuple[list[float | None], list[float | None]]:
+def first_times(pairs: CurvePairs, accuracy: float, rule: Rule) -> tuple[list[float | None], list[float | None]]:
     """When each run, and its baseline's, reached an accuracy by a rule [s]; NaN at a time that is not known."""
     seen = [_at_same_times(*pair) for pair in pairs] if rule == "clock" else pairs
     times = [[seconds_to(curve, accuracy, sustained=rule == "sustained") for curve in pair] for pair in seen]

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from kbench.files import reason
+
 KILLED_S = 1.0  # how long the end of a killed program is waited for
 MAX_LENGTH = 200  # characters of an error output
 
@@ -105,7 +107,7 @@ def ask(command: Sequence[str], *, seconds: float, env: Mapping[str, str] | None
             start_new_session=True,
         )
     except OSError as error:
-        return Answer(status=None, out="", why=f"{program}: {error.strerror}", seconds=0.0)
+        return Answer(status=None, out="", why=f"{program}: {reason(error)}", seconds=0.0)
     try:
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:

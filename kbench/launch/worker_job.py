@@ -21,6 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kbench import files
+from kbench.files import reason
 from kbench.launch import failure
 from kbench.launch.schedulers.base import JobEnvironment
 from kbench.launch.schedulers.registry import current_job
@@ -126,7 +127,7 @@ class Job:
                     preexec_fn=_end_with_parent,  # but what kills the job must not leave the ranks behind
                 )
             except OSError as error:
-                why = f"{self._command[0]} cannot be started: {error.strerror}"
+                why = f"{self._command[0]} cannot be started: {reason(error)}"
                 for one in runs:
                     self._record(one, why, FailureKind.CANNOT_START)
                 return

@@ -16,6 +16,7 @@ from kbench.config.run_spec import RunSpec, expand
 from kbench.config.yaml_source import read_source
 from kbench.errors import ConfigError, ResultsError
 from kbench.records import journal as journals
+from kbench.records.hits import Hits
 from kbench.records.run_files import Done, Failure, Job, Provenance, Start
 from kbench.records.schema import EpochRecord
 from kbench.records.snapshot import CHECKPOINT, PREVIOUS, SPEC, SUPERSEDED, RunSnapshot, attempt_of, read_run, read_spec
@@ -133,7 +134,7 @@ class RunDir:
         if self.read().trouble:
             aside = self.path / f"damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
             aside.mkdir()
-            for name in (Job.NAME, Start.NAME, Provenance.NAME, Done.NAME, Failure.NAME, journals.NAME):
+            for name in (Job.NAME, Start.NAME, Provenance.NAME, Done.NAME, Failure.NAME, Hits.NAME, journals.NAME):
                 with suppress(FileNotFoundError):
                     (self.path / name).rename(aside / name)
             self._remove_checkpoints()
@@ -151,7 +152,8 @@ class RunDir:
             with suppress(FileNotFoundError):
                 shutil.copy2(self.path / name, aside / name)
         self._remove_checkpoints()  # first: a run that is not done would go on from it
-        for name in (Done.NAME, journals.NAME, Provenance.NAME, Failure.NAME, self.stdout.name, self.stderr.name):
+        records = (Done.NAME, journals.NAME, Hits.NAME, Provenance.NAME, Failure.NAME)
+        for name in (*records, self.stdout.name, self.stderr.name):
             with suppress(FileNotFoundError):
                 (self.path / name).rename(aside / name)
         return aside

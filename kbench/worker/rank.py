@@ -118,7 +118,7 @@ def epochs_of(
 
     def report(record: EpochRecord) -> None:
         if env.rank == 0:
-            report_epoch(folder, record, run.workload.metric)
+            report_epoch(folder, record, run)
 
     for _ in train(run, start, partial(_keep, folder, run, made_by), report):
         yield run

@@ -332,3 +332,10 @@ def test_an_error_cannot_steer_the_terminal(done: RunDir) -> None:
 def test_text_that_no_file_can_hold_is_escaped(done: RunDir) -> None:
     Provenance(argv=("a\udcff",), commit="\ud800").write(done.path)
     assert Provenance.read(done.path) == Provenance(argv=("a\\udcff",), commit="\\ud800")
+
+
+def test_no_text_of_a_record_can_steer_the_terminal(done: RunDir) -> None:
+    entry = {"schema_version": 3, "device_name": "x\x1b[2Jy\u202ez", "hosts": ["a\x9bb"], "metric": "\r"}
+    (done.path / Provenance.NAME).write_text(json.dumps(entry))
+    found = Provenance.read(done.path)
+    assert found and (found.device_name, found.hosts, found.metric) == ("x\\x1b[2Jy\\u202ez", ("a\\x9bb",), "\\r")
