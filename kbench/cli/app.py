@@ -1,9 +1,9 @@
 """The command line: the list of commands, and the one place where errors are caught."""
 
 import sys
-from io import TextIOWrapper
 import traceback
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer

@@ -40,7 +40,9 @@ class Queue(Spec):
     """The commands of a scheduler that kbench does not know: to submit a script, to list jobs and to end them."""
 
     submit: Annotated[Words, Field(min_length=1)]  # the script's path is appended
-    list: Annotated[Words, Field(min_length=1)]  # prints a line per waiting or running job, with ten letters of its name
+    list: Annotated[
+        Words, Field(min_length=1)
+    ]  # prints a line per waiting or running job, with ten letters of its name
     cancel: Annotated[Words, Field(min_length=1)]  # job ids are appended
     find: Words = ()  # tells of one job, whose id is appended; empty: list is asked a second time
     gone_pattern: Annotated[Word, AfterValidator(lambda pattern: _pattern(pattern, groups=0))] = GONE  # then means so
@@ -91,7 +93,9 @@ class Site(Spec):
     hosts: Words = ()  # where mpirun starts ranks; empty: this machine
     hostfile: Line = ""  # the same, in a file of mpirun's
     mpirun: Word = "mpirun"  # the command
-    mpirun_options: Words = ()  # passed on as they are; not given: those that Open MPI needs to share cores, where it is that
+    mpirun_options: (
+        Words
+    ) = ()  # passed on as they are; not given: those that Open MPI needs to share cores, where it is that
     setup: Lines = ()  # shell lines before the ranks start (module load ...)
     container: Words = ()  # what stands before python (apptainer exec --nv image.sif)
     python: Line = ""  # in the container, or on the nodes; empty: the one that runs kbench

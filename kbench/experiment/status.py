@@ -261,7 +261,9 @@ class StatusMonitor:
                 self._jobs[key], self.scheduler_error = None, error.message
         return self._jobs[key]
 
-    def _find(self, submission: Submission, task: int, jobs: Mapping[str, JobInfo]) -> tuple[str | None, JobInfo | None]:
+    def _find(
+        self, submission: Submission, task: int, jobs: Mapping[str, JobInfo]
+    ) -> tuple[str | None, JobInfo | None]:
         """The job that does a task, as a list shows it: a number alone proves nothing, they come back.
 
         Raises LaunchError where the list tells no names.

@@ -21,7 +21,6 @@ from kbench.records.run_files import Done, Failure, Job, Provenance, Start
 from kbench.records.schema import EpochRecord
 from kbench.records.snapshot import CHECKPOINT, PREVIOUS, SPEC, SUPERSEDED, RunSnapshot, attempt_of, read_run, read_spec
 
-
 ATTEMPTS = "KBENCH_ATTEMPTS"  # in the environment of what trains runs
 
 

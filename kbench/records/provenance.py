@@ -59,6 +59,11 @@ def cpu_name() -> str:
 
 def _git(folder: Path, *arguments: str) -> str:
     done = subprocess.run(
-        ["git", "-C", str(folder), *arguments], capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=10
+        ["git", "-C", str(folder), *arguments],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=True,
+        timeout=10,
     )
     return done.stdout.strip()

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from kbench.config.rank_variables import STARTERS
 from kbench.errors import LaunchError
 
-
 MeetingPlace = tuple[str, list[str], int]  # rank 0's host, its addresses, and a port
 
 

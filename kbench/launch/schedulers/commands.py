@@ -8,7 +8,15 @@ from pathlib import Path
 from kbench.config.site import Queue, Site
 from kbench.errors import LaunchError
 from kbench.launch.diagnosis import Finding, ask, missing, ok
-from kbench.launch.schedulers.base import SUBMIT_TIMEOUT_S, Capabilities, JobInfo, JobVariables, NoAnswer, Scheduler, Stage
+from kbench.launch.schedulers.base import (
+    SUBMIT_TIMEOUT_S,
+    Capabilities,
+    JobInfo,
+    JobVariables,
+    NoAnswer,
+    Scheduler,
+    Stage,
+)
 from kbench.launch.schedulers.slurm import Slurm
 
 DIAGNOSIS_S = 10.0  # that a command may take for kbench doctor

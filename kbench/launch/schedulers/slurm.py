@@ -93,7 +93,9 @@ class Slurm(Scheduler):
         "time limit": "see time_limit in the site file; sinfo shows the partition's limit",
         "contact slurm controller": "the controller is down; nothing is lost, try again later",
     }
-    hidden_variables = tuple(f"{name}_" for name in "SBATCH SLURM SALLOC SRUN SQUEUE SCANCEL SACCT SINFO SCONTROL".split())
+    hidden_variables = tuple(
+        f"{name}_" for name in "SBATCH SLURM SALLOC SRUN SQUEUE SCANCEL SACCT SINFO SCONTROL".split()
+    )
     kept_variables = SLURM_SETTINGS
 
     def submit(self, script: Path, *, keep: Sequence[int] = ()) -> str:
@@ -138,7 +140,9 @@ class Slurm(Scheduler):
             raise
         records = dict(_records(text))
         if not records:
-            raise LaunchError(f"scontrol does not tell whether there is a job {job_id}; it prints {text.strip()[:80]!r}")
+            raise LaunchError(
+                f"scontrol does not tell whether there is a job {job_id}; it prints {text.strip()[:80]!r}"
+            )
         return {**found, **records}
 
     def find(self, token: str) -> str | None:

@@ -33,7 +33,9 @@ def script(tmp_path: Path) -> Path:
 def test_what_the_shell_says_of_lists_and_ranks_reaches_no_command_and_no_job(
     scheduler: Slurm | Commands, name: str
 ) -> None:
-    there = scheduler.environment({name: "1", "SLURM_CONF": "/etc/slurm.conf", "OMPI_MCA_btl": "^openib", "HOME": "/me"})
+    there = scheduler.environment(
+        {name: "1", "SLURM_CONF": "/etc/slurm.conf", "OMPI_MCA_btl": "^openib", "HOME": "/me"}
+    )
     assert there == {"SLURM_CONF": "/etc/slurm.conf", "OMPI_MCA_btl": "^openib", "HOME": "/me"}
 
 
@@ -76,7 +78,7 @@ def test_a_job_that_may_have_been_taken_is_not_refused(plays: Plays, script: Pat
     [
         "INFO: your group has 1234 points left; see https://docs.abci.ai/2026\n5678",
         "5678\nINFO: 3 jobs are left to you",
-        "INFO: 1234 points\nYour job 5678 (\"kb0123abcd\") has been submitted",
+        'INFO: 1234 points\nYour job 5678 ("kb0123abcd") has been submitted',
     ],
 )
 def test_digits_in_a_banner_of_qsub_are_no_id(plays: Plays, script: Path, printed: str) -> None:
@@ -132,8 +134,14 @@ def test_nodes_in_a_form_that_nobody_knows_are_named_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("refusal", "advice"),
     [
-        ("AssocMaxSubmitJobLimit\nsbatch: error: Batch job submission failed: Job violates accounting/QOS policy", "jobs you may"),
-        ("QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed: Job violates accounting/QOS policy", "jobs you may"),
+        (
+            "AssocMaxSubmitJobLimit\nsbatch: error: Batch job submission failed: Job violates accounting/QOS policy",
+            "jobs you may",
+        ),
+        (
+            "QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed: Job violates accounting/QOS policy",
+            "jobs you may",
+        ),
         ("Batch job submission failed: Invalid job array specification", "arrays: false"),
         ("Batch job submission failed: Invalid account or account/partition combination specified", "partition"),
     ],
