@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import psutil
 
-from kbench.config.site import Site
 from kbench.doctor.need import Need
 from kbench.experiment.plan import find_mpirun
 from kbench.launch.diagnosis import Answer, Finding, ask, missing, ok, warning

@@ -270,7 +270,7 @@ def _cancel_jobs(experiment: ExperimentDir) -> list[RunSnapshot]:
             RunDir(status.folder).fail(Failure.of(error, kind=FailureKind.CANCELLED, attempt=status.attempt))
     if left:
         raise LaunchError(
-            f"{len(left)} of {len(statuses)} jobs still wait in the queue {GONE_AFTER_S:g} s after they were cancelled: "
+            f"{len(left)} of {len(statuses)} jobs still wait {GONE_AFTER_S:g} s after they were cancelled: "
             f"{', '.join(left.values())}",
             hint="kbench cancel again; if they stay, ask the administrator",
         )

@@ -147,7 +147,7 @@ def _prerequisites(task: Task) -> list[str]:
 
 
 def chain(found: Sequence[Batch], *, after: Sequence[TaskRef]) -> None:
-    """Have each array wait for the one before, and the first for submissions that are alive: each has a limit of its own.
+    """Have each array wait for the one before, and the first for what is alive: each has a limit of its own.
 
     What waits for the task of the same number in the one before waits for all of it.
     """

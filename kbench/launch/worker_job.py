@@ -1,12 +1,13 @@
 """The program of a scheduler's job: train its runs one after the other, or in turns, and note how each ended.
 
-``python -m kbench.launch.worker_job --folder RUNS [--grace S] [--limit S] [--requeue] [--token T] RUN_ID... -- COMMAND...``
+``python -m kbench.launch.worker_job --folder RUNS [--grace S] [--limit S] [--requeue] [--token T] RUN_ID... --
+COMMAND...``
 
 COMMAND starts the ranks of the run whose folder is appended to it, or of several that take turns, as their job.json
-says; which attempts they are is in their environment.  ``--token`` names the submission that the job came from: a run that was submitted again is left to its
-latest job.  ``--setup-failed`` says which line of the site's setup failed: the runs then fail with that.  SIGUSR1 says that the time limit is
-near: the run ends after its epoch, or without it after ``--grace`` seconds, and the job is requeued.
-SIGTERM and SIGUSR2 say that the job is being ended.
+says; which attempts they are is in their environment.  ``--token`` names the submission that the job came from: a run
+that was submitted again is left to its latest job.  ``--setup-failed`` says which line of the site's setup failed: the
+runs then fail with that.  SIGUSR1 says that the time limit is near: the run ends after its epoch, or without it after
+``--grace`` seconds, and the job is requeued.  SIGTERM and SIGUSR2 say that the job is being ended.
 """
 
 import argparse
@@ -205,7 +206,7 @@ def _end_with_parent() -> None:
 
 
 def is_latest(run: RunDir, token: str) -> bool:
-    """Whether a submission is a run's latest; on a file system of a network, a node may see an old job.json for a while."""
+    """Whether a submission is a run's latest; over a network, a node may see an old job.json for a while."""
     for wait_s in (0.0, STALE_S):
         time.sleep(wait_s)
         os.listdir(run.path)  # has the client ask for the folder's state

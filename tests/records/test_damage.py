@@ -146,7 +146,8 @@ def test_an_epoch_that_two_processes_trained_as_one_attempt_is_named_with_both(d
     by = [json.dumps({**json.loads(first), "writer": writer}) for writer in ("n1:7", "n2:8")]
     done.journal.write_text("".join(f"{line}\n" for line in (*by, *others)))
     assert done.read().trouble.startswith(
-        "epochs.jsonl: lines 1 and 2 both hold epoch 0 of phase train of attempt 1: two processes trained it (n1:7 and n2:8)"
+        "epochs.jsonl: lines 1 and 2 both hold epoch 0 of phase train of attempt 1: two processes trained it "
+        "(n1:7 and n2:8)"
     )
 
 

@@ -94,13 +94,19 @@ def _meet_by_file(env: RankEnv, folder: Path, interface: str) -> "dist.TCPStore"
     """Open a store on a port that the system chose, and tell the others through a file that all nodes see."""
     path = folder / f".meet-{env.meeting}.json"
     if env.rank == 0:
-        store = dist.TCPStore("localhost", 0, env.size, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
+        store = _open_store(env)
         files.write_json(path, {"host": socket.gethostname(), "addresses": addresses(interface), "port": store.port})
         _await_others(store, env, path)
         path.unlink(missing_ok=True)
         return store
     meeting = _read_meeting(path, env)
     return _join(env, meeting["host"], meeting["addresses"], meeting["port"])
+
+
+def _open_store(env: RankEnv) -> "dist.TCPStore":  # type: ignore[name-defined]
+    """Rank 0's store, which listens on all interfaces, on a port that the system chose."""
+    own = {"is_master": True, "wait_for_workers": False}
+    return dist.TCPStore("localhost", 0, env.size, **own)  # type: ignore[attr-defined]
 
 
 def _await_others(store: Any, env: RankEnv, where: object) -> None:
@@ -154,7 +160,7 @@ def _reachable(there: Sequence[str], port: int, env: RankEnv) -> tuple[str, str]
         time.sleep(1.0)
     attempts = ", ".join(f"{address}: {why}" for address, why in tried.items())
     raise LaunchError(
-        f"rank {env.rank} of {env.size} on {env.node} cannot reach rank 0 on port {port} after {MEET_S:g} s ({attempts})",
+        f"rank {env.rank} of {env.size} on {env.node} cannot reach rank 0 on port {port} after {MEET_S:g} s: {attempts}",
         hint="set network_interface in the site file (kbench doctor lists the interfaces of a machine)",
     )
 
@@ -248,7 +254,7 @@ def _meet(env: RankEnv, interface: str) -> "dist.TCPStore":  # type: ignore[name
     """Open a store on a port that the system chose, and tell the others over MPI."""
     check_mpi_world(env)
     if env.rank == 0:
-        store = dist.TCPStore("localhost", 0, env.size, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
+        store = _open_store(env)
         share_over_mpi((socket.gethostname(), addresses(interface), store.port))
         _await_others(store, env, "over MPI")
         return store

@@ -81,8 +81,8 @@ class Slurm(Scheduler):
         "qosmaxjobs": TOO_MANY,
         "assocmaxjobs": TOO_MANY,
         "job submit limit": TOO_MANY,
-        "job array": "the cluster allows smaller arrays than it says (MaxArraySize, MaxArrayTasks); arrays: false in the "
-        "site file submits a job for each run",
+        "job array": "the cluster allows smaller arrays than it says (MaxArraySize, MaxArrayTasks); arrays: false in "
+        "the site file submits a job for each run",
         "partition": "see partition in the site file; sinfo lists those there are",
         "account": "see account in the site file; sacctmgr show associations user=$USER lists yours",
         "feature": "see options in the site file; sinfo -o %f lists the features that nodes have",

@@ -139,7 +139,7 @@ def test_nodes_in_a_form_that_nobody_knows_are_named_as_they_are() -> None:
             "jobs you may",
         ),
         (
-            "QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed: Job violates accounting/QOS policy",
+            "QOSMaxSubmitJobPerUserLimit\nsbatch: error: Job violates accounting/QOS policy",
             "jobs you may",
         ),
         ("Batch job submission failed: Invalid job array specification", "arrays: false"),
