@@ -105,8 +105,8 @@ def _meet_by_file(env: RankEnv, folder: Path, interface: str) -> "dist.TCPStore"
 
 def _open_store(env: RankEnv) -> "dist.TCPStore":  # type: ignore[name-defined]
     """Rank 0's store, which listens on all interfaces, on a port that the system chose."""
-    own = {"is_master": True, "wait_for_workers": False}
-    return dist.TCPStore("localhost", 0, env.size, **own)  # type: ignore[attr-defined]
+    own: dict[str, bool] = {"is_master": True, "wait_for_workers": False}
+    return dist.TCPStore("localhost", 0, env.size, **own)  # type: ignore[attr-defined,arg-type]
 
 
 def _await_others(store: Any, env: RankEnv, where: object) -> None:
@@ -160,7 +160,7 @@ def _reachable(there: Sequence[str], port: int, env: RankEnv) -> tuple[str, str]
         time.sleep(1.0)
     attempts = ", ".join(f"{address}: {why}" for address, why in tried.items())
     raise LaunchError(
-        f"rank {env.rank} of {env.size} on {env.node} cannot reach rank 0 on port {port} after {MEET_S:g} s: {attempts}",
+        f"rank {env.rank} of {env.size} on {env.node} cannot reach rank 0 on port {port} ({attempts})",
         hint="set network_interface in the site file (kbench doctor lists the interfaces of a machine)",
     )
 
