@@ -193,6 +193,19 @@ class Provenance(RunFile):
     staging_stopped_at: datetime | None = None
 
 
+class Environment(RunFile):
+    """What was installed where a run was made, in full; ``kbench bundle`` takes it along, and nothing else reads it."""
+
+    NAME = "environment.json"
+
+    packages: Mapping[str, str]  # versions of all that pip knows, by name
+    cuda: str | None = None  # None, here and below: not there, or not known
+    cudnn: str | None = None
+    nccl: str | None = None
+    driver: str | None = None  # of NVIDIA
+    mpi: str | None = None
+
+
 class Done(RunFile):
     """What a run writes last when it went well."""
 
