@@ -93,7 +93,7 @@ def build_run(
         strategy=strategy,
         workload=workload,
         comm=comm,
-        store=SampleStore(workload.n_samples, workload.n_classes, device),
+        store=SampleStore(workload.n_samples, workload.n_classes, device, labels=workload.labels),
         timer=PhaseTimer(device),
         seed=spec.seed,
         attempt=comm.gather_objects(folder.read_attempt() or 1)[0],  # nodes may see an old file for a while

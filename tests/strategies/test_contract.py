@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from strategy_needs import NEEDED
 
 from kbench.conformance.checks import CHECKS, Case, Check
 from kbench.conformance.monitor import Finding
@@ -18,7 +19,7 @@ from kbench.strategies.api import Epoch, SampleStats, TrainingSetup
 from kbench.strategies.parameters import resolve, schema
 
 NAMES = sorted(STRATEGIES)
-SHORT = {"forget": {"score_epochs": 2}, "prune-el2n": {"score_epochs": 2}}  # as many phases, in less time
+SHORT = {"forget": {"score_epochs": 2}, "prune-el2n": {"score_epochs": 2}, **NEEDED}  # as many phases, in less time
 NOTHING_TO_RECOMPUTE = {"baseline", "random", "budget"}  # they ask no statistics; their tests count
 ORACLE = "_slowly"  # how a function's name ends that decides the same, slowly and obviously
 OTHER_ORACLES = {"autoassist": "ByHand", "sb-epoch": "shares_by_rank"}
@@ -80,14 +81,14 @@ def test_digests_of_equal_plans_are_equal(
 ) -> None:
     stats = stats_case(6)
     n = len(stats.loss)
-    first, second = (load(name).plan(epoch_at(n, 0), stats_case(6)).digest() for _ in range(2))
+    first, second = (load(name, NEEDED.get(name)).plan(epoch_at(n, 0), stats_case(6)).digest() for _ in range(2))
     assert first == second and abs(first) < 2**62
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_unknown_parameter_is_refused_by_name(name: str) -> None:
     with pytest.raises(ConfigError, match="no_such_thing"):
-        load(name, {"no_such_thing": 1})
+        load(name, {**NEEDED.get(name, {}), "no_such_thing": 1})
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -97,13 +98,13 @@ def test_what_it_remembers_is_no_parameter(name: str) -> None:
     assert not memories & schema(cls).model_fields.keys()
     for memory in memories:
         with pytest.raises(ConfigError, match=memory):
-            load(name, {memory: None})
+            load(name, {**NEEDED.get(name, {}), memory: None})
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_written_out_parameters_make_the_same_strategy(name: str) -> None:
-    params = resolve(strategy_class(name), {})
-    assert load(name, params) == load(name)
+    params = resolve(strategy_class(name), NEEDED.get(name, {}))
+    assert load(name, params) == load(name, NEEDED.get(name))
 
 
 @pytest.mark.parametrize(
