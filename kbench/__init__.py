@@ -8,10 +8,10 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kbench.api import calibrate, check, compare, load, plot, report, run, status
+    from kbench.api import calibrate, check, compare, load, plan, plot, report, run, status
 
 __version__ = "0.1.0"
-__all__ = ["calibrate", "check", "compare", "load", "plot", "report", "run", "status"]
+__all__ = ["calibrate", "check", "compare", "load", "plan", "plot", "report", "run", "status"]
 
 
 def __getattr__(name: str) -> Any:

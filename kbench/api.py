@@ -4,6 +4,7 @@ They are what ``import kbench`` offers.  Every error is a ``KBenchError`` of ``k
 """
 
 import os
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,17 +15,19 @@ from kbench.errors import ConfigError, ResultsError
 if TYPE_CHECKING:
     from kbench.analysis.frame import Clock, Frames
     from kbench.analysis.rows import Comparison
+    from kbench.analysis.seed_plan import Question, SeedPlan
     from kbench.analysis.time_to_target import Target
     from kbench.analysis.transfer import Chain
     from kbench.experiment.check import CheckReport
     from kbench.experiment.driver import RunReport
+    from kbench.experiment.plan import Plan
     from kbench.experiment.results import ComparisonPlan
     from kbench.experiment.status import Progress, RunStatus
     from kbench.figures.draw import DrawnFigures
     from kbench.records.calibration import Calibration
     from kbench.records.folders import ExperimentDir
 
-__all__ = ["WrittenReport", "calibrate", "check", "compare", "load", "plot", "report", "run", "status"]
+__all__ = ["WrittenReport", "calibrate", "check", "compare", "load", "plan", "plot", "report", "run", "status"]
 
 DEFAULT_EXPERIMENT = "quick"
 FIGURE_ENDINGS = (".png", ".pdf", ".svg")
@@ -40,6 +43,7 @@ class WrittenReport:
 
     path: Path
     skipped: Mapping[str, str]  # figures that the results do not hold, with the reason
+    elsewhere: str = ""  # why it is in the current folder and not among the results
 
 
 def run(
@@ -230,15 +234,164 @@ def calibrate(
 
     from kbench.analysis.frame import load as load_frames
     from kbench.analysis.resolution import spreads
-    from kbench.experiment.results import gather
+    from kbench.experiment.results import gathered
     from kbench.records.calibration import Calibration
 
-    gather(plan.folder)
-    frames = load_frames(plan.folder)
+    frames = load_frames(gathered(plan.folder.path.name, plan.folder.path.parent))
     found = spreads(frames, twins, list(frames.disturbed))
     calibration = Calibration(experiment=made_for, made_at=datetime.now(UTC), spreads=found)
     calibration.write(plan.folder.path)
     return calibration
+
+
+def plan(
+    experiment: PathLike = DEFAULT_EXPERIMENT,
+    *,
+    margin: float | None = None,
+    power: float = 0.8,
+    saves: float | None = None,
+    loses: float = 0.0,
+    site: PathLike = "",
+    settings: Names = (),
+    max_parallel: int | None = None,
+    results: PathLike | None = None,
+) -> "SeedPlan":
+    """Plan how many seeds would show that strategies save time within a margin, and what those runs cost.
+
+    It is planned from earlier runs of the same experiment, else from its calibration; nothing is started.
+
+    Args:
+        experiment: An experiment file, or a name found in configs/.
+        margin: Points of final accuracy that may be lost; None: what the experiment's file says of each pair.
+        power: The probability that it is shown.
+        saves: Percent of the training time that a strategy truly saves; None: what it saved so far.
+        loses: Points of final accuracy that it truly loses.
+        site: A site file, or a name found in configs/sites/; empty: the one that this machine belongs to.
+        settings: Keys of the experiment or the site to replace, each as ``KEY=VALUE`` with a dotted path.
+        max_parallel: Runs at a time; None: one.
+        results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
+
+    Returns:
+        Seeds and cost of each strategy, and of the whole, with what that is based on.
+
+    Raises:
+        ConfigError: There is no margin, or a number makes no sense.
+        ResultsError: There is nothing to plan from.
+
+    Example:
+        >>> kbench.plan("quick", margin=0.5).seeds
+        7
+    """
+    from kbench.analysis.seed_plan import Bases, seed_plan
+    from kbench.experiment.calibrate import calibrated_spreads
+    from kbench.experiment.plan import Request, make_plan
+
+    request = Request(
+        experiment=str(experiment),
+        site=str(site),
+        settings=_several(settings),
+        max_parallel=max_parallel,
+        results=_results(results),
+    )
+    planned = make_plan(request)
+    question = _question(planned, margin=margin, power=power, saves=saves, loses=loses)
+    frames, notes = _earlier_runs(planned)
+    spreads = {pair: found.spread for pair, found in calibrated_spreads(planned).items()}
+    found = seed_plan(
+        planned.name,
+        question,
+        Bases(frames, spreads, planned.spec.baseline),
+        {pair.name: [choice.label for choice in planned.spec.strategies] for pair in planned.spec.pairs},
+        baseline=planned.spec.baseline,
+        planned=[pair.name for pair in planned.spec.pairs if pair.starts_from is None],
+        nodes=planned.site.nodes,
+        n_parallel=max_parallel or 1,
+        notes=notes,
+    )
+    if all(each.source == "nothing" for each in found.strategies):
+        words = [request.experiment, *(["--site", request.site] if request.site else [])]
+        words += [word for setting in request.settings for word in ("--set", setting)]
+        words += ["--results", str(request.results)] if results is not None else []
+        why = "there is no calibration of this recipe on as many ranks"
+        if spreads:
+            why = f"the {min(spread.n_seeds for spread in spreads.values())} seeds of the calibration end alike"
+        raise ResultsError(
+            f"{planned.name}: nothing to plan from: no three seeds of the baseline are done, and {why}",
+            hint=f"kbench calibrate {shlex.join(words)} --seeds {max([4, *(s.n_seeds for s in spreads.values())]) + 1}",
+        )
+    return found
+
+
+def _question(planned: "Plan", *, margin: float | None, power: float, saves: float | None, loses: float) -> "Question":
+    """What is to be planned; raises ConfigError for numbers that make no sense."""
+    from kbench.analysis.looks import confidence_at
+    from kbench.analysis.seed_plan import Question
+
+    pairs = [pair for pair in planned.spec.pairs if pair.starts_from is None]
+    margins = {pair.name: margin if margin is not None else pair.margin for pair in pairs}
+    problems = []
+    if lacking := [name for name, points in margins.items() if points is None]:
+        problems.append(f"--margin: the file has no margin of {', '.join(lacking)}; 0.5 means half a point")
+    if not 0 < power < 1:
+        problems.append(f"--power: must be between 0 and 1, got {power:g}; 0.8 means 80 %")
+    if saves is not None and not 0 < saves < 100:
+        problems.append(f"--saves: must be between 0 and 100 percent, got {saves:g}")
+    if not loses >= 0:
+        problems.append(f"--loses: must be 0 or more points, got {loses:g}")
+    known = {name: points / 100 for name, points in margins.items() if points is not None}
+    for name, points in known.items():
+        if points <= loses / 100:
+            problems.append(
+                f"--margin: must be above the {loses:g} points that are truly lost, got {100 * points:g} ({name})"
+            )
+    if problems:
+        raise ConfigError(problems)
+    return Question(
+        margins=known,
+        power=power,
+        loses=loses / 100,
+        saves=None if saves is None else saves / 100,
+        alpha=confidence_at(planned.spec.looks, len(planned.spec.seeds)).one_sided,
+    )
+
+
+def _earlier_runs(planned: "Plan") -> "tuple[Frames | None, list[str]]":
+    """The runs on record that train what is planned, whatever their seeds; and what must be known of them."""
+    from kbench.config.run_spec import expand
+    from kbench.records.looks import read_looks
+
+    if not planned.folder.runs_folder.is_dir():
+        return None, []
+    from kbench.analysis.frame import load as load_frames
+    from kbench.experiment.results import gathered
+
+    frames = load_frames(gathered(planned.name, planned.request.results))
+    seeds = tuple(sorted({int(seed) for seed in frames.runs["seed"].dropna()} | set(planned.spec.seeds)))
+    wanted = expand(planned.spec.model_copy(update={"seeds": seeds}), ranks=planned.site.ranks)
+    ids = {run.run_id for run in wanted}
+    others = frames.done[~frames.done["run_id"].isin(ids)]
+    notes = []
+    if len(others):
+        notes.append(
+            f"{len(others)} runs on record are not used: their recipe, strategy or number of ranks is another one"
+        )
+    looked = max((n for look in read_looks(planned.folder) for n in look.seeds.values()), default=0)
+    if looked and not planned.spec.looks:
+        notes.append(
+            f"{looked} seeds were compared already: another look at these and more is wrong more often than 5 %; "
+            "plan new seeds alone, or write the looks into the experiment's file first (looks: [...]), which "
+            "takes more seeds"
+        )
+    if planned.spec.looks:
+        notes.append(f"for the last of the planned looks at {', '.join(map(str, planned.spec.looks))} seeds")
+    return (
+        replace(
+            frames,
+            runs=frames.runs[frames.runs["run_id"].isin(ids)],
+            epochs=frames.epochs[frames.epochs["run_id"].isin(ids)],
+        ),
+        notes,
+    )
 
 
 def status(experiment: PathLike = DEFAULT_EXPERIMENT, *, results: PathLike | None = None) -> "list[RunStatus]":
@@ -333,7 +486,8 @@ def plot(
     Args:
         experiment: An experiment's name, or the file that was run.
         kind: One of ``curves``, ``epochs``, ``time``, ``hidden``, ``pareto``, ``speedup``, or ``all``.
-        output: A .png, .pdf or .svg file, or a folder; None: ``figures/`` among the results.
+        output: A .png, .pdf or .svg file, or a folder; None: ``figures/`` among the results, or
+                a folder here where those are read-only.
         size: ``screen``, or for a paper ``one`` or ``two`` columns wide.
         clock, keep_disturbed: As in ``compare``; curves, speed-up and Pareto front are drawn over that clock.
         results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
@@ -353,9 +507,12 @@ def plot(
     kinds = _figure_kinds(kind, size, place)
     measured = _measured(experiment, results, clock=clock, keep_disturbed=keep_disturbed)
 
+    from kbench.experiment.results import writable
     from kbench.figures.draw import draw_figures
 
-    return draw_figures(measured.frames, measured.compared(), kinds, place or measured.folder.figures, size=size)
+    name = measured.folder.path.name
+    place, why = (place, "") if place else writable(measured.folder.figures, f"{name}-figures")
+    return replace(draw_figures(measured.frames, measured.compared(), kinds, place, size=size), elsewhere=why)
 
 
 def report(
@@ -377,7 +534,8 @@ def report(
         baseline: The strategy to compare with; empty: the one that the experiment's file names.
         margin: Points of final accuracy that may be lost, as in ``compare``.
         clock, keep_disturbed: As in ``compare``.
-        output: The file to write; None: ``report.html`` among the results.
+        output: The file to write; None: ``report.html`` among the results, or a file here where those are
+                read-only.
         results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
 
     Returns:
@@ -394,17 +552,19 @@ def report(
     targets = _targets(target)
     measured = _measured(experiment, results, clock=clock, keep_disturbed=keep_disturbed)
 
-    from kbench.files import write
+    from kbench.experiment.results import writable
+    from kbench.files import reason, write
     from kbench.html_report.page import page
 
     built = page(measured.frames, measured.compared(baseline, targets, margin=margin))
-    path = Path(output) if output else measured.folder.report
+    name = measured.folder.path.name
+    path, why = (Path(output), "") if output else writable(measured.folder.report, f"{name}-report.html")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ResultsError(f"{path}: cannot be written: {error.strerror}") from error
+        raise ResultsError(f"{path}: cannot be written: {reason(error)}") from error
     write(path, built.html)
-    return WrittenReport(path=path, skipped=built.skipped)
+    return WrittenReport(path=path, skipped=built.skipped, elsewhere=why)
 
 
 def load(experiment: PathLike = DEFAULT_EXPERIMENT, *, results: PathLike | None = None) -> "Frames":
@@ -475,12 +635,12 @@ def _measured(
         raise ConfigError(f"--clock: must be one of {', '.join(CLOCKS)}, got {clock!r}")
     from kbench.experiment.results import comparison_plan, gathered
 
-    folder = gathered(str(experiment), _results(results))
+    tables = gathered(str(experiment), _results(results))
 
     from kbench.analysis.frame import load as load_frames
 
-    frames = replace(load_frames(folder), clock=cast("Clock", clock), keep_disturbed=keep_disturbed)
-    return _Measured(folder, frames, comparison_plan(folder))
+    frames = replace(load_frames(tables), clock=cast("Clock", clock), keep_disturbed=keep_disturbed)
+    return _Measured(tables.folder, frames, comparison_plan(tables.folder))
 
 
 def _results(folder: PathLike | None) -> Path:

@@ -10,8 +10,17 @@ KBenchError                exit
  +- ResultsError           6     nothing to read, nothing to compare, or no place to write
 """
 
+import re
 from collections.abc import Iterable
 from typing import ClassVar
+
+# Control characters, lone surrogates, and what turns the direction of text: all but tab and the end of a line.
+STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Escape what would steer the terminal that a text from a file is shown on, or that no stream can write."""
+    return STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class KBenchError(Exception):

@@ -85,7 +85,7 @@ def append(path: Path, entry: Mapping[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise ResultsError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise ResultsError(f"{path}: cannot be written: {reason(error)}") from error
 
 
 def lines(path: Path) -> list[bytes]:
@@ -145,11 +145,20 @@ def _draft(path: Path) -> Iterator[Path]:
         yield draft
     except OSError as error:
         if error.filename is None or Path(error.filename) in (draft, path):
-            raise ResultsError(f"{path}: cannot be written: {error.strerror or error}") from error
+            raise ResultsError(f"{path}: cannot be written: {reason(error)}") from error
         raise  # it is about another file
     finally:
         with suppress(OSError):
             _remove(draft)  # half a file on a full disk helps nobody
+
+
+def reason(error: BaseException) -> str:
+    """Say why something failed, in words that name no file and are never empty."""
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)  # libraries put the name of the draft into theirs
+    return str(error) or type(error).__name__
 
 
 def _remove(path: Path) -> None:

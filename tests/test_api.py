@@ -59,7 +59,7 @@ def silent(capfd: pytest.CaptureFixture[str]):
 
 
 def test_the_package_offers_the_seven_functions() -> None:
-    assert set(kbench.__all__) == {"run", "check", "status", "compare", "plot", "report", "load", "calibrate"}
+    assert set(kbench.__all__) == {"run", "check", "status", "compare", "plot", "report", "load", "calibrate", "plan"}
     assert all(getattr(kbench, name) is getattr(api, name) for name in kbench.__all__)
     assert set(kbench.__all__) <= set(dir(kbench))
     with pytest.raises(AttributeError, match="has no attribute 'runn'"):

@@ -26,6 +26,7 @@ from kbench.engine.checkpoint import digest_of, final_weights, sealed, unsealed
 from kbench.engine.runtime.ranks import RankEnv
 from kbench.errors import RunError
 from kbench.records.folders import ExperimentDir, RunDir
+from kbench.records.hits import Hits
 from kbench.records.journal import PhaseLength
 from kbench.records.liveness import state_of
 from kbench.records.run_files import Done, Job
@@ -123,10 +124,17 @@ def test_a_run_that_is_done_has_not_failed(runs: dict[str, RunDir]) -> None:
     assert not (runs["baseline"].path / "failed.json").exists()
 
 
+def test_a_run_that_is_done_has_the_hits_of_its_last_evaluation(runs: dict[str, RunDir]) -> None:
+    last, hits = runs["baseline"].read().last, Hits.read(runs["baseline"].path)
+    assert hits and last and (hits.attempt, hits.n_samples) == (1, 355)
+    assert hits.n_hits / hits.n_samples == last.val_acc1
+    assert Hits.read(runs["crashes"].path) is None
+
+
 @pytest.mark.parametrize(("label", "last"), [("baseline", "done.json"), ("crashes", "failed.json")])
 def test_how_a_run_ended_is_the_last_file_that_it_wrote(runs: dict[str, RunDir], label: str, last: str) -> None:
     folder = runs[label].path
-    own = ("done.json", "failed.json", "epochs.jsonl", "provenance.json", "spec.json")
+    own = ("done.json", "failed.json", "hits.json", "epochs.jsonl", "provenance.json", "spec.json")
     written = {name: (folder / name).stat().st_mtime_ns for name in own if (folder / name).exists()}
     assert max(written, key=lambda name: written[name]) == last
 
@@ -218,9 +226,10 @@ def saved(folder: RunDir) -> dict[str, Any]:
 def test_a_run_that_missed_its_end_only_writes_it(folder_of: Folder) -> None:
     folder = folder_of()
     work(folder, ALONE)
-    first, told = folder.read().done, folder.journal.read_bytes()
+    first, told, hits = folder.read().done, folder.journal.read_bytes(), Hits.read(folder.path)
     begin(folder, 2)
     work(folder, ALONE)
+    assert hits and Hits.read(folder.path) == hits  # of the attempt that evaluated the last epoch
     assert folder.journal.read_bytes() == told and folder.read().done.attempt == 2
     same = ("weights_digest", "final_digest", "order_digest", "augment_digest", "last_phase")
     assert [getattr(folder.read().done, key) for key in same] == [getattr(first, key) for key in same]

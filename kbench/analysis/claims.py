@@ -1,9 +1,12 @@
 """Claims in sentences: what is shown of a row, what is not, and how many seeds would tell."""
 
+from collections.abc import Iterator, Sequence
+
+from kbench.analysis.finding import Finding, about, note
 from kbench.analysis.interval import MIN_VALUES
 from kbench.analysis.multiple_testing import ALPHA
 from kbench.analysis.rows import Row
-from kbench.analysis.tables.model import number, percent
+from kbench.analysis.tables.model import interval, number, percent
 from kbench.records.schema import noun
 
 
@@ -67,3 +70,30 @@ def _is_within(row: Row) -> bool:
         row.saves_at_least is not None and row.saves_at_least > 0
         and row.loses_at_most is not None and row.margin is not None and row.loses_at_most < row.margin
     )  # fmt: skip
+
+
+def samples_sentence(row: Row) -> str:
+    """What the interval over seeds and test samples says beside that over seeds; empty where there is none."""
+    found = row.acc_final_diff_samples_ci
+    if found is None:
+        return ""
+    bounds = interval("", found, None, "+.2f").text
+    text = f"Over seeds and test samples ({row.test_samples} of them) the 95 % interval is {bounds} points"
+    return f"{text}{_seen_on_these_samples(row)}."
+
+
+def sample_findings(rows: Sequence[Row]) -> Iterator[Finding]:
+    """Name each row whose difference of accuracies is shown on its test samples, but not on others of their kind."""
+    for row in rows:
+        if _seen_on_these_samples(row):
+            name, text = f"{row.pair}: {row.strategy}", samples_sentence(row)
+            yield note("samples", f"{name}: {text[0].lower()}{text[1:]}", about(row.pair, row.strategy))
+
+
+def _seen_on_these_samples(row: Row) -> str:
+    """A clause where seeds alone show a difference and seeds with samples do not; else nothing."""
+    seeds, samples = row.acc_final_diff_ci, row.acc_final_diff_samples_ci
+    if seeds is None or samples is None or seeds[0] <= 0 <= seeds[1] or not samples[0] <= 0 <= samples[1]:
+        return ""
+    what = "gain" if seeds[0] > 0 else "loss"
+    return f": the {what} of final {noun(row.metric)} is shown on these samples, not on others of their kind"

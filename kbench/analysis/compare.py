@@ -5,8 +5,10 @@ from types import MappingProxyType
 
 import pandas as pd
 
+from kbench.analysis.across_pairs import across_pairs
 from kbench.analysis.audit.audit import audit
 from kbench.analysis.audit.disturbed import disturbed_findings
+from kbench.analysis.claims import sample_findings
 from kbench.analysis.controls import against_controls, control_findings
 from kbench.analysis.curve import Curve, curves
 from kbench.analysis.drift import drifts
@@ -18,6 +20,7 @@ from kbench.analysis.multiple_testing import adjust_p_values
 from kbench.analysis.pairing import comparable_runs, pair_with
 from kbench.analysis.roles import read_specs, roles
 from kbench.analysis.rows import Comparison, build_row
+from kbench.analysis.sampling import hit_findings, read_hits
 from kbench.analysis.time_to_target import Target, TimeToTarget, parse_target, time_to_target
 from kbench.analysis.transfer import Chain, recorded_chains, transfer
 from kbench.errors import ResultsError
@@ -56,6 +59,7 @@ def compare(
     runs = comparable_runs(frames)
     drift_of_pair = drifts(runs)
     matched = pair_with(runs, baseline)
+    hits = read_hits(frames)
     curve_of = {curve.run_id: curve for curve in curves(frames)}
     finals = _final_accuracies(frames, baseline)
     order = dict.fromkeys(zip(frames.done["pair"], frames.done["strategy"], strict=True))
@@ -74,6 +78,7 @@ def compare(
             confidence=confidence,
             n_rivals=sum(other == pair for other, _ in keys) - 1,
             drift=drift_of_pair.get(pair),
+            hits=hits,
         )
         rows.append(row)
     rows = adjust_p_values(rows)
@@ -86,7 +91,7 @@ def compare(
     chains = [*(chain for chain in recorded_chains(frames) if chain[0] not in named), *transfers]
     compared = [transfer(frames, upstream=up, downstream=down, baseline=baseline) for up, down in chains]
     more = [*control_findings(tests, row_roles, specs), *look_findings(matched, looks, earlier)]
-    more += disturbed_findings(frames, rows)
+    more += [*disturbed_findings(frames, rows), *hit_findings(hits), *sample_findings(rows)]
     findings = audit(frames, baseline, rows, matched, drift_of_pair, more)
     findings = gravest_first([*findings, *(finding for _, about_chain in compared for finding in about_chain)])
     return Comparison(
@@ -100,6 +105,7 @@ def compare(
         clock=frames.clock,
         disturbed=tuple(frames.disturbed.values()),
         keeps_disturbed=frames.keep_disturbed,
+        across=across_pairs(matched, frames, curve_of, parsed, finals, baseline),
     )
 
 

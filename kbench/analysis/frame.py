@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import pandas as pd
@@ -18,7 +19,7 @@ from kbench.records.disturbance import (
     surroundings,
 )
 from kbench.records.folders import ExperimentDir
-from kbench.records.store import is_current
+from kbench.records.store import Tables, is_current, open_table
 
 Clock = Literal["train", "total"]  # training alone; or evaluation and staging with it, start-up apart
 
@@ -71,18 +72,19 @@ def _measured_runs(runs: pd.DataFrame, epochs: pd.DataFrame) -> Iterator[Measure
             )
 
 
-def load(folder: ExperimentDir) -> Frames:
-    """Read epochs.parquet and runs.parquet.
+def load(tables: Tables) -> Frames:
+    """Read the gathered epochs and runs.
 
     Raises:
         ResultsError: A file is not there, cannot be read, or was gathered by another version of kbench.
     """
+    folder = tables.folder
     try:
-        epochs, runs = pd.read_parquet(folder.epochs), pd.read_parquet(folder.runs)
+        epochs, runs = (pd.read_parquet(open_table(table)) for table in (tables.epochs, tables.runs))
     except (OSError, ValueError) as error:
         raise ResultsError(f"{folder.path}: cannot be read: {error}", hint="kbench gather makes it anew") from error
-    for table in (folder.epochs, folder.runs):
-        if not is_current(table):
+    for table in (tables.epochs, tables.runs):
+        if isinstance(table, Path) and not is_current(table):
             raise ResultsError(f"{table}: another version of kbench made it", hint="kbench gather makes it anew")
     return Frames(folder.path.name, epochs, runs, folder)
 

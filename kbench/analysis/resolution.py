@@ -3,14 +3,14 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 
 import pandas as pd
 from scipy import special
 
 from kbench.analysis.finding import Finding, about, note
 from kbench.analysis.frame import Frames
-from kbench.analysis.interval import MIN_VALUES
+from kbench.analysis.interval import MIN_VALUES, mean_of, standard_deviation
 from kbench.analysis.rows import Row
 from kbench.records.calibration import Instruments, Spread, spread_for
 from kbench.records.schema import metric_name
@@ -71,7 +71,7 @@ def spreads(frames: Frames, twins: tuple[str, str], disturbed: Sequence[str] = (
             continue
         quiet = both[~both["run_id"].isin(disturbed) & ~both["run_id_again"].isin(disturbed)]
         logs = [math.log(a / b) for a, b in zip(quiet["total_train_s_again"], quiet["total_train_s"], strict=True)]
-        accuracy = both["best_acc1"].astype(float).tolist()
+        accuracy, final = (both[name].astype(float).tolist() for name in ("best_acc1", "final_acc1"))
         took = (pd.to_datetime(runs["ended_at"], utc=True) - pd.to_datetime(runs["started_at"], utc=True)).dropna()
         first = runs.iloc[0]
         found.append(
@@ -83,8 +83,10 @@ def spreads(frames: Frames, twins: tuple[str, str], disturbed: Sequence[str] = (
                 n_seeds=len(both),
                 n_disturbed=int(runs["run_id"].isin(disturbed).sum()),
                 time_sd=_about_zero(logs),
-                acc_sd=stdev(accuracy) if len(accuracy) > 1 else None,
+                acc_sd=standard_deviation(accuracy),
+                final_sd=standard_deviation(final),
                 run_s=fmean(took.dt.total_seconds()) if len(took) else 0.0,
+                total_s=mean_of(runs.loc[~runs["run_id"].isin(disturbed), "total_s"].astype(float).tolist()),
             )
         )
     return tuple(found)

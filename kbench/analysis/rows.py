@@ -4,10 +4,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pandas as pd
 
+from kbench.analysis.across_pairs import AcrossPairs
 from kbench.analysis.drift import Drift, allow_for_drift, mean_places
 from kbench.analysis.finding import Finding
 from kbench.analysis.frame import Clock
@@ -25,12 +27,14 @@ from kbench.analysis.interval import (
 )
 from kbench.analysis.margin import MarginTest, Shown, margin_test
 from kbench.analysis.pairing import differences, metric_of, pair_of, ratios, sums, timed
+from kbench.analysis.sampling import OverSamples, RunHits, over_samples
 from kbench.analysis.time_to_target import TimeToTarget
 from kbench.analysis.transfer import Transfer
 from kbench.records.disturbance import Disturbed
 from kbench.records.schema import ON_CLOCK, TIME_PARTS
 
 JSON_KEYS = {"requested": "asked", "ideal_time_change": "time_ceiling"}  # where a field has another name in JSON
+NO_HITS: Mapping[str, RunHits] = MappingProxyType({})
 CONTROL_FIELDS = "seeds acc_final_diff acc_final_diff_ci time_diff time_diff_ci loses_at_most saves_at_least".split()
 
 
@@ -47,9 +51,10 @@ class Row:
     """One strategy on one pair, over seeds.  Differences are paired by seed; None for the baseline.
 
     None also where it cannot be known: one seed has no interval, imported logs lack columns.
-    ``*_ci`` is a 95 % interval by Student's t, from three seeds on; ``*_bca`` by bootstrap, from
-    twenty on; ``*_range`` the smallest and largest of the seeds and no interval; ``*_p`` the p-value
-    of the paired t test, ``*_p_holm`` the same adjusted for all strategies of the pair (Holm).
+    ``*_ci`` is a 95 % interval over seeds by Student's t, from three on, ``*_samples_ci`` one over seeds and
+    test samples (see ``sampling``); ``*_bca`` by bootstrap over seeds, from twenty on; ``*_range`` the smallest and
+    largest of the seeds and no interval; ``*_p`` the p-value of the paired t test, ``*_p_holm`` the same adjusted
+    for all strategies of the pair (Holm).
     """
 
     pair: str
@@ -76,6 +81,10 @@ class Row:
     acc_final_diff_bca: Bounds = None
     acc_final_diff_p: float | None = None
     acc_final_diff_p_holm: float | None = None
+    acc_final_diff_samples_ci: Bounds = None  # over seeds and test samples; the other one is over seeds
+    test_samples: int | None = None  # whose hits are known
+    hits_seeds: int | None = None  # of which both runs' are
+    hits_missing: str = ""  # why there is no interval over samples, or what it is without; empty: nothing
     acc_best: float | None  # of all epochs: more epochs are more draws
     acc_best_sd: float | None
     acc_diff: float | None  # of the best accuracies [fraction]
@@ -148,6 +157,7 @@ class Comparison:
     clock: Clock = "train"  # that targets are reached on
     disturbed: tuple[Disturbed, ...] = ()  # runs of which no time counts, but with ``keeps_disturbed``
     keeps_disturbed: bool = False
+    across: AcrossPairs | None = None  # three or more pairs together
 
     def as_json(self) -> dict[str, object]:
         """The comparison as ``compare --format json`` prints it."""
@@ -179,13 +189,15 @@ def build_row(
     confidence: Confidence = PLAIN,
     n_rivals: int = 1,
     drift: Drift | None = None,
+    hits: Mapping[str, RunHits] = NO_HITS,
 ) -> Row:
     """Sum up the runs of one strategy on one pair, paired by ``pairing.pair_runs``.
 
     ``n_rivals`` is the number of strategies that are compared with the same baseline on the pair;
-    ``drift`` is that of the pair.
+    ``drift`` is that of the pair, ``hits`` are those of single samples, by run id.
     """
     clocked = timed(runs)
+    sampled = over_samples(runs, hits, confidence=confidence) if hits and not is_baseline else OverSamples()
     changes = NO_CHANGES
     if not is_baseline:
         changes = _changes(runs, clocked, margin=margin, confidence=confidence, n_rivals=n_rivals, drift=drift)
@@ -217,6 +229,10 @@ def build_row(
         acc_final_diff_range=final.range,
         acc_final_diff_bca=final.bca,
         acc_final_diff_p=final.p,
+        acc_final_diff_samples_ci=sampled.ci,
+        test_samples=sampled.n_samples,
+        hits_seeds=sampled.n_seeds or None,
+        hits_missing=sampled.missing,
         acc_best=mean_of(values["best_acc1"]),
         acc_best_sd=standard_deviation(values["best_acc1"]),
         acc_diff=best.mean,

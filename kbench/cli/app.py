@@ -3,13 +3,14 @@
 import sys
 import traceback
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 import kbench
-from kbench.cli.calibrate import calibrate
+from kbench.cli.calibrate import calibrate, plan
 from kbench.cli.check_method import check_method
 from kbench.cli.compare import compare, gather, plot, report
 from kbench.cli.data import data
@@ -20,12 +21,12 @@ from kbench.cli.lists import list_names
 from kbench.cli.options import Debug, expanded
 from kbench.cli.run import check, run
 from kbench.cli.status import cancel, logs, status
-from kbench.errors import KBenchError, ResultsError
+from kbench.errors import KBenchError, ResultsError, printable
 
 COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "run": run, "check": check, "status": status, "logs": logs, "cancel": cancel, "gather": gather, "compare": compare,
     "plot": plot, "report": report, "import": import_results, "export": export, "data": data, "list": list_names,
-    "check-method": check_method, "calibrate": calibrate, "doctor": doctor,
+    "check-method": check_method, "calibrate": calibrate, "plan": plan, "doctor": doctor,
 }  # fmt: skip
 
 
@@ -74,18 +75,28 @@ def _common(
 
 def main() -> None:
     """Run a command; an error of the user's is a sentence, one of ours a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that lacks a letter of a name or a script shows its number
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except KBenchError as error:
         if "--debug" in sys.argv:
             traceback.print_exc()
         for sentence in error.sentences:
-            print(f"error: {sentence}", file=sys.stderr)
+            print(f"error: {printable(sentence)}", file=sys.stderr)
         if error.hint:
-            print(f"hint: {error.hint}", file=sys.stderr)
+            print(f"hint: {printable(error.hint)}", file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:  # a full disk, a file system that went away
+        from kbench.files import reason
+
         if "--debug" in sys.argv:
             traceback.print_exc()
-        print(f"error: {error.filename or 'file system'}: {error.strerror or error}", file=sys.stderr)
+        print(f"error: {printable(str(error.filename or 'file system'))}: {reason(error)}", file=sys.stderr)
+        sys.exit(ResultsError.exit_code)
+    except MemoryError:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        print("error: out of memory; leave out what is large, or use a machine with more", file=sys.stderr)
         sys.exit(ResultsError.exit_code)

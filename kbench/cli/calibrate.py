@@ -1,4 +1,4 @@
-"""kbench calibrate: what difference this machine can resolve."""
+"""kbench calibrate, plan: what difference this machine can resolve, and how many seeds a question takes."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -15,9 +15,11 @@ from kbench.cli.options import (
     WaitForQuiet,
     on_terminal,
     repeatable,
+    without_default,
 )
 
 if TYPE_CHECKING:
+    from kbench.analysis.seed_plan import SeedPlan, StrategyPlan
     from kbench.records.calibration import Spread
 
 
@@ -75,3 +77,107 @@ def _table(spread: "Spread") -> str:
     if spread.n_disturbed:
         lines.append(f"{spread.n_disturbed} run(s) disturbed; their times are left out, with those of their twins")
     return "\n".join(lines)
+
+
+def plan(
+    experiment: Experiment = DEFAULT,
+    margin: Annotated[
+        float | None,
+        without_default("--margin", text="Points of final accuracy that may be lost.", metavar="POINTS"),
+    ] = None,
+    power: Annotated[float, typer.Option("--power", help="Probability that it is shown.", metavar="P")] = 0.8,
+    saves: Annotated[
+        float | None,
+        without_default(
+            "--saves", text="Training time that strategies truly save; without it, as measured.", metavar="PERCENT"
+        ),
+    ] = None,
+    loses: Annotated[
+        float, typer.Option("--loses", help="Final accuracy that they truly lose.", metavar="POINTS")
+    ] = 0.0,
+    site: SiteName = "",
+    settings: Annotated[
+        list[str] | None, repeatable("--set", "Replace a key of the experiment or the site", "KEY=VALUE")
+    ] = None,
+    max_parallel: Annotated[
+        int | None, without_default("--max-parallel", text="Runs at a time, for the days.", metavar="N", min=1)
+    ] = None,
+    results: Results = RESULTS,
+    *,
+    output: Output,
+) -> None:
+    """Plan how many seeds would show that strategies save time within a margin, and their node-hours and days."""
+    from kbench import api
+
+    found = api.plan(
+        experiment, margin=margin, power=power, saves=saves, loses=loses, site=site, settings=settings or (),
+        max_parallel=max_parallel, results=results,
+    )  # fmt: skip
+    output.json(found.as_json())
+    output.text(_plan_text(found))
+    for note in found.notes:
+        output.log(f"note: {note}")
+
+
+def _plan_text(plan: "SeedPlan") -> str:
+    """A seed plan for a person."""
+    from kbench.analysis.tables.plain import aligned
+
+    head = ("strategy", "margin", "loses", "saves", "seeds", "up to", "a run", "node-hours", "from")
+    blocks = []
+    for pair in dict.fromkeys(each.pair for each in plan.strategies):
+        own = [each for each in plan.strategies if each.pair == pair]
+        lines = [f"{pair}: seeds that show with {100 * plan.power:g} % power that it saves time within the margin", ""]
+        lines.append(aligned([head, *map(_plan_cells, own)]))
+        lines += [f"{each.strategy}: {each.why}" for each in own if each.why]
+        blocks.append("\n".join(lines))
+    blocks.append(_whole_text(plan))
+    blocks.append(
+        "loses, saves: what is taken for true [points, %]; >=: nothing tells how much it saves, and so many seeds show "
+        "it from\n  there on, with the same power; -: nothing tells of times, and accuracy alone is planned.\n"
+        "up to: with each standard deviation at its upper bound (80 %), as few seeds tell little of it.\n"
+        "node-hours: of its runs and the baseline's: training, evaluation and staging, start-up and queues apart.\n"
+        "Tests at 5 %, shared among the strategies of a pair; times of disturbed runs are left out."
+    )
+    return "\n\n".join(blocks)
+
+
+def _plan_cells(plan: "StrategyPlan") -> list[str]:
+    from kbench.analysis.margin import MOST_SEEDS
+
+    sources = {
+        "runs": f"{plan.n_source_seeds} seeds of its own",
+        "calibration": f"calibration, {plan.n_source_seeds} seeds",
+        "baseline": f"{plan.n_source_seeds} seeds of the baseline",
+        "nothing": "nothing",
+    }
+    saves = "-" if plan.saves is None else f"{100 * plan.saves:.1f}"
+    if plan.shows_saving_from is not None:
+        saves = f">= {100 * plan.shows_saving_from:.2g}"
+    many = "-" if plan.seeds is None else f"> {MOST_SEEDS}"
+    numbers = [
+        "-" if plan.seeds is None else str(plan.seeds),
+        many if plan.seeds_high is None else str(plan.seeds_high),
+    ]
+    run = "-" if plan.run_s is None else f"{plan.run_s:.4g} s{'' if plan.run_s_from == 'runs' else ' *'}"
+    hours = "-" if plan.node_hours is None else f"{plan.node_hours:.3g}"
+    lost = f"{100 * plan.loses:g}"
+    return [plan.strategy, f"{100 * plan.margin:g}", lost, saves, *numbers, run, hours, sources[plan.source]]
+
+
+def _whole_text(plan: "SeedPlan") -> str:
+    """What the whole experiment takes."""
+    if plan.seeds is None:
+        return "whole: no number of seeds is known that shows any of them"
+    bound = f" (up to {plan.seeds_high})" if plan.seeds_high else " (with no upper bound)"
+    text = (
+        f"whole: {plan.seeds} seeds{bound}, {plan.n_done} of them done; {plan.n_runs_left} of {plan.n_runs} runs to go"
+    )
+    if plan.node_hours is not None and plan.days_left is not None:
+        parallel = "one run" if plan.n_parallel == 1 else f"{plan.n_parallel} runs"
+        text += f", {plan.node_hours_left:.3g} of {plan.node_hours:.3g} node-hours"
+        text += f" (up to {plan.node_hours_high:.3g})" if plan.node_hours_high is not None else ""
+        text += f", {plan.days_left:.2g} days with {parallel} at a time"
+    if any(each.run_s_from != "runs" for each in plan.strategies):
+        text += "\n*: no run of it is done; the mean of the pair's others, or of the calibration"
+    return text

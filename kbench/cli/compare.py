@@ -96,11 +96,12 @@ def compare(
 
     from kbench.analysis.tables.layout import document
     from kbench.analysis.tables.registry import table_format
+    from kbench.errors import printable
     from kbench.papers.papers import PublishedComparison
 
     printed = found.papers.document(found.measured) if isinstance(found, PublishedComparison) else document(found)
     style = table_format("json" if output.as_json else form)
-    print(style.render(printed), flush=True)
+    print(printable(style.render(printed)), flush=True)
     for finding in () if style.has_findings else printed.findings:
         output.log(f"{finding.severity}: {finding.text}")
 
@@ -131,6 +132,8 @@ def plot(
         output.log(f"warning: {text.replace('not in the table', 'not drawn')}")
     if drawn.disturbed:
         output.log(f"warning: {drawn.disturbed}")
+    if drawn.elsewhere:
+        output.log(f"note: {drawn.elsewhere}")
     _log_skipped(drawn.skipped, output)
     figures = {str(drawing): str(drawing.with_suffix(".csv")) for drawing in drawn.paths}
     output.json(
@@ -173,6 +176,8 @@ def report(
         output=path,
         results=results,
     )
+    if written.elsewhere:
+        output.log(f"note: {written.elsewhere}")
     _log_skipped(written.skipped, output)
     output.json({"report": str(written.path)})
     output.text(str(written.path))

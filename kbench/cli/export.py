@@ -34,23 +34,26 @@ def export(
 ) -> None:
     """Write results for others: csv (epochs, runs, columns) or mllog (MLPerf logs, a file per run)."""
     from kbench.errors import ConfigError
-    from kbench.experiment.results import gathered
+    from kbench.experiment.results import gathered, writable
 
     for name, value in (("FORMAT", form), ("--division", division), ("--status", status)):
         _check(name, value)
     style = export_format(form)
     if path == "-" and (output.as_json or not style.stdout):
         raise ConfigError("--output -: stdout takes the epochs of csv, and nothing else", hint="name a folder")
-    folder = gathered(experiment, results)
+    tables = gathered(experiment, results)
     submission = Submission(org=org, platform=platform, division=division, status=status, cache_cleared=cache_cleared)
-    exported = style.export(folder, submission)
+    exported = style.export(tables, submission)
     if path == "-":
         output.text(exported.files[style.stdout].decode().rstrip("\n"))
         return
-    written = _write(Path(path) if path else folder.exports / form, exported.files)
-    for note in exported.notes:
+    name = tables.folder.path.name
+    place, why = (Path(path), "") if path else writable(tables.folder.exports / form, f"{name}-{form}")
+    written = _write(place, exported.files)
+    notes = [*exported.notes, why] if why else list(exported.notes)
+    for note in notes:
         output.log(f"note: {note}")
-    output.json({"files": written, "notes": list(exported.notes)})
+    output.json({"files": written, "notes": notes})
     output.text("\n".join(written))
 
 
@@ -66,7 +69,7 @@ def _check(name: str, value: str) -> None:
 def _write(folder: Path, files: Mapping[str, bytes]) -> list[str]:
     """Write each file whole or not at all; returns their paths."""
     from kbench.errors import ResultsError
-    from kbench.files import write
+    from kbench.files import reason, write
 
     try:
         for name, content in files.items():
@@ -74,5 +77,5 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> list[str]:
             path.parent.mkdir(parents=True, exist_ok=True)
             write(path, content)
     except OSError as error:
-        raise ResultsError(f"{error.filename or folder}: cannot be written: {error.strerror}") from error
+        raise ResultsError(f"{error.filename or folder}: cannot be written: {reason(error)}") from error
     return [str(folder / name) for name in files]

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kbench.errors import printable
+
 if TYPE_CHECKING:
     from kbench.experiment.plan import Request
 
@@ -68,7 +70,7 @@ class Output(Messages):
     def text(self, text: str) -> None:
         """Print a result for a person, unless a program reads stdout."""
         if not self.as_json:
-            print(text, flush=True)
+            print(printable(text), flush=True)
 
     def json(self, entry: Mapping[str, Any]) -> None:
         """Print a result for a program, if one reads stdout: an object with the version of its schema."""
@@ -78,7 +80,7 @@ class Output(Messages):
 
 def log(text: str) -> None:
     """Print a message for the person at the terminal."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kbench.cli.options import DEFAULT, RESULTS, Experiment, Messages, Output, Results, on_terminal
+from kbench.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +80,7 @@ def logs(
     *,
     messages: Messages,
 ) -> None:
-    """Show what a run printed."""
+    """Show what a run printed; escape codes are shown as text, stdout.log in its folder has them as they are."""
     from kbench.experiment.results import find_run
     from kbench.experiment.status import StatusMonitor
     from kbench.records.folders import ExperimentDir
@@ -98,6 +99,7 @@ def logs(
                     file.seek(start)
                     text = file.read().decode(errors="replace")
                     printed[path] = file.tell()
+                text = "\r".join(map(printable, text.split("\r")))  # a bar of progress may redraw its line
                 print(text, end="", flush=True, file=sys.stdout if path == folder.stdout else sys.stderr)
         if not is_live or not follow:
             return
@@ -112,6 +114,6 @@ def cancel(experiment: Experiment = DEFAULT, results: Results = RESULTS, *, mess
 
     cancelled = cancel_runs(find_results(experiment, results))
     for run in cancelled:
-        print(f"{run.run_id}  cancelled", flush=True)
+        print(f"{printable(run.run_id)}  cancelled", flush=True)
     if not cancelled:
         messages.log("no run was alive")

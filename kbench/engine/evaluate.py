@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from kbench.engine.learner import Learner
 from kbench.engine.runtime.comm import Comm
@@ -19,16 +20,29 @@ class Score:
     acc1: float  # fraction: the task's metric
     acc5: float | None  # fraction; None where it says nothing
     eval_s: float  # [s] off the clock of the method
+    hits: Tensor | None = None  # (n,) uint8: 1 where a sample is right, in the order of the validation set
 
 
-def evaluate(learner: Learner, comm: Comm) -> Score:
-    """Evaluate over all ranks; each takes every ``comm.size``-th sample, and nothing is padded."""
+def evaluate(learner: Learner, comm: Comm, *, with_hits: bool = False) -> Score:
+    """Evaluate over all ranks; each takes every ``comm.size``-th sample, and nothing is padded.
+
+    Args:
+        learner: What is evaluated.
+        comm: The ranks.
+        with_hits: Whether the score has the hits of single samples, where the task knows hits.
+    """
     started = time.perf_counter()
     workload = learner.workload
     mine = torch.arange(comm.rank, len(workload.val), comm.size, device=learner.device)
     chunks = torch.split(mine, TIMES * learner.recipe.global_batch // comm.size) if len(mine) else ()
     totals = torch.zeros(workload.task.n_counts, dtype=torch.float64, device=learner.device)
-    for _, x, y in workload.val_batches(chunks):
-        totals += workload.task.counts(learner.predict(x), y)
+    hits_of = workload.task.hits if with_hits else None
+    hits = torch.zeros(len(workload.val) if hits_of else 0, dtype=torch.uint8, device=learner.device)
+    for index, x, y in workload.val_batches(chunks):
+        output = learner.predict(x)
+        totals += workload.task.counts(output, y)
+        if hits_of:
+            hits[index] = hits_of(output, y).to(torch.uint8)
     loss, acc1, acc5 = workload.task.scores(comm.sum(totals))
-    return Score(loss=loss, acc1=acc1, acc5=acc5, eval_s=time.perf_counter() - started)
+    all_hits = comm.sum(hits) if hits_of else None  # of the samples of other ranks a rank has zeros
+    return Score(loss=loss, acc1=acc1, acc5=acc5, eval_s=time.perf_counter() - started, hits=all_hits)

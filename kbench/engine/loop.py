@@ -43,6 +43,7 @@ class Run:
     attempt: int
     facts: dict[str, str | None] = field(default_factory=dict)  # that comparisons need, by column
     has_waited: bool = False  # since its last epoch, while others had the machine
+    final_hits: Tensor | None = None  # (n,) uint8 of the validation set, from the last evaluation of all
 
     def __post_init__(self) -> None:
         self.watched = Guarded(self.strategy, self.workload.device)
@@ -75,7 +76,9 @@ def train(
             metrics = train_epoch(run, phase, epoch, learner, closing=closing)
             elapsed_s += metrics.train_s
             run.facts["disturbs"] = ", ".join(run.watched.disturbed) or None
-            record = metrics.record(run.attempt, elapsed_s, evaluate(learner, run.comm))
+            score = evaluate(learner, run.comm, with_hits=closing)
+            run.final_hits = score.hits
+            record = metrics.record(run.attempt, elapsed_s, score)
             report(record)
             save(phase=number, epoch=index + 1, elapsed_s=elapsed_s, learner=learner)
             yield record

@@ -1,5 +1,6 @@
 """Find the results of an experiment or of a run by name, and gather them when journals are newer."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,12 +53,26 @@ def gather(folder: ExperimentDir) -> tuple[int, int]:
     return store.gather(folder, StatusMonitor(folder).state_of)
 
 
-def gathered(name: str, results: Path) -> ExperimentDir:
+def gathered(name: str, results: Path) -> store.Tables:
     """Find the results of an experiment, and gather them when journals are newer.  Raises ResultsError."""
     folder = find_results(name, results)
-    if store.stale(folder):
-        gather(folder)
-    return folder
+    return store.tables(folder, StatusMonitor(folder).state_of)
+
+
+def writable(place: Path, here: str) -> tuple[Path, str]:
+    """Find where to write what belongs among results: there, or in the current folder where they are read-only.
+
+    Args:
+        place: The file or folder among the results.
+        here: Its name in the current folder.
+
+    Returns:
+        The path, and a sentence where it is not ``place``.
+    """
+    nearest = next(path for path in [place, *place.absolute().parents] if path.exists())
+    if os.access(nearest, os.W_OK):
+        return place, ""
+    return Path(here), f"{nearest} cannot be written to; {here} is in the current folder"
 
 
 @dataclass(frozen=True)

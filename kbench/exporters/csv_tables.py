@@ -5,27 +5,26 @@ import io
 from pathlib import Path
 
 from kbench.exporters.registry import Export, ExportFormat, Submission
-from kbench.records.folders import ExperimentDir
 from kbench.records.schema import Column
-from kbench.records.store import EPOCH_COLUMNS, RUN_COLUMNS
+from kbench.records.store import EPOCH_COLUMNS, RUN_COLUMNS, Tables, open_table
 
 
-def export_csv(folder: ExperimentDir, submission: Submission) -> Export:
+def export_csv(gathered: Tables, submission: Submission) -> Export:
     """The two Parquet files as CSV; empty fields are unknown, accuracies fractions, times UTC.
 
     ``epochs.csv`` is what ``kbench import csv`` reads.
     """
-    tables = {"epochs.csv": folder.epochs, "runs.csv": folder.runs}
-    return Export({**{name: _table(path) for name, path in tables.items()}, "columns.csv": _column_meanings()})
+    tables = {"epochs.csv": gathered.epochs, "runs.csv": gathered.runs}
+    return Export({**{name: _table(table) for name, table in tables.items()}, "columns.csv": _column_meanings()})
 
 
-def _table(path: Path) -> bytes:
+def _table(gathered: Path | bytes) -> bytes:
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.csv
     import pyarrow.parquet as pq
 
-    table, written = pq.read_table(path), io.BytesIO()
+    table, written = pq.read_table(open_table(gathered)), io.BytesIO()
     for place, column in enumerate(table.columns):
         if pa.types.is_string(column.type):  # a cell that begins so is a formula for a spreadsheet, and runs there
             is_formula = pc.match_substring_regex(column, r"^[=+\-@\t\r]")

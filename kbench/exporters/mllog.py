@@ -17,9 +17,10 @@ from kbench.exporters.recipe_keys import Value, left_out, optimizer_keys, schedu
 from kbench.exporters.registry import Export, ExportFormat, Submission
 from kbench.exporters.timeline import EpochSpans, Ms, Timeline, timeline
 from kbench.records import imported
-from kbench.records.folders import ExperimentDir, RunDir
+from kbench.records.folders import RunDir
 from kbench.records.schema import EpochRecord
 from kbench.records.snapshot import RunSnapshot
+from kbench.records.store import Tables
 
 MARK = ":::MLLOG"
 NOTHING: Mapping[str, object] = {}
@@ -34,8 +35,9 @@ class Log:
     notes: tuple[str, ...]
 
 
-def export_mllog(folder: ExperimentDir, submission: Submission) -> Export:
+def export_mllog(gathered: Tables, submission: Submission) -> Export:
     """The log of each run by pair, strategy and seed; imported runs and those without an epoch are left out."""
+    folder = gathered.folder
     logs: dict[str, bytes] = {}
     notes: dict[str, int] = {}  # each with the number of runs that it holds for
     for run in folder.read():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from kbench.records.folders import ExperimentDir
+    from kbench.records.store import Tables
 
 FORMATS = {  # name: where its ExportFormat is, imported when it is used
     "csv": "kbench.exporters.csv_tables:CSV",
@@ -35,10 +35,10 @@ class Export:
 
 @dataclass(frozen=True)
 class ExportFormat:
-    """A format: ``export`` takes an experiment whose Parquet is there; ``stdout`` is the file that may go to stdout."""
+    """A format: ``export`` takes what was gathered of an experiment; ``stdout`` is the file that may go to stdout."""
 
     about: str
-    export: "Callable[[ExperimentDir, Submission], Export]"
+    export: "Callable[[Tables, Submission], Export]"
     stdout: str = ""
 
 

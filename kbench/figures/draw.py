@@ -10,6 +10,7 @@ from kbench.analysis.tables.layout import disturbed_note
 from kbench.errors import ResultsError
 from kbench.figures.layout import add_note, options_for, save
 from kbench.figures.registry import figure_kind
+from kbench.files import reason
 from kbench.records.run_state import State
 
 ABSENT = (State.DAMAGED, State.MISSING)
@@ -22,6 +23,7 @@ class DrawnFigures:
     paths: tuple[Path, ...]  # each with its data beside it, as .csv
     skipped: Mapping[str, str]
     absent: tuple[str, ...] = ()  # sentences: runs that the results should hold and that no figure shows
+    elsewhere: str = ""  # why they are in the current folder and not among the results
     disturbed: str = ""  # what became of the times of disturbed runs, in figures that show times
 
 
@@ -58,6 +60,6 @@ def draw_figures(
         try:
             paths.append(save(figure, data, output if output.suffix else output / f"{name}.png"))
         except OSError as error:
-            raise ResultsError(f"{error.filename or output}: cannot be written: {error.strerror}") from error
+            raise ResultsError(f"{error.filename or output}: cannot be written: {reason(error)}") from error
     absent = tuple(finding.text for finding in comparison.findings if finding.kind in ABSENT)
-    return DrawnFigures(tuple(paths), skipped, absent, note)
+    return DrawnFigures(tuple(paths), skipped, absent, disturbed=note)

@@ -19,6 +19,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
 
+from kbench import files
 from kbench.analysis.rows import Comparison
 from kbench.figures.style import RC, Look, looks
 
@@ -168,9 +169,9 @@ def save(figure: Figure, data: pd.DataFrame, path: Path, *, transparent: bool = 
     """Write the figure, and beside it as .csv the data that it shows."""
     path.parent.mkdir(parents=True, exist_ok=True)
     dated = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
-    with mpl.rc_context(RC):
-        figure.savefig(path, transparent=transparent, metadata=dated.get(path.suffix))
-    data.to_csv(path.with_suffix(".csv"), index=False)
+    with mpl.rc_context(RC), files.writing(path) as draft:
+        figure.savefig(draft, format=path.suffix[1:], transparent=transparent, metadata=dated.get(path.suffix))
+    files.write(path.with_suffix(".csv"), data.to_csv(index=False))
     return path
 
 

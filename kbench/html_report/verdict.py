@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from kbench.analysis.claims import claim_sentence
+from kbench.analysis.claims import claim_sentence, samples_sentence
 from kbench.analysis.controls import TIME_MARGIN
 from kbench.analysis.effects import Effect, Effects, Outcome, effects
 from kbench.analysis.roles import RowKey, RowRole
@@ -80,7 +80,7 @@ def _verdict(row: Row, comparison: Comparison, roles: Mapping[RowKey, RowRole]) 
     rivals = sum(other.pair == row.pair and other.strategy != comparison.baseline for other in comparison.rows)
     time = _clause("time", own.time, "training time", rivals=rivals)
     accuracy = _clause("accuracy", own.accuracy, f"final {own.noun}", rivals=rivals)
-    more = [_best_epoch(own)]
+    more = [samples_sentence(row), _best_epoch(own)]
     marks = _margin_marks(row)
     marks += [_mark("time", own.time, good=Outcome.LESS), _mark(own.noun, own.accuracy, good=Outcome.MORE)]
     tests = [one for one in comparison.controls if (one.row.pair, one.row.strategy) == key]

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from kbench.errors import ResultsError
+from kbench.files import reason
 from kbench.records.imported import Cell, EpochRow, ImportedEpoch
 
 INT64 = 2**63  # from here on no table can hold a count
@@ -68,11 +69,10 @@ def diverged(n: int, column: str) -> str:
 
 def reading(name: str, values: Sequence[float], *, percent: bool) -> str:
     """The remark on how accuracies were read that may be percent or fractions."""
+    largest = max(values)
     if percent:
-        return f"{name} was read as percent: a value is above 1"
-    return (
-        f"{name} was read as fractions: no value is above 1, the largest is {max(values):g}; if it is percent, divide"
-    )
+        return f"{name} was read as percent: " + ("a value is above 1" if largest > 1 else "--percent says so")
+    return f"{name} was read as fractions: no value is above 1, the largest is {largest:g}; --percent if it is percent"
 
 
 def whole(text: str, place: str, *, column: str) -> int:
@@ -96,7 +96,7 @@ def read_lines(path: Path, *, errors: Literal["strict", "replace"] = "strict") -
     try:
         text = path.read_bytes().decode("utf-8-sig", errors)
     except OSError as error:
-        raise refuse(str(path), f"cannot be read: {error.strerror}", do="name a file that is there") from error
+        raise refuse(str(path), f"cannot be read: {reason(error)}", do="name a file that is there") from error
     except UnicodeDecodeError as error:
         raise refuse(str(path), "is no text in UTF-8", do="name the format that it is in") from error
     if not text.strip():

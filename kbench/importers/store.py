@@ -9,6 +9,7 @@ from pathlib import Path
 import kbench
 from kbench.config.parse import did_you_mean
 from kbench.errors import ConfigError, ResultsError
+from kbench.files import reason
 from kbench.importers.log import Log, mark_interrupted
 from kbench.importers.naming import Name, Naming, check_name, name_logs, parse_rule, plain_name
 from kbench.importers.registry import FORMATS, import_format
@@ -27,7 +28,13 @@ class StoredImport:
 
 
 def import_logs(
-    form: str, paths: Sequence[Path], results: Path, *, naming: Naming, epochs: int | None = None
+    form: str,
+    paths: Sequence[Path],
+    results: Path,
+    *,
+    naming: Naming,
+    epochs: int | None = None,
+    percent: bool = False,
 ) -> tuple[ExperimentDir, list[StoredImport]]:
     """Read results that others wrote, in a format of ``registry.FORMATS``, into the folder of all results.
 
@@ -37,6 +44,7 @@ def import_logs(
         results: The folder of all results.
         naming: How the runs are to be called.
         epochs: How many epochs a run was to take; a log with fewer is marked as interrupted.
+        percent: Whether accuracies are percent, also where none is above 1.
 
     Raises:
         ConfigError: The format or a name is none.
@@ -50,7 +58,9 @@ def import_logs(
     if missing:
         raise ResultsError(f"{missing[0]}: no such file or folder", hint="name files or folders that are there")
     style = import_format(form)
-    logs = style.read(paths)
+    if percent and not style.may_be_percent:
+        raise ConfigError(f"--percent: {form} says itself what its accuracies are", hint="leave it out")
+    logs = style.read(paths, percent=True) if percent else style.read(paths)
     if epochs is not None or style.equal_lengths:
         logs = mark_interrupted(logs, epochs)
     seen: dict[Path, str] = {}
@@ -90,7 +100,7 @@ def store_logs(
             if each.is_new:
                 imported.write(folder, each.facts, each.log.epochs)
     except OSError as error:
-        raise ResultsError(f"{folder.path}: cannot be written: {error.strerror}") from error
+        raise ResultsError(f"{folder.path}: cannot be written: {reason(error)}") from error
     return stored
 
 

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from kbench.files import reason
+
 KILLED_S = 1.0  # how long the end of a killed program is waited for
 MAX_LENGTH = 200  # characters of an error output
 
@@ -99,13 +101,13 @@ def ask(command: Sequence[str], *, seconds: float, env: Mapping[str, str] | None
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             env={**os.environ, "LC_ALL": "C", **(env or {})},
             start_new_session=True,
         )
     except OSError as error:
-        return Answer(status=None, out="", why=f"{program}: {error.strerror}", seconds=0.0)
+        return Answer(status=None, out="", why=f"{program}: {reason(error)}", seconds=0.0)
     try:
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:

@@ -46,7 +46,9 @@ class Spread(BaseModel):
     n_disturbed: int  # runs that were disturbed, and are left out with their twins
     time_sd: float | None  # of the logarithm of the ratio of two runs of a seed; None: fewer than two seeds are left
     acc_sd: float | None  # of the best accuracy over seeds [fraction]
+    final_sd: float | None = None  # of the final accuracy; None: fewer than two seeds, or an older kbench measured it
     run_s: float  # from the start of a run to its end, the mean [s]
+    total_s: float | None = None  # training, evaluation and staging of a run, the mean; None: not known, or as above
 
 
 class Calibration(RunFile):

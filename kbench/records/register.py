@@ -43,7 +43,7 @@ def make(folder: ExperimentDir) -> None:
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ResultsError(f"{folder.path}: cannot be written: {error.strerror}") from error
+        raise ResultsError(f"{folder.path}: cannot be written: {files.reason(error)}") from error
 
 
 def register_runs(folder: ExperimentDir, runs: Sequence[RunSpec], text: str) -> None:
@@ -54,7 +54,7 @@ def register_runs(folder: ExperimentDir, runs: Sequence[RunSpec], text: str) -> 
         for run in runs:
             folder.run(run.run_id).prepare(run)
     except OSError as error:
-        raise ResultsError(f"{folder.path}: cannot be written: {error.strerror}") from error
+        raise ResultsError(f"{folder.path}: cannot be written: {files.reason(error)}") from error
 
 
 def _specs(folder: ExperimentDir) -> Iterator[RunSpec]:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from kbench import files
 from kbench.config.site import Site
-from kbench.errors import ResultsError, RunError
+from kbench.errors import ResultsError, RunError, printable
 from kbench.records.journal import PhaseLength
 from kbench.records.migrations import sentence, upgrade
 from kbench.records.run_state import FailureKind
@@ -28,12 +28,12 @@ class RunFile(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _writable(cls, value: object) -> object:
-        """Escape what no file in UTF-8 can hold: lone surrogates, as in names of files and messages of exceptions."""
+    def _printable(cls, value: object) -> object:
+        """Escape what would steer a terminal, and lone surrogates, which no file in UTF-8 can hold."""
         if isinstance(value, str):
-            return value.encode("utf-8", "backslashreplace").decode()
-        if isinstance(value, tuple) and all(isinstance(each, str) for each in value):
-            return tuple(each.encode("utf-8", "backslashreplace").decode() for each in value)
+            return printable(value)
+        if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+            return tuple(map(printable, value))
         return value
 
     @classmethod
@@ -50,7 +50,7 @@ class RunFile(BaseModel):
         except ValueError as error:
             raise ResultsError(f"{path}: {sentence(error)}", hint=cls.REMEDY) from error
         except OSError as error:
-            raise ResultsError(f"{path}: cannot be read: {error.strerror}") from error
+            raise ResultsError(f"{path}: cannot be read: {files.reason(error)}") from error
 
     @classmethod
     def read_if_whole(cls, folder: Path) -> Self | None:
@@ -246,12 +246,6 @@ class Failure(RunFile):
     node: str | None = None  # one that failed, so that it can be avoided
     traceback: str | None = None
     ended_at: datetime
-
-    @field_validator("error", "hint")
-    @classmethod
-    def _printable(cls, text: str) -> str:
-        """Escape what would steer the terminal that the text is shown on."""
-        return "".join(c if c.isprintable() or c in "\t\n" else c.encode("unicode_escape").decode() for c in text)
 
     @classmethod
     def of(

@@ -131,6 +131,7 @@ class EpochRecord(BaseModel):
         int, Unit("byte", "most memory of any rank so far: device, or process on a CPU; in turns, of all its runs")
     ]
     ended_at: Annotated[datetime, Unit("UTC", "when the epoch was evaluated")]
+    writer: Annotated[str | None, Unit("", "host and process that wrote the record; null: an older kbench did")] = None
 
 
 class RunRecord(BaseModel):

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from kbench.config.run_spec import RunSpec
 from kbench.errors import ResultsError
+from kbench.files import reason
 from kbench.records import journal as journals
 from kbench.records.run_files import Done, Failure, Job, Provenance, RunFile, Start
 from kbench.records.run_state import State
@@ -128,7 +129,7 @@ def _read_journal(path: Path, trouble: list[str]) -> journals.Journal:
     try:
         return journals.read(path / journals.NAME)
     except OSError as error:
-        trouble.append(f"{journals.NAME}: cannot be read: {error.strerror}")
+        trouble.append(f"{journals.NAME}: cannot be read: {reason(error)}")
         return journals.Journal()
 
 

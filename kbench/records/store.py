@@ -1,11 +1,12 @@
 """From journals to Parquet: the journals are the truth, the Parquet is derived."""
 
 import gc
+import io
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,25 @@ RUN_COLUMNS = columns(Identity, RunRecord)
 StateOf = Callable[[RunSnapshot], str]
 
 
+@dataclass(frozen=True)
+class Tables:
+    """An experiment's gathered tables: Parquet files, or the contents of such where none could be written."""
+
+    folder: ExperimentDir
+    epochs: Path | bytes
+    runs: Path | bytes
+
+    @classmethod
+    def of(cls, folder: ExperimentDir) -> "Tables":
+        """Those that lie in the folder."""
+        return cls(folder, folder.epochs, folder.runs)
+
+
+def open_table(table: Path | bytes) -> Path | io.BytesIO:
+    """What pandas and pyarrow read a table from."""
+    return io.BytesIO(table) if isinstance(table, bytes) else table
+
+
 @contextmanager
 def _uncollected() -> Iterator[None]:
     """No garbage collection meanwhile: it would go through all records again and again, for a third of the time."""
@@ -45,15 +65,38 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-@_uncollected()
 def gather(experiment: ExperimentDir, state_of: StateOf) -> tuple[int, int]:
     """Write epochs.parquet and runs.parquet anew; returns how many rows each has.
 
-    Every run is there, whatever its state, and those read from logs of others; of each epoch only the
-    record that counts, and none of a damaged run.
-    Raises ResultsError when there is no run.
+    Raises ResultsError when there is no run, or a table cannot be written.
     """
     began = time.time_ns()  # what is written from here on is newer than what we make
+    epochs, runs = _new_tables(experiment, state_of)
+    _write(experiment.epochs, epochs, began)
+    _write(experiment.runs, runs, began)
+    return len(epochs), len(runs)
+
+
+def tables(experiment: ExperimentDir, state_of: StateOf) -> Tables:
+    """Find the tables, made anew when journals are newer; in memory where the folder cannot be written to."""
+    if not stale(experiment):
+        return Tables.of(experiment)
+    began, (epochs, runs) = time.time_ns(), _new_tables(experiment, state_of)
+    try:
+        _write(experiment.epochs, epochs, began)
+        _write(experiment.runs, runs, began)
+    except ResultsError:  # a read-only copy, a full disk: results can be read all the same
+        return Tables(experiment, _parquet(epochs), _parquet(runs))
+    return Tables.of(experiment)
+
+
+@_uncollected()
+def _new_tables(experiment: ExperimentDir, state_of: StateOf) -> "tuple[pa.Table, pa.Table]":
+    """The rows of epochs and runs.
+
+    Every run is there, whatever its state, and those read from logs of others; of each epoch only the
+    record that counts, and none of a damaged run.
+    """
     runs, others = experiment.read(), [imported.read(run) for run in imported.runs(experiment)]
     if not runs and not others:
         raise ResultsError(
@@ -63,11 +106,9 @@ def gather(experiment: ExperimentDir, state_of: StateOf) -> tuple[int, int]:
     seen = [(key, replace(run, epochs=()) if state is State.DAMAGED else run, state) for key, run, state in seen]
     epochs = [key | vars(record) for key, run, _ in seen for record in run.epochs]
     epochs += [run.identity | row for run in others for row in run.epochs]
-    _write(experiment.epochs, epochs, EPOCH_COLUMNS, began)
     summaries = [key | summary(run, state) for key, run, state in seen]
     summaries += [run.identity | run.summary for run in others]
-    _write(experiment.runs, summaries, RUN_COLUMNS, began)
-    return len(epochs), len(summaries)
+    return _table(epochs, EPOCH_COLUMNS), _table(summaries, RUN_COLUMNS)
 
 
 def stale(experiment: ExperimentDir) -> bool:
@@ -169,12 +210,24 @@ def _total_s(records: Sequence[EpochRecord], stage_s: float | None) -> float | N
     return records[-1].elapsed_s + sum(record.eval_s for record in records) + (stage_s or 0.0)
 
 
-def _write(path: Path, rows: list[dict[str, Any]], wanted: list[Column], began: int) -> None:
-    """Write a Parquet file whole or not at all, dated by when reading began [ns]."""
+def _table(rows: list[dict[str, Any]], wanted: list[Column]) -> "pa.Table":
     import pyarrow as pa
+
+    return pa.Table.from_pylist(rows, schema=pa.schema([_field(column) for column in wanted], metadata=MADE_BY))
+
+
+def _parquet(table: "pa.Table") -> bytes:
     import pyarrow.parquet as pq
 
-    table = pa.Table.from_pylist(rows, schema=pa.schema([_field(column) for column in wanted], metadata=MADE_BY))
+    written = io.BytesIO()
+    pq.write_table(table, written)
+    return written.getvalue()
+
+
+def _write(path: Path, table: "pa.Table", began: int) -> None:
+    """Write a Parquet file whole or not at all, dated by when reading began [ns]."""
+    import pyarrow.parquet as pq
+
     with files.writing(path) as draft:
         pq.write_table(table, draft)
         os.utime(draft, ns=(began, began))

@@ -1,5 +1,6 @@
 """What a task defines for every sample, and classification: one class for each sample."""
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple, Protocol
 
 import torch
@@ -40,6 +41,10 @@ class Task(Protocol):
     def scores(self, totals: Tensor) -> Scores:
         """Score all samples whose counts were added up, (n_counts,) float64."""
 
+    @property
+    def hits(self) -> Callable[[Tensor, Tensor], Tensor] | None:
+        """Tell from output and ``y`` which samples are right, (b,) bool; None: the metric is no share of them."""
+
 
 class Classification:
     """One of ``n_classes`` for each sample: logits (b, n_classes), labels (b,) int64."""
@@ -74,7 +79,7 @@ class Classification:
     def counts(self, output: Tensor, y: Tensor) -> Tensor:
         """Count, (4,) float64: sum of the losses [nat], hits, hits among the first five, samples."""
         logits = output.float()
-        ranked = logits.topk(min(5, self.n_classes), dim=1).indices == y[:, None]
+        ranked = self._ranked(logits, y)
         loss = F.cross_entropy(logits, y, reduction="sum")
         n = torch.tensor(float(len(y)), device=y.device)
         return torch.stack([loss.double(), ranked[:, 0].sum().double(), ranked.sum().double(), n.double()])
@@ -83,3 +88,11 @@ class Classification:
         """Mean loss and accuracies; top-5 of five classes or fewer says nothing."""
         loss, top1, top5, n = totals.tolist()
         return Scores(loss / n, top1 / n, top5 / n if self.n_classes > 5 else None)
+
+    def hits(self, output: Tensor, y: Tensor) -> Tensor:
+        """Which samples are right, (b,) bool: as ``counts`` counts them."""
+        return self._ranked(output.float(), y)[:, 0]
+
+    def _ranked(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Whether each of the first five classes is the true one, (b, 5) bool."""
+        return logits.topk(min(5, self.n_classes), dim=1).indices == y[:, None]

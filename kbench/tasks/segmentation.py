@@ -34,6 +34,7 @@ class Segmentation:
 
     metric = "mean_iou"
     n_counts = 3
+    hits = None
 
     def __init__(self, class_weight: tuple[float, ...], good_iou: float = GOOD_IOU) -> None:
         self.class_weight, self.good_iou = class_weight, good_iou

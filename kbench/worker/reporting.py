@@ -1,6 +1,7 @@
 """Write a run's records: rank 0 its provenance, each epoch and its end; any rank why it failed."""
 
 import os
+import socket
 import sys
 import traceback
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from kbench.engine.runtime.comm import Comm
 from kbench.errors import KBenchError
 from kbench.records import journal
 from kbench.records.folders import RunDir
+from kbench.records.hits import Hits
 from kbench.records.journal import PhaseLength
 from kbench.records.provenance import provenance
 from kbench.records.run_files import Done, Failure, Job, Provenance
@@ -78,11 +80,14 @@ def _backend(comm: Comm, device: torch.device) -> str | None:
     return "nccl" if device.type == "cuda" else "gloo"
 
 
-def report_epoch(folder: RunDir, record: EpochRecord, metric: str) -> None:
-    """Put an epoch into the journal, and print it."""
-    journal.append(folder.journal, record)
+def report_epoch(folder: RunDir, record: EpochRecord, run: Run) -> None:
+    """Put an epoch into the journal, and print it; where it is the last, its hits are on record before it is."""
+    if run.final_hits is not None:
+        Hits.of(run.final_hits.cpu().numpy(), attempt=record.attempt).write(folder.path)
+    writer = f"{socket.gethostname()}:{os.getpid()}"
+    journal.append(folder.journal, record.model_copy(update={"writer": writer}))
     print(
-        f"{record.phase} {record.epoch + 1:3d}  {metric_name(metric)} {record.val_acc1:.4f}  "
+        f"{record.phase} {record.epoch + 1:3d}  {metric_name(run.workload.metric)} {record.val_acc1:.4f}  "
         f"loss {record.train_loss:.4f}  {record.train_s:7.3f} s  trained {record.n_trained}",
         flush=True,
     )

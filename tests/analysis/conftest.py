@@ -20,7 +20,7 @@ from kbench.records.liveness import state_of
 from kbench.records.run_files import Done, Failure, Job, Provenance
 from kbench.records.run_state import FailureKind
 from kbench.records.schema import EpochRecord, Identity, RunRecord, columns
-from kbench.records.store import gather
+from kbench.records.store import Tables, gather
 
 PLAIN = {
     "attempt": 1, "lr": 0.1, "lr_scale": 1.0, "n_samples": 100, "n_trained": 100, "n_scored": 0, "n_refreshed": 0,
@@ -103,7 +103,7 @@ class Book:
     def frames(self) -> Frames:
         """What was gathered from all of it."""
         gather(self.folder, state_of)
-        return load(self.folder)
+        return load(Tables.of(self.folder))
 
 
 @pytest.fixture

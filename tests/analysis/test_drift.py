@@ -5,18 +5,13 @@ import random
 
 import numpy as np
 import pytest
+from simulated import FOLLOWS, LABELS, false_savings
 
 from kbench.analysis.drift import Drift, allow_for_drift, drift_of
 from kbench.analysis.interval import estimate_change
 from kbench.experiment.order import balanced
 
-LABELS = ["baseline", "sb", "sb-random", "sb-budget", "iswr", "iswr-random", "iswr-budget"]
-FOLLOWS = {"sb-random": "sb", "sb-budget": "sb", "iswr-random": "iswr", "iswr-budget": "iswr"}
-RIVALS = {
-    "baseline": [("sb", "baseline"), ("iswr", "baseline")],
-    "control": [(leader, label) for label, leader in FOLLOWS.items()],
-}
-N_EXPERIMENTS, DRIFT, SPREAD = 200, 0.01, 0.01
+N_EXPERIMENTS = 200
 
 
 def drawn(n_seeds: int, seed: int) -> list[list[str]]:
@@ -31,26 +26,6 @@ def drawn(n_seeds: int, seed: int) -> list[list[str]]:
                 order[first], order[second] = order[second], order[first]
         orders.append(order)
     return orders
-
-
-def false_savings(orders: list[list[list[str]]], *, allowing: bool) -> dict[str, float]:
-    """The share of comparisons that claim saved time, though all strategies take the same."""
-    random_numbers, found = np.random.default_rng(0), {kind: list[bool]() for kind in RIVALS}
-    for experiment in orders:
-        n = len(experiment)
-        labels = [label for order in experiment for label in order]
-        blocks = [str(block) for block, order in enumerate(experiment) for _ in order]
-        places = [float(place) for order in experiment for place in range(len(order))]
-        logs = DRIFT * np.array(places) + SPREAD * random_numbers.standard_normal(len(places))
-        drift = drift_of(labels, blocks, places, logs) if allowing else None
-        at = {label: [i for i, name in enumerate(labels) if name == label] for label in LABELS}
-        for kind, pairs in RIVALS.items():
-            for own, other in pairs:
-                ratios = np.exp(logs[at[own]] - logs[at[other]]).tolist()
-                apart = sum(places[i] for i in at[own]) / n - sum(places[i] for i in at[other]) / n
-                change = allow_for_drift(estimate_change(ratios), ratios, apart, drift)
-                found[kind].append(change.ci is not None and change.ci[1] < 0)
-    return {kind: float(np.mean(claims)) for kind, claims in found.items()}
 
 
 @pytest.mark.parametrize("n_seeds", [3, 5, 10])

@@ -2,23 +2,18 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
-from itertools import accumulate
 
 import numpy as np
-import pandas as pd
 import pytest
-from simulated import Truth, experiments, row_of
+from simulated import Truth, ceiling_alarm, curve, experiments, row_of, speedups
 
-from kbench.analysis.audit.plausibility import plausibility_of_times
 from kbench.analysis.controls import judge
-from kbench.analysis.curve import Curve
 from kbench.analysis.interval import PLAIN, estimate, prediction_interval
 from kbench.analysis.looks import confidence_at, false_difference_rate
 from kbench.analysis.margin import joint_power, seeds_needed
 from kbench.analysis.multiple_testing import adjust_p_values
 from kbench.analysis.rows import ControlVerdict
-from kbench.analysis.time_to_target import Rule, time_to_target
+from kbench.analysis.time_to_target import time_to_target
 
 N = 1000
 ALLOWED = 0.05 + 2.5 * math.sqrt(0.05 * 0.95 / N)  # 5 %, and what chance makes of it in N simulations
@@ -130,49 +125,13 @@ def test_without_a_plan_and_at_its_only_look_an_interval_is_one_of_95_percent() 
 
 
 def test_the_ceiling_gives_a_false_alarm_for_any_of_fifteen_strategies_in_five_percent() -> None:
-    rng, alarms = np.random.default_rng(5), []
-    for _ in range(100):
-        logs = rng.normal(math.log(0.8), 0.05, (15, 3))
-        matched = pd.DataFrame(
-            {
-                "pair": "p", "strategy": np.repeat([f"s{i}" for i in range(15)], 3),
-                "total_train_s": 100 * np.exp(logs).ravel(), "total_train_s_base": 100.0,
-                "is_timed": True, "is_timed_base": True,
-            }
-        )  # fmt: skip
-        rows = [
-            replace(row_of([0.0, 0.1, 0.2], np.exp(own).tolist(), strategy=f"s{i}"), ideal_time_change=-0.2)
-            for i, own in enumerate(logs)
-        ]
-        alarms.append(any(found.severity == "warning" for found in plausibility_of_times(rows, matched)))
+    rng = np.random.default_rng(5)
+    alarms = [ceiling_alarm(15, 3, rng=rng) for _ in range(100)]
     assert rate(alarms) < 0.12  # Holm: 5 %, in 100 simulations; unadjusted it would be 32 %
 
 
-def curve(epoch_s: float, tau: float, noise: np.ndarray) -> Curve:
-    """A run that learns with time constant ``tau`` [s], evaluated after each epoch."""
-    seconds = list(accumulate([epoch_s] * int(60 / epoch_s)))
-    accuracy = [1 - math.exp(-s / tau) + float(noise[i]) for i, s in enumerate(seconds)]
-    return Curve(
-        pair="p", strategy="s", seed=0, match_key="k", seconds=tuple(seconds), accuracy=tuple(accuracy), start_s=0.0
-    )
-
-
-def speedups(epoch_s: float, rule: Rule, n: int = 300) -> tuple[float, float]:
-    """How often a strategy that learns like the baseline is said to be faster, and to be slower, from ten seeds."""
-    rng, faster, slower = np.random.default_rng(6), 0, 0
-    for _ in range(n):
-        taus, noise = 10 * np.exp(0.05 * rng.standard_normal((10, 2))), 0.02 * rng.standard_normal((10, 2, 60))
-        pairs = [
-            (curve(epoch_s, own, e[0]), curve(2.0, base, e[1])) for (own, base), e in zip(taus, noise, strict=True)
-        ]
-        found = time_to_target(pairs, "0.9", 0.9, is_baseline=False, rule=rule).speedup_ci
-        faster += found is not None and found[0] > 1
-        slower += found is not None and found[1] < 1
-    return faster / n, slower / n
-
-
 def test_by_the_clock_half_as_long_epochs_reach_no_target_sooner() -> None:
-    faster, slower = speedups(1.0, "clock")
+    faster, slower = speedups(1.0, "clock", n=300)
     assert faster < 0.05 and slower < 0.05  # 2.5 % each; by the first touch 18 % would be faster
 
 

@@ -21,7 +21,7 @@ from kbench.records.folders import ExperimentDir
 from kbench.records.journal import PhaseLength
 from kbench.records.liveness import state_of
 from kbench.records.run_files import Done, Job, Provenance
-from kbench.records.store import gather
+from kbench.records.store import Tables, gather
 
 Found = TypeVar("Found")
 PAIRS, STRATEGIES, SEEDS, EPOCHS = 10, 10, 10, 200
@@ -88,7 +88,7 @@ def main() -> None:
             write(folder)
         n_runs = PAIRS * STRATEGIES * SEEDS
         timed(f"gather {n_runs} runs of {EPOCHS} epochs", lambda: gather(folder, state_of))
-        frames = timed("read what was gathered", lambda: load(folder))
+        frames = timed("read what was gathered", lambda: load(Tables.of(folder)))
         targets = [0.6, 0.8, 0.95]
         found = timed("compare, audit included", lambda: compare(frames, baseline="baseline", targets=targets))
         timed("print the tables", lambda: text(tables(found), found.findings))

@@ -242,3 +242,15 @@ def test_a_single_figure_that_cannot_be_drawn_is_an_error(folder: Path, here) ->
 def test_a_figure_for_a_column_of_a_paper_is_as_narrow_as_that(folder: Path, here) -> None:
     assert here("plot", "small", "--size", "one", "-o", "one.svg", cwd=folder).code == 0
     assert 'width="239.76pt"' in (folder / "one.svg").read_text()
+
+
+def test_nothing_that_a_file_holds_steers_the_terminal(small_folder: Path, tmp_path: Path, here) -> None:
+    shutil.copytree(small_folder / "results", tmp_path / "results")
+    run = next((tmp_path / "results" / "small" / "runs").glob("*.kakurenbo.s0.*"))
+    (run / "stdout.log").write_text("one\x1b[2J\x1b]0;title\x07\rtwo\n")
+    (run / "done.json").write_text('{"\x1b[31m')
+    there = run.rename(run.with_name(f"{run.name}\x1b[8m"))
+    for words in (["status", "small"], ["logs", there.name], ["compare", "small"], ["report", "small"]):
+        said = here(*words, cwd=tmp_path)
+        assert not set(said.out + said.err) & set("\x07\x1b"), words
+    assert here("logs", there.name, cwd=tmp_path).out == "one\\x1b[2J\\x1b]0;title\\x07\rtwo\n"

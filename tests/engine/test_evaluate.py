@@ -13,6 +13,7 @@ from kbench.engine.learner import Learner
 from kbench.engine.runtime.comm import Comm
 from kbench.strategies.api import Batch
 from kbench.tasks.classification import Classification
+from kbench.tasks.segmentation import CLASS_WEIGHT, Segmentation
 from kbench.tasks.workload import Workload
 
 CPU = torch.device("cpu")
@@ -48,10 +49,26 @@ def test_scores_are_the_same_for_any_number_of_ranks(
     workload = workload_of(global_batch=84)
     learner = trained(workload)
     learner.module.eval()
-    alone = evaluate(learner, Comm())
-    for score in on_threads(size, lambda comm: evaluate(learner, comm)):
+    alone = evaluate(learner, Comm(), with_hits=True)
+    for score in on_threads(size, lambda comm: evaluate(learner, comm, with_hits=True)):
+        assert score.hits is not None and torch.equal(score.hits, alone.hits)
         assert (score.acc1, score.acc5) == (alone.acc1, alone.acc5)
         assert score.loss == pytest.approx(alone.loss, rel=1e-6)
+
+
+def test_hits_are_those_of_each_sample_in_the_order_of_the_set(workload_of: Callable[..., Workload]) -> None:
+    workload = workload_of(global_batch=7)
+    learner = trained(workload)
+    score = evaluate(learner, Comm(), with_hits=True)
+    with torch.no_grad():
+        right = learner.module.eval()(workload.val.x).argmax(1) == workload.val.y
+    assert score.hits is not None and score.hits.bool().tolist() == right.tolist()
+    assert int(score.hits.sum()) / len(workload.val) == score.acc1
+    assert evaluate(learner, Comm()).hits is None
+
+
+def test_segmentation_has_no_hits() -> None:
+    assert Segmentation(CLASS_WEIGHT).hits is None
 
 
 def test_evaluation_leaves_the_model_alone(workload_of: Callable[..., Workload]) -> None:

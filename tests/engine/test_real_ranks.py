@@ -13,6 +13,7 @@ from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.config.strategy_choice import Choice
 from kbench.records.folders import RunDir
+from kbench.records.hits import Hits
 from kbench.records.run_files import Job
 
 pytestmark = pytest.mark.dist
@@ -84,6 +85,8 @@ def test_several_ranks_count_what_one_rank_counts(
     assert (
         codes == [0] * ranks and folder.read().done and not folder.read().failure
     )  # so plans and models agreed in every epoch
+    last, hits = folder.epochs()[-1], Hits.read(folder.path)
+    assert hits and hits.n_hits / hits.n_samples == last.val_acc1  # each rank saw a part of the set
     alone = training_of(name, params, epochs=2).records
     counts = ("phase", "epoch", "lr", "lr_scale", "n_trained", "n_scored", "n_refreshed", "n_hidden", "n_dropped")
     for ours, theirs in zip(folder.epochs(), alone, strict=True):

@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 
+import pytest
+
 import kbench
-from kbench.experiment.calibrate import calibration_plan
-from kbench.experiment.plan import Request
+from kbench.errors import ConfigError, ResultsError
+from kbench.experiment.calibrate import calibrated_spreads, calibration_plan
+from kbench.experiment.plan import Request, make_plan
 from kbench.records.calibration import Calibration
 
 TINY = """\
@@ -34,3 +37,14 @@ def test_a_calibration_is_measured_kept_and_not_trained_twice(tmp_path: Path) ->
     assert Calibration.read(tmp_path / "tiny-calibration") == found
     again = kbench.calibrate(file, seeds=2, settings=settings, results=tmp_path)
     assert again and again.spreads == found.spreads and again.made_at > found.made_at
+    request = Request(experiment=str(file), settings=settings, results=tmp_path)
+    assert [found.spread for found in calibrated_spreads(make_plan(request)).values()] == list(found.spreads)
+    with pytest.raises(
+        ResultsError, match="nothing to plan from.* the 2 seeds of the calibration end alike"
+    ) as refused:
+        kbench.plan(file, margin=2.0, settings=settings, results=tmp_path)
+    assert refused.value.hint == f"kbench calibrate {file} --set {settings[0]} --results {tmp_path} --seeds 5"
+    with pytest.raises(ResultsError, match="no calibration of this recipe"):
+        kbench.plan(file, margin=2.0, settings=[*settings, "pairs.0.recipe.lr=0.06"], results=tmp_path)
+    with pytest.raises(ConfigError, match="--margin: the file has no margin of digits-cnn-digits"):
+        kbench.plan(file, power=0.9, results=tmp_path)

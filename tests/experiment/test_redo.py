@@ -13,6 +13,7 @@ from kbench.config.run_spec import RunSpec
 from kbench.errors import ConfigError
 from kbench.experiment.redo import matching, set_aside
 from kbench.records.folders import ExperimentDir
+from kbench.records.hits import Hits
 from kbench.records.liveness import state_of
 from kbench.records.run_files import Job
 from kbench.records.run_state import State
@@ -67,9 +68,10 @@ def test_the_record_of_a_done_run_is_kept_apart_and_the_next_attempt_begins_anew
     (run.path / "failed.json").unlink(missing_ok=True)
     assert set_aside(small, [spec], said.append) == [run] and "superseded/attempt-1" in said[0]
     kept = {path.name for path in (run.path / "superseded" / "attempt-1").iterdir()}
-    assert {"job.json", "provenance.json", "done.json", "epochs.jsonl", "stdout.log", "stderr.log"} <= kept
+    assert {"job.json", "provenance.json", "done.json", "epochs.jsonl", "hits.json", "stdout.log", "stderr.log"} <= kept
     now = run.read()
     assert not now.trouble and not now.epochs and not run.checkpoint.exists() and now.n_redone == 1
+    assert Hits.read(run.path) is None
     assert state_of(now) is State.INTERRUPTED and now.attempt == before.attempt == 1
     run.begin(Job.of(attempt=run.read_attempt() + 1))
     assert not run.read().trouble and run.read().epochs == ()

@@ -14,7 +14,7 @@ from kbench.records import imported
 from kbench.records.folders import ExperimentDir
 from kbench.records.imported import File, Imported
 from kbench.records.liveness import state_of
-from kbench.records.store import gather
+from kbench.records.store import Tables, gather
 
 Put = Callable[..., None]
 
@@ -53,7 +53,7 @@ def paper(
 
 def frames_of(folder: ExperimentDir) -> Frames:
     gather(folder, state_of)
-    return load(folder)
+    return load(Tables.of(folder))
 
 
 def verdicts(folder: ExperimentDir, publication: Publication) -> dict[str, JudgedCell]:

@@ -141,6 +141,16 @@ def test_a_run_that_missed_its_end_and_only_wrote_it_later_is_whole(make_run) ->
     assert seen(run) == (State.DONE, "") and len(run.epochs()) == 4
 
 
+def test_an_epoch_that_two_processes_trained_as_one_attempt_is_named_with_both(done: RunDir) -> None:
+    first, *others = done.journal.read_text().splitlines()
+    by = [json.dumps({**json.loads(first), "writer": writer}) for writer in ("n1:7", "n2:8")]
+    done.journal.write_text("".join(f"{line}\n" for line in (*by, *others)))
+    assert done.read().trouble.startswith(
+        "epochs.jsonl: lines 1 and 2 both hold epoch 0 of phase train of attempt 1: two processes trained it "
+        "(n1:7 and n2:8)"
+    )
+
+
 def test_a_gap_before_the_end_is_named_too(make_run) -> None:
     run = make_run(epochs=3, end="failed")
     run.journal.write_text("".join(lines(run)[::2]))
@@ -323,3 +333,10 @@ def test_an_error_cannot_steer_the_terminal(done: RunDir) -> None:
 def test_text_that_no_file_can_hold_is_escaped(done: RunDir) -> None:
     Provenance(argv=("a\udcff",), commit="\ud800").write(done.path)
     assert Provenance.read(done.path) == Provenance(argv=("a\\udcff",), commit="\\ud800")
+
+
+def test_no_text_of_a_record_can_steer_the_terminal(done: RunDir) -> None:
+    entry = {"schema_version": 3, "device_name": "x\x1b[2Jy\u202ez", "hosts": ["a\x9bb"], "metric": "\r"}
+    (done.path / Provenance.NAME).write_text(json.dumps(entry))
+    found = Provenance.read(done.path)
+    assert found and (found.device_name, found.hosts, found.metric) == ("x\\x1b[2Jy\\u202ez", ("a\\x9bb",), "\\r")

@@ -24,7 +24,7 @@ from kbench.records.migrations import ADDED_IN_3, SCHEMA, STEPS
 from kbench.records.run_files import Allocation, Failure, Job, Provenance, Start
 from kbench.records.run_state import FailureKind, State
 from kbench.records.schema import EpochRecord
-from kbench.records.store import gather, match_key, stale
+from kbench.records.store import Tables, gather, match_key, stale
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 ARCHIVES = {  # experiment in it
@@ -75,9 +75,9 @@ def test_tables_of_another_schema_are_made_anew_and_never_half_read(
     if f"results-schema-{SCHEMA}" not in request.node.name:
         assert stale(kept)
         with pytest.raises(ResultsError, match="epochs.parquet: another version of kbench made it"):
-            load(kept)
+            load(Tables.of(kept))
     gather(kept, state_of)
-    assert len(load(kept).runs) == len(kept.read()) + len(imported.runs(kept))
+    assert len(load(Tables.of(kept)).runs) == len(kept.read()) + len(imported.runs(kept))
 
 
 def test_there_is_a_step_from_every_schema_and_an_archive_of_it() -> None:
@@ -126,7 +126,7 @@ def test_tables_carry_the_schema_and_the_version_that_made_them(
     pq.write_table(found.replace_schema_metadata({**made_by, key: b"0"}), path)
     assert stale(experiment_dir)
     with pytest.raises(ResultsError, match=f"{name}.parquet: another version of kbench made it"):
-        load(experiment_dir)
+        load(Tables.of(experiment_dir))
 
 
 def test_a_table_that_is_none_is_made_anew(make_run, experiment_dir: ExperimentDir) -> None:

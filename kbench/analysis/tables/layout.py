@@ -25,9 +25,14 @@ from kbench.analysis.transfer import Transfer, TransferRow
 from kbench.records.schema import ACCURACY, noun
 
 CLAIM_NOTES = (
-    "saves at least, loses at most: one-sided bounds, 95 % each, of training time and final accuracy. shown: that it "
-    "saves time and loses less than the margin, both (5 % of error, all strategies taken together); no: the contrary "
-    "is. seeds needed: in all, for 80 % power if the truth is as measured; -: none would do, or no margin was set.",
+    "saves at least, loses at most: one-sided bounds over seeds, 95 % each, of training time and final accuracy. "
+    "shown: that it saves time and loses less than the margin, both (5 % of error, all strategies taken "
+    "together); no: the contrary is. seeds needed: in all, for 80 % power if the truth is as measured; -: none "
+    "would do, or no margin was set.",
+)
+SAMPLES_CI_NOTE = (
+    "over seeds and samples: 95 % interval of the difference of final accuracies [points] as if other test samples of "
+    "their kind were drawn as well; every other interval is over seeds, on these very samples."
 )
 ACCURACY_NOTE = (
     "{what} in %, mean over seeds ± standard deviation; final: after the last epoch, best: of all epochs; diff: to the "
@@ -101,7 +106,8 @@ def tables(comparison: Comparison) -> list[Table]:
 def disturbed_note(comparison: Comparison, pair: str | None = None) -> str:
     """What is said of disturbed runs below what shows times, of one pair or all; nothing where there are none."""
     disturbed = [run for run in comparison.disturbed if pair in (None, run.pair)]
-    names = [run.name if pair else f"{run.pair} {run.name}" for run in disturbed]
+    is_clear = pair is not None or len({row.pair for row in comparison.rows}) == 1
+    names = [run.name if is_clear else f"{run.pair} {run.name}" for run in disturbed]
     rows = [row for row in comparison.rows if pair in (None, row.pair)]
     return times_note(names, rows if pair else (), keeps=comparison.keeps_disturbed)
 
@@ -121,9 +127,21 @@ def _claims(rows: Sequence[Row], baseline: str, pair: str) -> Table:
     margin = next((row.margin for row in rows if row.margin is not None), None)
     within = "no margin set" if margin is None else f"margin {percent('', margin, 'g').text} points"
     title = f"{pair}: time saved and {noun(metric_of(rows))} lost against {baseline}, {within}"
-    header = ("claim", "saves at least", "loses at most", "shown", "seeds needed")
+    header = ("claim", "saves at least", "loses at most", "shown", "seeds needed", "over seeds and samples")
     lines = tuple(Line(row.pair, row.strategy, tuple(_claim_cells(row))) for row in rows)
-    return Table("claims", title, header, lines, CLAIM_NOTES)
+    return Table("claims", title, header, lines, (*CLAIM_NOTES, SAMPLES_CI_NOTE, *_without_samples(rows)))
+
+
+def _without_samples(rows: Sequence[Row]) -> Iterator[str]:
+    """Why the interval over samples is not known, or which runs it is without."""
+    reasons: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.hits_missing:
+            reasons.setdefault(row.hits_missing, []).append(row)
+    for reason, those in reasons.items():
+        names = "" if len(those) == len(rows) else f" of {', '.join(row.strategy for row in those)}"
+        seeds = "".join(f", {row.hits_seeds} of {row.seeds} seeds" for row in those[:1] if row.hits_seeds)
+        yield f"over samples{names}: {'without some runs' if seeds else 'not known'}{seeds} ({reason})."
 
 
 def _claim_cells(row: Row) -> Iterator[Cell]:
@@ -143,6 +161,9 @@ def _claim_cells(row: Row) -> Iterator[Cell]:
         ),
     )
     yield cell(number("seeds_needed", row.seeds_needed, "d"))
+    both = interval("acc_final_diff_samples", row.acc_final_diff_samples_ci, None, "+.2f")
+    counts = (number("test_samples", row.test_samples, "d"), number("hits_seeds", row.hits_seeds, "d"))
+    yield Cell(both.text or NONE, (*both.numbers[:2], *counts))
 
 
 def _accuracy(rows: Sequence[Row], title: str) -> Table:

@@ -17,6 +17,7 @@ from kbench.data.store.arrays import Content, LabelledImages, save
 from kbench.data.store.manifest import Manifest
 from kbench.data.store.prepare_job import Official, PrepareJob, compare_with_official, read_archive
 from kbench.errors import WorkloadError
+from kbench.files import reason
 
 PIXELS = 3 * 32 * 32
 
@@ -86,7 +87,7 @@ def _in_folder(folder: Path) -> ReadFile:
         try:
             return str(folder / name), (folder / name).read_bytes()
         except OSError as error:
-            raise WorkloadError(f"{folder / name} cannot be read: {error.strerror}", hint="get it again") from None
+            raise WorkloadError(f"{folder / name} cannot be read: {reason(error)}", hint="get it again") from None
 
     return read_file
 

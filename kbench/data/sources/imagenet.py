@@ -50,6 +50,7 @@ def prepare(job: PrepareJob) -> Manifest:
         "train": image_folders.scan(job.folder, "train", wnids),
         "val": index.shuffled(names, _labelled(job, found, wnids)),
     }
+    image_folders.report_left_out(job, flat=True)
     return save(job, parts, n_classes=len(wnids), trees=("train", "val"))
 
 
@@ -81,9 +82,13 @@ def _members(path: Path, *, start: int = 0, size: int | None = None) -> list[tup
         with path.open("rb") as file:
             file.seek(start)  # tarfile reads from where the file stands
             with tarfile.open(fileobj=file, mode="r:") as tar:
-                found = [(m.name, m.offset_data, m.size) for m in tar if m.isfile()]
+                members = [member for member in tar if not member.isdir()]
     except (tarfile.TarError, OSError, EOFError) as error:
         raise WorkloadError(f"{path} is no whole tar: {error}", hint="get it again") from None
+    odd = next((member.name for member in members if not member.isreg() or member.sparse), None)
+    if odd:
+        raise WorkloadError(f"{path}: {odd} is no plain file, and cannot be read in place", hint="get it again")
+    found = [(member.name, member.offset_data, member.size) for member in members]
     if size is not None and any(offset + n > start + size for _, offset, n in found):
         raise WorkloadError(f"{path} is no whole tar: the one at byte {start} has no end", hint="get it again")
     return found

@@ -16,6 +16,7 @@ from kbench.data.store.prepare_job import PrepareJob
 from kbench.errors import WorkloadError
 
 END_BYTES = 1024  # of zeros, with which a whole tar ends
+MAX_LABEL_BYTES = 64  # of a member that holds the number of a class
 REMEDY = "get or make it again, uncompressed"
 
 Sample = tuple[int, int, int]  # offset [byte], size [byte], label
@@ -56,7 +57,7 @@ def read_shard(path: Path) -> list[Sample]:
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
-                if member.isfile():
+                if not member.isdir():
                     _note(path, tar, member, images, labels, dotted)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise WorkloadError(f"{path} is no whole tar: {error}", hint=REMEDY) from None
@@ -82,6 +83,8 @@ def _note(
     labels: dict[str, int],
     dotted: dict[str, str],
 ) -> None:
+    if not member.isreg() or member.sparse:
+        raise WorkloadError(f"{path}: {member.name} is no plain file, and cannot be read in place", hint=REMEDY)
     folder, slash, base = member.name.rpartition("/")
     stem, dot, ending = base.partition(".")
     key = folder + slash + stem
@@ -96,8 +99,8 @@ def _note(
         images[key] = member.offset_data, member.size
     elif ending == "cls":
         file = tar.extractfile(member)
-        text = file.read().decode(errors="replace").strip() if file else ""
-        if not text.isascii() or not text.isdigit():
+        text = file.read(MAX_LABEL_BYTES).decode(errors="replace").strip() if file else ""
+        if not text.isascii() or not text.isdigit() or member.size > MAX_LABEL_BYTES:
             raise WorkloadError(f"{path}: {member.name} must hold the number of a class, got {text[:40]!r}")
         labels[key] = int(text)
 

@@ -19,6 +19,7 @@ from kbench.data.store.manifest import Manifest
 from kbench.data.store.parallel import in_order
 from kbench.data.store.prepare_job import PrepareJob
 from kbench.errors import WorkloadError
+from kbench.files import reason
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,9 +71,9 @@ class ImageReader:
         try:
             with Image.open(io.BytesIO(raw)) as image:
                 return in_rgb(image)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except Exception as error:  # a damaged file can raise anything, and one of too many pixels says so
             where = f"{self.place / self.name(sample)} (sample {sample})"
-            raise WorkloadError(f"{where} is damaged: {error}", hint=AGAIN) from None
+            raise WorkloadError(f"{where} is damaged: {reason(error)}", hint=AGAIN) from None
 
     def name(self, sample: int) -> str:
         """The file that holds a sample, relative to ``place``."""
@@ -85,7 +86,7 @@ class ImageReader:
                 file.seek(int(self.index.offset[sample]))
                 raw = file.read(size)
         except OSError as error:
-            raise WorkloadError(f"{path} (sample {sample}) cannot be read: {error.strerror}", hint=AGAIN) from None
+            raise WorkloadError(f"{path} (sample {sample}) cannot be read: {reason(error)}", hint=AGAIN) from None
         if len(raw) < size:
             raise WorkloadError(f"{path} (sample {sample}) is truncated: {len(raw)} of {size} bytes", hint=AGAIN)
         return raw

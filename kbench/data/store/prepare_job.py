@@ -12,6 +12,8 @@ from pathlib import Path
 from kbench.data.registry import DatasetInfo
 from kbench.errors import WorkloadError
 
+MAX_UNPACKED = 2**30  # bytes; what is published has less than half of that
+
 
 @dataclass(frozen=True, kw_only=True)
 class Official:
@@ -135,6 +137,20 @@ def compare_with_official(
     return sources, () if changed else ("MD5 of the official files",)
 
 
+def unpack(path: Path) -> bytes:
+    """Unpack a .gz of some hundred megabytes into memory.
+
+    Raises:
+        WorkloadError: It unpacks to more than such a file does.
+        OSError, EOFError, zlib.error: It is damaged.
+    """
+    with gzip.open(path) as file:
+        raw = file.read(MAX_UNPACKED + 1)
+    if len(raw) > MAX_UNPACKED:
+        raise WorkloadError(f"{path} unpacks to more than {MAX_UNPACKED >> 20} MiB", hint="get it again")
+    return raw
+
+
 def read_archive(path: Path) -> dict[str, bytes]:
     """Read all files in a .tar.gz of some hundred megabytes into memory, by their names.
 
@@ -144,9 +160,10 @@ def read_archive(path: Path) -> dict[str, bytes]:
         WorkloadError: The archive is damaged.
     """
     try:
-        raw = gzip.decompress(path.read_bytes())
+        raw = unpack(path)
         with tarfile.open(fileobj=io.BytesIO(raw)) as tar:
-            files = {member.name.removeprefix("./"): tar.extractfile(member) for member in tar if member.isfile()}
+            plain = [member for member in tar if member.isreg() and not member.sparse]
+            files = {member.name.removeprefix("./"): tar.extractfile(member) for member in plain}
             return {name: file.read() for name, file in files.items() if file}
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise WorkloadError(f"{path} is damaged: {error}", hint="get it again") from None

@@ -78,6 +78,7 @@ def claims_line(row: dict[str, Any]) -> list[str]:
         f"{100 * row['loses_at_most']:.2f} points",
         {"yes": "yes", "no": "no", "open": "not shown"}[row["shown"]],
         "-" if row["seeds_needed"] is None else str(row["seeds_needed"]),
+        *(bounds(row["acc_final_diff_samples_ci"], None, "+.2f") or ["-"]),
     ]
 
 

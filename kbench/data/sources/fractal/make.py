@@ -69,7 +69,7 @@ def make(
             progress(n_ready + n, n_classes, "classes")
     except OSError as error:
         raise WorkloadError(
-            f"{error.filename or folder}: cannot be written: {error.strerror}", hint="name another data root"
+            f"{error.filename or folder}: cannot be written: {files.reason(error)}", hint="name another data root"
         ) from error
 
 
