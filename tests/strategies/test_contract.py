@@ -177,7 +177,7 @@ def test_a_strategy_of_ones_own_is_loaded_with_its_parameters(tmp_path: Path, mo
 
 def test_only_controls_and_the_baseline_are_no_methods() -> None:
     roles = {name: role_of(name) for name in NAMES}
-    assert {name for name, role in roles.items() if role == "control"} == {"random", "budget"}
+    assert {name for name, role in roles.items() if role == "control"} == {"random", "rs2", "budget"}
     assert {name for name, role in roles.items() if role == "baseline"} == {"baseline"}
     assert role_of("nobody") == role_of("no_such_module:Thing") == "method"
 
@@ -185,8 +185,8 @@ def test_only_controls_and_the_baseline_are_no_methods() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_with_its_defaults_nothing_stands_against_a_strategy_in_a_long_recipe(name: str) -> None:
     setup = TrainingSetup(n_train=50_000, n_classes=10, task="classification", epochs=200, global_batch=128)
-    assert list(load(name).problems(setup)) == []
-    assert list(load(name).problems(replace(setup, n_train=None, n_classes=None))) == []
+    assert list(load(name, NEEDED.get(name)).problems(setup)) == []
+    assert list(load(name, NEEDED.get(name)).problems(replace(setup, n_train=None, n_classes=None))) == []
 
 
 def test_a_control_that_copies_another_run_leaves_out_what_that_one_did() -> None:
