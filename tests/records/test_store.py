@@ -62,7 +62,11 @@ def test_a_journal_that_knows_nothing_of_newer_columns_is_read_all_the_same(
     files.append(run.journal, {key: value for key, value in entry.items() if key not in NEWER})
     assert gather(experiment_dir, state_of) == (1, 1)
     epochs, runs = (pd.read_parquet(path) for path in (experiment_dir.epochs, experiment_dir.runs))
-    assert (epochs.ceiling.isna().all(), epochs.background_s.tolist(), epochs.charged_s.tolist()) == (True, [0.0], [0.0])
+    assert (epochs.ceiling.isna().all(), epochs.background_s.tolist(), epochs.charged_s.tolist()) == (
+        True,
+        [0.0],
+        [0.0],
+    )
     assert runs[[name for name in NEWER if name in runs and name != "total_s"]].isna().all().all()
     assert runs.total_s.tolist() == (runs.total_train_s + runs.total_eval_s).tolist()
 
