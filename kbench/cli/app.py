@@ -3,6 +3,7 @@
 import sys
 import traceback
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -76,6 +77,9 @@ def _common(
 
 def main() -> None:
     """Run a command; an error of the user's is a sentence, one of ours a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that lacks a letter of a name or a script shows its number
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except KBenchError as error:

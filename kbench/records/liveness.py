@@ -41,7 +41,7 @@ def is_alive(host: str, process: int | str | None, *, mark: str) -> bool:
         return False  # somebody else's process: the number was recycled
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-        zombie = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        zombie = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True  # no /proc here: the number is all there is
     return mark in command and not zombie

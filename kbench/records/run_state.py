@@ -63,6 +63,11 @@ class FailureKind(StrEnum):
         return State.INTERRUPTED if self in NOT_TO_BLAME else State.FAILED
 
     @property
+    def may_be_requeued(self) -> bool:
+        """Whether the job of a run that ended so may be in the queue again."""
+        return self.state is State.INTERRUPTED and self is not FailureKind.VANISHED
+
+    @property
     def needs_retry(self) -> bool:
         """Whether kbench run starts the run again only with --retry."""
         return self not in NOT_TO_BLAME

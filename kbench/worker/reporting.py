@@ -1,6 +1,7 @@
 """Write a run's records: rank 0 its provenance, each epoch and its end; any rank why it failed."""
 
 import os
+import socket
 import sys
 import traceback
 from collections.abc import Mapping
@@ -98,7 +99,8 @@ def report_epoch(folder: RunDir, record: EpochRecord, run: Run) -> None:
     """Put an epoch into the journal, and print it; where it is the last, its hits are on record before it is."""
     if run.final_hits is not None:
         Hits.of(run.final_hits.cpu().numpy(), attempt=record.attempt).write(folder.path)
-    journal.append(folder.journal, record)
+    writer = f"{socket.gethostname()}:{os.getpid()}"
+    journal.append(folder.journal, record.model_copy(update={"writer": writer}))
     print(
         f"{record.phase} {record.epoch + 1:3d}  {metric_name(run.workload.metric)} {record.val_acc1:.4f}  "
         f"loss {record.train_loss:.4f}  {record.train_s:7.3f} s  trained {record.n_trained}",
