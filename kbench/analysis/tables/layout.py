@@ -106,7 +106,8 @@ def tables(comparison: Comparison) -> list[Table]:
 def disturbed_note(comparison: Comparison, pair: str | None = None) -> str:
     """What is said of disturbed runs below what shows times, of one pair or all; nothing where there are none."""
     disturbed = [run for run in comparison.disturbed if pair in (None, run.pair)]
-    names = [run.name if pair else f"{run.pair} {run.name}" for run in disturbed]
+    is_clear = pair is not None or len({row.pair for row in comparison.rows}) == 1
+    names = [run.name if is_clear else f"{run.pair} {run.name}" for run in disturbed]
     rows = [row for row in comparison.rows if pair in (None, row.pair)]
     return times_note(names, rows if pair else (), keeps=comparison.keeps_disturbed)
 
