@@ -73,9 +73,7 @@ def at(rank: int, **more: Any) -> Position:
 def test_the_rank_that_waits_for_no_other_is_the_one_that_hangs() -> None:
     text, rank = verdict([at(0, waits_for="summing up"), at(1), at(2, waits_for="summing up")], ["n0", "n1", "n2"])
     assert rank == 1
-    assert text == (
-        "hangs: nothing has happened for 600 s; rank 1 on n1 is in loader.py:1 in read; 2 other ranks wait"
-    )
+    assert text == ("hangs: nothing has happened for 600 s; rank 1 on n1 is in loader.py:1 in read; 2 other ranks wait")
 
 
 def test_a_rank_that_says_nothing_is_the_one_that_hangs() -> None:

@@ -77,9 +77,7 @@ def work_in_turns(folders: Sequence[RunDir], env: RankEnv, *, attempts: Mapping[
             players = [
                 Player(
                     folder,
-                    _until_left(
-                        epochs_of(folder, env, comm, device, shared, attempt=known[folder], watchdog=watchdog)
-                    ),
+                    _until_left(epochs_of(folder, env, comm, device, shared, attempt=known[folder], watchdog=watchdog)),
                 )
                 for folder in folders
             ]

@@ -49,7 +49,9 @@ class Watchdog:
             times its slowest epoch so far, at least ten minutes, and an hour before the first epoch has ended.
     """
 
-    def __init__(self, run: Callable[[], RunDir], attempt: Callable[[RunDir], int], comm: Comm, *, limit_s: float | None):
+    def __init__(
+        self, run: Callable[[], RunDir], attempt: Callable[[RunDir], int], comm: Comm, *, limit_s: float | None
+    ):
         self._run, self._attempt, self._comm, self._limit_s = run, attempt, comm, limit_s
         self._hosts = comm.gather_text(socket.gethostname())
         self._n_steps = self._n_epochs = 0
@@ -122,7 +124,9 @@ class Watchdog:
             every = [files.read_json(where / f"{rank}.json") for rank in range(self._comm.size)]
             found = [Position(**one) for one in every if one.keys() == {field.name for field in fields(Position)}]
         text, rank = verdict(found, self._hosts)
-        hint = "stderr.log holds the stacks of all threads; hang_limit_s in the site file allows more time, then --retry"
+        hint = (
+            "stderr.log holds the stacks of all threads; hang_limit_s in the site file allows more time, then --retry"
+        )
         failure = Failure.of(text, kind=FailureKind.HANG, attempt=self._attempt(run), hint=hint, rank=rank)
         with suppress(Exception):  # a file system that hangs as well
             run.fail(failure)
