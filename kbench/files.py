@@ -117,7 +117,7 @@ def writing_folder(path: Path) -> Iterator[Path]:
 
 
 def clock_offset_s(folder: Path) -> float:
-    """How far the clock that dates a folder's files is ahead of this host's [s]; 0 where nothing can be written there."""
+    """How far the clock that dates a folder's files is ahead of this host's [s]; 0 where none can be made."""
     draft = folder / f".clock.{socket.gethostname()}.{os.getpid()}"
     try:
         draft.touch()
