@@ -1,9 +1,7 @@
 #!/usr/bin/env bash
 {## One run on this machine, or those whose folders are its arguments as well, in turns.  {{ ... | sh }} is a value of the site or of kbench, quoted for the shell. ##}
 export OMP_NUM_THREADS={{ threads_per_rank | sh }}
-{% for line in setup %}
-{{ line }}
-{% endfor %}
+{% include "parts/setup.sh" %}
 {% include "parts/spin.sh" %}
 {% if ranks == 1 %}
 export RANK=0 WORLD_SIZE=1 LOCAL_RANK=0

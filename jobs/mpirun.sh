@@ -9,9 +9,7 @@ export OMP_NUM_THREADS={{ threads_per_rank | sh }}
 {% if hostfile %}
     --hostfile {{ hostfile | sh }} \
 {% endif %}
-{% if mpirun_options %}
-    {{ mpirun_options | map("sh") | join(" ") }} \
-{% endif %}
+{% include "parts/mpirun-options.sh" %}
 {% if hosts or hostfile %}
     env OMP_NUM_THREADS={{ threads_per_rank | sh }} PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}" \
 {% include "parts/spin-env.sh" %}

@@ -2,9 +2,8 @@
 {## Runs on a Slurm cluster; srun starts the ranks, no MPI is needed.  {{ ... | sh }} is quoted for the shell. ##}
 {% include "parts/slurm-directives.sh" %}
 export OMP_NUM_THREADS={{ threads_per_rank }}
-{% for line in setup %}
-{{ line }}
-{% endfor %}
+{% include "parts/slurm-tasks.sh" %}
+{% include "parts/setup.sh" %}
 {% include "parts/spin.sh" %}
 {% include "parts/slurm-runs.sh" %}
     srun --ntasks={{ ranks }} --ntasks-per-node={{ ranks_per_node }}

@@ -50,7 +50,7 @@ AT_HOME_IN = {  # rooms that may import what is heavy or particular
     "matplotlib": "figures",
     "pandas": "analysis papers figures api",
     "scipy": "analysis data",
-    "pyarrow": "records exporters",
+    "pyarrow": "records exporters strategies",
     "mpi4py": "engine.runtime",
     "tensorboardX": "importers",
     "typer": "cli",
@@ -114,6 +114,20 @@ def violations(place: str, source: str) -> list[str]:
 @pytest.mark.parametrize("place", FILES)
 def test_imports_point_downwards(place: str) -> None:
     assert violations(place, FILES[place].read_text()) == []
+
+
+def test_text_is_read_and_written_in_a_named_encoding_whatever_the_locale() -> None:
+    nameless = []
+    for place, path in FILES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
+            mode = getattr(node.args[0], "value", None) if node.args else "r"
+            is_text = node.func.attr in ("read_text", "write_text")
+            is_text |= node.func.attr == "open" and mode in ("r", "w", "a", "x") and "tarfile" not in ast.unparse(node)
+            if is_text and "encoding" not in [word.arg for word in node.keywords]:
+                nameless.append(f"{place}:{node.lineno}: {ast.unparse(node)}")
+    assert nameless == []
 
 
 def test_every_folder_of_the_package_is_installed() -> None:

@@ -17,8 +17,10 @@
 {% if array %}
 #SBATCH --array={{ array }}{{ "%%%d" % max_parallel if max_parallel }}
 {% endif %}
-{% if after %}
-#SBATCH --dependency={{ "aftercorr" if array else "afterany" }}:{{ after | join(":") }} --kill-on-invalid-dep=yes
+{% if after or after_whole %}
+#SBATCH --dependency=
+{%- if after %}{{ "aftercorr" if array else "afterany" }}:{{ after | join(":") }}{{ "," if after_whole }}{% endif %}
+{%- if after_whole %}afterany:{{ after_whole | join(":") }}{% endif %} --kill-on-invalid-dep=yes
 {% endif %}
 #SBATCH --signal=B:USR1@{{ signal_s }}
 #SBATCH {{ "--requeue" if requeue else "--no-requeue" }}

@@ -83,7 +83,7 @@ class Row:
     acc_final_diff_p_holm: float | None = None
     acc_final_diff_samples_ci: Bounds = None  # over seeds and test samples; the other one is over seeds
     test_samples: int | None = None  # whose hits are known
-    hits_seeds: int = 0  # of which both runs' are
+    hits_seeds: int | None = None  # of which both runs' are
     hits_missing: str = ""  # why there is no interval over samples, or what it is without; empty: nothing
     acc_best: float | None  # of all epochs: more epochs are more draws
     acc_best_sd: float | None
@@ -231,7 +231,7 @@ def build_row(
         acc_final_diff_p=final.p,
         acc_final_diff_samples_ci=sampled.ci,
         test_samples=sampled.n_samples,
-        hits_seeds=sampled.n_seeds,
+        hits_seeds=sampled.n_seeds or None,
         hits_missing=sampled.missing,
         acc_best=mean_of(values["best_acc1"]),
         acc_best_sd=standard_deviation(values["best_acc1"]),

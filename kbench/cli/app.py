@@ -3,6 +3,7 @@
 import sys
 import traceback
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +18,7 @@ from kbench.cli.doctor import doctor
 from kbench.cli.export import export
 from kbench.cli.import_results import import_results
 from kbench.cli.lists import list_names
+from kbench.cli.move import bundle, clean, merge, unbundle
 from kbench.cli.options import Debug, expanded
 from kbench.cli.run import check, run
 from kbench.cli.status import cancel, logs, status
@@ -24,8 +26,9 @@ from kbench.errors import KBenchError, ResultsError, printable
 
 COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "run": run, "check": check, "status": status, "logs": logs, "cancel": cancel, "gather": gather, "compare": compare,
-    "plot": plot, "report": report, "import": import_results, "export": export, "data": data, "list": list_names,
-    "check-method": check_method, "calibrate": calibrate, "plan": plan, "doctor": doctor,
+    "plot": plot, "report": report, "import": import_results, "export": export, "bundle": bundle, "unbundle": unbundle,
+    "merge": merge, "clean": clean, "data": data, "list": list_names, "check-method": check_method,
+    "calibrate": calibrate, "plan": plan, "doctor": doctor,
 }  # fmt: skip
 
 
@@ -74,6 +77,9 @@ def _common(
 
 def main() -> None:
     """Run a command; an error of the user's is a sentence, one of ours a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that lacks a letter of a name or a script shows its number
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except KBenchError as error:

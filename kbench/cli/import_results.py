@@ -29,6 +29,9 @@ def import_results(
         int | None,
         without_default("--epochs", text="Epochs that a run was to take; fewer are a partial log.", metavar="N", min=1),
     ] = None,
+    percent: Annotated[
+        bool, typer.Option("--percent", help="Accuracies are percent, also where none is above 1.")
+    ] = False,
     results: Results = RESULTS,
     *,
     output: Output,
@@ -38,7 +41,7 @@ def import_results(
     from kbench.importers.store import import_logs
 
     naming = Naming(experiment=experiment, rules=tuple(rules), pair=pair, strategy=strategy, seed=seed)
-    folder, stored = import_logs(form, paths, results, naming=naming, epochs=epochs)
+    folder, stored = import_logs(form, paths, results, naming=naming, epochs=epochs, percent=percent)
     _show(folder, stored, output)
 
 
@@ -83,6 +86,7 @@ def _facts(stored: "StoredImport") -> dict[str, Any]:
         "is_new": stored.is_new,
         **{key: line[key] for key in wanted},
         "epochs_with_hidden_share": shares,
+        "stages": len({row["phase"] for row in rows}),
         "log": stored.facts.run,
         "metric": metric_name(stored.facts.metric or stored.log.metric),
     }
@@ -93,7 +97,8 @@ def _columns(run: dict[str, Any]) -> list[str]:
     columns = [
         run["run_id"],
         "imported" if run["is_new"] else "was there",
-        f"{run['epochs_done']} epoch{'s' * (run['epochs_done'] != 1)}",
+        f"{run['epochs_done']} epoch{'s' * (run['epochs_done'] != 1)}"
+        + (f" in {run['stages']} stages" if run["stages"] > 1 else ""),
     ]
     if run["final_acc1"] is not None:
         columns.append(f"last {run['metric']} {100 * run['final_acc1']:.2f} %, best {100 * run['best_acc1']:.2f} %")

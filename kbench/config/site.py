@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from kbench.config.parse import Spec
 from kbench.config.value_types import Count, Flag, Natural
 
+GONE = r"(?i)do(es)? not exist|unknown (job|id)|job\b.*\bnot found|no such job|invalid job|has (finished|ended)"
 TIME = re.compile(r"(?:(?P<d>\d+)-)?(?P<h>\d+):(?P<m>[0-5]\d):(?P<s>[0-5]\d)")
 
 
@@ -39,17 +40,21 @@ class Queue(Spec):
     """The commands of a scheduler that kbench does not know: to submit a script, to list jobs and to end them."""
 
     submit: Annotated[Words, Field(min_length=1)]  # the script's path is appended
-    list: Annotated[Words, Field(min_length=1)]  # prints a line per waiting or running job
+    list: Annotated[
+        Words, Field(min_length=1)
+    ]  # prints a line per waiting or running job, with ten letters of its name
     cancel: Annotated[Words, Field(min_length=1)]  # job ids are appended
-    id_pattern: Annotated[Word, AfterValidator(lambda pattern: _pattern(pattern))] = r"(\d+)"
+    find: Words = ()  # tells of one job, whose id is appended; empty: list is asked a second time
+    gone_pattern: Annotated[Word, AfterValidator(lambda pattern: _pattern(pattern, groups=0))] = GONE  # then means so
+    id_pattern: Annotated[Word, AfterValidator(lambda pattern: _pattern(pattern, groups=1))] = r"(\d+)"
 
 
-def _pattern(pattern: str) -> str:
+def _pattern(pattern: str, *, groups: int) -> str:
     try:
-        groups = re.compile(pattern).groups
+        found = re.compile(pattern).groups
     except re.error as error:
         raise ValueError(f"is no regular expression: {error}") from None
-    if groups != 1:
+    if groups and found != groups:
         raise ValueError(f"must have one group, the job id, got {pattern!r}")
     return pattern
 
@@ -78,6 +83,7 @@ class Site(Spec):
     memory: Annotated[str, BeforeValidator(_size)] | None = None  # of each node: 64G
     time_limit: Annotated[str, BeforeValidator(_time)] | None = None  # of a job: '02:00:00'
     signal_s: Count = 120  # [s] before the time limit when a run is told to end after its epoch
+    hang_limit_s: Count | None = None  # [s] without a step until a run is ended; None: ten slowest epochs, at least 600
     requeue: Flag = True  # whether a job that was interrupted may go back into the queue
     arrays: Flag = True  # one job array for many runs; else a job each
     partition: Line = ""
@@ -88,7 +94,9 @@ class Site(Spec):
     hosts: Words = ()  # where mpirun starts ranks; empty: this machine
     hostfile: Line = ""  # the same, in a file of mpirun's
     mpirun: Word = "mpirun"  # the command
-    mpirun_options: Words = ("--oversubscribe", "--bind-to", "none")  # passed on as they are
+    mpirun_options: (
+        Words
+    ) = ()  # passed on as they are; not given: those that Open MPI needs to share cores, where it is that
     setup: Lines = ()  # shell lines before the ranks start (module load ...)
     container: Words = ()  # what stands before python (apptainer exec --nv image.sif)
     python: Line = ""  # in the container, or on the nodes; empty: the one that runs kbench

@@ -53,7 +53,7 @@ def train_shortly(strategy: Strategy) -> list[EpochRecord]:
         strategy=strategy,
         workload=workload,
         comm=Comm(),
-        store=SampleStore(workload.n_samples, workload.n_classes, workload.device),
+        store=SampleStore(workload.n_samples, workload.n_classes, workload.device, labels=workload.labels),
         timer=PhaseTimer(workload.device),
         seed=0,
         attempt=1,
@@ -139,7 +139,7 @@ def _how_it_ended(folder: RunDir, codes: tuple[int | None, ...]) -> Outcome:
             codes, f"the ranks waited for one another for {PATIENCE_S:g} s", "ask for the same on every rank"
         )
     if any(codes) or not end.done:
-        lines = folder.stderr.read_text(errors="replace").strip().splitlines()
+        lines = folder.stderr.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return Outcome(codes, f"the ranks ended with {codes}", lines[-1] if lines else "they printed nothing")
     return Outcome(codes, None)
 

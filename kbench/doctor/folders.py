@@ -149,7 +149,7 @@ def try_folder(folder: Path) -> FolderFacts:
 def file_system(folder: Path, *, mounts: Path = MOUNTS) -> str:
     """The type of the file system that a folder lies on; empty where the system does not tell."""
     try:
-        lines = mounts.read_text().splitlines()
+        lines = mounts.read_text(encoding="utf-8").splitlines()
     except OSError:
         return ""
     real, found = os.path.realpath(folder), ("", "")
@@ -181,14 +181,14 @@ def _try(folder: Path, errors: dict[str, str]) -> float | None:
 
 
 def _write(draft: Path) -> None:
-    with draft.open("w") as file:
+    with draft.open("w", encoding="utf-8") as file:
         file.write("kbench doctor\n")
         file.flush()
         os.fsync(file.fileno())
 
 
 def _lock(draft: Path) -> None:
-    with draft.open() as file:
+    with draft.open(encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -198,9 +198,9 @@ def _link(draft: Path) -> None:
 
 def _rename(draft: Path) -> None:
     target = draft.with_name("target")
-    target.write_text("old\n")
+    target.write_text("old\n", encoding="utf-8")
     draft.replace(target)
-    if target.read_text() != "kbench doctor\n":
+    if target.read_text(encoding="utf-8") != "kbench doctor\n":
         raise OSError("a renamed file still shows its old text")
 
 

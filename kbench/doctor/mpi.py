@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import psutil
 
-from kbench.config.site import Site
 from kbench.doctor.need import Need
 from kbench.experiment.plan import find_mpirun
 from kbench.launch.diagnosis import Answer, Finding, ask, missing, ok, warning
 
 HELLO_S = 30.0
+OPEN_MPI = ("Open MPI", "OpenRTE", "PRRTE")
 SECONDS = 10.0  # that other programs may take
 RANKS = 2
 HELLO = (
@@ -50,11 +50,15 @@ def mpi(need: Need) -> Iterator[Finding]:
 
 def hello_command(mpirun: str, need: Need) -> list[str]:
     """What starts two ranks: as the site would, or plainly where the site has another launcher."""
+    version = ask([mpirun, "--version"], seconds=SECONDS).out
+    options = list(need.site.mpirun_options)
+    if "mpirun_options" not in need.site.model_fields_set and any(name in version for name in OPEN_MPI):
+        options = ["--oversubscribe", "--bind-to", "none"]  # as jobs/parts/mpirun-setup.sh does
     if need.launcher != "mpirun":
-        return [mpirun, "-np", str(RANKS), *Site().mpirun_options, sys.executable, "-c", HELLO]
+        return [mpirun, "-np", str(RANKS), *options, sys.executable, "-c", HELLO]
     hosts = ["--host", ",".join(need.site.hosts)] if need.site.hosts else []
     hosts += ["--hostfile", need.site.hostfile] if need.site.hostfile else []
-    return [mpirun, "-np", str(RANKS), *hosts, *need.site.mpirun_options, *need.python, "-c", HELLO]
+    return [mpirun, "-np", str(RANKS), *hosts, *options, *need.python, "-c", HELLO]
 
 
 def misunderstanding(answer: Answer) -> str:

@@ -52,7 +52,7 @@ def read_host() -> Reading:
         busy_s=sum(getattr(host, name, 0.0) for name in busy),
         steal_s=getattr(host, "steal", None),
         load=_known(lambda: os.getloadavg()[0]),
-        n_runnable=_known(lambda: int((PROC / "loadavg").read_text().split()[3].partition("/")[0])),
+        n_runnable=_known(lambda: int((PROC / "loadavg").read_text(encoding="utf-8").split()[3].partition("/")[0])),
         pressure_s=_pressures(),
     )
 
@@ -238,7 +238,7 @@ def _children() -> list[int]:
 def _waited_s(task: Path) -> float:
     """How long a thread was ready to run and waited for a processor [s]; 0 for one that has just ended."""
     try:
-        return int((task / "schedstat").read_text().split()[1]) / 1e9
+        return int((task / "schedstat").read_text(encoding="utf-8").split()[1]) / 1e9
     except FileNotFoundError:
         if not (PROC / "self" / "schedstat").exists():
             raise
@@ -255,7 +255,7 @@ def _involuntary() -> int:
 
 def _mhz() -> float | None:
     """The mean clock of the host's processors, which the kernel tells of all at once on x86 only."""
-    lines = (PROC / "cpuinfo").read_text().splitlines()
+    lines = (PROC / "cpuinfo").read_text(encoding="utf-8").splitlines()
     found = [float(line.partition(":")[2]) for line in lines if line.startswith("cpu MHz")]
     return sum(found) / len(found) if found else None
 
@@ -265,7 +265,7 @@ def _pressures() -> dict[str, float]:
     found = {}
     for name in ("cpu", "memory", "io"):
         with suppress(OSError, ValueError, IndexError):
-            some = (PROC / "pressure" / name).read_text().splitlines()[0]
+            some = (PROC / "pressure" / name).read_text(encoding="utf-8").splitlines()[0]
             found[name] = float(some.rpartition("total=")[2]) / 1e6
     return found
 

@@ -117,5 +117,5 @@ def _pair(pair: Pair) -> Facts:
 
 def _first_comment(path: Path) -> str:
     """What a file says of itself in its first line."""
-    first = path.read_text().splitlines()[:1]
+    first = path.read_text(encoding="utf-8").splitlines()[:1]
     return first[0].lstrip("# ") if first and first[0].startswith("#") else ""

@@ -147,7 +147,7 @@ def _test(script: str, site: Site) -> str:
         return ""
     with tempfile.TemporaryDirectory(prefix="kbench-") as folder:
         path = Path(folder) / "job.sh"
-        path.write_text(script)
+        path.write_text(script, encoding="utf-8")
         return scheduler.test(path)
 
 

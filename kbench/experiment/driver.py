@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,12 +24,13 @@ from kbench.experiment.submit import submit
 from kbench.launch.schedulers.registry import is_scheduler
 from kbench.records import register, store
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.liveness import is_here, state_of
+from kbench.records.liveness import is_here, process_of, state_of
 from kbench.records.run_files import Failure
 from kbench.records.run_state import FailureKind, State
 from kbench.records.snapshot import RunSnapshot
 
 POLL_S = 1.0
+GONE_AFTER_S = 10.0  # a waiting job that was cancelled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,8 +210,8 @@ def cancel_runs(experiment: ExperimentDir) -> list[RunDir]:
     if driver:
         _terminate(driver.id, driver.host, experiment)
     for run in _alive_here(experiment):
-        if run.job and run.job.id:
-            _terminate(run.job.id, run.job.host, experiment, group=True)
+        if run.job and (process := process_of(run)):
+            _terminate(process, run.job.host, experiment, group=True)
         alive.append(run)
     ids = dict.fromkeys(run.run_id for run in [*alive, *_cancel_jobs(experiment)])
     return [experiment.run(run_id) for run_id in ids]
@@ -229,6 +230,23 @@ def _terminate(process: int, host: str, experiment: ExperimentDir, *, group: boo
         (os.killpg if group else os.kill)(process, signal.SIGTERM)
 
 
+def _left_waiting(experiment: ExperimentDir, cancelled: Sequence[RunStatus]) -> dict[str, str]:
+    """Those of some runs whose jobs are still in the queue a while after they were cancelled, with their jobs' ids.
+
+    A job that runs may take longer to end; one that waits would be trained after all.
+    """
+    waiting = {one.run_id: str(one.job_id) for one in cancelled if one.state is State.WAITING}
+    deadline = time.monotonic() + GONE_AFTER_S
+    while waiting:
+        monitor = StatusMonitor(experiment)
+        states = {run.run_id: monitor.is_queued(run) for run in experiment.read() if run.run_id in waiting}
+        waiting = {run_id: job for run_id, job in waiting.items() if states.get(run_id)}
+        if not waiting or time.monotonic() > deadline:
+            break
+        time.sleep(POLL_S)
+    return waiting
+
+
 def _cancel_jobs(experiment: ExperimentDir) -> list[RunSnapshot]:
     """End the jobs of all runs that wait or run at a scheduler, only those of the ledger; returns those runs."""
     monitor, submitted = StatusMonitor(experiment), submissions(experiment)
@@ -238,10 +256,22 @@ def _cancel_jobs(experiment: ExperimentDir) -> list[RunSnapshot]:
     for status in statuses:
         job = status.run.job
         ids.setdefault(str(job and job.token), {})[str(status.job_id)] = None
+    if monitor.scheduler_error:
+        raise LaunchError(
+            f"{monitor.scheduler_error}; nothing was cancelled",
+            hint="a job is ended only when its scheduler shows it under the name that kbench gave it; try again later",
+        )
     for token, jobs in ids.items():
         submitted[token].scheduler.cancel(list(jobs))
+    left = _left_waiting(experiment, statuses)
     for status in statuses:
-        error = f"cancelled by kbench cancel (job {status.job_id})"
-        failure = Failure.of(error, kind=FailureKind.CANCELLED, attempt=status.attempt)
-        RunDir(status.folder).fail(failure)
+        if status.run_id not in left:
+            error = f"cancelled by kbench cancel (job {status.job_id})"
+            RunDir(status.folder).fail(Failure.of(error, kind=FailureKind.CANCELLED, attempt=status.attempt))
+    if left:
+        raise LaunchError(
+            f"{len(left)} of {len(statuses)} jobs still wait {GONE_AFTER_S:g} s after they were cancelled: "
+            f"{', '.join(left.values())}",
+            hint="kbench cancel again; if they stay, ask the administrator",
+        )
     return [status.run for status in statuses]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from kbench.config.lookup import find
+from kbench.config.rank_variables import without_ranks
 from kbench.config.site import Site
 from kbench.errors import ConfigError
 from kbench.experiment.dependencies import RunQueue
@@ -16,7 +17,7 @@ from kbench.experiment.order import Order
 from kbench.experiment.plan import cores
 from kbench.launch.failure import lost_its_block
 from kbench.launch.job_script import render
-from kbench.records.folders import RunDir
+from kbench.records.folders import RunDir, attempts_variable
 from kbench.records.liveness import state_of
 from kbench.records.run_files import Job
 from kbench.records.run_state import State
@@ -33,6 +34,7 @@ def script(run: RunDir, site: Site, *, in_turns: bool = False) -> str:
     own = site.model_dump(include={"mpirun", "hosts", "hostfile", "mpirun_options", "setup"})
     values = {
         **own,
+        "mpirun_unset": "mpirun_options" not in site.model_fields_set,
         "run_dir": run.path.resolve(),
         "host_python": sys.executable,
         "python": [*site.container, site.python or sys.executable],
@@ -109,13 +111,16 @@ class Children:
         for run, job in zip(runs, jobs, strict=True):
             run.begin(job)
         run, *others = runs
-        run.script.write_text(script(run, self.site, in_turns=self._in_turns))
+        run.script.write_text(script(run, self.site, in_turns=self._in_turns), encoding="utf-8")
+        allocation = self.site.nodes > 1 and not (self.site.hosts or self.site.hostfile)  # whose hosts mpirun may use
+        variables = attempts_variable([job.attempt for job in jobs])
         with run.stdout.open("ab") as out, run.stderr.open("ab") as err, _on_cores(slot, self.max_parallel):
             process = subprocess.Popen(
                 ["bash", str(run.script.resolve()), *(str(other.path.resolve()) for other in others)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
+                env=without_ranks(os.environ, allocation=allocation) | variables,
                 start_new_session=True,
             )
         for one, job in zip(runs, jobs, strict=True):

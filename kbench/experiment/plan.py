@@ -148,7 +148,7 @@ def make_plan(request: Request) -> Plan:
         spec=spec,
         site=site,
         runs=tuple(keep_only(expand(spec, ranks=site.ranks), request.only)),
-        text=yaml.safe_dump(source.tree, sort_keys=False) if for_experiment else path.read_text(),
+        text=yaml.safe_dump(source.tree, sort_keys=False) if for_experiment else path.read_text(encoding="utf-8"),
         folder=ExperimentDir(request.results / spec.name),
     )
 

@@ -1,16 +1,17 @@
 """Read where the runs of an experiment stand, from their folders and one question to the scheduler."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from kbench import files
 from kbench.errors import LaunchError
 from kbench.experiment.ledger import Submission, driver_of, last_order, submissions
 from kbench.launch.failure import lost_node
-from kbench.launch.schedulers.base import JobInfo, Scheduler, Stage
+from kbench.launch.schedulers.base import JobInfo, Stage, understood
 from kbench.launch.schedulers.registry import is_scheduler
 from kbench.records.disturbance import Disturbed, MeasuredRun, find_disturbed, measured_run
 from kbench.records.folders import ExperimentDir, RunDir
@@ -35,6 +36,7 @@ class RunStatus:
     starts_at: str = ""  # when a waiting one is expected to start, in the scheduler's words and time zone
     job_id: str | None = None  # the scheduler's
     scheduler_error: str = ""  # why the scheduler could not be asked; the state is then as the run wrote it
+    since_step_s: float | None = None  # of a run that trains: since its last batch [s], but for some seconds
     disturbed: Disturbed | None = None  # what shows that it was disturbed; None: nothing does, or nobody looked
 
     @property
@@ -100,6 +102,7 @@ class RunStatus:
             "final_acc1": self.final_acc1,
             "elapsed_s": self.elapsed_s,
             "left_s": self.left_s,
+            "since_step_s": self.since_step_s,
             "error": self.error,
             "folder": str(self.folder),
         }
@@ -114,6 +117,8 @@ class RunStatus:
             parts.append(f"{self.run.last.elapsed_s:.2f} s")
         if self.left_s is not None:
             parts.append(f"about {self.left_s:.0f} s of training left")
+        if self.since_step_s is not None:
+            parts.append(f"last step {self.since_step_s:.0f} s ago")
         parts += ["redone"] * bool(self.run.n_redone)
         if self.disturbed:
             parts.append(f"disturbed: {', '.join(self.disturbed.evidence)}")
@@ -134,6 +139,8 @@ class StatusMonitor:
     def __init__(self, experiment: ExperimentDir, *, holds_lock: bool = False) -> None:
         self._experiment, self._holds_lock = experiment, holds_lock
         self._jobs: dict[str, dict[str, JobInfo] | None] = {}  # by scheduler; None where it does not answer
+        self._looked_up: dict[str, dict[str, JobInfo]] = {}  # what was asked for once more, by submission or scheduler
+        self._clock_offset_s: float | None = None  # of the file system's clock against this host's; None: not measured
         self._jobs_read_at = 0.0  # on the monotonic clock [s]
         self._measured: dict[tuple[str, int], MeasuredRun | None] = {}  # of runs that are done, by id and attempt
         self.scheduler_error = ""  # why a scheduler did not answer
@@ -150,6 +157,14 @@ class StatusMonitor:
     def state_of(self, run: RunSnapshot) -> State:
         """Where a run stands."""
         return self.status_of(run).state
+
+    def is_queued(self, run: RunSnapshot) -> bool:
+        """Whether the list of its scheduler shows a run's job as one that has not ended."""
+        submission = self._submissions.get(str(run.job.token)) if run.job else None
+        if run.job is None or submission is None or submission.over:
+            return False
+        info = self._find(submission, run.job.task, self._jobs_of(submission) or {})[1]
+        return info is not None and info.stage is not Stage.OVER
 
     def statuses(self, runs: Iterable[RunDir]) -> tuple[RunStatus, ...]:
         """Read where runs stand, and why."""
@@ -170,6 +185,8 @@ class StatusMonitor:
     def status_of(self, run: RunSnapshot) -> RunStatus:
         """Where a run stands, and why."""
         status = self._status_of(run)
+        if status.state is State.RUNNING:
+            status = replace(status, since_step_s=self._since_step_s(run))
         if run.trouble and not status.state.is_live:
             return replace(status, state=State.DAMAGED, reason=run.trouble)
         return status
@@ -184,19 +201,35 @@ class StatusMonitor:
             return RunStatus(run, State.WAITING)
         return RunStatus(run, state, run.failure.error if run.failure else "")
 
+    def _since_step_s(self, run: RunSnapshot) -> float | None:
+        """Seconds since the last step, on the clock of the file system: that of another host may be wrong."""
+        try:
+            step_at = RunDir(run.path).last_step.stat().st_mtime
+        except OSError:  # none yet
+            return None
+        if self._clock_offset_s is None:
+            self._clock_offset_s = files.clock_offset_s(self._experiment.path)
+        return max(0.0, time.time() + self._clock_offset_s - step_at)
+
     def _submitted(self, run: RunSnapshot, job: Job) -> RunStatus:
         """A run that was submitted to a scheduler."""
         submission, failure = self._submissions.get(str(job.token)), run.failure
         if submission is None or submission.over:
             return RunStatus(run, failure.kind.state, failure.error) if failure else RunStatus(run, State.MISSING)
         jobs = self._jobs_of(submission)
-        job_id = submission.job(job.task, self._id_by_name(submission, jobs))
+        job_id, error = submission.job(job.task), self.scheduler_error
+        try:
+            job_id, found = self._find(submission, job.task, jobs or {})
+            if found is None and jobs is not None and job_id and (failure is None or failure.kind.may_be_requeued):
+                found = self._look_up(submission, job_id)
+        except LaunchError as problem:
+            jobs, found, error = None, None, problem.message
+            self.scheduler_error = error
         reason = failure.error if failure else ""
         if jobs is None:
             state = failure.kind.state if failure else State.RUNNING if run.has_started else State.WAITING
             reason = reason or (_silence(run) if run.has_started else "")
-            return RunStatus(run, state, reason, job_id=job_id, scheduler_error=self.scheduler_error)
-        found = jobs.get(job_id or "")
+            return RunStatus(run, state, reason, job_id=job_id, scheduler_error=error)
         if found is None or found.stage is Stage.OVER:
             return self._left_the_queue(run, submission, job_id, found)
         requeued = found.stage is Stage.WAITING and submission.scheduler.can.job_states
@@ -237,17 +270,46 @@ class StatusMonitor:
     def _jobs_of(self, submission: Submission) -> dict[str, JobInfo] | None:
         key = f"{submission.launcher} {submission.queue}"
         if key not in self._jobs:
+            self._looked_up = {}
+            scheduler = submission.scheduler
             try:
-                self._jobs[key] = submission.scheduler.jobs()
+                with understood(scheduler):
+                    self._jobs[key] = scheduler.jobs()
             except LaunchError as error:
                 self._jobs[key], self.scheduler_error = None, error.message
         return self._jobs[key]
 
-    def _id_by_name(self, submission: Submission, jobs: dict[str, JobInfo] | None) -> str | None:
-        """The id of a submission whose driver did not live to note it."""
-        if submission.id or not jobs:
-            return None
-        return id_by_token(submission.token, jobs, submission.scheduler)
+    def _find(
+        self, submission: Submission, task: int, jobs: Mapping[str, JobInfo]
+    ) -> tuple[str | None, JobInfo | None]:
+        """The job that does a task, as a list shows it: a number alone proves nothing, they come back.
+
+        Raises LaunchError where the list tells no names.
+        """
+        noted = submission.job(task) or ""
+        if noted in jobs and not jobs[noted].name:
+            raise LaunchError(
+                f"job {noted} is listed without its name, and may be another's of the same number; "
+                "queue.list in the site file must show names"
+            )
+        if noted in jobs and submission.token in jobs[noted].name:
+            return noted, jobs[noted]
+        by_name = replace(submission, id=submission.scheduler.id_by_token(submission.token, jobs)).job(task)
+        return (by_name, jobs[by_name]) if by_name and by_name in jobs else (noted or None, None)
+
+    def _look_up(self, submission: Submission, job_id: str) -> JobInfo | None:
+        """Ask again for a job that the list did not show: lists are filtered, cut, and empty now and then.
+
+        Raises LaunchError where nobody can tell whether it is gone.
+        """
+        scheduler = submission.scheduler
+        key = submission.token if scheduler.answers_by_id else f"{submission.launcher} {submission.queue}"
+        found = self._looked_up.get(key)
+        if found is None or (found and scheduler.answers_by_id and job_id not in found):  # empty: all of it is gone
+            with understood(scheduler):
+                found = self._looked_up[key] = {**(found or {}), **scheduler.look_up(job_id)}
+        info = found.get(job_id)
+        return info if info and submission.token in info.name else None
 
 
 class Progress:
@@ -300,12 +362,6 @@ def _silence(run: RunSnapshot) -> str:
     except OSError:
         return ""
     return f"no sign of life for {quiet_s / 60:.0f} min" if quiet_s > SILENT_S else ""
-
-
-def id_by_token(token: str, jobs: dict[str, JobInfo], scheduler: Scheduler) -> str | None:
-    """The id, without an array's task, of the job whose name has a token in it."""
-    named = (job for job, info in jobs.items() if token in info.name and info.stage is not Stage.OVER)
-    return next((scheduler.array_id(job) for job in named), None)
 
 
 def _ended_by_accounting(submission: Submission, job_id: str | None) -> str:

@@ -13,9 +13,9 @@ from kbench.experiment.ledger import Submission, driver_lock
 from kbench.experiment.order import BlockPlace, Order, draw_order
 from kbench.experiment.plan import Plan
 from kbench.experiment.redo import set_aside
-from kbench.experiment.status import StatusMonitor, id_by_token
+from kbench.experiment.status import StatusMonitor
 from kbench.launch.job_script import Task, script
-from kbench.launch.schedulers.base import NoAnswer, Scheduler
+from kbench.launch.schedulers.base import NoAnswer, Scheduler, understood
 from kbench.launch.schedulers.registry import is_scheduler, scheduler_class
 from kbench.records import register
 from kbench.records.folders import ExperimentDir, RunDir
@@ -37,6 +37,7 @@ class Batch:
     tasks: dict[int, Task]
     after: list[TaskRef] = field(default_factory=list)  # what it waits for: all of these,
     after_same_task: str = ""  # or each task for the same one of this submission
+    after_whole: list[TaskRef] = field(default_factory=list)  # and for all tasks of these, as so many run at a time
     token: str = field(default_factory=lambda: f"kb{secrets.token_hex(4)}")  # SGE shows ten characters
 
 
@@ -51,14 +52,20 @@ def submit(plan: Plan, log: Callable[[str], None]) -> None:
         set_aside(folder, plan.redone, log)
         recover(folder)
         monitor = StatusMonitor(folder, holds_lock=True)
-        states = {run.run_id: monitor.state_of(run) for run in folder.read()}
+        statuses = {run.run_id: monitor.status_of(run) for run in folder.read()}
+        states = {run_id: status.state for run_id, status in statuses.items()}
         missing = [run for run in runs if states[run.run_id].starts_again(retry=retry)]
+        if unknown := [run for run in missing if statuses[run.run_id].scheduler_error]:  # it may be in the queue
+            missing = [run for run in missing if run not in unknown]
+            log(f"{len(unknown)} runs are left alone: {monitor.scheduler_error}; kbench run again when that is over")
         for run, first in orphans(missing, states):
             missing.remove(run)
             log(f"{run.run_id} waits: it follows {first.run_id}, which is {states[first.run_id]}")
         log(f"{len(missing)} of {len(runs)} runs to submit, with {site.launcher}")
         order = draw_order(missing, folder, max_parallel=plan.request.max_parallel or 1) if missing else Order((), {})
-        for submission, submitted in submit_batches(plan, order, keep=keep):
+        jobs = {run.run_id: run.read().job for run in plan.folder.all_runs() if states[run.run_id].is_live}
+        live = {TaskRef(str(job.token), job.task): None for job in jobs.values() if job and is_scheduler(job.launcher)}
+        for submission, submitted in submit_batches(plan, order, keep=keep, live=list(live)):
             plural = "s" if len(submitted) > 1 else ""
             log(f"job {submission.id}: {len(submitted)} run{plural}, {folder.job_script(submission.token)}")
 
@@ -71,7 +78,8 @@ def recover(experiment: ExperimentDir) -> None:
         scheduler, token = submission.scheduler, submission.token
         runs = [run for run in experiment.read() if run.job and run.job.token == token]
         started_as = next((run.start.id for run in runs if run.start and run.has_started), None)
-        job_id = id_by_token(token, scheduler.jobs(), scheduler) or (started_as and scheduler.array_id(started_as))
+        with understood(scheduler):
+            job_id = scheduler.array_id(started_as) if started_as else scheduler.find(token)
         if job_id:
             ledger.note(experiment, "submitted", token, id=job_id)
         else:
@@ -138,10 +146,23 @@ def _prerequisites(task: Task) -> list[str]:
     return list(dict.fromkeys(run.run_id for run in every if run.run_id not in inside and not run.is_done()))
 
 
-def submit_batches(plan: Plan, order: Order, *, keep: Sequence[int]) -> Iterator[tuple[Submission, list[RunDir]]]:
+def chain(found: Sequence[Batch], *, after: Sequence[TaskRef]) -> None:
+    """Have each array wait for the one before, and the first for what is alive: each has a limit of its own.
+
+    What waits for the task of the same number in the one before waits for all of it.
+    """
+    before = list(after)
+    for batch in found:
+        batch.after_whole, before = before, [TaskRef(batch.token, number) for number in batch.tasks]
+
+
+def submit_batches(
+    plan: Plan, order: Order, *, keep: Sequence[int], live: Sequence[TaskRef] = ()
+) -> Iterator[tuple[Submission, list[RunDir]]]:
     """Submit runs of a plan in an order; yields each submission when it has been taken.
 
-    Every step is in the ledger before it is taken.  Raises LaunchError at the first refusal.
+    ``live`` are tasks of earlier submissions that have not ended.  Every step is in the ledger before it is taken.
+    Raises LaunchError at the first refusal.
     """
     earlier = ledger.submissions(plan.folder)
     run_ids = {run.run_id for run in order.runs}
@@ -154,7 +175,10 @@ def submit_batches(plan: Plan, order: Order, *, keep: Sequence[int]) -> Iterator
     at_most = scheduler.max_array_tasks() if arrays else 1
     corresponding = scheduler.can.corresponding_tasks
     tasks = groups(order.runs, paired=plan.is_paired)
-    for batch in batches(tasks, arrays=arrays, corresponding=corresponding, at_most=at_most, known=known):
+    found = batches(tasks, arrays=arrays, corresponding=corresponding, at_most=at_most, known=known)
+    if plan.request.max_parallel:
+        chain(found, after=live)
+    for batch in found:
         yield _submit_one(plan, batch, scheduler, earlier, order.places, keep=keep)
 
 
@@ -174,6 +198,10 @@ def _submit_one(
     avoid = excluded_nodes(runs, scheduler) if scheduler.can.excluded_nodes else []
     after = [str(earlier[batch.after_same_task].id)] if batch.after_same_task else []
     after += [job_id for ref in batch.after if (job_id := earlier[ref.token].job(ref.task))]
+    whole = [ref for ref in batch.after_whole if ref.token in earlier and earlier[ref.token].id]
+    if not scheduler.can.corresponding_tasks:  # which names jobs, not arrays
+        after = list(dict.fromkeys([*after, *(str(earlier[ref.token].job(ref.task)) for ref in whole)]))
+        whole = []
     path = experiment.job_script(token)
     text = script(
         site,
@@ -181,12 +209,13 @@ def _submit_one(
         token,
         batch.tasks,
         after=after,
+        after_whole=list(dict.fromkeys(str(earlier[ref.token].id) for ref in whole)),
         avoid=avoid,
         max_parallel=plan.request.max_parallel,
         arrays=arrays,
     )
     path.parent.mkdir(exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     queue = site.queue if scheduler.can.site_commands else None
     submission = Submission(token=token, launcher=site.launcher, queue=queue, array=arrays)
     facts = {"launcher": site.launcher, "array": arrays, "runs": [run.run_id for run in runs], "avoid": avoid}

@@ -1,4 +1,4 @@
-"""Accuracy over training time, with the change of total time at the end of each curve; and accuracy by epoch."""
+"""Accuracy over training time, with the change of a whole run's time at the end of each curve; and by epoch."""
 
 import math
 
@@ -27,7 +27,7 @@ SHOWN_POINTS = 10  # of accuracy, below the end of the worst curve
 def curve_data(frames: Frames, comparison: Comparison) -> pd.DataFrame:
     """Per pair, strategy and epoch: mean and range over seeds of time [s] (geometric) and accuracy [fraction].
 
-    ``time_diff`` is the change of total time of the table.  Raises ResultsError when no time is known.
+    ``time_diff`` is the change of a whole run's time, as in the table.  Raises ResultsError when no time is known.
     """
     data = over_seeds(points(frames, comparison, timed=True), ["seconds", "acc"], geometric=["seconds"])
     if data.empty:
@@ -116,6 +116,6 @@ def draw_epochs(data: pd.DataFrame, options: Options) -> Figure:
 
 
 CURVES = FigureKind(
-    "accuracy over training time, and the change of total time", curve_data, draw_curves, shows_times=True
+    "accuracy over training time, and the change of a whole run's", curve_data, draw_curves, shows_times=True
 )
 EPOCHS = FigureKind("accuracy by epoch", epoch_data, draw_epochs)

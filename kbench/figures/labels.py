@@ -86,7 +86,7 @@ WIDEST = 1.9  # panel, in ends of the slowest curve: the rest is room for labels
 
 
 class End(NamedTuple):
-    """The end of a strategy's curve: mean, first and last over seeds [s]; ``change`` of its total time as text."""
+    """The end of a strategy's curve: mean, first and last over seeds [s]; ``change`` of its time as text."""
 
     strategy: str
     seconds: float
@@ -139,7 +139,7 @@ def draw_end_labels(axes: Axes, top: Axes, strip: Strip, options: Options) -> No
     top.set_xlim(0, far * width)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    axes.set_ylabel("total time", fontsize=_font(options))
+    axes.set_ylabel("whole run", fontsize=_font(options))
 
 
 def _font(options: Options) -> float:

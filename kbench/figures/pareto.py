@@ -64,9 +64,10 @@ def _of_cost(runs: pd.DataFrame, cost: str) -> pd.DataFrame:
     ]
     if own.empty:
         return own
-    by_seed = own.assign(amount=np.log(own["amount"])) if cost == "total_train_s" else own  # the mean of the table
+    is_time = cost.endswith("_s")  # of which the table has geometric means
+    by_seed = own.assign(amount=np.log(own["amount"])) if is_time else own
     means = by_seed.groupby([*GROUP_KEYS, "cost"], sort=False)[["error", "amount"]].mean().reset_index()
-    if cost == "total_train_s":
+    if is_time:
         means["amount"] = np.exp(means["amount"]).round(9)
     means["on_front"] = False
     for _, pair in means.groupby("pair"):

@@ -122,7 +122,7 @@ def draw_time(data: pd.DataFrame, options: Options) -> Figure:
     for axes, pair in zip(layout.panels, data["pair"].unique(), strict=True):
         own = data[data["pair"] == pair]
         _draw_bars(axes, own, options)
-        set_title(axes, f"{pair}: {seeds_text(own['seeds'], 'mean')}", layout.panel_in)
+        set_title(axes, f"{pair}: {seeds_text(own['seeds'], 'arithmetic mean')}", layout.panel_in)
         axes.set_xlabel("time per run [s], all phases")
     shown = set(data.loc[data["seconds"] > VISIBLE * data["seconds"].max(), "part"])
     add_legend(layout.figure, [_patch(bar) for name, bar in (ON_CLOCK | OFF_CLOCK).items() if name in shown])

@@ -80,4 +80,4 @@ def _numbers(frames: Frames, column: str) -> str:
 def _source(frames: Frames) -> str:
     if frames.folder is None or not frames.folder.source.exists():
         return ""
-    return frames.folder.source.read_text(errors="replace").strip()
+    return frames.folder.source.read_text(encoding="utf-8", errors="replace").strip()

@@ -40,7 +40,9 @@ def _of_lightning(name: str) -> str | None:
     return column_of(name.removesuffix("_epoch"))
 
 
-def read(paths: Sequence[Path], *, name: str, known: ColumnOf, merges: bool = False) -> list[Log]:
+def read(
+    paths: Sequence[Path], *, name: str, known: ColumnOf, merges: bool = False, percent: bool = False
+) -> list[Log]:
     """Read the run of each file; raises ResultsError, with file and line, for what is no such table.
 
     Args:
@@ -48,14 +50,15 @@ def read(paths: Sequence[Path], *, name: str, known: ColumnOf, merges: bool = Fa
         name: How the library calls its file.
         known: kbench's column for one of the library's; None without one.
         merges: Whether several lines tell of one epoch.
+        percent: Whether accuracies are percent, also where none is above 1.
     """
     found = [file for path in paths for file in (sorted(path.rglob(name)) if path.is_dir() else [path])]
     if not found:
         raise refuse(str(paths[0]), f"holds no {name}", do="name the files")
-    return [_log(path, name, known, merges=merges) for path in found]
+    return [_log(path, name, known, merges=merges, percent=percent) for path in found]
 
 
-def _log(path: Path, name: str, known: ColumnOf, *, merges: bool) -> Log:
+def _log(path: Path, name: str, known: ColumnOf, *, merges: bool, percent: bool) -> Log:
     text = read_lines(path)
     head, *lines = csv.reader(text, delimiter=";" if ";" in text[0] and "," not in text[0] else ",")
     head = [cell.strip() for cell in head]
@@ -79,10 +82,10 @@ def _log(path: Path, name: str, known: ColumnOf, *, merges: bool) -> Log:
         remarks += [diverged(n_odd, f"{path}: {head[place]}")] if n_odd else []
         values = [float(str(row[column])) for row in rows if row.get(column) is not None]
         if column in ACCURACIES and values:
-            percent = in_percent(values)
-            remarks.append(reading(f"{path}: {head[place]}", values, percent=percent))
+            in_hundred = in_percent(values, percent=percent)
+            remarks.append(reading(f"{path}: {head[place]}", values, percent=in_hundred))
             for row in rows:
-                if percent and row.get(column) is not None:
+                if in_hundred and row.get(column) is not None:
                     row[column] = from_percent(float(str(row[column])))
     epochs = tuple(checked(row, f"{path}: epoch {row['epoch']}") for row in rows)
     run = path.absolute().parent.name if path.name == name else path.stem
@@ -113,8 +116,14 @@ def _twice(used: dict[int, str]) -> str:
     return next(column for column in columns if columns.count(column) > 1)
 
 
-TIMM_CSV = ImportFormat("timm's summary.csv, a run each", partial(read, name="summary.csv", known=column_of))
-LIGHTNING_CSV = ImportFormat(
-    "Lightning's metrics.csv, a run each", partial(read, name="metrics.csv", known=_of_lightning, merges=True)
+TIMM_CSV = ImportFormat(
+    "timm's summary.csv, a run each", partial(read, name="summary.csv", known=column_of), may_be_percent=True
 )
-KERAS_CSV = ImportFormat("what Keras' CSVLogger writes, a run each", partial(read, name="*.csv", known=_of_keras))
+LIGHTNING_CSV = ImportFormat(
+    "Lightning's metrics.csv, a run each",
+    partial(read, name="metrics.csv", known=_of_lightning, merges=True),
+    may_be_percent=True,
+)
+KERAS_CSV = ImportFormat(
+    "what Keras' CSVLogger writes, a run each", partial(read, name="*.csv", known=_of_keras), may_be_percent=True
+)

@@ -70,11 +70,10 @@ def diverged(n: int, column: str) -> str:
 
 def reading(name: str, values: Sequence[float], *, percent: bool) -> str:
     """The remark on how accuracies were read that may be percent or fractions."""
+    largest = max(values)
     if percent:
-        return f"{name} was read as percent: a value is above 1"
-    return (
-        f"{name} was read as fractions: no value is above 1, the largest is {max(values):g}; if it is percent, divide"
-    )
+        return f"{name} was read as percent: " + ("a value is above 1" if largest > 1 else "--percent says so")
+    return f"{name} was read as fractions: no value is above 1, the largest is {largest:g}; --percent if it is percent"
 
 
 def whole(text: str, place: str, *, column: str) -> int:

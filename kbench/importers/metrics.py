@@ -27,9 +27,9 @@ def column_of(metric: str) -> str | None:
     return KNOWN.get(re.sub(r"[^a-z0-9]+", "_", metric.strip().lower()).strip("_"))
 
 
-def in_percent(values: Iterable[float]) -> bool:
-    """Whether accuracies of one metric are percent: one of them is above 1."""
-    return any(value > 1 for value in values)
+def in_percent(values: Iterable[float], *, percent: bool = False) -> bool:
+    """Whether accuracies of one metric are percent: somebody says so, or one of them is above 1."""
+    return percent or any(value > 1 for value in values)
 
 
 def from_percent(value: float) -> float:

@@ -28,7 +28,13 @@ class StoredImport:
 
 
 def import_logs(
-    form: str, paths: Sequence[Path], results: Path, *, naming: Naming, epochs: int | None = None
+    form: str,
+    paths: Sequence[Path],
+    results: Path,
+    *,
+    naming: Naming,
+    epochs: int | None = None,
+    percent: bool = False,
 ) -> tuple[ExperimentDir, list[StoredImport]]:
     """Read results that others wrote, in a format of ``registry.FORMATS``, into the folder of all results.
 
@@ -38,6 +44,7 @@ def import_logs(
         results: The folder of all results.
         naming: How the runs are to be called.
         epochs: How many epochs a run was to take; a log with fewer is marked as interrupted.
+        percent: Whether accuracies are percent, also where none is above 1.
 
     Raises:
         ConfigError: The format or a name is none.
@@ -51,7 +58,9 @@ def import_logs(
     if missing:
         raise ResultsError(f"{missing[0]}: no such file or folder", hint="name files or folders that are there")
     style = import_format(form)
-    logs = style.read(paths)
+    if percent and not style.may_be_percent:
+        raise ConfigError(f"--percent: {form} says itself what its accuracies are", hint="leave it out")
+    logs = style.read(paths, percent=True) if percent else style.read(paths)
     if epochs is not None or style.equal_lengths:
         logs = mark_interrupted(logs, epochs)
     seen: dict[Path, str] = {}

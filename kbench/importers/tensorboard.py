@@ -35,8 +35,11 @@ class Scalars:
     n_purged: int = 0  # values of steps that a restart took back
 
 
-def read(paths: Sequence[Path]) -> list[Log]:
-    """Read the runs below ``paths``; raises ResultsError for files that hold no such scalars."""
+def read(paths: Sequence[Path], *, percent: bool = False) -> list[Log]:
+    """Read the runs below ``paths``; raises ResultsError for files that hold no such scalars.
+
+    ``percent`` says that accuracies are percent, also where none is above 1.
+    """
     found: dict[Path, Scalars] = {}
     for path in paths:
         files = sorted(path.rglob("*tfevents*")) if path.is_dir() else [path]
@@ -48,9 +51,9 @@ def read(paths: Sequence[Path]) -> list[Log]:
     for scalars in found.values():
         for tag, values in scalars.values.items():
             seen.setdefault(tag, []).extend(value for value, _ in values.values())
-    percent = {tag for tag, values in seen.items() if in_percent(values)}
+    in_hundred = {tag for tag, values in seen.items() if in_percent(values, percent=percent)}
     usable = {folder: one for folder, one in found.items() if any(map(column_of, one.values))} or found
-    logs = [_log(folder, scalars, percent) for folder, scalars in usable.items()]
+    logs = [_log(folder, scalars, in_hundred) for folder, scalars in usable.items()]
     left = [f"{folder} was left out: it has no scalar with a column" for folder in found if folder not in usable]
     return [replace(logs[0], remarks=(*logs[0].remarks, *left)), *logs[1:]]
 
@@ -186,4 +189,4 @@ def _event_type() -> "Callable[[], Event]":
     return event_type
 
 
-TENSORBOARD = ImportFormat("folders of event files, a run each", read)
+TENSORBOARD = ImportFormat("folders of event files, a run each", read, may_be_percent=True)

@@ -35,18 +35,19 @@ class Column:
     values: tuple[tuple[int, int, float | None], ...]  # line, epoch, value; None: NaN or infinite
 
 
-def read(paths: Sequence[Path]) -> list[Log]:
+def read(paths: Sequence[Path], *, percent: bool = False) -> list[Log]:
     """Read the runs of each file; a run that is in several files is one run.
 
     The first column counts epochs: ``epoch``, or ``Step`` if its steps follow one another.  A
     column's empty tail means that the run had ended.  Accuracies above 1 are percent, for all
-    runs of that metric in that file.  Raises ResultsError, with file and line, for anything else.
+    runs of that metric in that file, and so are all with ``percent``.
+    Raises ResultsError, with file and line, for anything else.
     """
     runs: dict[str, dict[int, dict[str, Cell]]] = {}
     files: dict[str, list[Path]] = {}
     remarks: dict[str, list[str]] = {}
     for path in paths:
-        for column in _usable(list(_columns(path)), path, remarks):
+        for column in _usable(list(_columns(path)), path, remarks, all_percent=percent):
             rows = runs.setdefault(column.run, {})
             _merge(rows, column, path)
             if path not in files.setdefault(column.run, []):
@@ -72,11 +73,11 @@ def _merge(rows: dict[int, dict[str, Cell]], column: Column, path: Path) -> None
             )
 
 
-def _usable(columns: list[Column], path: Path, remarks: dict[str, list[str]]) -> Iterator[Column]:
+def _usable(columns: list[Column], path: Path, remarks: dict[str, list[str]], *, all_percent: bool) -> Iterator[Column]:
     """The columns that kbench knows, accuracies as fractions; what others hold is remarked on, not guessed."""
     percent: dict[str, bool] = {}
     for column in columns:
-        above = in_percent(value for _, _, value in column.values if value is not None)
+        above = in_percent((value for _, _, value in column.values if value is not None), percent=all_percent)
         percent[column.metric] = percent.get(column.metric, False) or above
     metrics = {column.metric for column in columns}
     if not any(column_of(metric) for metric in metrics):
@@ -148,4 +149,6 @@ def _check_epochs(path: Path, values: Sequence[tuple[int, int, float | None]], *
             )
 
 
-WANDB_CSV = ImportFormat("a chart of Weights & Biases exported as CSV, a column per run", read, equal_lengths=True)
+WANDB_CSV = ImportFormat(
+    "a chart of Weights & Biases exported as CSV, a column per run", read, may_be_percent=True, equal_lengths=True
+)

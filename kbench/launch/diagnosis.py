@@ -101,7 +101,7 @@ def ask(command: Sequence[str], *, seconds: float, env: Mapping[str, str] | None
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             env={**os.environ, "LC_ALL": "C", **(env or {})},
             start_new_session=True,

@@ -2,15 +2,16 @@
 
 A job script calls it when its ranks have ended badly and left neither done.json nor failed.json:
 killed by the system, or dead before Python was up.  Of several runs that took turns one is to blame.
+In place of STATUS a sentence says what failed before they were started.
 """
 
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from kbench.records.folders import RunDir
+from kbench.records.folders import RunDir, begun_attempts
 from kbench.records.run_files import Failure
 from kbench.records.run_state import FailureKind
 
@@ -22,11 +23,21 @@ OUT_OF_MEMORY = re.compile(r"oom[-_]kill|Out Of Memory|out-of-memory", re.IGNORE
 
 
 def main() -> None:
-    """Write failed.json for the runs whose ranks ended with a status."""
-    write_all([RunDir(Path(place)) for place in sys.argv[2:]], int(sys.argv[1]))
+    """Write failed.json for the runs whose ranks ended with a status, or could not be started."""
+    how, *places = sys.argv[1:]
+    runs = [RunDir(Path(place)) for place in places]
+    known = begun_attempts(runs)
+    if how.isdecimal():
+        write_all(runs, int(how), attempts=known)
+        return
+    for run in runs:
+        hint = "mend setup: in the site file, then --retry"
+        record(run, how, FailureKind.CANNOT_START, attempt=known.get(run), hint=hint)
 
 
-def write_all(folders: Sequence[RunDir], status: int, *, since: int = 0) -> None:
+def write_all(
+    folders: Sequence[RunDir], status: int, *, since: int = 0, attempts: Mapping[RunDir, int] | None = None
+) -> None:
     """Write failed.json for runs that took turns in one process: to blame is the one in whose turn it ended.
 
     Where none had its turn, they are all to blame: the process did not come so far.
@@ -35,7 +46,9 @@ def write_all(folders: Sequence[RunDir], status: int, *, since: int = 0) -> None
         folders: The runs; the ranks' own output went to the logs of the first.
         status: The exit status of the ranks.
         since: Where in stderr.log of the first they began [byte].
+        attempts: Of the runs; without, and where one is missing, the latest that is on record.
     """
+    known = attempts or {}
     in_turn = [folder for folder in folders if folder.turn.exists()]
     ended = [folder for folder in folders if folder.has_end()]
     for folder in folders:
@@ -43,12 +56,13 @@ def write_all(folders: Sequence[RunDir], status: int, *, since: int = 0) -> None
             continue
         if len(folders) > 1 and (in_turn or ended) and folder not in in_turn:
             blamed = (in_turn or ended)[0].run_id
-            record(folder, f"the process that it shared ended with {blamed}", FailureKind.BLOCK_ENDED)
+            why = f"the process that it shared ended with {blamed}"
+            record(folder, why, FailureKind.BLOCK_ENDED, attempt=known.get(folder))
         else:
-            write(folder, status, since=since if folder == folders[0] else 0)
+            write(folder, status, since=since if folder == folders[0] else 0, attempt=known.get(folder))
 
 
-def write(folder: RunDir, status: int, *, since: int = 0) -> None:
+def write(folder: RunDir, status: int, *, since: int = 0, attempt: int | None = None) -> None:
     """Write failed.json from the exit status of the ranks and the end of stderr.log, from the byte ``since`` on."""
     output = _tail(folder.stderr, since)
     lines = ("".join(filter(str.isprintable, line)).strip() for line in reversed(output.splitlines()))
@@ -62,12 +76,16 @@ def write(folder: RunDir, status: int, *, since: int = 0) -> None:
     elif ended_from_outside(folder, status, since=since):
         why, kind = "its ranks were ended by the scheduler, the job was not", FailureKind.PREEMPTED
     hint = f"{folder.stderr} ends: {last}" if last else f"{folder.stderr} is empty"
-    record(folder, why, kind, hint=hint, node=node)
+    record(folder, why, kind, attempt=attempt, hint=hint, node=node)
 
 
-def record(folder: RunDir, why: str, kind: FailureKind, *, hint: str | None = None, node: str | None = None) -> None:
-    """Write failed.json for the latest attempt, whose ranks could not write it."""
-    folder.fail(Failure.of(why, kind=kind, attempt=folder.read_attempt() or 1, hint=hint, node=node))
+def record(
+    folder: RunDir, why: str, kind: FailureKind, *, attempt: int | None = None, hint: str | None = None,
+    node: str | None = None,
+) -> None:  # fmt: skip
+    """Write failed.json for an attempt, the latest unless told otherwise, whose ranks could not write it."""
+    latest = folder.read_attempt() or 1
+    folder.fail(Failure.of(why, kind=kind, attempt=latest if attempt is None else attempt, hint=hint, node=node))
 
 
 def lost_its_block(folder: RunDir) -> bool:

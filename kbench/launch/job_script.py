@@ -29,13 +29,13 @@ def render(template: Path, values: Mapping[str, object], *, given: Mapping[str, 
     ``given`` are settings of the site that the template must not ignore.  Raises ConfigError when the
     template names what has no value, or leaves out what was given.
     """
-    return render_text(template.read_text(), values, given=given, place=str(template))
+    return render_text(template.read_text(encoding="utf-8"), values, given=given, place=str(template))
 
 
 def render_text(text: str, values: Mapping[str, object], *, given: Mapping[str, object], place: str) -> str:
     """Fill the text of a job template; errors name ``place``."""
     environment = Environment(
-        loader=FileSystemLoader(folders("jobs")),
+        loader=FileSystemLoader(folders("jobs"), encoding="utf-8"),
         undefined=StrictUndefined,
         comment_start_string="{##",  # so that bash's ${#array[@]} survives
         comment_end_string="##}",
@@ -87,14 +87,17 @@ NOT_FOR_TEMPLATES = (
     "scratch",
     "network_interface",
     "signal_s",
+    "hang_limit_s",
 )
 
 
 def script(
     site: Site, experiment: ExperimentDir, token: str, tasks: Mapping[int, Task], *,
-    after: Sequence[str], avoid: Sequence[str], max_parallel: int | None, arrays: bool,
+    after: Sequence[str], avoid: Sequence[str], max_parallel: int | None, arrays: bool, after_whole: Sequence[str] = (),
 ) -> str:  # fmt: skip
     """The text of a job script.
+
+    It waits for the jobs ``after``, an array for their tasks of its own numbers, and for all of ``after_whole``.
 
     Raises ConfigError when the template lacks a value, or does not use what the site sets.
     """
@@ -108,6 +111,8 @@ def script(
     own["python"] = [*own.pop("container"), site.python or sys.executable]
     values = {
         **own,
+        "mpirun_unset": "mpirun_options" not in site.model_fields_set,
+        "token": token,
         "job_name": scheduler.job_name(experiment.path.name, token),
         "log": experiment.job_script(token).with_suffix(".log").absolute(),
         "runs": experiment.runs_folder.absolute(),
@@ -119,11 +124,13 @@ def script(
         "grace_s": max(0, site.signal_s - EXIT_S),
         "exclude": list(avoid),
         "after": list(after),
+        "after_whole": list(after_whole),
         "array": ",".join(map(str, tasks)) if arrays else "",
         "max_parallel": max_parallel,
     }
     given = {key: own[key] for key in site.model_fields_set & own.keys() if own[key] and key != "nodes"}
     given |= {"python": own["python"]} | ({"after": list(after)} if after else {})
+    given |= {"after_whole": list(after_whole)} if after_whole else {}
     name = site.template or scheduler.template
     if name:
         return render(find(name, "jobs", ".sh", "job template"), values, given=given)

@@ -1,15 +1,18 @@
 """The program of a scheduler's job: train its runs one after the other, or in turns, and note how each ended.
 
-``python -m kbench.launch.worker_job --folder RUNS [--grace S] [--limit S] [--requeue] RUN_ID... -- COMMAND...``
+``python -m kbench.launch.worker_job --folder RUNS [--grace S] [--limit S] [--requeue] [--token T] RUN_ID... --
+COMMAND...``
 
 COMMAND starts the ranks of the run whose folder is appended to it, or of several that take turns, as their job.json
-says.  SIGUSR1 says that the time limit is
-near: the run ends after its epoch, or without it after ``--grace`` seconds, and the job is requeued.
-SIGTERM and SIGUSR2 say that the job is being ended.
+says; which attempts they are is in their environment.  ``--token`` names the submission that the job came from: a run
+that was submitted again is left to its latest job.  ``--setup-failed`` says which line of the site's setup failed: the
+runs then fail with that.  SIGUSR1 says that the time limit is near: the run ends after its epoch, or without it after
+``--grace`` seconds, and the job is requeued.  SIGTERM and SIGUSR2 say that the job is being ended.
 """
 
 import argparse
 import ctypes
+import os
 import signal
 import subprocess
 import sys
@@ -18,11 +21,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from kbench import files
 from kbench.files import reason
 from kbench.launch import failure
 from kbench.launch.schedulers.base import JobEnvironment
 from kbench.launch.schedulers.registry import current_job
-from kbench.records.folders import RunDir
+from kbench.records.folders import RunDir, attempts_variable
 from kbench.records.run_files import Start
 from kbench.records.run_state import FailureKind, State
 
@@ -33,6 +37,7 @@ REASONS = {  # for which no other run is started
 }
 PR_SET_PDEATHSIG = 1
 HEARTBEAT_S = 30.0
+STALE_S = 2.0  # after which a file that another host wrote is looked at again
 PREEMPTION_GRACE_S = 3.0  # what ends the ranks may be on its way to us as well
 
 
@@ -43,20 +48,27 @@ def main() -> None:
     parser.add_argument("--grace", type=float, default=0.0, help="seconds for an epoch to end")
     parser.add_argument("--limit", type=float, help="seconds until SIGUSR1, from a scheduler that sends none")
     parser.add_argument("--requeue", action="store_true", help="put the job back into the queue at the time limit")
+    parser.add_argument("--token", default="", help="of the submission; empty: the latest is taken to be this one")
+    parser.add_argument("--setup-failed", default="", help="what happened to a line of the site's setup")
     parser.add_argument("--folder", type=Path, required=True, help="where the folders of the runs lie")
     parser.add_argument("runs", nargs="+", metavar="RUN_ID")
     args = parser.parse_args(sys.argv[1:at])
     runs = [RunDir(args.folder / run_id) for run_id in args.runs]
     submitted = runs[0].read().job
     here = current_job(submitted.launcher if submitted else None)
-    sys.exit(Job(here, sys.argv[at + 1 :], grace_s=args.grace, requeue=args.requeue).work(runs, limit_s=args.limit))
+    job = Job(here, sys.argv[at + 1 :], grace_s=args.grace, requeue=args.requeue, token=args.token)
+    sys.exit(job.give_up(runs, args.setup_failed) if args.setup_failed else job.work(runs, limit_s=args.limit))
 
 
 class Job:
     """One allocation of a scheduler, and the runs that are trained in it."""
 
-    def __init__(self, here: JobEnvironment, command: Sequence[str], *, grace_s: float, requeue: bool) -> None:
+    def __init__(
+        self, here: JobEnvironment, command: Sequence[str], *, grace_s: float, requeue: bool, token: str = ""
+    ) -> None:
         self._here, self._command, self._grace_s, self._requeue = here, list(command), grace_s, requeue
+        self._token = token
+        self._attempts: dict[RunDir, int] = {}  # that this job has begun
         self._stopped_by: FailureKind | None = None  # one of REASONS
         self._runs: Sequence[RunDir] = ()  # that its ranks train
         self._ranks: subprocess.Popen[bytes] | None = None
@@ -70,7 +82,7 @@ class Job:
         if limit_s:
             signal.setitimer(signal.ITIMER_REAL, limit_s)
         for group in groups(runs):
-            while started := [run for run in group if not self._stopped_by and begin(run, self._here)]:
+            while started := [run for run in group if not self._stopped_by and self._begin(run)]:
                 self._train(started)
                 group = [run for run in started if failure.lost_its_block(run)]
         if all(run.is_done() for run in runs):
@@ -82,6 +94,25 @@ class Job:
             return 1 if status is None else status
         return 1
 
+    def give_up(self, runs: Sequence[RunDir], why: str) -> int:
+        """Write why the runs cannot be started here; returns the status to exit with."""
+        for run in runs:
+            if self._begin(run):
+                self._record(run, why, FailureKind.CANNOT_START, hint="mend setup: in the site file, then --retry")
+        return 1
+
+    def _begin(self, run: RunDir) -> bool:
+        if self._token and not is_latest(run, self._token):
+            print(f"{run.run_id} was submitted again, and is left to that job", file=sys.stderr, flush=True)
+            return False
+        attempt = begin(run, self._here)
+        if attempt:
+            self._attempts[run] = attempt
+        return attempt is not None
+
+    def _record(self, run: RunDir, why: str, kind: FailureKind, *, hint: str | None = None) -> None:
+        failure.record(run, why, kind, attempt=self._attempts[run], hint=hint)
+
     def _train(self, runs: Sequence[RunDir]) -> None:
         self._runs, run = runs, runs[0]  # whose logs take what is printed between turns
         since = run.stderr.stat().st_size if run.stderr.exists() else 0
@@ -89,6 +120,7 @@ class Job:
             try:
                 self._ranks = subprocess.Popen(
                     [*self._command, *(str(one.path) for one in runs)],
+                    env={**os.environ, **attempts_variable([self._attempts[one] for one in runs])},
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=err,
@@ -98,7 +130,7 @@ class Job:
             except OSError as error:
                 why = f"{self._command[0]} cannot be started: {reason(error)}"
                 for one in runs:
-                    failure.record(one, why, FailureKind.CANNOT_START)
+                    self._record(one, why, FailureKind.CANNOT_START)
                 return
         if self._stopped_by:  # in this very moment
             self._request_stop()
@@ -111,9 +143,9 @@ class Job:
             self._stopped_by = self._stopped_by or FailureKind.PREEMPTED
         if self._stopped_by and not failure.lost_node(run, since=since):
             for one in runs:
-                failure.record(one, REASONS[self._stopped_by], self._stopped_by)
+                self._record(one, REASONS[self._stopped_by], self._stopped_by)
         else:
-            failure.write_all(runs, status, since=since)
+            failure.write_all(runs, status, since=since, attempts=self._attempts)
 
     def _on_time_limit(self, *_: object) -> None:
         self._stopped_by = self._stopped_by or FailureKind.TIME_LIMIT
@@ -173,30 +205,41 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def begin(run: RunDir, here: JobEnvironment) -> bool:
-    """Record the start of an attempt in start.json; False when the run is not to be started.
+def is_latest(run: RunDir, token: str) -> bool:
+    """Whether a submission is a run's latest; over a network, a node may see an old job.json for a while."""
+    for wait_s in (0.0, STALE_S):
+        time.sleep(wait_s)
+        os.listdir(run.path)  # has the client ask for the folder's state
+        job = run.read().job
+        if job is None or job.token == token:
+            return True
+    return False
 
-    A job that its scheduler put back into the queue begins another attempt, which only the job itself can count.
+
+def begin(run: RunDir, here: JobEnvironment) -> int | None:
+    """Record the start of an attempt in start.json, and return its number; None when the run is not to be started.
+
+    A job that its scheduler put back into the queue begins another attempt, which only the job itself can count.  Two
+    jobs that begin a run at the same moment get different numbers, and the ranks of the lower one leave.
     """
-    before = run.read()
-    if before.done or before.state_on_record is State.FAILED:
-        return False
-    earlier = before.start
-    start = Start.of(
-        earlier,
-        attempt=max(before.job.attempt if before.job else 1, earlier.attempt + 1 if earlier else 1),
-        id=here.id,
-        scheduler=here.scheduler,
-        nodes=here.nodes,
-        restarts=here.restarts,
-    )
-    start.write(run.path)
-    run.forget_end()
+    with files.locked(run.path / ".starting", required=False):
+        before = run.read()
+        if before.done or before.state_on_record is State.FAILED:
+            return None
+        earlier = before.start
+        attempt = max(before.job.attempt if before.job else 1, earlier.attempt + 1 if earlier else 1)
+        attempt = run.take_attempt(attempt)
+        start = Start.of(
+            earlier, attempt=attempt, id=here.id, scheduler=here.scheduler, nodes=here.nodes, restarts=here.restarts
+        )
+        start.write(run.path)
+        run.forget_end()
     prerequisite = run.read_prerequisite()
     if prerequisite and not prerequisite.is_done():
-        failure.record(run, f"it follows {prerequisite.run_id}, which is not done", FailureKind.PREREQUISITE_MISSING)
-        return False
-    return True
+        why = f"it follows {prerequisite.run_id}, which is not done"
+        failure.record(run, why, FailureKind.PREREQUISITE_MISSING, attempt=attempt)
+        return None
+    return attempt
 
 
 if __name__ == "__main__":

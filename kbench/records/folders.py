@@ -1,7 +1,9 @@
 """Where every file of an experiment and of a run lives, and who may write it; nobody else joins paths."""
 
+import os
 import shutil
-from collections.abc import Iterator, Sequence
+import socket
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +20,8 @@ from kbench.records.hits import Hits
 from kbench.records.run_files import Done, Failure, Job, Provenance, Start
 from kbench.records.schema import EpochRecord
 from kbench.records.snapshot import CHECKPOINT, PREVIOUS, SPEC, SUPERSEDED, RunSnapshot, attempt_of, read_run, read_spec
+
+ATTEMPTS = "KBENCH_ATTEMPTS"  # in the environment of what trains runs
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,11 @@ class RunDir:
         return self.path / "turn"
 
     @property
+    def last_step(self) -> Path:
+        """A file whose time is that of the last batch that the ranks trained, but for some seconds."""
+        return self.path / "step"
+
+    @property
     def alive(self) -> Path:
         """A file whose time is the last sign of life that a scheduler's job gave while it did the run."""
         return self.path / "alive"
@@ -89,6 +98,15 @@ class RunDir:
     def read_attempt(self) -> int:
         """Read how often the run was started, the start that is requested included; 0 before any."""
         return attempt_of(Job.read_if_whole(self.path), Start.read_if_whole(self.path))
+
+    def take_attempt(self, at_least: int) -> int:
+        """Take the number of an attempt; of several processes on any hosts, each gets another one."""
+        taken = self.path / "attempts"
+        taken.mkdir(exist_ok=True)
+        attempt = at_least
+        while not files.create(taken / str(attempt), f"{socket.gethostname()} {os.getpid()}\n"):
+            attempt += 1
+        return attempt
 
     def read_provenance(self) -> Provenance:
         """Read where the run was made; all is None where that is not on record."""
@@ -172,6 +190,25 @@ class RunDir:
         """Write failed.json for a run that is gone, in place of its own; nothing where that is not allowed."""
         with suppress(OSError, ResultsError):
             failure.write(self.path)
+
+
+def attempts_variable(attempts: Sequence[int]) -> dict[str, str]:
+    """The variable that hands on which attempts of some runs a process is, in the order of its arguments.
+
+    The folders of the runs would not do: another job that begins them changes what they say.
+    """
+    return {ATTEMPTS: ",".join(map(str, attempts))}
+
+
+def begun_attempts(runs: Sequence[RunDir], environ: Mapping[str, str] = os.environ) -> dict[RunDir, int]:
+    """Which attempts this process is to make, by what began them.
+
+    Where the variable did not come along, as on other hosts of mpirun and in some containers, the folders tell.
+    """
+    numbers = [int(word) for word in environ.get(ATTEMPTS, "").split(",") if word.isdecimal()]
+    if len(numbers) != len(runs):
+        numbers = [run.read_attempt() or 1 for run in runs]
+    return dict(zip(runs, numbers, strict=True))
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,8 @@ def trouble_of(
     bad = next((line for line in journal.lines if not line.record and not _is_of_a_crash(line, journal)), None)
     if bad:
         return f"line {bad.number} is no record of an epoch: {bad.problem}"
+    if twice := _twice(journal):
+        return twice
     if phases is None:
         lengths = {record.phase: record.epoch + 1 for record in epochs}
         phases = [PhaseLength(name=name, epochs=length) for name, length in lengths.items()]
@@ -131,6 +133,20 @@ def trouble_of(
         return f"it holds {len(epochs)} of the {n_epochs} epochs that the run set out to train"
     if len(epochs) > len(wanted):
         return f"it holds {len(epochs)} epochs, and the run set out to train {len(wanted)}"
+    return ""
+
+
+def _twice(journal: Journal) -> str:
+    """Say which epoch two processes trained at the same time, as one attempt; empty where none."""
+    first: dict[tuple[str, int, int], Line] = {}
+    for line in journal.lines:
+        if record := line.record:
+            earlier = first.setdefault((record.phase, record.epoch, record.attempt), line)
+            if earlier is not line:
+                what = f"epoch {record.epoch} of phase {record.phase} of attempt {record.attempt}"
+                by = [writer for one in (earlier.record, record) if one and (writer := one.writer)]
+                processes = f" ({' and '.join(by)})" if by else ""
+                return f"lines {earlier.number} and {line.number} both hold {what}: two processes trained it{processes}"
     return ""
 
 

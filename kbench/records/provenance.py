@@ -4,7 +4,7 @@ import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +29,21 @@ def provenance() -> Provenance:
     )
 
 
+def installed() -> dict[str, str]:
+    """The versions of all installed packages by name, as pip freeze lists them."""
+    found = {str(each.metadata["Name"]): each.version for each in distributions() if each.metadata["Name"]}
+    return dict(sorted(found.items(), key=lambda package: package[0].lower()))
+
+
+def nvidia_driver() -> str | None:
+    """The version of NVIDIA's driver; None without one."""
+    try:
+        first = Path("/proc/driver/nvidia/version").read_text().splitlines()[0]
+    except (OSError, IndexError):
+        return None
+    return first.removeprefix("NVRM version:").strip()
+
+
 class Source(NamedTuple):
     """The source that runs; None where it is no checkout."""
 
@@ -50,7 +65,7 @@ def source() -> Source:
 def cpu_name() -> str:
     """The name of the processor, as the system knows it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -59,6 +74,11 @@ def cpu_name() -> str:
 
 def _git(folder: Path, *arguments: str) -> str:
     done = subprocess.run(
-        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10
+        ["git", "-C", str(folder), *arguments],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=True,
+        timeout=10,
     )
     return done.stdout.strip()

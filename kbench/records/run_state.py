@@ -42,6 +42,7 @@ class FailureKind(StrEnum):
     """Why an attempt ended that did not come to its end."""
 
     RAISED = "Raised"  # an exception of kbench, of a strategy or of a library
+    HANG = "Hang"  # nothing happened in its ranks for long, and the watchdog ended them
     DIED = "Died"  # its ranks ended and wrote nothing
     OUT_OF_MEMORY = "OutOfMemory"
     CANNOT_START = "CannotStart"  # the command that starts ranks is not there
@@ -61,6 +62,11 @@ class FailureKind(StrEnum):
         if self in (FailureKind.CANCELLED, FailureKind.ENDED):
             return State.CANCELLED
         return State.INTERRUPTED if self in NOT_TO_BLAME else State.FAILED
+
+    @property
+    def may_be_requeued(self) -> bool:
+        """Whether the job of a run that ended so may be in the queue again."""
+        return self.state is State.INTERRUPTED and self is not FailureKind.VANISHED
 
     @property
     def needs_retry(self) -> bool:

@@ -3,10 +3,11 @@
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +16,38 @@ import torch
 from kbench import files
 from kbench.engine import checkpoint
 from kbench.engine.loop import Run, train
-from kbench.engine.runtime.allocation_check import check_allocation
+from kbench.engine.runtime.allocation_check import check_allocation, check_devices
 from kbench.engine.runtime.comm import Comm
 from kbench.engine.runtime.ranks import RankEnv, rank_env
 from kbench.engine.runtime.rendezvous import device_of, leave, together
 from kbench.errors import KBenchError, LaunchError, ResultsError
-from kbench.records.folders import RunDir
+from kbench.records.folders import RunDir, begun_attempts
 from kbench.records.run_files import Job
 from kbench.records.schema import EpochRecord
 from kbench.worker.reporting import MadeBy, note_provenance, report_done, report_epoch, report_failure, warn
 from kbench.worker.setup import SharedWorkload, build_run, stage_data
 from kbench.worker.turns import Player, Round, whose_turn
+from kbench.worker.watchdog import Watchdog
 
 
 def main() -> None:
     """Train the run in the folder given, or those in several folders in turns, or say in failed.json why not."""
     for number in (signal.SIGUSR1, signal.SIGUSR2):  # a scheduler's to a whole job are kbench.launch.worker_job's
         signal.signal(number, signal.SIG_IGN)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # the logs of a run are UTF-8, whatever the locale of its node
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     folders = [RunDir(Path(place)) for place in sys.argv[1:]]
+    attempts = begun_attempts(folders)
     # DDP remarks on the strides of one-channel convolutions, which have several right answers.
     warnings.filterwarnings("ignore", message="Grad strides do not match")
-    env, attempts = None, {folder: folder.read_attempt() or 1 for folder in folders}
+    env = None
     try:
         env = rank_env()
         if len(folders) == 1:
-            work(folders[0], env)
+            work(folders[0], env, attempt=attempts[folders[0]])
         else:
-            work_in_turns(folders, env)
+            work_in_turns(folders, env, attempts=attempts)
     except Leave as why:
         print(f"left: {why}", file=sys.stderr, flush=True)
         leave(0)
@@ -52,20 +58,30 @@ def main() -> None:
     leave(0)
 
 
-def work(folder: RunDir, env: RankEnv) -> None:
+def work(folder: RunDir, env: RankEnv, *, attempt: int | None = None) -> None:
     """Join the other ranks, train, and let rank 0 write what happened."""
     with ranks_of(folder, env) as (comm, device):
-        for _ in epochs_of(folder, env, comm, device):
-            pass
+        attempts = {folder: attempt or folder.read_attempt() or 1}
+        with watched([folder], attempts, comm) as watchdog:
+            for _ in epochs_of(folder, env, comm, device, attempt=attempt, watchdog=watchdog):
+                watchdog.end_epoch()
         comm.barrier()  # nobody leaves before the end is on record
 
 
-def work_in_turns(folders: Sequence[RunDir], env: RankEnv) -> None:
+def work_in_turns(folders: Sequence[RunDir], env: RankEnv, *, attempts: Mapping[RunDir, int] | None = None) -> None:
     """Train several runs of one pair and seed, each for an epoch in its turn; what one raises ends this process."""
+    known = attempts or {folder: folder.read_attempt() or 1 for folder in folders}
+    shared = SharedWorkload()
     with ranks_of(folders[0], env) as (comm, device):
-        shared = SharedWorkload()
-        players = [Player(folder, _until_left(epochs_of(folder, env, comm, device, shared))) for folder in folders]
-        Round(players, comm, device).play()
+        with watched(folders, known, comm) as watchdog:
+            players = [
+                Player(
+                    folder,
+                    _until_left(epochs_of(folder, env, comm, device, shared, attempt=known[folder], watchdog=watchdog)),
+                )
+                for folder in folders
+            ]
+            Round(players, comm, device).play()
         comm.barrier()
 
 
@@ -82,26 +98,35 @@ def ranks_of(folder: RunDir, env: RankEnv) -> Iterator[tuple[Comm, torch.device]
         torch.set_num_threads(job.threads_per_rank)
     device = device_of(env)
     with together(env, device, folder=folder.path, interface=job.network_interface) as comm:
+        check_devices(env, device, comm)
         if job.allocation:
             check_allocation(job.allocation, env, comm)
         yield comm, device
 
 
 def epochs_of(
-    folder: RunDir, env: RankEnv, comm: Comm, device: torch.device, shared: SharedWorkload | None = None
-) -> Iterator[Run]:
-    """Build the run of a folder and train it; rank 0 writes what happened.  Yields when an epoch is on record."""
+    folder: RunDir, env: RankEnv, comm: Comm, device: torch.device, shared: SharedWorkload | None = None, *,
+    attempt: int | None = None, watchdog: Watchdog | None = None,
+) -> Iterator[Run]:  # fmt: skip
+    """Build the run of a folder and train it; rank 0 writes what happened.  Yields when an epoch is on record.
+
+    ``attempt`` is the one that its job began; None: the latest.
+    """
     began_at = datetime.now(UTC)
     if env.rank == 0:
         files.remove_drafts(folder.path / "*")  # of attempts that were killed
     spec, job = folder.read_spec(), Job.read(folder.path) or Job.of(attempt=1)
     root = stage_data(folder, spec, job, comm)
-    run = build_run(folder, spec, comm, device, root, shared or SharedWorkload())
+    run = build_run(folder, spec, comm, device, root, shared or SharedWorkload(), attempt or folder.read_attempt() or 1)
     made_by = note_provenance(folder, run, device, env.node, began_at)
     start = checkpoint.load(folder.checkpoint, comm=comm, device=device, made_by=made_by)
     if start.note and env.rank == 0:
         warn(start.note)
     run.facts["final_digest"] = start.final_digest  # of one that only missed its end
+
+    if watchdog:
+        run.watched.on_step = watchdog.step
+        watchdog.arm()
 
     def report(record: EpochRecord) -> None:
         if env.rank == 0:
@@ -111,6 +136,13 @@ def epochs_of(
         yield run
     if env.rank == 0:
         report_done(folder, run)
+
+
+def watched(folders: Sequence[RunDir], attempts: Mapping[RunDir, int], comm: Comm) -> Watchdog:
+    """A watchdog over the runs of this process."""
+    job = Job.read_if_whole(folders[0].path)
+    limit_s = job.hang_limit_s if job else None
+    return Watchdog(lambda: whose_turn(folders) or folders[0], lambda run: attempts[run], comm, limit_s=limit_s)
 
 
 def _until_left(epochs: Iterator[Run]) -> Iterator[Run]:

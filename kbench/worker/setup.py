@@ -74,7 +74,7 @@ class SharedWorkload:
 
 
 def build_run(
-    folder: RunDir, spec: RunSpec, comm: Comm, device: torch.device, root: str, shared: SharedWorkload
+    folder: RunDir, spec: RunSpec, comm: Comm, device: torch.device, root: str, shared: SharedWorkload, attempt: int
 ) -> Run:
     """Build the run that a spec describes, before its first epoch."""
     workload = shared.of(spec.pair, device, root)
@@ -93,10 +93,10 @@ def build_run(
         strategy=strategy,
         workload=workload,
         comm=comm,
-        store=SampleStore(workload.n_samples, workload.n_classes, device),
+        store=SampleStore(workload.n_samples, workload.n_classes, device, labels=workload.labels),
         timer=PhaseTimer(device),
         seed=spec.seed,
-        attempt=comm.gather_objects(folder.read_attempt() or 1)[0],  # nodes may see an old file for a while
+        attempt=comm.gather_objects(attempt)[0],  # other hosts may not have been told, and see an old file for a while
     )
 
 

@@ -9,7 +9,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
+from typing import TextIO
 
 import torch
 
@@ -123,11 +125,15 @@ def in_turn(folder: RunDir, *, rank: int, limit_s: float) -> Iterator[None]:
     watch.daemon = True
     watch.start()
     try:
-        with folder.stdout.open("a") as out, folder.stderr.open("a") as err, redirect_stdout(out), redirect_stderr(err):
+        with _log(folder.stdout) as out, _log(folder.stderr) as err, redirect_stdout(out), redirect_stderr(err):
             yield
     finally:
         watch.cancel()
     folder.turn.unlink(missing_ok=True)
+
+
+def _log(path: Path) -> TextIO:
+    return path.open("a", encoding="utf-8", errors="backslashreplace")
 
 
 def _hangs(folder: RunDir, limit_s: float) -> None:

@@ -1,4 +1,4 @@
-"""Accuracy over time: the means, the panels, and the strip below with the change of total time."""
+"""Accuracy over time: the means, the panels, and the strip below with the change of a whole run's time."""
 
 import math
 import re

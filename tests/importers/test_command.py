@@ -169,3 +169,14 @@ def test_tables_of_other_formats_hold_published_numbers_too(audited: Path, typed
         done = typed("compare", "kakurenbo", "--published", "--format", form)
         assert done.returncode == 0, (form, done.stderr)
         assert "kakurenbo" in done.stdout
+
+
+def test_percent_cannot_be_said_of_a_format_that_says_it_itself(kakurenbo_folder, typed) -> None:
+    said = typed("import", "kakurenbo-log", str(kakurenbo_folder("x", [10.0], accuracy=[0.5])), "--percent")
+    assert said.returncode == 2
+    assert said.stderr.startswith("error: --percent: kakurenbo-log says itself what its accuracies are")
+
+
+def test_the_line_of_a_run_says_in_how_many_stages_its_epochs_were_counted(kakurenbo_folder, typed) -> None:
+    folder = kakurenbo_folder("x", [1.0] * 8, epochs=[0, 1, 2, 0, 1, 2, 3, 4])
+    assert "8 epochs in 2 stages" in typed("import", "kakurenbo-log", str(folder)).stdout

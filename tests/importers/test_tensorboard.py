@@ -49,7 +49,7 @@ def test_steps_that_are_no_epochs_are_refused(tmp_path: Path) -> None:
 def test_a_tag_without_a_column_is_left_out_and_said(tmp_path: Path) -> None:
     events(tmp_path / "a", {"val_acc": [(0, 0.5)], "gradient_norm": [(0, 3.0)]})
     (log,) = read([tmp_path / "a"])
-    read_as = "val_acc was read as fractions: no value is above 1, the largest is 0.5; if it is percent, divide"
+    read_as = "val_acc was read as fractions: no value is above 1, the largest is 0.5; --percent if it is percent"
     assert log.remarks == ("gradient_norm was left out: kbench has no column for it", read_as)
 
 

@@ -67,7 +67,7 @@ def test_a_metric_without_a_column_is_left_out_and_said(tmp_path: Path) -> None:
     (log,) = read([path])
     assert log.epochs == ({"phase": "train", "epoch": 0, "val_acc1": 0.5},)
     read_as = (
-        f"{path}: val_acc was read as fractions: no value is above 1, the largest is 0.5; if it is percent, divide"
+        f"{path}: val_acc was read as fractions: no value is above 1, the largest is 0.5; --percent if it is percent"
     )
     assert set(log.remarks) == {"gpu_temp was left out: kbench has no column for it", read_as}
 
@@ -109,3 +109,19 @@ def test_two_values_of_one_epoch_are_refused(chart: Write) -> None:
     paths = [chart({"a": [50.0]}), chart({"a": [51.0]}, name="again.csv")]
     with pytest.raises(ResultsError, match="again.csv:2: a: epoch 0 has two values of val_acc1, 0.5 and 0.51"):
         read(paths)
+
+
+def test_percent_below_one_are_percent_where_that_is_said(chart, typed) -> None:
+    path = chart({"a": [0.31, 0.62, 0.95]})
+    said = typed("import", "wandb-csv", str(path), "--percent")
+    assert "last top-1 0.95 %" in said.stdout and "eval_top1 was read as percent: --percent says so" in said.stderr
+
+
+def test_the_losses_that_the_authors_published_belong_to_the_pair_of_their_times(chart, typed) -> None:
+    prefix = "pretrain_deit_tiny_fdb3k_lr1.0e-3_epochs80_bs512_"
+    ends = ("sbfix_BETA1.0", "wRfix", "forgetlagfix", "kakurenbo_F0.20", "kakurenbo_F0.30")
+    runs = [*(f"{prefix}noCut-mixup_{end}" for end in ends), f"{prefix}_80ps_noCut-mixup"]
+    said = typed("import", "wandb-csv", str(chart({run: [4.0, 3.0] for run in runs}, metric="train_loss")))
+    names = [line.split(".s0.")[0] for line in said.stdout.splitlines()]
+    strategies = ("sb-loss", "iswr-loss", "forget-loss", "kakurenbo-20", "kakurenbo-30", "baseline")
+    assert names == [f"deit-tiny-fractal3k.{strategy}" for strategy in strategies]

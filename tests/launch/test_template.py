@@ -172,6 +172,15 @@ def test_an_evil_run_folder_reaches_the_epitaph_of_mpirun_as_it_is(tmp_path: Pat
     assert (returned, calls[1:]) == (137, [["-m", "kbench.launch.failure", "137", run_dir]])
 
 
+@pytest.mark.parametrize("line", ["(exit 7)", "exit 7", "(exit 7)  # why not", "[ -f /nowhere ] || (exit 7)"])
+def test_a_setup_line_that_fails_is_the_reason_and_no_rank_starts(tmp_path: Path, line: str) -> None:
+    python = stub(tmp_path, "python")
+    text = rendered("local", setup=("true", line, "true"), python=[python], host_python=python)
+    status, calls = execute(text, tmp_path)
+    why = f"setup line 2 ({line}) ends with status 7"
+    assert (status, calls) == (1, [["-m", "kbench.launch.failure", why, FIXED["run_dir"]]])
+
+
 def test_setup_lines_run_before_the_ranks(tmp_path: Path) -> None:
     lines = ('export STATUS="$((STATUS + 1))"', 'export STATUS="$((STATUS * 2))"')
     python = stub(tmp_path, "python")

@@ -5,14 +5,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from kbench.config.run_spec import RunSpec
-from kbench.records.folders import RunDir
+from kbench.launch import failure
+from kbench.launch.schedulers.base import JobEnvironment
+from kbench.launch.worker_job import begin, is_latest
+from kbench.records.folders import RunDir, attempts_variable, begun_attempts
 from kbench.records.run_files import Job
-from kbench.records.run_state import State
+from kbench.records.run_state import FailureKind, State
 
 Start = Callable[..., "subprocess.Popen[str]"]
 # In place of the ranks: writes down that it came, then does as its first argument says.
@@ -177,3 +181,40 @@ def test_a_follower_whose_leader_is_not_done_does_not_begin(
         "PrerequisiteMissing",
         State.INTERRUPTED,
     )
+
+
+def test_jobs_that_begin_a_run_at_the_same_moment_are_different_attempts(run: RunDir) -> None:
+    with ThreadPoolExecutor() as pool:
+        attempts = list(pool.map(lambda n: begin(run, JobEnvironment(id=str(n))), range(8)))
+    assert sorted(attempts) == [1, 2, 3, 4, 5, 6, 7, 8]  # type: ignore[type-var]
+    assert run.read_attempt() == 8
+
+
+def test_ranks_are_handed_the_attempt_that_their_job_began_whatever_the_folder_says_by_then(run: RunDir) -> None:
+    environ = attempts_variable([begin(run, JobEnvironment(id="24_0")) or 0])
+    begin(run, JobEnvironment(id="26_0"))
+    assert begun_attempts([run], environ) == {run: 1} and run.read_attempt() == 2
+    assert begun_attempts([run], {}) == {run: 2}
+
+
+def test_an_attempt_that_another_has_taken_over_from_is_heard_no_more(run: RunDir) -> None:
+    first, second = begin(run, JobEnvironment(id="24_0")), begin(run, JobEnvironment(id="26_0"))
+    failure.write(run, 1, attempt=first)
+    assert run.read().failure is None
+    failure.write(run, 1, attempt=second)
+    assert run.read().failure is not None
+
+
+def test_a_job_of_an_earlier_submission_leaves_the_run_to_the_latest(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kbench.launch.worker_job.STALE_S", 0.0)
+    assert is_latest(run, "kb00000000") and not is_latest(run, "kb11111111")
+
+
+def test_a_line_of_setup_that_failed_is_why_the_run_did(run: RunDir, start: Start) -> None:
+    why = "setup line 1 (module load cuda/99.9) ends with status 1"
+    assert ended(start("done", "--token", "kb00000000", "--setup-failed", why)) == 1
+    end = run.read().failure
+    assert end is not None and (end.error, end.kind) == (why, FailureKind.CANNOT_START)
+    assert not (run.path / "came").exists()

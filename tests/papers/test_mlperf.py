@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 from mlperf_logging.rcp_checker.rcp_checker import RCP_Checker
 
+import kbench
 from kbench.errors import ConfigError
+from kbench.importers.naming import Naming
+from kbench.importers.store import import_logs
 from kbench.papers.mlperf import (
     Benchmark,
     fewest_epochs,
@@ -19,6 +22,7 @@ from kbench.papers.mlperf import (
     read_points,
     reference_at,
 )
+from kbench.papers.papers import PublishedComparison
 
 RULES = {128: (16, 14, 16, 17, 16, 16, 15, 16, 15, 16), 256: (20, 21, 21, 20, 22, 22, 21, 21, 20, 20)}
 A = Benchmark(name="A", target=0.8, points=RULES, n_runs=5)  # of the appendix of the rules
@@ -123,3 +127,43 @@ def test_reference_points_are_read_as_mlperf_keeps_them(tmp_path: Path) -> None:
     path.write_text('{"x": {"Benchmark": "unet3d"}}')
     with pytest.raises(ConfigError, match="is no file of reference convergence points"):
         read_points(path)
+
+
+def log_of(n_epochs: int) -> str:
+    """An MLPerf log of a run that converges in so many epochs of a minute each."""
+    lines: list[tuple[str, int, object, dict[str, object]]] = [
+        ("submission_benchmark", 0, "deepcam", {}),
+        ("global_batch_size", 0, 2048, {}),
+        ("seed", 0, n_epochs, {}),
+        ("run_start", 0, None, {}),
+    ]
+    for epoch in range(1, n_epochs + 1):
+        accuracy = 0.83 if epoch == n_epochs else 0.6
+        lines += [
+            ("epoch_start", (epoch - 1) * 60_000, None, {"epoch_num": epoch}),
+            ("eval_start", epoch * 60_000 - 10_000, None, {"epoch_num": epoch}),
+            ("eval_accuracy", epoch * 60_000, accuracy, {"epoch_num": epoch}),
+            ("eval_stop", epoch * 60_000, None, {"epoch_num": epoch}),
+            ("epoch_stop", epoch * 60_000, None, {"epoch_num": epoch}),
+        ]
+    lines.append(("run_stop", n_epochs * 60_000, None, {"status": "success"}))
+    return "".join(
+        f":::MLLOG {json.dumps({'key': key, 'time_ms': ms, 'value': value, 'metadata': metadata})}\n"
+        for key, ms, value, metadata in lines
+    )
+
+
+def test_imported_logs_of_a_benchmark_are_scored_without_a_baseline(tmp_path: Path) -> None:
+    logs = tmp_path / "deepcam"
+    logs.mkdir()
+    for n_epochs in (22, 23, 24, 26, 21):
+        (logs / f"result_{n_epochs}.txt").write_text(log_of(n_epochs))
+    import_logs("mllog", [logs], tmp_path / "results", naming=Naming(experiment="theirs", strategy="reference"))
+    found = kbench.compare("theirs", score="mlperf", results=tmp_path / "results")
+    assert isinstance(found, PublishedComparison)
+    (score,) = found.papers.scores
+    assert (score.benchmark, score.batch, score.n_reached) == ("deepcam HPC 3.0", 2048, 5)
+    assert (score.epochs, score.seconds, score.test) == (23, 23 * 60.0, "passes")
+    assert found.as_json()["mlperf"][0]["epochs"] == 23  # type: ignore[index]
+    with pytest.raises(ConfigError, match="belongs to --score mlperf"):
+        kbench.compare("theirs", runs=5, results=tmp_path / "results")

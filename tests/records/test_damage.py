@@ -59,7 +59,7 @@ def test_a_journal_that_is_gone_is_named(done: RunDir) -> None:
         ("x", "expected value at line 1 column 1"),
         ("[]", "holds no JSON object"),
         ("{}", "attempt: field required"),
-        ('{"schema_version": 4}', "a newer kbench wrote it (schema 4, this one knows 3)"),
+        ('{"schema_version": 9}', "a newer kbench wrote it (schema 9, this one knows 4)"),
         ('{"schema_version": "2"}', "schema_version is '2'"),
         ("[" * 100_000, "recursion limit exceeded"),
     ],
@@ -141,6 +141,16 @@ def test_a_run_that_missed_its_end_and_only_wrote_it_later_is_whole(make_run) ->
     assert seen(run) == (State.DONE, "") and len(run.epochs()) == 4
 
 
+def test_an_epoch_that_two_processes_trained_as_one_attempt_is_named_with_both(done: RunDir) -> None:
+    first, *others = done.journal.read_text().splitlines()
+    by = [json.dumps({**json.loads(first), "writer": writer}) for writer in ("n1:7", "n2:8")]
+    done.journal.write_text("".join(f"{line}\n" for line in (*by, *others)))
+    assert done.read().trouble.startswith(
+        "epochs.jsonl: lines 1 and 2 both hold epoch 0 of phase train of attempt 1: two processes trained it "
+        "(n1:7 and n2:8)"
+    )
+
+
 def test_a_gap_before_the_end_is_named_too(make_run) -> None:
     run = make_run(epochs=3, end="failed")
     run.journal.write_text("".join(lines(run)[::2]))
@@ -153,7 +163,7 @@ def test_a_gap_before_the_end_is_named_too(make_run) -> None:
     [
         ("start.json", '{"attempt": [1]}', "start.json: attempt: input should be a valid integer, got [1]"),
         ("job.json", "[" * 100_000, "job.json: recursion limit exceeded"),
-        ("job.json", '{"schema_version": 4}', "job.json: a newer kbench wrote it (schema 4, this one knows 3)"),
+        ("job.json", '{"schema_version": 9}', "job.json: a newer kbench wrote it (schema 9, this one knows 4)"),
         ("job.json", '{"schema_version": 3, "attempt": 1, "host": "h", "colour": 1}',
          "job.json: colour: extra inputs are not permitted, got 1"),
         ("done.json", '{"attempt": 1', "done.json: EOF while parsing an object at line 1 column 13"),

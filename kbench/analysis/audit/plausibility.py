@@ -139,7 +139,7 @@ def _learning_rates(frames: Frames, matched: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _first_touches(rows: Sequence[Row]) -> Iterator[Finding]:
-    """Targets whose first touch favours the shorter epochs."""
+    """Targets whose touch favours the shorter epochs."""
     for pair in dict.fromkeys(row.pair for row in rows):
         own = [row for row in rows if row.pair == pair and any(target.withheld for target in row.targets)]
         if own:
@@ -147,9 +147,9 @@ def _first_touches(rows: Sequence[Row]) -> Iterator[Finding]:
             target = next(target for target in own[0].targets if target.withheld)
             yield note(
                 "target",
-                f"{pair}: {', '.join(names)}: epochs are not about as long as the baseline's, and the first touch of a "
+                f"{pair}: {', '.join(names)}: epochs are not about as long as the baseline's, and the touch of a "
                 "target favours the shorter ones: no interval; "
-                f"--target '{target.requested}:clock' looks at both at the same times",
+                f"--target '{target.requested.partition(':')[0]}:clock' looks at both at the same times",
                 about(pair, *names),
             )
 

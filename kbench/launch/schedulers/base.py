@@ -9,11 +9,13 @@ import re
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
+from kbench.config.rank_variables import without_ranks
 from kbench.config.site import Queue, Site
 from kbench.errors import LaunchError
 from kbench.launch.diagnosis import Answer, Finding, ask
@@ -39,7 +41,7 @@ class JobInfo(NamedTuple):
     """What a scheduler's list of jobs tells of one."""
 
     stage: Stage
-    name: str
+    name: str  # empty: the list does not tell it
     reason: str = ""  # why it waits, or how it ended
     starts_at: str = ""  # when it is expected to start, in the scheduler's words and time zone
 
@@ -128,6 +130,50 @@ class Scheduler(ABC):
     def cancel(self, ids: Sequence[str]) -> None:
         """End jobs, waiting ones too; raises LaunchError when the scheduler does not take it."""
 
+    @property
+    def answers_by_id(self) -> bool:
+        """Whether ``look_up`` asks for one job by its id, rather than for the list a second time."""
+        return False
+
+    def look_up(self, job_id: str) -> dict[str, JobInfo]:
+        """Ask once more for a job that one list left out, as lists are filtered, cut, and empty now and then.
+
+        Returns:
+            Jobs by their ids, of which the one that was asked for is gone if it is not among them.
+
+        Raises:
+            LaunchError: Nobody can tell.
+        """
+        return self.jobs()
+
+    def find(self, token: str) -> str | None:
+        """The id of the job, without an array's task, whose name has a token in it; None where a second look agrees.
+
+        Raises LaunchError where nobody can tell.
+        """
+        return self.id_by_token(token, self.jobs()) or self.id_by_token(token, self.jobs())
+
+    def find_submitted(self, script: Path, printed: str) -> str:
+        """The id of a script that has just been submitted, by a command that ended well and did not print one.
+
+        Raises NoAnswer where it is not in the queue: it may come there.
+        """
+        try:
+            found = self.find(script.stem)
+        except LaunchError as error:
+            raise NoAnswer(error.message, hint=error.hint) from error
+        if found is None:
+            raise NoAnswer(
+                f"submitting {script} went well and printed no job id but {printed.strip()[:80]!r}",
+                hint="the job may come into the queue, where kbench run finds it by its name",
+            )
+        return found
+
+    def id_by_token(self, token: str, jobs: Mapping[str, JobInfo]) -> str | None:
+        """The id, without an array's task, of the one of some jobs whose name has a token in it."""
+        named = (job for job, info in jobs.items() if token in info.name and info.stage is not Stage.OVER)
+        return next((self.array_id(job) for job in named), None)
+
     @classmethod
     def site_problem(cls, site: Site) -> str:
         """What a site lacks for this scheduler, as the end of a sentence about the launcher; empty when nothing."""
@@ -157,7 +203,7 @@ class Scheduler(ABC):
     def node_names(cls, value: str) -> tuple[str, ...]:
         """The names of a job's nodes, each once, from the variable that holds them: here, the file that it names."""
         try:
-            lines = Path(value).read_text().splitlines()
+            lines = Path(value).read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return ()
         return tuple(dict.fromkeys(line.split()[0] for line in lines if line.strip()))
@@ -175,7 +221,7 @@ class Scheduler(ABC):
                 scheduler=names.scheduler,
                 id=job_id,
                 nodes=cls.node_names(environ[names.nodes]),
-                restarts=int(environ.get(names.restarts) or 0),
+                restarts=_count(environ.get(names.restarts)),
                 variables=names,
             )
         return None
@@ -214,8 +260,13 @@ class Scheduler(ABC):
         return iter(())
 
     def environment(self, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-        """The environment of its commands: without settings of the user's shell that would reach our jobs."""
-        return {k: v for k, v in environ.items() if k in self.kept_variables or not k.startswith(self.hidden_variables)}
+        """The environment of its commands: without settings of the user's shell that would reach jobs or filter lists.
+
+        What another launcher has set for ranks goes as well: a job would take it for its own.
+        """
+        hidden = self.hidden_variables
+        left = without_ranks(environ)
+        return {k: v for k, v in left.items() if k in self.kept_variables or not k.startswith(hidden)}
 
     def run(
         self, command: Sequence[str], *, name: str = "", timeout_s: float = TIMEOUT_S, keep: Sequence[int] = ()
@@ -225,15 +276,16 @@ class Scheduler(ABC):
         ``name`` is what errors call the command, where its first word says little.
         """
         name = name or command[0]
+        english = {"LC_ALL": "C"} if not keep else {}  # a command that submits hands its environment to the job
         try:
             done = subprocess.run(
                 list(command),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
                 errors="replace",
                 timeout=timeout_s,
-                env=self.environment(),
+                env=self.environment() | english,
                 pass_fds=tuple(keep),
             )
         except FileNotFoundError as error:
@@ -255,3 +307,18 @@ class Scheduler(ABC):
             hint = next((hint for part, hint in hints.items() if part in why.lower()), "")
             raise failure(f"{name} fails with status {done.returncode}: {why}", hint=hint)
         return done.stdout
+
+
+@contextmanager
+def understood(scheduler: Scheduler) -> Iterator[None]:
+    """Raise LaunchError in place of what a class from elsewhere raises over an answer that it cannot read."""
+    try:
+        yield
+    except (ValueError, LookupError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise LaunchError(f"launcher {scheduler.name} cannot read what its commands print: {what}") from error
+
+
+def _count(text: str | None) -> int:
+    """A number that a scheduler set; none where it is no number."""
+    return int(text) if text and text.isdecimal() else 0

@@ -8,7 +8,15 @@ from pathlib import Path
 from kbench.config.site import Queue, Site
 from kbench.errors import LaunchError
 from kbench.launch.diagnosis import Finding, ask, missing, ok
-from kbench.launch.schedulers.base import SUBMIT_TIMEOUT_S, Capabilities, JobInfo, JobVariables, Scheduler, Stage
+from kbench.launch.schedulers.base import (
+    SUBMIT_TIMEOUT_S,
+    Capabilities,
+    JobInfo,
+    JobVariables,
+    NoAnswer,
+    Scheduler,
+    Stage,
+)
 from kbench.launch.schedulers.slurm import Slurm
 
 DIAGNOSIS_S = 10.0  # that a command may take for kbench doctor
@@ -23,8 +31,9 @@ class Commands(Scheduler):
         JobVariables(scheduler="pbs", id="PBS_JOBID", nodes="PBS_NODEFILE", requeue=("qrerun", "{id}")),
         JobVariables(scheduler="sge", id="JOB_ID", nodes="PE_HOSTFILE", restarts="RESTARTED", requeue_status=99),
     )
-    # Slurm's imitation of qsub reads them as well.
-    hidden_variables, kept_variables = Slurm.hidden_variables, Slurm.kept_variables
+    # Slurm's imitation of qsub reads Slurm's as well; the others change what LSF and Flux list.
+    hidden_variables = (*Slurm.hidden_variables, "LSB_BJOBS_", "FLUX_JOBS_")
+    kept_variables = Slurm.kept_variables
 
     def __init__(self, commands: Queue | None = None) -> None:
         super().__init__(commands)
@@ -36,22 +45,41 @@ class Commands(Scheduler):
     def submit(self, script: Path, *, keep: Sequence[int] = ()) -> str:
         """Submit a job script; returns the job's id as the site's pattern finds it."""
         text = self.run([*self._commands.submit, str(script)], timeout_s=SUBMIT_TIMEOUT_S, keep=keep)
-        found = self._id.search(text)
-        if not found:
-            raise LaunchError(
-                f"{self._commands.submit[0]} prints no job id but {text.strip()[:80]!r}",
-                hint="see queue.id_pattern in the site file",
-            )
-        return found[1]
+        lines = [(line, found[1]) for line in text.splitlines() if (found := self._id.search(line))]
+        single = [job_id for line, job_id in lines if len(line.split()) == 1]  # what -terse prints, below any banner
+        if len(lines) == 1 or single:
+            return single[-1] if single else lines[0][1]
+        try:
+            return self.find_submitted(script, text)
+        except NoAnswer:
+            if lines:  # of several, and the queue does not show the job yet
+                return lines[-1][1]
+            raise
 
     def jobs(self) -> dict[str, JobInfo]:
         """Every job that the list command shows; whether it runs, only its own folder tells."""
-        found = {}
-        for line in self.run(self._commands.list).splitlines():
-            job = self._id.search(line)
-            if job:
-                found[job[1]] = JobInfo(Stage.WAITING, line, " ".join(line.split()))
-        return found
+        return self._read(self.run(self._commands.list))
+
+    @property
+    def answers_by_id(self) -> bool:
+        """Whether the site has a command for that."""
+        return bool(self._commands.find)
+
+    def look_up(self, job_id: str) -> dict[str, JobInfo]:
+        """Ask for one job by its id, where the site says how; else for the list a second time."""
+        if not self._commands.find:
+            return self.jobs()
+        try:
+            text = self.run([*self._commands.find, job_id])
+        except NoAnswer:
+            raise
+        except LaunchError as error:
+            if re.search(self._commands.gone_pattern, error.message):
+                return {}
+            raise
+        if re.search(self._commands.gone_pattern, text) or not text.strip():
+            return {}
+        return {job_id: JobInfo(Stage.WAITING, text)}
 
     def cancel(self, ids: Sequence[str]) -> None:
         """End jobs, waiting ones too; one that has ended by itself meanwhile is no error."""
@@ -60,6 +88,15 @@ class Commands(Scheduler):
         except LaunchError:
             if set(ids) & self.jobs().keys():
                 raise
+
+    def _read(self, text: str) -> dict[str, JobInfo]:
+        """The jobs of a list, each with all of its lines for a name; none where a line holds nothing but the id."""
+        found: dict[str, JobInfo] = {}
+        for line in text.splitlines():
+            if job := self._id.search(line):
+                lines = f"{found[job[1]].name}\n{line}" if job[1] in found else line
+                found[job[1]] = JobInfo(Stage.WAITING, lines if len(lines.split()) > 1 else "", " ".join(line.split()))
+        return found
 
     @classmethod
     def site_problem(cls, site: Site) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kbench.config.parse import did_you_mean
+from kbench.config.rank_variables import SLURM_SETTINGS
 from kbench.config.site import Site
 from kbench.errors import LaunchError
 from kbench.launch.diagnosis import Finding, ask, missing, ok, ok_unless, warning
@@ -16,6 +17,7 @@ from kbench.launch.schedulers.base import (
     Capabilities,
     JobInfo,
     JobVariables,
+    NoAnswer,
     Scheduler,
     Stage,
 )
@@ -30,6 +32,12 @@ IDS_PER_COMMAND = 500
 PING_S = 10.0
 ARRAY_TASKS = 1000  # of a cluster that does not tell its limit
 PROGRAMS = ("sbatch", "srun", "squeue", "scancel", "scontrol", "sinfo")
+
+
+TOO_MANY = (
+    "your association or QOS limits how many jobs you may have in the queue, and each task of an array counts; submit "
+    "fewer (--only, --set 'seeds=[0]', --pairing node), and kbench run again when some have ended"
+)
 
 
 class Slurm(Scheduler):
@@ -66,6 +74,15 @@ class Slurm(Scheduler):
         "OUT_OF_MEMORY": FailureKind.OUT_OF_MEMORY,
     }
     hints = {
+        "assocmaxsubmitjob": TOO_MANY,  # before account: its sentence names "accounting/QOS policy"
+        "qosmaxsubmitjob": TOO_MANY,
+        "assocgrpsubmitjob": TOO_MANY,
+        "qosgrpsubmitjob": TOO_MANY,
+        "qosmaxjobs": TOO_MANY,
+        "assocmaxjobs": TOO_MANY,
+        "job submit limit": TOO_MANY,
+        "job array": "the cluster allows smaller arrays than it says (MaxArraySize, MaxArrayTasks); arrays: false in "
+        "the site file submits a job for each run",
         "partition": "see partition in the site file; sinfo lists those there are",
         "account": "see account in the site file; sacctmgr show associations user=$USER lists yours",
         "feature": "see options in the site file; sinfo -o %f lists the features that nodes have",
@@ -76,16 +93,18 @@ class Slurm(Scheduler):
         "time limit": "see time_limit in the site file; sinfo shows the partition's limit",
         "contact slurm controller": "the controller is down; nothing is lost, try again later",
     }
-    hidden_variables = ("SBATCH_", "SLURM_", "SALLOC_", "SRUN_")
-    kept_variables = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_JWT")
+    hidden_variables = tuple(
+        f"{name}_" for name in "SBATCH SLURM SALLOC SRUN SQUEUE SCANCEL SACCT SINFO SCONTROL".split()
+    )
+    kept_variables = SLURM_SETTINGS
 
     def submit(self, script: Path, *, keep: Sequence[int] = ()) -> str:
         """Submit a job script, whose header says all; returns the job's id."""
         text = self.run(["sbatch", "--parsable", str(script)], timeout_s=SUBMIT_TIMEOUT_S, keep=keep)
-        found = re.search(r"^(\d+)(;\S+)?$", text.strip(), re.MULTILINE)
-        if not found:
-            raise LaunchError(f"sbatch prints no job id but {text.strip()[:80]!r}")
-        return found[1]
+        for pattern in (r"^(\d+)(?:;\S+)?\s*$", r"^Submitted batch job (\d+)"):  # a site's wrapper may add lines, or
+            if ids := re.findall(pattern, text, re.MULTILINE):  # take --parsable out
+                return str(ids[-1])
+        return self.find_submitted(script, text)
 
     def test(self, script: Path) -> str:
         """What ``sbatch --test-only`` prints about a script; raises LaunchError when it would be refused."""
@@ -95,8 +114,42 @@ class Slurm(Scheduler):
 
     def jobs(self) -> dict[str, JobInfo]:
         """Every job of this user that the controller remembers, finished ones of the last minutes included."""
-        text = self.run(["squeue", "-h", "-r", "-t", "all", "-u", str(os.getuid()), "-o", JOB_FORMAT])
-        return dict(map(_job_info, filter(None, text.splitlines())))
+        return read_jobs(self.run(["squeue", "-h", "-r", "-t", "all", "-u", str(os.getuid()), "-o", JOB_FORMAT]))
+
+    @property
+    def answers_by_id(self) -> bool:
+        """It does."""
+        return True
+
+    def look_up(self, job_id: str) -> dict[str, JobInfo]:
+        """Ask squeue for one job by its id, and scontrol where that is empty: only its word is that a job is gone."""
+        array = self.array_id(job_id)
+        try:
+            found = read_jobs(self.run(["squeue", "-h", "-r", "-t", "all", "-j", array, "-o", JOB_FORMAT]))
+        except LaunchError:  # of a job that is not there as well
+            found = {}
+        if job_id in found:
+            return found
+        try:
+            text = self.run(["scontrol", "-o", "show", "job", job_id if found else array])
+        except NoAnswer:
+            raise
+        except LaunchError as error:
+            if "invalid job id" in error.message.lower():
+                return found
+            raise
+        records = dict(_records(text))
+        if not records:
+            raise LaunchError(
+                f"scontrol does not tell whether there is a job {job_id}; it prints {text.strip()[:80]!r}"
+            )
+        return {**found, **records}
+
+    def find(self, token: str) -> str | None:
+        """The id of the job whose name has a token in it: by squeue, else by what scontrol knows of all jobs."""
+        if found := self.id_by_token(token, self.jobs()):
+            return found
+        return self.id_by_token(token, dict(_records(self.run(["scontrol", "-o", "show", "job"]))))
 
     def cancel(self, ids: Sequence[str]) -> None:
         """End jobs, waiting ones too."""
@@ -167,7 +220,7 @@ class Slurm(Scheduler):
         except LaunchError:
             return {}
         rows = (line.split("|") for line in text.splitlines() if "|" in line)
-        return {row[0]: row[1].split()[0] for row in rows if row[1]}
+        return {row[0]: row[1].split()[0] for row in rows if row[1].strip()}
 
     def max_array_tasks(self) -> int:
         """How many tasks an array may have."""
@@ -231,11 +284,31 @@ def by_array(ids: Sequence[str]) -> list[str]:
     return [f"{job}_[{','.join(numbers)}]" if numbers else job for job, numbers in tasks.items()]
 
 
-def _job_info(line: str) -> tuple[str, JobInfo]:
-    job, state, starts_at, reason, name = line.split("|", 4)
+def read_jobs(text: str) -> dict[str, JobInfo]:
+    """Read what squeue printed in ``JOB_FORMAT``; lines of a wrapper, and those that were cut, are no jobs."""
+    rows = (line.split("|", 4) for line in text.splitlines())
+    return {row[0]: _job_info(*row[1:]) for row in rows if len(row) == 5 and re.fullmatch(r"\d+(_\d+)?", row[0])}
+
+
+def _job_info(state: str, starts_at: str, reason: str, name: str) -> JobInfo:
     stage = next((stage for stage, states in STAGES.items() if state in states.split()), Stage.OVER)
     why = reason if stage is Stage.WAITING else state
-    return job, JobInfo(stage, name, "" if why == "None" else why, "" if starts_at == "N/A" else starts_at)
+    return JobInfo(stage, name, "" if why == "None" else why, "" if starts_at == "N/A" else starts_at)
+
+
+def _records(text: str) -> Iterator[tuple[str, JobInfo]]:
+    """Read what ``scontrol -o show job`` printed: a line for each job, or for the waiting tasks of an array."""
+    for line in text.splitlines():
+        facts = dict(re.findall(r"(?:^|\s)(JobId|ArrayJobId|ArrayTaskId|JobState|Reason)=(\S+)", line))
+        name = re.search(r"\sJobName=(.*?)(?=\s+\w+=|$)", line)
+        if not (name and facts.keys() >= {"JobId", "JobState"}):
+            continue
+        info = _job_info(facts["JobState"], "N/A", facts.get("Reason", "None"), name[1])
+        tasks = facts.get("ArrayTaskId", "").partition("%")[0]
+        array = facts.get("ArrayJobId", facts["JobId"])
+        yield from ((f"{array}_{n}", info) for span in tasks.split(",") for n in _numbers(span) if tasks)
+        if not tasks:
+            yield str(array), info
 
 
 def expand_node_list(nodes: str) -> tuple[str, ...]:
@@ -255,6 +328,8 @@ def expand_node_list(nodes: str) -> tuple[str, ...]:
 
 def _numbers(span: str) -> list[str]:
     first, _, last = span.partition("-")
+    if not (first.isdecimal() and (last or first).isdecimal()):
+        return [span]
     return [str(n).zfill(len(first)) for n in range(int(first), int(last or first) + 1)]
 
 

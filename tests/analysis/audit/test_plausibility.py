@@ -120,7 +120,7 @@ def test_an_error_that_every_run_reaches_is_told(three: Any, told) -> None:
 
 def test_a_first_touch_of_shorter_epochs_has_no_interval_and_says_what_has(three: Any, told) -> None:
     assert told(three, "target", targets=[0.5]) == [
-        f"{PAIR}: mine: epochs are not about as long as the baseline's, and the first touch of a target favours the "
+        f"{PAIR}: mine: epochs are not about as long as the baseline's, and the touch of a target favours the "
         "shorter ones: no interval; --target '0.5:clock' looks at both at the same times"
     ]
 

@@ -97,7 +97,7 @@ def flat(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
                     yield f"{name}_share", part["share"]
         elif key.endswith(("_ci", "_range", "_bca")):
             yield from zip((f"{key}_low", f"{key}_high"), value or (None, None), strict=True)
-        elif key not in ("pair", "strategy", "upstream", "ci_method", "shown", "rule", "withheld"):
+        elif key not in ("pair", "strategy", "upstream", "ci_method", "shown", "rule", "withheld", "hits_missing"):
             yield key, value
 
 

@@ -1,10 +1,12 @@
 """Who am I among the ranks, as torchrun, Open MPI, MPICH, Slurm and nobody tell it."""
 
 import socket
+import sys
+from types import SimpleNamespace
 
 import pytest
 
-from kbench.engine.runtime.ranks import RankEnv, rank_env
+from kbench.engine.runtime.ranks import RankEnv, check_mpi_world, rank_env
 from kbench.errors import LaunchError
 
 TORCHRUN = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "MASTER_ADDR": "node0", "MASTER_PORT": "29500"}
@@ -96,3 +98,21 @@ def test_a_rank_without_a_size_is_a_launch_error_and_not_alone(rank: str, size: 
 
 def test_half_of_one_starter_does_not_hide_the_whole_of_another() -> None:
     assert rank_env({"RANK": "1"} | OPEN_MPI).starter == "Open MPI"
+
+
+def test_ranks_that_another_mpi_started_say_so_before_they_wait_for_one_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alone = SimpleNamespace(Get_rank=lambda: 0, Get_size=lambda: 1)
+    mpi = SimpleNamespace(COMM_WORLD=alone, Get_library_version=lambda: "Open MPI v5.0.8, package: x")
+    monkeypatch.setitem(sys.modules, "mpi4py", SimpleNamespace(MPI=mpi))
+    started = rank_env({"PMI_RANK": "1", "PMI_SIZE": "2"})
+    with pytest.raises(LaunchError, match=r"rank 1 of 2, started by MPICH, is rank 0 of 1 .* \(Open MPI v5.0.8\)"):
+        check_mpi_world(started)
+    check_mpi_world(rank_env({"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "1"}))
+
+
+def test_ranks_of_flux_meet_under_the_name_of_their_job() -> None:
+    started = {"FLUX_TASK_RANK": "1", "FLUX_JOB_SIZE": "4", "FLUX_TASK_LOCAL_ID": "1", "FLUX_JOB_ID": "f2x"}
+    found = rank_env(started | {"PMI_RANK": "1", "PMI_SIZE": "4"})
+    assert (found.starter, found.rank, found.size, found.local_rank, found.meeting) == ("Flux", 1, 4, 1, "f2x")

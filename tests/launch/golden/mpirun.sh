@@ -2,8 +2,22 @@
 export OMP_NUM_THREADS=8
 # Open MPI refuses to run as root unless told twice; in a container there is nobody else.
 [ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+others=("$@")
+# shellcheck disable=SC2317  # the trap calls it
+setup_failed() {
+    trap - EXIT
+    /opt/kbench/bin/python -m kbench.launch.failure "$kbench_line ends with status $1" /data/results/small/runs/digits-cnn-digits.baseline.s0.0123abcd "${others[@]}"
+    exit 1
+}
+setup_ended() { [ "$1" -eq 0 ] || exit "$1"; }
+trap 'setup_failed "$?"' EXIT
+kbench_line='setup line 1 (module load openmpi)'
 module load openmpi
+setup_ended "$?"
+kbench_line='setup line 2 (export A='"'"'x y'"'"')'
 export A='x y'
+setup_ended "$?"
+trap - EXIT
 # Bounded, as threads that spin take the processors of those that work; what is set already stays.
 if [ -z "${OMP_WAIT_POLICY+set}" ]; then
     export GOMP_SPINCOUNT="${GOMP_SPINCOUNT-20000}" KMP_BLOCKTIME="${KMP_BLOCKTIME-1}"

@@ -13,15 +13,27 @@
 # PBS would bring its own output file only after the end, and starts in the home folder.
 exec >>/data/results/small/jobs/kb0123abcd.log 2>&1
 cd "${PBS_O_WORKDIR:-.}" || exit 1
+run_ids=(digits-cnn-digits.baseline.s0.0123abcd)
 # Open MPI refuses to run as root unless told twice; in a container there is nobody else.
 [ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+# shellcheck disable=SC2317  # the trap calls it
+setup_failed() {
+    trap - EXIT
+    exec /opt/kbench/bin/python -m kbench.launch.worker_job --folder /data/results/small/runs --token kb0123abcd \
+        --setup-failed "$kbench_line ends with status $1" "${run_ids[@]}" -- true
+}
+setup_ended() { [ "$1" -eq 0 ] || exit "$1"; }
+trap 'setup_failed "$?"' EXIT
+kbench_line='setup line 1 (module load openmpi)'
 module load openmpi
+setup_ended "$?"
+trap - EXIT
+# Without another MPI, the one beside kbench's Python is taken.
+PATH="$PATH":/opt/kbench/bin
 # Bounded, as threads that spin take the processors of those that work; what is set already stays.
 if [ -z "${OMP_WAIT_POLICY+set}" ]; then
     export GOMP_SPINCOUNT="${GOMP_SPINCOUNT-20000}" KMP_BLOCKTIME="${KMP_BLOCKTIME-1}"
 fi
-# Without another MPI, the one beside kbench's Python is taken.
-PATH="$PATH":/opt/kbench/bin
 hosts=$(awk -v ranks=4 '!seen[$1]++ { printf "%s%s:%d", sep, $1, ranks; sep = "," }' "${PBS_NODEFILE:-/dev/null}")
 echo "allocation: 2 node(s) of 4 GPU(s), 8 core(s) per rank; given: ${hosts:=localhost:4}"
 # mpirun does not carry the environment to other hosts, env does.
@@ -29,5 +41,7 @@ rank=(env OMP_NUM_THREADS=8 PATH="$PATH" LD_LIBRARY_PATH="${LD_LIBRARY_PATH-}"
     ${GOMP_SPINCOUNT+"GOMP_SPINCOUNT=$GOMP_SPINCOUNT"} ${KMP_BLOCKTIME+"KMP_BLOCKTIME=$KMP_BLOCKTIME"} \
     ${OMP_WAIT_POLICY+"OMP_WAIT_POLICY=$OMP_WAIT_POLICY"} \
     /opt/kbench/bin/python -m kbench.worker)
-exec /opt/kbench/bin/python -m kbench.launch.worker_job --folder /data/results/small/runs --grace 585 --limit 42600 --requeue digits-cnn-digits.baseline.s0.0123abcd -- \
-    mpirun -np 8 --host "$hosts" --bind-to none "${rank[@]}"
+exec /opt/kbench/bin/python -m kbench.launch.worker_job --folder /data/results/small/runs --token kb0123abcd --grace 585 --limit 42600 --requeue "${run_ids[@]}" -- \
+    mpirun -np 8 --host "$hosts" \
+    --bind-to none \
+    "${rank[@]}"

@@ -11,15 +11,15 @@
 #SBATCH --requeue
 #SBATCH --exclusive
 export OMP_NUM_THREADS=8
-# Bounded, as threads that spin take the processors of those that work; what is set already stays.
-if [ -z "${OMP_WAIT_POLICY+set}" ]; then
-    export GOMP_SPINCOUNT="${GOMP_SPINCOUNT-20000}" KMP_BLOCKTIME="${KMP_BLOCKTIME-1}"
-fi
 tasks=(
     [0]=digits-cnn-digits.baseline.s0.0123abcd
     [1]=digits-cnn-digits.iswr.s0.0123abcd
 )
 read -ra run_ids <<<"${tasks[${SLURM_ARRAY_TASK_ID:-0}]}"
-exec /opt/kbench/bin/python -m kbench.launch.worker_job --folder /data/results/small/runs --grace 285 --requeue "${run_ids[@]}" -- \
+# Bounded, as threads that spin take the processors of those that work; what is set already stays.
+if [ -z "${OMP_WAIT_POLICY+set}" ]; then
+    export GOMP_SPINCOUNT="${GOMP_SPINCOUNT-20000}" KMP_BLOCKTIME="${KMP_BLOCKTIME-1}"
+fi
+exec /opt/kbench/bin/python -m kbench.launch.worker_job --folder /data/results/small/runs --token kb0123abcd --grace 285 --requeue "${run_ids[@]}" -- \
     srun --ntasks=1 --ntasks-per-node=1 --cpus-per-task=8 --kill-on-bad-exit=1 --unbuffered \
     /opt/kbench/bin/python -m kbench.worker

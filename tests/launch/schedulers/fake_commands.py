@@ -65,6 +65,15 @@ class PlayedCluster:
         left = {job.id for job in self.read() if job.stage != "over"}
         return [job for job in self.read() if job.stage == "waiting" and not left & set(job.after)]
 
+    @property
+    def wrong(self) -> Path:
+        """Holds a word for each coming answer of a list: right, empty, cut, extra, recycled, late."""
+        return self.file.with_name("wrong")
+
+    def spoil(self, *answers: str) -> None:
+        """Have the coming lists be wrong in some ways."""
+        self.wrong.write_text(" ".join(answers))
+
     def end(self, ids: Sequence[str], reason: str) -> None:
         """End jobs that have not ended."""
         for job in self.read():
@@ -109,22 +118,53 @@ def sbatch(cluster: PlayedCluster, *arguments: str) -> None:
         return
     tasks = option(text, "#SBATCH --array").partition("%")[0]
     ids = {task: f"{number}_{task}" for task in tasks.split(",")} if tasks else {"": number}
-    kind, _, prerequisites = option(text, "#SBATCH --dependency").partition(":")
+    kind, _, prerequisites = option(text, "#SBATCH --dependency").partition(",")[0].partition(":")
     named = [one for one in prerequisites.split(":") if one]
-    after = {
-        task: [f"{one}_{task}" if kind == "aftercorr" and "_" not in one else one for one in named] for task in ids
-    }
+    every = {job.id for job in cluster.read()}
+    after = {task: [one for name in named for one in _jobs_of(name, task, kind, every)] for task in ids}
     cluster.add(arguments[-1], option(text, "#SBATCH --job-name"), ids=ids, after=after)
     print(number)
 
 
+def show(cluster: PlayedCluster, lines: Sequence[str]) -> None:
+    """Print a list, or what comes of it where the next answer is to be wrong."""
+    words = cluster.wrong.read_text().split() if cluster.wrong.exists() else []
+    if words:
+        cluster.wrong.write_text(" ".join(words[1:]))
+    text = "".join(f"{line}\n" for line in lines)
+    match words[0] if words else "right":
+        case "empty":
+            text = ""
+        case "cut":
+            text = text[: len(text) // 2]
+        case "extra":
+            text = f"warning: the maintenance of rack 7 begins at 18:00 | see the page\n\n{text}| 0 |\n"
+        case "recycled":
+            text = re.sub(r"(small\.)?kb[0-9a-f]{8}", "their-work", text)
+        case "late":
+            sys.exit("slurm_load_jobs error: Socket timed out on send/recv operation")
+    print(text, end="")
+
+
+def _jobs_of(name: str, task: str, kind: str, every: set[str]) -> list[str]:
+    """The ids that a dependency means: a job's, or all tasks' of an array, or its task of the same number."""
+    if kind == "aftercorr" and "_" not in name:
+        return [f"{name}_{task}"]
+    return sorted(one for one in every if one == name or one.partition("_")[0] == name) or [name]
+
+
 def squeue(cluster: PlayedCluster, *arguments: str) -> None:
+    jobs = cluster.read()
     if "-j" in arguments:
         wanted = arguments[arguments.index("-j") + 1]
-        print(next(SLURM_STATES.get(one.stage, "COMPLETED") for one in cluster.read() if one.id == wanted))
+        jobs = [one for one in jobs if wanted in (one.id, one.id.partition("_")[0])]
+        if not jobs:
+            sys.exit("slurm_load_jobs error: Invalid job id specified")
+    if arguments[-1] == "%T":
+        print(SLURM_STATES.get(jobs[0].stage, "COMPLETED"))
         return
-    for job in cluster.read():
-        print(job.id, SLURM_STATES.get(job.stage, job.reason), "N/A", "None", job.name, sep="|")
+    rows = [(job.id, SLURM_STATES.get(job.stage, job.reason), "N/A", "None", job.name) for job in jobs]
+    show(cluster, ["|".join(row) for row in rows])
 
 
 def scancel(cluster: PlayedCluster, *arguments: str) -> None:
@@ -138,6 +178,17 @@ def scontrol(cluster: PlayedCluster, *arguments: str) -> None:
         job = next(one for one in cluster.read() if one.id == arguments[1])
         cluster.change(job.id, stage="waiting", restarts=job.restarts + 1)
         os.killpg(os.getpgid(os.getppid()), 9)  # as Slurm ends what it starts again
+    if arguments[:3] == ("-o", "show", "job"):
+        wanted = arguments[3:]
+        jobs = [one for one in cluster.read() if not wanted or wanted[0] in (one.id, one.id.partition("_")[0])]
+        if wanted and not jobs:
+            sys.exit("slurm_load_jobs error: Invalid job id specified")
+        for one in jobs:
+            array, _, task = one.id.partition("_")
+            numbers = f"ArrayJobId={array} ArrayTaskId={task} " * bool(task)
+            state = SLURM_STATES.get(one.stage, one.reason or "COMPLETED")
+            print(f"JobId={array} {numbers}JobName={one.name} UserId=root(0) JobState={state} Reason=None")
+        return
     print("Slurmctld(primary) at head is UP" if arguments[0] == "ping" else "MaxArraySize = 4")
 
 
@@ -154,9 +205,14 @@ def qsub(cluster: PlayedCluster, *arguments: str) -> None:
 
 
 def qstat(cluster: PlayedCluster, *arguments: str) -> None:
-    for job in cluster.read():
-        if job.stage != "over":
-            print(f"{job.id:>7} 0.5 {job.name[:10]} root {'qw' if job.stage == 'waiting' else 'r'}")
+    jobs = [job for job in cluster.read() if job.stage != "over"]
+    if arguments[:1] == ("-j",):
+        named = [job for job in jobs if job.id == arguments[1]]
+        if not named:
+            sys.exit(f"Following jobs do not exist: {arguments[1]}")
+        print(f"job_number: {named[0].id}\njob_name: {named[0].name}")
+        return
+    show(cluster, [f"{job.id:>7} 0.5 {job.name[:10]} root {'qw' if job.stage == 'waiting' else 'r'}" for job in jobs])
 
 
 def qdel(cluster: PlayedCluster, *arguments: str) -> None:
@@ -178,8 +234,7 @@ def psub(cluster: PlayedCluster, *arguments: str) -> None:
 
 
 def plist(cluster: PlayedCluster, *arguments: str) -> None:
-    for job in cluster.read():
-        print(job.id, job.stage, job.name, job.reason, sep="|")
+    show(cluster, ["|".join((job.id, job.stage, job.name, job.reason)) for job in cluster.read()])
 
 
 def pdel(cluster: PlayedCluster, *arguments: str) -> None:

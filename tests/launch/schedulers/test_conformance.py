@@ -277,6 +277,45 @@ def test_a_command_that_is_not_there_is_a_sentence(desk: Desk, monkeypatch: pyte
     assert result.exception is None and "is not there" in result.output
 
 
+@pytest.mark.parametrize("answer", ["empty", "cut", "extra", "recycled", "late"])
+def test_a_wrong_answer_of_the_list_has_nothing_submitted_twice(desk: Desk, answer: str) -> None:
+    desk.runs()
+    desk.cluster.spoil(answer)
+    assert desk.states() == {"baseline": "waiting", "like": "waiting"}
+    desk.cluster.spoil(answer)
+    desk.runs()
+    assert len(desk.cluster.read()) == 2
+
+
+def test_a_job_of_another_name_that_has_our_number_is_not_ended(desk: Desk) -> None:
+    desk.runs("--only", "baseline")
+    (job,) = desk.cluster.read()
+    desk.cluster.change(job.id, name="important")
+    assert desk.states()["baseline"] == "interrupted"
+    assert desk.calls("cancel", "small").exception is None
+    assert [one.stage for one in desk.cluster.read()] == ["waiting"]
+    desk.runs("--only", "baseline")
+    assert len(desk.cluster.read()) == 2
+
+
+def test_nothing_is_ended_while_the_list_cannot_be_had(desk: Desk) -> None:
+    desk.runs("--only", "baseline")
+    desk.cluster.spoil("late", "late", "late")
+    assert "nothing was cancelled" in str(desk.calls("cancel", "small").exception)
+    assert [job.stage for job in desk.cluster.read()] == ["waiting"]
+
+
+def test_a_limit_of_runs_at_a_time_holds_over_the_parts_of_an_array(desk: Desk) -> None:
+    if not desk.scheduler.can.arrays or "arrays: false" in desk.case.site:
+        pytest.skip("this scheduler has no arrays")
+    words = ("--only", "baseline", "--set", "seeds=[0,1,2,3]", "--max-parallel", "1")
+    desk.runs(*words)
+    jobs = desk.cluster.read()
+    first = [job.id for job in jobs if not job.after]
+    assert 0 < len(first) < len(jobs) == 4
+    assert all(set(job.after) == set(first) for job in jobs if job.after)
+
+
 @pytest.mark.parametrize("kind", CLASSES)
 def test_capabilities_are_what_a_class_really_has(kind: type[Scheduler]) -> None:
     def is_own(name: str) -> bool:

@@ -112,7 +112,7 @@ def _skip(stream: np.random.RandomState) -> None:
 
 def write_table(path: Path, categories: Sequence[Category], *, n_draws: int) -> None:
     """Write the table whole or not at all; numbers have the 19 digits of the published ones."""
-    with files.writing(path) as draft, draft.open("w", newline="") as file:
+    with files.writing(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow((MARK, n_draws))
         rows.writerow(COLUMNS)
@@ -130,7 +130,7 @@ def read_table(path: Path) -> Batch:
     if not path.exists():
         return Batch(0, [])
     try:
-        (mark, n_draws), columns, *rows = csv.reader(path.read_text().splitlines())
+        (mark, n_draws), columns, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
         if mark != MARK or tuple(columns) != COLUMNS:
             raise ValueError(f"its first lines are {mark},{n_draws} and {','.join(columns)}")
         found = [_category([*lines]) for _, lines in groupby(rows, key=lambda row: row[0])]
