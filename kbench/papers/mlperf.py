@@ -328,8 +328,8 @@ NOTES = (
     "MLPerf's arithmetic, and no MLPerf result: epochs and time (training, evaluation and staging) to the target, the "
     "mean of the runs that the benchmark requires without the fastest and the slowest; of more runs, by seed, the set "
     "of consecutive ones with the median time. reference: epochs of its reference runs at that global batch, pruned "
-    "and interpolated; at least: from where on it is accepted (one-sided t test, 5 %); normalised: time at the reference's "
-    "epochs where it took fewer. An epoch counts as one, however many samples it leaves out.",
+    "and interpolated; at least: from where on it is accepted (one-sided t test, 5 %); normalised: time at the "
+    "reference's epochs where it took fewer. An epoch counts as one, however many samples it leaves out.",
 )
 
 
