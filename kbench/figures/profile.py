@@ -36,11 +36,11 @@ def profile_data(frames: Frames, comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values("target", kind="stable", ignore_index=True)
 
 
-def _words(target: str) -> str:
+def _target_text(target: str) -> str:
     """A target in a title."""
     accuracy, _, rule = target.partition(":")
-    words = f"{100 * float(accuracy):g} %" if accuracy[0].isdigit() else accuracy
-    return f"{words} ({rule})" if rule not in ("", "first") else words
+    accuracy_text = f"{100 * float(accuracy):g} %" if accuracy[0].isdigit() else accuracy
+    return f"{accuracy_text} ({rule})" if rule not in ("", "first") else accuracy_text
 
 
 def _why(comparison: Comparison) -> str:
@@ -58,7 +58,7 @@ def draw_profile(data: pd.DataFrame, options: Options) -> Figure:
     for axes, target in zip(layout.panels, targets, strict=True):
         own = data[data["target"] == target]
         _draw(axes, own, options)
-        set_title(axes, f"time to {_words(target)} on {own['n_pairs'].iloc[0]} pairs", layout.panel_in)
+        set_title(axes, f"time to {_target_text(target)} on {own['n_pairs'].iloc[0]} pairs", layout.panel_in)
     scores = data.drop_duplicates(["target", "strategy"]).groupby("strategy", sort=False)["score"]
     names = {str(name): f"{name}  {', '.join(f'{score:.2f}' for score in own)}" for name, own in scores}
     entries = [legend_line(names[name], look) for name, look in options.looks.items() if name in names]
