@@ -18,6 +18,7 @@ from kbench.analysis.tables.model import (
     mean_and_sd,
     number,
     percent,
+    points,
     seconds,
 )
 from kbench.analysis.time_to_target import TimeToTarget
@@ -125,7 +126,7 @@ def _has_values(table: Table) -> bool:
 def _claims(rows: Sequence[Row], baseline: str, pair: str) -> Table:
     """What is shown of time saved and accuracy lost, on one pair."""
     margin = next((row.margin for row in rows if row.margin is not None), None)
-    within = "no margin set" if margin is None else f"margin {percent('', margin, 'g').text} points"
+    within = "no margin set" if margin is None else f"margin {points(margin)}"
     title = f"{pair}: time saved and {noun(metric_of(rows))} lost against {baseline}, {within}"
     header = ("claim", "saves at least", "loses at most", "shown", "seeds needed", "over seeds and samples")
     lines = tuple(Line(row.pair, row.strategy, tuple(_claim_cells(row))) for row in rows)
