@@ -43,10 +43,10 @@ not bold is power. *worse*, *equal* and *beats its budget* are of a strategy tha
 """
 
 SIMULATED = f"""{N_FEW} simulated experiments a line (chance adds or takes 2 %). Test samples: two strategies get the
-same share of all samples that there might be right, on 359 of them. Several strategies: all beside one baseline, sd 0.25
-points. As fast as can be: in the time that the samples trained cost (times vary by 5 %). Targets: strategies that learn
-alike; shorter epochs are half as long (*sooner* may come in 2.5 %). Drift: each place in a block takes 1 % longer,
-orders are balanced as `kbench run` does (*saved time* may come in 2.5 %)."""
+same share of all samples that there might be right, on 359 of them. Several strategies: all beside one baseline, sd
+0.25 points. As fast as can be: in the time that the samples trained cost (times vary by 5 %). Targets: strategies that
+learn alike; shorter epochs are half as long (*sooner* may come in 2.5 %). Drift: each place in a block takes 1 %
+longer, orders are balanced as `kbench run` does (*saved time* may come in 2.5 %)."""
 
 
 def main() -> None:
