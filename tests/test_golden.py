@@ -41,7 +41,9 @@ def specs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunSpec]:
 @pytest.mark.parametrize("name", GOLDEN["run_ids"])
 def test_the_runs_of_a_shipped_experiment_have_the_names_that_they_had(name: str) -> None:
     experiment = parse(ExperimentSpec, read_source(CONFIGS / name), context=Registries())
-    assert [_as_before(run).run_id for run in expand(experiment, ranks=1)] == GOLDEN["run_ids"][name]
+    before = GOLDEN["run_ids"][name]
+    now = [_as_before(run).run_id for run in expand(experiment, ranks=1)]
+    assert [run_id for run_id in now if run_id in before or ".rs2." not in run_id] == before  # a strategy is newer
 
 
 def _as_before(run: RunSpec) -> RunSpec:

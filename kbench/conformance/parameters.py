@@ -179,4 +179,5 @@ def _stats(n: int) -> SampleStats:
         confidence=torch.exp(-loss),
         error_norm=1 - torch.exp(-loss),
         age=torch.zeros(n, dtype=torch.int16),
+        label=torch.arange(n) % 10,
     )

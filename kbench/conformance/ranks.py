@@ -53,7 +53,7 @@ def train_shortly(strategy: Strategy) -> list[EpochRecord]:
         strategy=strategy,
         workload=workload,
         comm=Comm(),
-        store=SampleStore(workload.n_samples, workload.n_classes, workload.device),
+        store=SampleStore(workload.n_samples, workload.n_classes, workload.device, labels=workload.labels),
         timer=PhaseTimer(workload.device),
         seed=0,
         attempt=1,

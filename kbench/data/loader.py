@@ -32,6 +32,11 @@ class Arrays:
         """The same samples on ``device``."""
         return Arrays(self.x.to(device), self.y.to(device))
 
+    @property
+    def labels(self) -> Tensor | None:
+        """(n,) int64: the class of each sample; None where a sample has no single one."""
+        return self.y if self.y.ndim == 1 else None
+
     def at(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Images and labels of the samples ``ids`` ((b,) int64 on the data's device), in that order."""
         return self.x[ids], self.y[ids]
@@ -45,7 +50,10 @@ class Arrays:
 
 
 class Reader(Protocol):
-    """Reads samples; it is copied to the worker processes."""
+    """Reads samples; it is copied to the worker processes.
+
+    One that knows the class of each sample without reading it says so in ``labels``, (n,) int64.
+    """
 
     def __len__(self) -> int: ...
 
@@ -129,6 +137,12 @@ class SampleReader:
 
     def __len__(self) -> int:
         return len(self.reader)
+
+    @property
+    def labels(self) -> Tensor | None:
+        """(n,) int64, on the device: the class of each sample; None where the reader does not know them."""
+        known = getattr(self.reader, "labels", None)
+        return None if known is None else torch.as_tensor(known, dtype=torch.int64).to(self.device)
 
     def to(self, device: torch.device) -> "SampleReader":
         """The same samples, brought to ``device``."""

@@ -75,7 +75,9 @@ class EpochMetrics:
         columns = list(zip(*ranks, strict=True))
         trained, scored, refreshed, dropped, cpu_s, loss, correct = map(sum, columns[2:9])
         slowest = max((row[9:] for row in ranks), key=sum)
-        self.train_s = sum(slowest)
+        measured_s = sum(slowest)
+        parts = dict(zip(PARTS, slowest, strict=True)) | {"charged_s": plan.charged_s}
+        self.train_s = measured_s + plan.charged_s
         self._check(epoch, plan, trained, loss, lr)
         planned = torch.zeros(epoch.n_samples, dtype=torch.bool, device=plan.indices.device)
         planned[plan.indices] = True
@@ -94,10 +96,10 @@ class EpochMetrics:
             "train_loss": loss / trained,
             "train_acc": correct / trained,
             "train_s": self.train_s,
-            **dict(zip(PARTS, slowest, strict=True)),
+            **parts,
             "background_s": max(columns[1]),
             "cpu_s": cpu_s,
-            **self._monitor.together(self._comm, train_s=self.train_s, cpu_s=cpu_s).columns(),
+            **self._monitor.together(self._comm, train_s=measured_s, cpu_s=cpu_s).columns(),
             "peak_mem_bytes": int(max(columns[0])),
         }
 

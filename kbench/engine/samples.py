@@ -14,17 +14,24 @@ class SampleStore:
 
     They lie on the training device, 19 bytes a sample; writing never waits for the device.
 
+    Args:
+        n_samples: How many samples there are.
+        n_classes: Of how many classes; what was never measured counts as a uniform guess among them.
+        device: Where they lie.
+        labels: (n_samples,) int64, their classes; None where a sample has no single one.
+
     Attributes:
         values: (4, n_samples) float32: loss [nat], correct (0 or 1; a share after a merge), confidence, error_norm.
         written: (n_samples,) bool: measured on this rank since the last merge.
         age: (n_samples,) int16 [epoch] since a sample was measured; -1: never.
     """
 
-    def __init__(self, n_samples: int, n_classes: int, device: torch.device) -> None:
+    def __init__(self, n_samples: int, n_classes: int, device: torch.device, *, labels: Tensor | None = None) -> None:
         guess = torch.tensor([math.log(n_classes), 0.0, 1 / n_classes, math.sqrt(1 - 1 / n_classes)])
         self.values = guess[:, None].repeat(1, n_samples).to(device)
         self.written = torch.zeros(n_samples, dtype=torch.bool, device=device)
         self.age = torch.full((n_samples,), -1, dtype=torch.int16, device=device)
+        self.labels = labels
 
     def write(self, index: Tensor, m: Measured) -> None:
         """Store what was measured of the samples ``index`` ((b,) int64); the latest measurement stands."""
@@ -48,4 +55,5 @@ class SampleStore:
     def view(self) -> SampleStats:
         """A copy of the statistics, (n_samples,) each, so that a strategy cannot change what it is shown."""
         loss, correct, confidence, error_norm = (row.clone() for row in self.values)  # so that one can be kept alone
-        return SampleStats(loss, correct > 0.5, confidence, error_norm, self.age.clone())
+        label = None if self.labels is None else self.labels.clone()
+        return SampleStats(loss, correct > 0.5, confidence, error_norm, self.age.clone(), label)

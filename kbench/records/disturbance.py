@@ -63,7 +63,7 @@ class Surroundings:
 MEANS = tuple(name for name in Surroundings.__dataclass_fields__ if name not in ("train_s", "n_passes"))
 PASSES = ("n_trained", "n_scored", "n_refreshed")
 COLUMNS = (  # of an epoch that Surroundings are made of
-    *("train_s", "cpu_s", "cpu_share", "cpu_wait_s", "ctx_involuntary", "others_share", "steal_share"),
+    *("train_s", "charged_s", "cpu_s", "cpu_share", "cpu_wait_s", "ctx_involuntary", "others_share", "steal_share"),
     *("pressure_cpu", "pressure_memory", "pressure_io", "gpu_throttled", "gpu_throttle_s", "gpu_others", *PASSES),
 )
 
@@ -72,7 +72,7 @@ def surroundings(epoch: Mapping[str, object]) -> Surroundings | None:
     """What is known of an epoch from its columns; None where its time is not. NaN is not known either."""
     known = {name: value for name, value in epoch.items() if value is not None and value == value}
     numbers = {name: float(value) for name, value in known.items() if isinstance(value, int | float)}
-    train_s = numbers.get("train_s", 0.0)
+    train_s = numbers.get("train_s", 0.0) - numbers.get("charged_s", 0.0)  # what was done elsewhere saw nothing of this
     if not train_s > 0:
         return None
     cpu_s, wait_s, n_switches = (numbers.get(name) for name in ("cpu_s", "cpu_wait_s", "ctx_involuntary"))

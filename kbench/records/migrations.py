@@ -1,7 +1,8 @@
 """Bring what an older kbench wrote to today's schema: an explicit step for each version.
 
 Schema 1 (kbench 0.1) put no ``schema_version`` into its files, and let any key in.  Schema 3 measures in every epoch
-what disturbed it, and knows the instruments ``spin`` and ``pairing``: of older runs they are null.
+what disturbed it, and knows the instruments ``spin`` and ``pairing``: of older runs they are null.  Schema 4 has
+``charged_s``, work done before a run: of older runs it is 0.
 """
 
 from collections.abc import Callable, Collection
@@ -12,7 +13,7 @@ from pydantic_core import from_json
 
 from kbench.records.run_state import FailureKind
 
-SCHEMA = 3
+SCHEMA = 4
 INT64 = range(-(2**63), 2**63)  # what the tables can hold
 
 Entry = dict[str, Any]  # a JSON object as it was read
@@ -78,10 +79,20 @@ def _from_1(file: str, entry: Entry, known: Collection[str] | None) -> Entry:
 
 
 def _from_2(file: str, entry: Entry, known: Collection[str] | None) -> Entry:
-    """What schema 3 added has null as its default; only the number changes, also that of starts within a start."""
+    """What schema 3 added has null as its default; only the number changes."""
+    return _numbered(3, entry)
+
+
+def _from_3(file: str, entry: Entry, known: Collection[str] | None) -> Entry:
+    """What schema 4 added has 0 as its default; only the number changes."""
+    return _numbered(4, entry)
+
+
+def _numbered(version: int, entry: Entry) -> Entry:
+    """The same with another number, also that of starts within a start."""
     if isinstance(earlier := entry.get("earlier"), list):
-        entry = {**entry, "earlier": [_from_2(file, one, known) if isinstance(one, dict) else one for one in earlier]}
-    return {**entry, "schema_version": 3}
+        entry = {**entry, "earlier": [_numbered(version, one) if isinstance(one, dict) else one for one in earlier]}
+    return {**entry, "schema_version": version}
 
 
-STEPS: dict[int, Callable[[str, Entry, Collection[str] | None], Entry]] = {1: _from_1, 2: _from_2}
+STEPS: dict[int, Callable[[str, Entry, Collection[str] | None], Entry]] = {1: _from_1, 2: _from_2, 3: _from_3}

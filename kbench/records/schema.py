@@ -44,7 +44,7 @@ class EpochRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     attempt: Annotated[int, Unit("1", "how often the run was started, from 1")]
     phase: Annotated[str, Unit("", "stretch of training; each starts from fresh weights")]
     epoch: Annotated[int, Unit("epoch", "within the phase, from 0")]
@@ -66,6 +66,11 @@ class EpochRecord(BaseModel):
     val_acc5: Annotated[float | None, Unit("fraction", "top-5 accuracy; null with five classes or fewer")]
     train_s: Annotated[float, Unit("s", "wall time of the slowest rank, evaluation excluded; sum of its parts")]
     plan_s: Annotated[float, Unit("s", "planning the epoch"), SELECTION]
+    charged_s: Annotated[
+        float,
+        Unit("s", "work that was done before the run for its plan, as its parameters say; in train_s"),
+        TimeUse("selection", "charged"),
+    ] = 0.0
     data_s: Annotated[float, Unit("s", "waiting for data, augmentation included"), TRAINING]
     forward_s: Annotated[float, Unit("s", "forward pass of training, loss and statistics included"), TRAINING]
     backward_s: Annotated[float, Unit("s", "backward pass, averaging of gradients included"), TRAINING]

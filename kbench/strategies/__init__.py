@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 STRATEGIES = {
     "baseline": "kbench.strategies.baseline:Baseline",
     "random": "kbench.strategies.random_hiding:RandomHiding",
+    "rs2": "kbench.strategies.rs2:RS2",
     "budget": "kbench.strategies.budget:Budget",
     "iswr": "kbench.strategies.iswr:ISWR",
     "forget": "kbench.strategies.forget:Forget",
@@ -28,6 +29,7 @@ STRATEGIES = {
     "infobatch": "kbench.strategies.infobatch:InfoBatch",
     "autoassist": "kbench.strategies.autoassist:AutoAssist",
     "rho-loss": "kbench.strategies.rho_loss:RhoLoss",
+    "subset": "kbench.strategies.subset:Subset",
     "prune-el2n": "kbench.strategies.prune_el2n:PruneEL2N",
 }
 

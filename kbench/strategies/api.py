@@ -112,6 +112,7 @@ class SampleStats:
     confidence: Tensor  # float32 in [0, 1]: probability given to the true class
     error_norm: Tensor  # float32 in [0, sqrt(2)]: Euclidean norm of softmax minus one-hot
     age: Tensor  # int16 [epochs] since it was measured; -1: never
+    label: Tensor | None = None  # int64 in [0, n_classes): its class; None for tasks without one for each sample
 
     @property
     def known(self) -> Tensor:
@@ -144,6 +145,7 @@ class EpochPlan:
     refresh: Tensor | None = None  # (r,) int64 sample ids to measure again after training
     candidate_batches: int = 1  # [global batch] that ``select`` sees at once
     ceiling: float | None = None  # the largest share of the samples that may be hidden, where there is one
+    charged_s: float = 0.0  # [s] of work done before the run for this plan, on the clock of its epoch
     as_coded: AsCoded = AsCoded()
 
     def digest(self) -> int:

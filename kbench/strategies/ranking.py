@@ -32,3 +32,13 @@ def draw(p: Tensor, at: Tensor) -> Tensor:
 def percentile(loss: Tensor, among: Tensor) -> Tensor:
     """The share of ``among`` ((m,) float) strictly below each of ``loss`` ((b,) float)."""
     return torch.searchsorted(among.sort().values, loss).float() / len(among)
+
+
+def by_class(labels: Tensor) -> list[Tensor]:
+    """The places of the samples of each class that occurs, in the order of the classes; each (k,) int64, ascending.
+
+    Args:
+        labels: (n,) int64.
+    """
+    order = torch.argsort(labels, stable=True)
+    return list(torch.split(order, torch.unique(labels, return_counts=True)[1].tolist()))

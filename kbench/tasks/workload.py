@@ -55,6 +55,11 @@ class Workload:
         self._val_view = seen(size=recipe.val_size or size, resize=recipe.val_resize)
 
     @property
+    def labels(self) -> Tensor | None:
+        """(n_samples,) int64, on the device: the class of each training sample; None where it has no single one."""
+        return self.train.labels
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of what the model trains on."""
         channels, height, width = self.dataset.shape

@@ -93,7 +93,7 @@ def build_run(
         strategy=strategy,
         workload=workload,
         comm=comm,
-        store=SampleStore(workload.n_samples, workload.n_classes, device),
+        store=SampleStore(workload.n_samples, workload.n_classes, device, labels=workload.labels),
         timer=PhaseTimer(device),
         seed=spec.seed,
         attempt=comm.gather_objects(attempt)[0],  # other hosts may not have been told, and see an old file for a while

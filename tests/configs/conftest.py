@@ -88,7 +88,7 @@ def run_of(data_root: Callable[[str], Path]) -> Callable[..., Run]:
             strategy=load(strategy, params),
             workload=workload,
             comm=comm or Comm(),
-            store=SampleStore(workload.n_samples, workload.n_classes, CPU),
+            store=SampleStore(workload.n_samples, workload.n_classes, CPU, labels=workload.labels),
             timer=PhaseTimer(CPU),
             seed=0,
             attempt=1,

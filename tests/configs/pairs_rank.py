@@ -31,7 +31,7 @@ def main() -> None:
             strategy=load(life["method"], life["params"]),
             workload=workload,
             comm=comm,
-            store=SampleStore(workload.n_samples, workload.n_classes, CPU),
+            store=SampleStore(workload.n_samples, workload.n_classes, CPU, labels=workload.labels),
             timer=PhaseTimer(CPU),
             seed=0,
             attempt=1,

@@ -60,7 +60,7 @@ def run_of(workload_of: Callable[..., Workload]) -> Callable[..., Run]:
             strategy=load(name, params),
             workload=workload,
             comm=Comm(),
-            store=SampleStore(workload.n_samples, workload.n_classes, CPU),
+            store=SampleStore(workload.n_samples, workload.n_classes, CPU, labels=workload.labels),
             timer=PhaseTimer(CPU),
             seed=seed,
             attempt=1,

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from strategy_needs import NEEDED
 from torch import Tensor
 
 from kbench.engine.checkpoint import MAGIC, ResumePoint, load, replace_checkpoint, save, sealed, unsealed
@@ -29,6 +30,7 @@ CPU = torch.device("cpu")
 MADE_BY = {"run_id": "pair.method.s0.0", "commit": "c0ffee", "dirty": False, "threads_per_rank": 1}
 # With these every strategy chooses, remembers and changes phase within three epochs.
 PARAMS: dict[str, dict[str, Any]] = {
+    **NEEDED,
     "budget": {"share": 0.67},
     "iswr": {"unbiased": True},
     "forget": {"fraction": 0.25, "score_epochs": 2},

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from strategy_needs import NEEDED
 from torch import nn
 
 from kbench.engine.loop import Run, train
@@ -14,7 +15,7 @@ from kbench.strategies import STRATEGIES
 from kbench.tasks.workload import Workload
 
 KEYS = ("weights_digest", "order_digest", "augment_digest")
-SHORT = {"forget": {"score_epochs": 2}, "prune-el2n": {"score_epochs": 2}}
+SHORT = {"forget": {"score_epochs": 2}, "prune-el2n": {"score_epochs": 2}, **NEEDED}
 
 
 def told(run: Run) -> dict[str, str | None]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 import torch
+from strategy_needs import NEEDED
 from torch import Tensor, nn
 
 from kbench.data.views.spec import ViewedBatch
@@ -19,6 +20,7 @@ Runs = Callable[..., Run]
 SIZE = 48
 # What makes each strategy take its extra passes within three epochs; epochs of unequal length with several candidates.
 PARAMS: dict[str, dict[str, object]] = {
+    **NEEDED,
     "kf18": {"threshold": 0.0, "presample": 4},
     "sb-stale": {"every": 1},
     "forget": {"score_epochs": 1},

@@ -45,7 +45,11 @@ def test_a_label_that_begins_with_a_known_name_looks_related() -> None:
 
 
 def test_relatives_share_a_colour() -> None:
-    for family in (("random", "budget"), ("forget", "forget-online", "prune-el2n"), ("sb", "sb-stale", "sb-epoch")):
+    for family in (
+        ("random", "rs2", "budget"),
+        ("forget", "forget-online", "prune-el2n", "subset"),
+        ("sb", "sb-stale", "sb-epoch"),
+    ):
         assert len({LOOKS[name].color for name in family}) == 1
 
 

@@ -121,7 +121,7 @@ def test_a_damaged_imported_json_is_named_and_stops_nothing(experiment_dir: Expe
     assert theirs["error"] == "imported.json: experiment: field required; remove its folder and import the log again"
 
 
-@pytest.mark.parametrize("line", ["{", "[1]", '{"epoch": "two"}', '{"unknown": 1}', '{"schema_version": 4}'])
+@pytest.mark.parametrize("line", ["{", "[1]", '{"epoch": "two"}', '{"unknown": 1}', '{"schema_version": 9}'])
 def test_a_damaged_line_of_an_imported_run_is_named(line: str, experiment_dir: ExperimentDir) -> None:
     run = imported.write(experiment_dir, facts(), [{"phase": "train", "epoch": 0}])
     with run.journal.open("a") as file:

@@ -32,7 +32,7 @@ RUNS = (
 NEWER = (
     "ceiling background_s metric threads_per_rank max_parallel launcher weights_digest order_digest augment_digest "
     "disturbs imported_from error total_s upstream dataset_note dataset_identity spin pairing "
-    "block place first_read_s"
+    "block place first_read_s charged_s"
 ).split() + sorted(ADDED_IN_3)
 
 
@@ -58,11 +58,15 @@ def test_a_journal_that_knows_nothing_of_newer_columns_is_read_all_the_same(
     experiment_dir: ExperimentDir, make_run, make_epoch
 ) -> None:
     run, entry = make_run(), make_epoch(0).model_dump(mode="json")
-    assert set(NEWER) & entry.keys() == {"ceiling", "background_s"} | ADDED_IN_3
+    assert set(NEWER) & entry.keys() == {"ceiling", "background_s", "charged_s"} | ADDED_IN_3
     files.append(run.journal, {key: value for key, value in entry.items() if key not in NEWER})
     assert gather(experiment_dir, state_of) == (1, 1)
     epochs, runs = (pd.read_parquet(path) for path in (experiment_dir.epochs, experiment_dir.runs))
-    assert (epochs.ceiling.isna().all(), epochs.background_s.tolist()) == (True, [0.0])
+    assert (epochs.ceiling.isna().all(), epochs.background_s.tolist(), epochs.charged_s.tolist()) == (
+        True,
+        [0.0],
+        [0.0],
+    )
     assert runs[[name for name in NEWER if name in runs and name != "total_s"]].isna().all().all()
     assert runs.total_s.tolist() == (runs.total_train_s + runs.total_eval_s).tolist()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from strategy_needs import NEEDED
 
 from kbench.conformance.checks import CHECKS, Case, Check
 from kbench.conformance.monitor import Finding
@@ -18,7 +19,7 @@ from kbench.strategies.api import Epoch, SampleStats, TrainingSetup
 from kbench.strategies.parameters import resolve, schema
 
 NAMES = sorted(STRATEGIES)
-SHORT = {"forget": {"score_epochs": 2}, "prune-el2n": {"score_epochs": 2}}  # as many phases, in less time
+SHORT = {"forget": {"score_epochs": 2}, "prune-el2n": {"score_epochs": 2}, **NEEDED}  # as many phases, in less time
 NOTHING_TO_RECOMPUTE = {"baseline", "random", "budget"}  # they ask no statistics; their tests count
 ORACLE = "_slowly"  # how a function's name ends that decides the same, slowly and obviously
 OTHER_ORACLES = {"autoassist": "ByHand", "sb-epoch": "shares_by_rank"}
@@ -80,14 +81,14 @@ def test_digests_of_equal_plans_are_equal(
 ) -> None:
     stats = stats_case(6)
     n = len(stats.loss)
-    first, second = (load(name).plan(epoch_at(n, 0), stats_case(6)).digest() for _ in range(2))
+    first, second = (load(name, NEEDED.get(name)).plan(epoch_at(n, 0), stats_case(6)).digest() for _ in range(2))
     assert first == second and abs(first) < 2**62
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_unknown_parameter_is_refused_by_name(name: str) -> None:
     with pytest.raises(ConfigError, match="no_such_thing"):
-        load(name, {"no_such_thing": 1})
+        load(name, {**NEEDED.get(name, {}), "no_such_thing": 1})
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -97,13 +98,13 @@ def test_what_it_remembers_is_no_parameter(name: str) -> None:
     assert not memories & schema(cls).model_fields.keys()
     for memory in memories:
         with pytest.raises(ConfigError, match=memory):
-            load(name, {memory: None})
+            load(name, {**NEEDED.get(name, {}), memory: None})
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_written_out_parameters_make_the_same_strategy(name: str) -> None:
-    params = resolve(strategy_class(name), {})
-    assert load(name, params) == load(name)
+    params = resolve(strategy_class(name), NEEDED.get(name, {}))
+    assert load(name, params) == load(name, NEEDED.get(name))
 
 
 @pytest.mark.parametrize(
@@ -176,7 +177,7 @@ def test_a_strategy_of_ones_own_is_loaded_with_its_parameters(tmp_path: Path, mo
 
 def test_only_controls_and_the_baseline_are_no_methods() -> None:
     roles = {name: role_of(name) for name in NAMES}
-    assert {name for name, role in roles.items() if role == "control"} == {"random", "budget"}
+    assert {name for name, role in roles.items() if role == "control"} == {"random", "rs2", "budget"}
     assert {name for name, role in roles.items() if role == "baseline"} == {"baseline"}
     assert role_of("nobody") == role_of("no_such_module:Thing") == "method"
 
@@ -184,8 +185,8 @@ def test_only_controls_and_the_baseline_are_no_methods() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_with_its_defaults_nothing_stands_against_a_strategy_in_a_long_recipe(name: str) -> None:
     setup = TrainingSetup(n_train=50_000, n_classes=10, task="classification", epochs=200, global_batch=128)
-    assert list(load(name).problems(setup)) == []
-    assert list(load(name).problems(replace(setup, n_train=None, n_classes=None))) == []
+    assert list(load(name, NEEDED.get(name)).problems(setup)) == []
+    assert list(load(name, NEEDED.get(name)).problems(replace(setup, n_train=None, n_classes=None))) == []
 
 
 def test_a_control_that_copies_another_run_leaves_out_what_that_one_did() -> None:

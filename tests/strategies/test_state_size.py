@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from strategy_needs import NEEDED
 from torch import Tensor
 
 from kbench.engine.runtime.comm import Comm
@@ -20,7 +21,7 @@ CPU = torch.device("cpu")
 
 def trained(name: str, n: int, epoch_at: Callable[..., Epoch], probe_of: Any) -> tuple[Strategy, SampleStore]:
     """A strategy and a store after three epochs of each phase, with losses out of thin air."""
-    strategy, store, comm = load(name), SampleStore(n, 10, CPU), Comm()
+    strategy, store, comm = load(name, NEEDED.get(name)), SampleStore(n, 10, CPU), Comm()
     rng = torch.Generator().manual_seed(n)
     for phase in strategy.phases(3):
         for index in [*range(min(3, phase.epochs)), *([phase.epochs - 1] if phase.epochs > 3 else [])]:

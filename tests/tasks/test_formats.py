@@ -65,7 +65,7 @@ def lived(workload: Workload, strategy: str = "baseline", params: dict[str, Any]
         strategy=load(strategy, params),
         workload=workload,
         comm=Comm(),
-        store=SampleStore(workload.n_samples, workload.n_classes, CPU),
+        store=SampleStore(workload.n_samples, workload.n_classes, CPU, labels=workload.labels),
         timer=PhaseTimer(CPU),
         seed=0,
         attempt=1,

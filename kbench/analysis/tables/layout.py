@@ -6,6 +6,7 @@ from dataclasses import replace
 from kbench.analysis.audit.disturbed import times_note
 from kbench.analysis.frame import Clock
 from kbench.analysis.rows import Comparison, Row
+from kbench.analysis.tables.across import across_table
 from kbench.analysis.tables.model import (
     NONE,
     Cell,
@@ -87,7 +88,7 @@ def document(comparison: Comparison) -> Document:
 
 
 def tables(comparison: Comparison) -> list[Table]:
-    """The tables of a comparison: pair by pair, then the transfers; those in which nothing is known are left out."""
+    """The tables of a comparison: pair by pair, all pairs, transfers; those in which nothing is known are left out."""
     found = []
     for pair in dict.fromkeys(row.pair for row in comparison.rows):
         rows = [row for row in comparison.rows if row.pair == pair]
@@ -101,6 +102,7 @@ def tables(comparison: Comparison) -> list[Table]:
             replace(table, notes=(*table.notes, *filter(None, [note]))) for table in (*of_times, _time_parts(rows))
         ]
         found += [*of_times[:-1], _samples(rows), of_times[-1]]
+    found += [table for table in [across_table(comparison)] if table is not None]
     found += [_transfer(transfer, comparison) for transfer in comparison.transfers]
     return [table for table in found if _has_values(table)]
 

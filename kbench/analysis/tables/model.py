@@ -55,7 +55,7 @@ class Table:
     A transposed one is printed with a column per strategy: then an empty entry goes on from above.
     """
 
-    kind: str  # "claims", "accuracy", "targets", "samples", "parts" or "transfer"
+    kind: str  # "claims", "accuracy", "targets", "samples", "parts", "across" or "transfer"
     title: str
     header: tuple[str, ...]
     lines: tuple[Line, ...]

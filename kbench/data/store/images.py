@@ -9,6 +9,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from kbench.data.store import index, manifest
@@ -43,6 +45,11 @@ class ImageReader:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(n,): the class of each sample."""
+        return self.index.label
 
     def read(self, sample: int, view: "ViewSpec") -> "tuple[Tensor, Tensor]":
         """Read a sample as a view shows it, with random numbers of the global streams.

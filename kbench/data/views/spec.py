@@ -29,6 +29,10 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
+    @property
+    def labels(self) -> Tensor | None:
+        """(n,) int64: the class of each sample; None where it has no single one."""
+
     def to(self, device: torch.device) -> Self:
         """The same samples, seen on ``device``."""
 
