@@ -116,6 +116,18 @@ def writing_folder(path: Path) -> Iterator[Path]:
         draft.rename(path)
 
 
+def clock_offset_s(folder: Path) -> float:
+    """How far the clock that dates a folder's files is ahead of this host's [s]; 0 where none can be made."""
+    draft = folder / f".clock.{socket.gethostname()}.{os.getpid()}"
+    try:
+        draft.touch()
+        offset_s = draft.stat().st_mtime - time.time()
+        draft.unlink()
+    except OSError:
+        return 0.0
+    return offset_s
+
+
 @contextmanager
 def locked(path: Path, *, required: bool = True) -> Iterator[int]:
     """Hold the lock that is on a file, and wait until nobody else does; yields its descriptor.
@@ -149,7 +161,7 @@ def _draft(path: Path) -> Iterator[Path]:
         raise  # it is about another file
     finally:
         with suppress(OSError):
-            _remove(draft)  # half a file on a full disk helps nobody
+            remove(draft)  # half a file on a full disk helps nobody
 
 
 def reason(error: BaseException) -> str:
@@ -161,7 +173,7 @@ def reason(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     """Remove a file, or a folder with all that is in it, where there is one."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
@@ -184,6 +196,13 @@ def remove_drafts(path: Path, *, of_any: bool = False) -> None:
         path: The file; ``folder / "*"`` stands for all files of a folder.
         of_any: Remove the drafts of all writers, where nobody else may write the file any more.
     """
+    for draft in dead_drafts(path, of_any=of_any):
+        with suppress(OSError):
+            remove(draft)
+
+
+def dead_drafts(path: Path, *, of_any: bool = False) -> Iterator[Path]:
+    """Find the drafts that ``remove_drafts`` removes."""
     name = "*" if path.name == "*" else escape(path.name)
     for draft in path.parent.glob(f".{name}.*"):
         place, _, process = draft.name.rpartition(".")
@@ -194,7 +213,7 @@ def remove_drafts(path: Path, *, of_any: bool = False) -> None:
         with suppress(OSError):
             is_dead = is_here and not _is_running(int(process))
             if of_any or is_dead or time.time() - draft.stat().st_mtime > DAY_S:
-                _remove(draft)
+                yield draft
 
 
 def _is_running(process: int) -> bool:

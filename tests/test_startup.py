@@ -8,7 +8,8 @@ import pytest
 
 HEAVY = ("torch", "pandas", "pyarrow", "matplotlib", "scipy", "sklearn", "timm")
 CONTRACT = (
-    "run check status logs cancel gather compare plot report import export data list check-method calibrate plan doctor"
+    "run check status logs cancel gather compare plot report import export bundle"
+    " unbundle merge clean data list check-method calibrate plan doctor"
 ).split()
 
 SPY = """

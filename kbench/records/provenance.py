@@ -4,7 +4,7 @@ import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +27,21 @@ def provenance() -> Provenance:
         argv=tuple(sys.argv),
         started_at=datetime.now(UTC),
     )
+
+
+def installed() -> dict[str, str]:
+    """The versions of all installed packages by name, as pip freeze lists them."""
+    found = {str(each.metadata["Name"]): each.version for each in distributions() if each.metadata["Name"]}
+    return dict(sorted(found.items(), key=lambda package: package[0].lower()))
+
+
+def nvidia_driver() -> str | None:
+    """The version of NVIDIA's driver; None without one."""
+    try:
+        first = Path("/proc/driver/nvidia/version").read_text().splitlines()[0]
+    except (OSError, IndexError):
+        return None
+    return first.removeprefix("NVRM version:").strip()
 
 
 class Source(NamedTuple):

@@ -104,6 +104,7 @@ class Job(RunFile):
     data_root: str = ""
     scratch: str = ""
     network_interface: str = ""
+    hang_limit_s: int | None = None  # without a step; None: what the slowest epoch allows
     submitted_at: datetime | None = None
 
     @classmethod
@@ -116,7 +117,7 @@ class Job(RunFile):
         job = cls.model_validate({"attempt": attempt, "host": socket.gethostname(), **own})
         if site is None:
             return job
-        keys = ("launcher", "threads_per_rank", "data_root", "scratch", "network_interface")
+        keys = ("launcher", "threads_per_rank", "data_root", "scratch", "network_interface", "hang_limit_s")
         parts = {key: getattr(site, key) for key in Allocation.model_fields}
         return job.updated(
             **{key: getattr(site, key) for key in keys},
@@ -191,6 +192,19 @@ class Provenance(RunFile):
     first_read_s: float | None = None  # before the latest one
     staging_started_at: datetime | None = None
     staging_stopped_at: datetime | None = None
+
+
+class Environment(RunFile):
+    """What was installed where a run was made, in full; ``kbench bundle`` takes it along, and nothing else reads it."""
+
+    NAME = "environment.json"
+
+    packages: Mapping[str, str]  # versions of all that pip knows, by name
+    cuda: str | None = None  # None, here and below: not there, or not known
+    cudnn: str | None = None
+    nccl: str | None = None
+    driver: str | None = None  # of NVIDIA
+    mpi: str | None = None
 
 
 class Done(RunFile):

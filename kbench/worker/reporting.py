@@ -16,8 +16,8 @@ from kbench.records import journal
 from kbench.records.folders import RunDir
 from kbench.records.hits import Hits
 from kbench.records.journal import PhaseLength
-from kbench.records.provenance import provenance
-from kbench.records.run_files import Done, Failure, Job, Provenance
+from kbench.records.provenance import installed, nvidia_driver, provenance
+from kbench.records.run_files import Done, Environment, Failure, Job, Provenance
 from kbench.records.run_state import FailureKind
 from kbench.records.schema import EpochRecord, metric_name
 
@@ -55,11 +55,26 @@ def note_provenance(folder: RunDir, run: Run, device: torch.device, node: str, b
     )
     if run.comm.rank == 0:
         facts.write(folder.path)
+        environment(device).write(folder.path)
     same = ("commit", "dirty", "kbench_version", "torch_version", "device_name", "threads_per_rank", "spin")
     made_by: MadeBy = {"run_id": folder.run_id, **{key: getattr(facts, key) for key in same}}
     made_by["in_turns"] = facts.pairing == "turns"
     first: MadeBy = run.comm.gather_objects(made_by)[0]
     return first
+
+
+def environment(device: torch.device) -> Environment:
+    """Collect the versions of all that a run may depend on."""
+    on_gpu = device.type == "cuda"
+    mpi = sys.modules.get("mpi4py.MPI")  # not imported for this: it would start MPI
+    return Environment(
+        packages=installed(),
+        cuda=torch.version.cuda if on_gpu else None,
+        cudnn=str(torch.backends.cudnn.version()) if on_gpu else None,  # type: ignore[no-untyped-call]
+        nccl=".".join(map(str, torch.cuda.nccl.version())) if on_gpu else None,  # type: ignore[no-untyped-call]
+        driver=nvidia_driver(),
+        mpi=mpi.Get_library_version().strip("\0\n") if mpi else None,
+    )
 
 
 def phases_of(run: Run) -> tuple[PhaseLength, ...]:
