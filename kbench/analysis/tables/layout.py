@@ -19,12 +19,14 @@ from kbench.analysis.tables.model import (
     mean_and_sd,
     number,
     percent,
+    points,
     seconds,
 )
 from kbench.analysis.time_to_target import TimeToTarget
 from kbench.analysis.transfer import Transfer, TransferRow
 from kbench.records.schema import ACCURACY, noun
 
+CLAIM_HEADER = ("claim", "saves at least", "loses at most", "shown", "seeds needed", "over seeds and samples")
 CLAIM_NOTES = (
     "saves at least, loses at most: one-sided bounds over seeds, 95 % each, of training time and final accuracy. "
     "shown: that it saves time and loses less than the margin, both (5 % of error, all strategies taken "
@@ -127,11 +129,10 @@ def _has_values(table: Table) -> bool:
 def _claims(rows: Sequence[Row], baseline: str, pair: str) -> Table:
     """What is shown of time saved and accuracy lost, on one pair."""
     margin = next((row.margin for row in rows if row.margin is not None), None)
-    within = "no margin set" if margin is None else f"margin {percent('', margin, 'g').text} points"
+    within = "no margin set" if margin is None else f"margin {points(margin)}"
     title = f"{pair}: time saved and {noun(metric_of(rows))} lost against {baseline}, {within}"
-    header = ("claim", "saves at least", "loses at most", "shown", "seeds needed", "over seeds and samples")
     lines = tuple(Line(row.pair, row.strategy, tuple(_claim_cells(row))) for row in rows)
-    return Table("claims", title, header, lines, (*CLAIM_NOTES, SAMPLES_CI_NOTE, *_without_samples(rows)))
+    return Table("claims", title, CLAIM_HEADER, lines, (*CLAIM_NOTES, SAMPLES_CI_NOTE, *_without_samples(rows)))
 
 
 def _without_samples(rows: Sequence[Row]) -> Iterator[str]:
