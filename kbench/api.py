@@ -316,9 +316,10 @@ def plan(
         why = "there is no calibration of this recipe on as many ranks"
         if spreads:
             why = f"the {min(spread.n_seeds for spread in spreads.values())} seeds of the calibration end alike"
+        n_seeds = max([4, *(spread.n_seeds for spread in spreads.values())]) + 1
         raise ResultsError(
             f"{planned.name}: nothing to plan from: no three seeds of the baseline are done, and {why}",
-            hint=f"kbench calibrate {shlex.join(arguments)} --seeds {max([4, *(s.n_seeds for s in spreads.values())]) + 1}",
+            hint=f"kbench calibrate {shlex.join(arguments)} --seeds {n_seeds}",
         )
     return found
 

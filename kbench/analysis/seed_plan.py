@@ -170,8 +170,10 @@ class Bases:
         self._untimed = frames.untimed if frames is not None else frozenset()
 
     def of(self, pair: str, strategy: str) -> Basis:
-        """What is known of a strategy: of its own runs, else of the calibration, else of the baseline's runs; spreads of
-        accuracy and time may be from different ones, as all times may have been disturbed."""
+        """What is known of a strategy: from its own runs, else the calibration, else the baseline's runs.
+
+        The spread of time may be from another one than that of accuracy, as all times may have been disturbed.
+        """
         own = self._rows(self._matched, pair, strategy)
         found = self._of_runs(own) if own is not None else Basis(source="nothing")
         for other in (self._of_calibration(pair), self._of_baseline(pair)):
