@@ -116,6 +116,18 @@ def writing_folder(path: Path) -> Iterator[Path]:
         draft.rename(path)
 
 
+def clock_offset_s(folder: Path) -> float:
+    """How far the clock that dates a folder's files is ahead of this host's [s]; 0 where none can be made."""
+    draft = folder / f".clock.{socket.gethostname()}.{os.getpid()}"
+    try:
+        draft.touch()
+        offset_s = draft.stat().st_mtime - time.time()
+        draft.unlink()
+    except OSError:
+        return 0.0
+    return offset_s
+
+
 @contextmanager
 def locked(path: Path, *, required: bool = True) -> Iterator[int]:
     """Hold the lock that is on a file, and wait until nobody else does; yields its descriptor.

@@ -83,6 +83,7 @@ class Site(Spec):
     memory: Annotated[str, BeforeValidator(_size)] | None = None  # of each node: 64G
     time_limit: Annotated[str, BeforeValidator(_time)] | None = None  # of a job: '02:00:00'
     signal_s: Count = 120  # [s] before the time limit when a run is told to end after its epoch
+    hang_limit_s: Count | None = None  # [s] without a step until a run is ended; None: ten slowest epochs, at least 600
     requeue: Flag = True  # whether a job that was interrupted may go back into the queue
     arrays: Flag = True  # one job array for many runs; else a job each
     partition: Line = ""

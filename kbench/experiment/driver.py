@@ -24,7 +24,7 @@ from kbench.experiment.submit import submit
 from kbench.launch.schedulers.registry import is_scheduler
 from kbench.records import register, store
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.liveness import is_here, state_of
+from kbench.records.liveness import is_here, process_of, state_of
 from kbench.records.run_files import Failure
 from kbench.records.run_state import FailureKind, State
 from kbench.records.snapshot import RunSnapshot
@@ -210,8 +210,8 @@ def cancel_runs(experiment: ExperimentDir) -> list[RunDir]:
     if driver:
         _terminate(driver.id, driver.host, experiment)
     for run in _alive_here(experiment):
-        if run.job and run.job.id:
-            _terminate(run.job.id, run.job.host, experiment, group=True)
+        if run.job and (process := process_of(run)):
+            _terminate(process, run.job.host, experiment, group=True)
         alive.append(run)
     ids = dict.fromkeys(run.run_id for run in [*alive, *_cancel_jobs(experiment)])
     return [experiment.run(run_id) for run_id in ids]

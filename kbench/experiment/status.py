@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from kbench import files
 from kbench.errors import LaunchError
 from kbench.experiment.ledger import Submission, driver_of, last_order, submissions
 from kbench.launch.failure import lost_node
@@ -35,6 +36,7 @@ class RunStatus:
     starts_at: str = ""  # when a waiting one is expected to start, in the scheduler's words and time zone
     job_id: str | None = None  # the scheduler's
     scheduler_error: str = ""  # why the scheduler could not be asked; the state is then as the run wrote it
+    since_step_s: float | None = None  # of a run that trains: since its last batch [s], but for some seconds
     disturbed: Disturbed | None = None  # what shows that it was disturbed; None: nothing does, or nobody looked
 
     @property
@@ -100,6 +102,7 @@ class RunStatus:
             "final_acc1": self.final_acc1,
             "elapsed_s": self.elapsed_s,
             "left_s": self.left_s,
+            "since_step_s": self.since_step_s,
             "error": self.error,
             "folder": str(self.folder),
         }
@@ -114,6 +117,8 @@ class RunStatus:
             parts.append(f"{self.run.last.elapsed_s:.2f} s")
         if self.left_s is not None:
             parts.append(f"about {self.left_s:.0f} s of training left")
+        if self.since_step_s is not None:
+            parts.append(f"last step {self.since_step_s:.0f} s ago")
         parts += ["redone"] * bool(self.run.n_redone)
         if self.disturbed:
             parts.append(f"disturbed: {', '.join(self.disturbed.evidence)}")
@@ -135,6 +140,7 @@ class StatusMonitor:
         self._experiment, self._holds_lock = experiment, holds_lock
         self._jobs: dict[str, dict[str, JobInfo] | None] = {}  # by scheduler; None where it does not answer
         self._looked_up: dict[str, dict[str, JobInfo]] = {}  # what was asked for once more, by submission or scheduler
+        self._clock_offset_s: float | None = None  # of the file system's clock against this host's; None: not measured
         self._jobs_read_at = 0.0  # on the monotonic clock [s]
         self._measured: dict[tuple[str, int], MeasuredRun | None] = {}  # of runs that are done, by id and attempt
         self.scheduler_error = ""  # why a scheduler did not answer
@@ -179,6 +185,8 @@ class StatusMonitor:
     def status_of(self, run: RunSnapshot) -> RunStatus:
         """Where a run stands, and why."""
         status = self._status_of(run)
+        if status.state is State.RUNNING:
+            status = replace(status, since_step_s=self._since_step_s(run))
         if run.trouble and not status.state.is_live:
             return replace(status, state=State.DAMAGED, reason=run.trouble)
         return status
@@ -192,6 +200,16 @@ class StatusMonitor:
         if state in (State.MISSING, State.INTERRUPTED) and run.run_id in self._order:
             return RunStatus(run, State.WAITING)
         return RunStatus(run, state, run.failure.error if run.failure else "")
+
+    def _since_step_s(self, run: RunSnapshot) -> float | None:
+        """Seconds since the last step, on the clock of the file system: that of another host may be wrong."""
+        try:
+            step_at = RunDir(run.path).last_step.stat().st_mtime
+        except OSError:  # none yet
+            return None
+        if self._clock_offset_s is None:
+            self._clock_offset_s = files.clock_offset_s(self._experiment.path)
+        return max(0.0, time.time() + self._clock_offset_s - step_at)
 
     def _submitted(self, run: RunSnapshot, job: Job) -> RunStatus:
         """A run that was submitted to a scheduler."""

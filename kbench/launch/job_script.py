@@ -87,6 +87,7 @@ NOT_FOR_TEMPLATES = (
     "scratch",
     "network_interface",
     "signal_s",
+    "hang_limit_s",
 )
 
 

@@ -65,6 +65,11 @@ class RunDir:
         return self.path / "turn"
 
     @property
+    def last_step(self) -> Path:
+        """A file whose time is that of the last batch that the ranks trained, but for some seconds."""
+        return self.path / "step"
+
+    @property
     def alive(self) -> Path:
         """A file whose time is the last sign of life that a scheduler's job gave while it did the run."""
         return self.path / "alive"

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 from kbench.records.run_state import State
@@ -10,7 +11,7 @@ from kbench.records.snapshot import RunSnapshot
 
 def state_of(run: RunSnapshot) -> State:
     """The state of a run of this machine, as its folder and its processes tell."""
-    if run.state_on_record is None and run.job and is_alive(run.job.host, run.job.id, mark=run.run_id):
+    if run.state_on_record is None and run.job and is_alive(run.job.host, process_of(run), mark=run.run_id):
         if is_here(run.job.host) or not run.trouble:  # of another host's we only believe it
             return State.RUNNING
     if run.trouble:
@@ -18,6 +19,27 @@ def state_of(run: RunSnapshot) -> State:
     if run.state_on_record:
         return run.state_on_record
     return State.INTERRUPTED if run.job else State.MISSING
+
+
+def process_of(run: RunSnapshot) -> int | None:
+    """The process of this machine that does a run, which leads a group of its own; None where there is none.
+
+    It is in job.json, but for a moment after its start: where what started it was killed in that moment, it is found by
+    its command line, which names the run's script, or the folder where it has turns in another's process.
+    """
+    if run.job is None or run.job.id is not None or run.job.token is not None or not is_here(run.job.host):
+        return run.job.id if run.job else None
+    marks = {os.fsencode((run.path / "job.sh").resolve()), os.fsencode(run.path.resolve())}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:  # it has ended, or there is no /proc
+            continue
+        number = int(process.name)
+        with suppress(ProcessLookupError):
+            if marks & set(words) and os.getpgid(number) == number:
+                return number
+    return None
 
 
 def is_here(host: str) -> bool:

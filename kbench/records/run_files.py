@@ -104,6 +104,7 @@ class Job(RunFile):
     data_root: str = ""
     scratch: str = ""
     network_interface: str = ""
+    hang_limit_s: int | None = None  # without a step; None: what the slowest epoch allows
     submitted_at: datetime | None = None
 
     @classmethod
@@ -116,7 +117,7 @@ class Job(RunFile):
         job = cls.model_validate({"attempt": attempt, "host": socket.gethostname(), **own})
         if site is None:
             return job
-        keys = ("launcher", "threads_per_rank", "data_root", "scratch", "network_interface")
+        keys = ("launcher", "threads_per_rank", "data_root", "scratch", "network_interface", "hang_limit_s")
         parts = {key: getattr(site, key) for key in Allocation.model_fields}
         return job.updated(
             **{key: getattr(site, key) for key in keys},

@@ -42,6 +42,7 @@ class FailureKind(StrEnum):
     """Why an attempt ended that did not come to its end."""
 
     RAISED = "Raised"  # an exception of kbench, of a strategy or of a library
+    HANG = "Hang"  # nothing happened in its ranks for long, and the watchdog ended them
     DIED = "Died"  # its ranks ended and wrote nothing
     OUT_OF_MEMORY = "OutOfMemory"
     CANNOT_START = "CannotStart"  # the command that starts ranks is not there

@@ -27,6 +27,7 @@ from kbench.records.schema import EpochRecord
 from kbench.worker.reporting import MadeBy, note_provenance, report_done, report_epoch, report_failure, warn
 from kbench.worker.setup import SharedWorkload, build_run, stage_data
 from kbench.worker.turns import Player, Round, whose_turn
+from kbench.worker.watchdog import Watchdog
 
 
 def main() -> None:
@@ -60,20 +61,27 @@ def main() -> None:
 def work(folder: RunDir, env: RankEnv, *, attempt: int | None = None) -> None:
     """Join the other ranks, train, and let rank 0 write what happened."""
     with ranks_of(folder, env) as (comm, device):
-        for _ in epochs_of(folder, env, comm, device, attempt=attempt):
-            pass
+        attempts = {folder: attempt or folder.read_attempt() or 1}
+        with watched([folder], attempts, comm) as watchdog:
+            for _ in epochs_of(folder, env, comm, device, attempt=attempt, watchdog=watchdog):
+                watchdog.end_epoch()
         comm.barrier()  # nobody leaves before the end is on record
 
 
 def work_in_turns(folders: Sequence[RunDir], env: RankEnv, *, attempts: Mapping[RunDir, int] | None = None) -> None:
     """Train several runs of one pair and seed, each for an epoch in its turn; what one raises ends this process."""
-    known, shared = attempts or {}, SharedWorkload()
+    known = attempts or {folder: folder.read_attempt() or 1 for folder in folders}
+    shared = SharedWorkload()
     with ranks_of(folders[0], env) as (comm, device):
-        players = [
-            Player(folder, _until_left(epochs_of(folder, env, comm, device, shared, attempt=known.get(folder))))
-            for folder in folders
-        ]
-        Round(players, comm, device).play()
+        with watched(folders, known, comm) as watchdog:
+            players = [
+                Player(
+                    folder,
+                    _until_left(epochs_of(folder, env, comm, device, shared, attempt=known[folder], watchdog=watchdog)),
+                )
+                for folder in folders
+            ]
+            Round(players, comm, device).play()
         comm.barrier()
 
 
@@ -98,7 +106,7 @@ def ranks_of(folder: RunDir, env: RankEnv) -> Iterator[tuple[Comm, torch.device]
 
 def epochs_of(
     folder: RunDir, env: RankEnv, comm: Comm, device: torch.device, shared: SharedWorkload | None = None, *,
-    attempt: int | None = None,
+    attempt: int | None = None, watchdog: Watchdog | None = None,
 ) -> Iterator[Run]:  # fmt: skip
     """Build the run of a folder and train it; rank 0 writes what happened.  Yields when an epoch is on record.
 
@@ -116,6 +124,10 @@ def epochs_of(
         warn(start.note)
     run.facts["final_digest"] = start.final_digest  # of one that only missed its end
 
+    if watchdog:
+        run.watched.on_step = watchdog.step
+        watchdog.arm()
+
     def report(record: EpochRecord) -> None:
         if env.rank == 0:
             report_epoch(folder, record, run)
@@ -124,6 +136,13 @@ def epochs_of(
         yield run
     if env.rank == 0:
         report_done(folder, run)
+
+
+def watched(folders: Sequence[RunDir], attempts: Mapping[RunDir, int], comm: Comm) -> Watchdog:
+    """A watchdog over the runs of this process."""
+    job = Job.read_if_whole(folders[0].path)
+    limit_s = job.hang_limit_s if job else None
+    return Watchdog(lambda: whose_turn(folders) or folders[0], lambda run: attempts[run], comm, limit_s=limit_s)
 
 
 def _until_left(epochs: Iterator[Run]) -> Iterator[Run]:

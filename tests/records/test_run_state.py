@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from kbench.config.run_spec import RunSpec
 from kbench.records.folders import RunDir
-from kbench.records.liveness import is_alive, state_of
+from kbench.records.liveness import is_alive, process_of, state_of
 from kbench.records.run_files import Done, Failure, Job
 from kbench.records.run_state import FailureKind, State
 
@@ -146,3 +147,18 @@ def test_a_state_says_whether_the_run_goes_on_and_what_starts_it_again(
     assert (state.is_live, state.is_over) == (is_live, is_over)
     assert (state.starts_again(retry=False), state.starts_again(retry=True)) == (starts, starts_with_retry)
     assert State(str(state)) is state and json.dumps(state) == f'"{state.value}"'
+
+
+def test_a_process_whose_start_was_not_noted_is_found_by_its_script(make_run: Callable[..., RunDir]) -> None:
+    run = make_run(epochs=0)
+    run.begin(Job.of(attempt=1).updated(launcher="local"))
+    run.script.write_text("sleep 100; true\n")
+    assert state_of(run.read()) is State.INTERRUPTED
+    process = subprocess.Popen(["bash", str(run.script.resolve())], start_new_session=True)
+    try:
+        assert process_of(run.read()) == process.pid
+        assert state_of(run.read()) is State.RUNNING
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert state_of(run.read()) is State.INTERRUPTED

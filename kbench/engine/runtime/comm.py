@@ -24,6 +24,8 @@ class Comm:
         together = dist.is_initialized()
         self.rank = dist.get_rank() if together else 0
         self.size = dist.get_world_size() if together else 1
+        self.doing = ""  # what is going on with the other ranks just now
+        self.n_collectives = 0  # that have ended
         on_gpus = together and dist.get_backend() == "nccl"
         self._hosts: dist.ProcessGroup | None = None  # None: the group that everything uses
         if on_gpus:
@@ -32,7 +34,7 @@ class Comm:
     def sum(self, values: Tensor) -> Tensor:
         """Sum ``values`` (any shape and number type) over the ranks, in place, on the device where they lie."""
         if self.size > 1:
-            with _in_touch(self.rank, "summing up"):
+            with self._in_touch("summing up"):
                 dist.all_reduce(values, group=self._group(values))
         return values
 
@@ -54,7 +56,7 @@ class Comm:
         """The ``thing`` of every rank, in the order of the ranks; it must pickle."""
         things = [thing] * self.size
         if self.size > 1:
-            with _in_touch(self.rank, "exchanging objects"):
+            with self._in_touch("exchanging objects"):
                 dist.all_gather_object(things, thing, group=self._hosts)
         return things
 
@@ -85,21 +87,24 @@ class Comm:
 
     def _extreme(self, values: Tensor, op: dist.ReduceOp.RedOpType) -> Tensor:
         if self.size > 1:
-            with _in_touch(self.rank, "waiting for the others"):
+            with self._in_touch("waiting for the others"):
                 dist.all_reduce(values, op=op, group=self._hosts)
         return values
 
+    @contextmanager
+    def _in_touch(self, doing: str) -> Iterator[None]:
+        """Raise a RankError where the transport reports a lost peer; a watchdog sees what is waited for."""
+        self.doing = doing
+        try:
+            yield
+        except RuntimeError as error:
+            raise lost_contact(self.rank, doing) from error
+        finally:
+            self.doing = ""
+            self.n_collectives += 1
+
     def _group(self, values: Tensor) -> dist.ProcessGroup | None:
         return None if values.is_cuda else self._hosts
-
-
-@contextmanager
-def _in_touch(rank: int, doing: str) -> Iterator[None]:
-    """Raise a RankError where the transport reports a lost peer."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise lost_contact(rank, doing) from error
 
 
 def lost_contact(rank: int, doing: str) -> RankError:

@@ -1,7 +1,7 @@
 """Guard the global random streams while a strategy's hooks run."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ class Guarded(Strategy):
     def __init__(self, strategy: Strategy, device: torch.device) -> None:
         self.strategy = strategy
         self.disturbed: dict[str, None] = {}  # "numpy in plan", in the order in which they were found
+        self.on_step: Callable[[], None] | None = None  # called when a batch has been trained
         self._on_gpu = device.type == "cuda"
         self._before_epoch = _slow()
 
@@ -65,6 +66,8 @@ class Guarded(Strategy):
         fast = self._fast()
         self.strategy.observe(batch, measured)
         self._compare_fast(fast, "observe")
+        if self.on_step:
+            self.on_step()
 
     def close_epoch(self) -> None:
         """Compare once more, when the last batch of an epoch was observed."""
