@@ -310,15 +310,16 @@ def plan(
         notes=notes,
     )
     if all(each.source == "nothing" for each in found.strategies):
-        words = [request.experiment, *(["--site", request.site] if request.site else [])]
-        words += [word for setting in request.settings for word in ("--set", setting)]
-        words += ["--results", str(request.results)] if results is not None else []
+        arguments = [request.experiment, *(["--site", request.site] if request.site else [])]
+        arguments += [word for setting in request.settings for word in ("--set", setting)]
+        arguments += ["--results", str(request.results)] if results is not None else []
         why = "there is no calibration of this recipe on as many ranks"
         if spreads:
             why = f"the {min(spread.n_seeds for spread in spreads.values())} seeds of the calibration end alike"
+        n_seeds = max([4, *(spread.n_seeds for spread in spreads.values())]) + 1
         raise ResultsError(
             f"{planned.name}: nothing to plan from: no three seeds of the baseline are done, and {why}",
-            hint=f"kbench calibrate {shlex.join(words)} --seeds {max([4, *(s.n_seeds for s in spreads.values())]) + 1}",
+            hint=f"kbench calibrate {shlex.join(arguments)} --seeds {n_seeds}",
         )
     return found
 

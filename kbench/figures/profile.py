@@ -36,11 +36,11 @@ def profile_data(frames: Frames, comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values("target", kind="stable", ignore_index=True)
 
 
-def _words(target: str) -> str:
+def _target_text(target: str) -> str:
     """A target in a title."""
     accuracy, _, rule = target.partition(":")
-    words = f"{100 * float(accuracy):g} %" if accuracy[0].isdigit() else accuracy
-    return f"{words} ({rule})" if rule not in ("", "first") else words
+    accuracy_text = f"{100 * float(accuracy):g} %" if accuracy[0].isdigit() else accuracy
+    return f"{accuracy_text} ({rule})" if rule not in ("", "first") else accuracy_text
 
 
 def _why(comparison: Comparison) -> str:
@@ -58,7 +58,7 @@ def draw_profile(data: pd.DataFrame, options: Options) -> Figure:
     for axes, target in zip(layout.panels, targets, strict=True):
         own = data[data["target"] == target]
         _draw(axes, own, options)
-        set_title(axes, f"time to {_words(target)} on {own['n_pairs'].iloc[0]} pairs", layout.panel_in)
+        set_title(axes, f"time to {_target_text(target)} on {own['n_pairs'].iloc[0]} pairs", layout.panel_in)
     scores = data.drop_duplicates(["target", "strategy"]).groupby("strategy", sort=False)["score"]
     names = {str(name): f"{name}  {', '.join(f'{score:.2f}' for score in own)}" for name, own in scores}
     entries = [legend_line(names[name], look) for name, look in options.looks.items() if name in names]
@@ -78,7 +78,8 @@ def _draw(axes: Axes, own: pd.DataFrame, options: Options) -> None:
     end = float(min(MOST, 1 + max(0.1, 1.15 * (last - 1))))  # nothing changes beyond
     axes.set_xlim(1 - 0.02 * (end - 1), end)
     axes.set_ylim(-3, 103)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    ticks = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(1, end)
+    axes.set_xticks([tick for tick in ticks if 1 <= tick <= end])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
     axes.set_xlabel("time, of the fastest strategy's" + f" (unchanged up to {MOST:g}x)" * (end < MOST))
     axes.set_ylabel("pairs within that [%]")

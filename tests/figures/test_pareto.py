@@ -64,6 +64,12 @@ def test_without_times_the_samples_are_left(invent: Any, draw: Any) -> None:
     assert [axes.get_xlabel() for axes in drawn.figure.axes] == ["samples trained on [thousand]"]
 
 
+def test_where_no_run_is_timed_the_samples_are_left(invent: Any, data_of: Any, monkeypatch) -> None:
+    frames = invent(("baseline", "sb"), epochs=3)
+    monkeypatch.setattr("kbench.analysis.frame.Frames.untimed", frozenset(frames.runs["run_id"]))
+    assert set(data_of("pareto", frames)["cost"]) == {"n_trained"}
+
+
 def test_a_strategy_with_a_seed_of_unknown_cost_is_left_out(invent: Any, data_of: Any) -> None:
     frames = invent(("baseline", "sb"), epochs=3)
     frames.runs.loc[frames.runs["run_id"] == "p.sb.s1", "total_train_s"] = np.nan
