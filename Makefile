@@ -10,7 +10,7 @@ LOWEST := KBENCH_RESULTS=build/lowest $(VENV)-lowest/bin/kbench
 TINY := --only s0 --set pairs.0.recipe.epochs=2 --set 'strategies=[baseline, {random: {fraction: 0.3}}]'
 SOURCES := $(shell find kbench tests -name '*.py')
 
-.PHONY: help demo fast test test-lowest check lint types bench storm coverage gpu clean
+.PHONY: help demo fast test test-lowest check lint types bench storm coverage fuzz soak gpu clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1:\t/p' Makefile
@@ -56,6 +56,10 @@ storm: $(VENV)/.test  ## 300 submissions to a played Slurm, with kills of kbench
 
 coverage: $(VENV)/.test  ## error rates and power of the verdicts, by simulation, into docs/coverage.md
 	$(BIN)/python tests/coverage/table.py docs/coverage.md
+
+MIN ?= 10
+fuzz: $(VENV)/.test  ## new examples of damaged configurations, records, logs and archives, for MIN minutes
+	$(BIN)/python tests/fuzz/fuzz.py $(MIN)
 
 gpu: $(VENV)/.test  ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu

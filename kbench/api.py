@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kbench.experiment.results import ComparisonPlan
     from kbench.experiment.status import Progress, RunStatus
     from kbench.figures.draw import DrawnFigures
+    from kbench.papers.mlperf import Benchmark
     from kbench.records.calibration import Calibration
     from kbench.records.folders import ExperimentDir
 
@@ -309,15 +310,16 @@ def plan(
         notes=notes,
     )
     if all(each.source == "nothing" for each in found.strategies):
-        words = [request.experiment, *(["--site", request.site] if request.site else [])]
-        words += [word for setting in request.settings for word in ("--set", setting)]
-        words += ["--results", str(request.results)] if results is not None else []
+        arguments = [request.experiment, *(["--site", request.site] if request.site else [])]
+        arguments += [word for setting in request.settings for word in ("--set", setting)]
+        arguments += ["--results", str(request.results)] if results is not None else []
         why = "there is no calibration of this recipe on as many ranks"
         if spreads:
             why = f"the {min(spread.n_seeds for spread in spreads.values())} seeds of the calibration end alike"
+        n_seeds = max([4, *(spread.n_seeds for spread in spreads.values())]) + 1
         raise ResultsError(
             f"{planned.name}: nothing to plan from: no three seeds of the baseline are done, and {why}",
-            hint=f"kbench calibrate {shlex.join(words)} --seeds {max([4, *(s.n_seeds for s in spreads.values())]) + 1}",
+            hint=f"kbench calibrate {shlex.join(arguments)} --seeds {n_seeds}",
         )
     return found
 
@@ -429,6 +431,9 @@ def compare(
     margin: float | None = None,
     clock: str = "train",
     keep_disturbed: bool = False,
+    score: str = "",
+    rcp: PathLike | None = None,
+    runs: int | None = None,
     results: PathLike | None = None,
 ) -> "Comparison":
     """Compare every strategy with its matched baseline: accuracy, time, time to target.
@@ -443,6 +448,9 @@ def compare(
         margin: Points of final accuracy that may be lost; None: what the experiment's file says of each pair.
         clock: What targets are reached on: ``train``, or ``total``: evaluation and staging with it, start-up apart.
         keep_disturbed: Let the times of disturbed runs count; they are left out, and named, else.
+        score: ``mlperf``: epochs and time to target as MLPerf scores them; a ``PublishedComparison`` is returned.
+        rcp: A file of reference convergence points, as MLPerf keeps them, for all pairs.
+        runs: That a benchmark requires; None: as many as MLPerf does.
         results: Where results lie; None: ``$KBENCH_RESULTS``, or ``results``.
 
     Returns:
@@ -459,16 +467,39 @@ def compare(
     targets, transfers = _targets(target), [_chain(text) for text in _several(transfer)]
     measured = _measured(experiment, results, clock=clock, keep_disturbed=keep_disturbed)
 
-    from kbench.papers.papers import with_papers, without_baseline
+    from kbench.papers.papers import with_papers, with_scores, without_baseline
+
+    benchmarks = _benchmarks(score, rcp, runs)
 
     baseline = baseline or measured.plan.baseline
     try:
         found = measured.compared(baseline, targets, transfers, margin=margin)
     except ResultsError as error:
-        if not published or baseline in set(measured.frames.done["strategy"]):
+        if not (published or score) or baseline in set(measured.frames.done["strategy"]):
             raise
         found = without_baseline(measured.frames, baseline, error)
-    return with_papers(measured.frames, found) if published else found
+    found = with_papers(measured.frames, found) if published else found
+    if not score:
+        return found
+    from kbench.papers.mlperf import mlperf_scores
+
+    accuracy = next((each.accuracy for each in targets if each.accuracy is not None), None)
+    return with_scores(found, *mlperf_scores(measured.frames, benchmarks, target=accuracy, any_pair=rcp is not None))
+
+
+def _benchmarks(score: str, rcp: PathLike | None, runs: int | None) -> "list[Benchmark]":
+    """The benchmarks that pairs may be; raises ConfigError for a score that is none, or points that are none."""
+    from kbench.papers.mlperf import load_facts, read_points
+
+    if score not in ("", "mlperf"):
+        raise ConfigError(f"--score: must be mlperf, got {score!r}")
+    if not score:
+        if rcp is not None or runs is not None:
+            raise ConfigError(f"{'--runs' if rcp is None else '--rcp'}: belongs to --score mlperf")
+        return []
+    facts = load_facts()
+    found = [read_points(Path(rcp))] if rcp is not None else [facts.complete(each) for each in facts.benchmarks]
+    return found if runs is None else [each.model_copy(update={"n_runs": runs}) for each in found]
 
 
 def plot(
@@ -485,7 +516,8 @@ def plot(
 
     Args:
         experiment: An experiment's name, or the file that was run.
-        kind: One of ``curves``, ``epochs``, ``time``, ``hidden``, ``pareto``, ``speedup``, or ``all``.
+        kind: One of ``curves``, ``epochs``, ``time``, ``hidden``, ``pareto``, ``speedup``; with three or more pairs
+            ``profile``, ``iqm``, ``improvement``; or ``all``.
         output: A .png, .pdf or .svg file, or a folder; None: ``figures/`` among the results, or
                 a folder here where those are read-only.
         size: ``screen``, or for a paper ``one`` or ``two`` columns wide.

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from kbench.analysis.tables.layout import CLAIM_HEADER, CLAIM_NOTES, SAMPLES_CI_NOTE
+
 TOP = Path(__file__).parent.parent
 DOCS = TOP / "docs"
 MOST_FILES = {"fraction": 13, "nodes": 8, "exception": 11, "accuracy": 12}  # to open to follow one thing
@@ -46,3 +48,10 @@ def test_links_between_pages_lead_somewhere(page: str) -> None:
     links = re.findall(r"\]\(([^)#\s]+)\)", (TOP / page).read_text())
     lost = [link for link in links if "://" not in link and not (TOP / page).parent.joinpath(link).exists()]
     assert lost == []
+
+
+def test_the_page_of_verdicts_has_the_head_and_the_notes_that_are_printed() -> None:
+    page = (DOCS / "verdicts.md").read_text()
+    assert "  ".join(CLAIM_HEADER[1:4]) in page and CLAIM_HEADER[5] in page
+    words = " ".join(page.split())
+    assert all(" ".join(note.split()) in words for note in (*CLAIM_NOTES, SAMPLES_CI_NOTE))

@@ -14,12 +14,10 @@ import pandas as pd
 
 from kbench.analysis.aggregates import (
     Strata,
-    expanded_interval,
     improvement_interval,
     interquartile_interval,
     interquartile_mean,
     probability_of_improvement,
-    resampled_seeds,
 )
 from kbench.analysis.curve import Curve
 from kbench.analysis.frame import Frames
@@ -40,7 +38,6 @@ class Profile:
     ratios: Mapping[str, float | None]  # of the time to it, by pair; None: not reached
     n_solved: int  # pairs with a ratio of ``MOST`` or less
     score: float
-    score_ci: Bounds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,9 +222,6 @@ def _profiles(
     if len(times) < MIN_PAIRS:
         return {}, [*left_out, f"{target.text}: no profile, as fewer than {MIN_PAIRS} pairs have it"]
     ratios = np.stack([performance_ratios(own) for own in times.values()], axis=-1)
-    n_seeds = [own.shape[1] for own in times.values()]
-    drawn = zip(times.values(), resampled_seeds(n_seeds), strict=True)
-    resampled = profile_score(np.stack([performance_ratios(own[:, seeds]) for own, seeds in drawn], axis=-1))
     unreached = [pair for pair, own in zip(times, ratios.T, strict=True) if not np.isfinite(own).any()]
     if unreached:
         left_out.append(f"{target.text} is reached by no strategy on {', '.join(unreached)}, which counts against all")
@@ -237,7 +231,6 @@ def _profiles(
             ratios={p: float(r) if math.isfinite(r) else None for p, r in zip(times, ratios[place], strict=True)},
             n_solved=int((ratios[place] <= MOST).sum()),
             score=float(profile_score(ratios[place])),
-            score_ci=expanded_interval(resampled[place], n_seeds),
         )
         for place, name in enumerate(strategies)
     }, left_out

@@ -6,7 +6,7 @@ from kbench.analysis.finding import Finding, about, note
 from kbench.analysis.interval import MIN_VALUES
 from kbench.analysis.multiple_testing import ALPHA
 from kbench.analysis.rows import Row
-from kbench.analysis.tables.model import interval, number, percent
+from kbench.analysis.tables.model import interval, number, percent, points
 from kbench.records.schema import noun
 
 
@@ -22,7 +22,7 @@ def claim_sentence(row: Row, *, rivals: int = 1) -> str:
     bounds = f"{_time(row.saves_at_least)} and {_loss(row.loses_at_most)} of final {noun(row.metric)}"
     if row.margin is None:
         return f"It {bounds} (95 % each); no margin was set that it may lose."
-    margin = f"the margin of {percent('', row.margin, 'g').text} points"
+    margin = f"the margin of {points(row.margin)}"
     if row.shown == "yes":
         return f"Shown within {margin}: it {bounds} (95 %)."
     if row.shown == "no":

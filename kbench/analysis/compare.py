@@ -12,7 +12,7 @@ from kbench.analysis.claims import sample_findings
 from kbench.analysis.controls import against_controls, control_findings
 from kbench.analysis.curve import Curve, curves
 from kbench.analysis.drift import drifts
-from kbench.analysis.finding import gravest_first
+from kbench.analysis.finding import gravest_first, note
 from kbench.analysis.frame import Frames
 from kbench.analysis.interval import Confidence
 from kbench.analysis.looks import confidence_at, look_findings
@@ -92,6 +92,8 @@ def compare(
     compared = [transfer(frames, upstream=up, downstream=down, baseline=baseline) for up, down in chains]
     more = [*control_findings(tests, row_roles, specs), *look_findings(matched, looks, earlier)]
     more += [*disturbed_findings(frames, rows), *hit_findings(hits), *sample_findings(rows)]
+    across = across_pairs(matched, frames, curve_of, parsed, finals, baseline)
+    more += [note("across", f"across pairs: {text}") for text in (across.left_out if across else ())]
     findings = audit(frames, baseline, rows, matched, drift_of_pair, more)
     findings = gravest_first([*findings, *(finding for _, about_chain in compared for finding in about_chain)])
     return Comparison(
@@ -105,7 +107,7 @@ def compare(
         clock=frames.clock,
         disturbed=tuple(frames.disturbed.values()),
         keeps_disturbed=frames.keep_disturbed,
-        across=across_pairs(matched, frames, curve_of, parsed, finals, baseline),
+        across=across,
     )
 
 

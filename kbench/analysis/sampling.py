@@ -84,24 +84,24 @@ def over_samples(matched: pd.DataFrame, hits: Mapping[str, RunHits], *, confiden
     """
     pairs = list(zip(matched["run_id"], matched["run_id_base"], strict=True))
     unknown = RunHits(reason="it is not done")
-    kept: list[tuple[RunHits, RunHits]] = []
+    counted: list[tuple[RunHits, RunHits]] = []
     left_out: dict[str, list[str]] = {}  # by why
     for run_ids in pairs:
         own, base = (hits.get(run_id, unknown) for run_id in run_ids)
-        first = kept[0][0] if kept else own
+        first = counted[0][0] if counted else own
         if own.same_samples(base) and own.same_samples(first):
-            kept.append((own, base))
+            counted.append((own, base))
             continue
         for run_id, found in zip(run_ids, (own, base), strict=True):
             if found.hits is None:
                 left_out.setdefault(found.reason, []).append(run_id)
         if own.hits is not None and base.hits is not None:
             left_out.setdefault("its test samples are others", []).append(run_ids[0])
-    if not kept:
+    if not counted:
         return OverSamples(missing=_sentence(left_out, len(pairs)))
-    differences = np.stack([own.hits - base.hits for own, base in kept])  # type: ignore[operator]
+    differences = np.stack([own.hits - base.hits for own, base in counted])  # type: ignore[operator]
     ci = interval_over_samples(differences, confidence=confidence)
-    return OverSamples(ci, differences.shape[1], len(kept), _sentence(left_out, len(pairs)))
+    return OverSamples(ci, differences.shape[1], len(counted), _sentence(left_out, len(pairs)))
 
 
 def _sentence(left_out: Mapping[str, Sequence[str]], n_pairs: int) -> str:

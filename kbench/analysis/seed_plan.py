@@ -166,61 +166,65 @@ class Bases:
         self._spreads, self._baseline = spreads, baseline
         self._runs = None if frames is None or frames.done.empty else comparable_runs(frames)
         self._matched = None if self._runs is None else pair_with(self._runs, baseline)
+        self._done = None if frames is None else frames.done
+        self._untimed = frames.untimed if frames is not None else frozenset()
 
     def of(self, pair: str, strategy: str) -> Basis:
-        """What is known of a strategy: from its own runs, else from the calibration, else from the baseline's runs."""
+        """What is known of a strategy: from its own runs, else the calibration, else the baseline's runs.
+
+        The spread of time may be from another one than that of accuracy, as all times may have been disturbed.
+        """
         own = self._rows(self._matched, pair, strategy)
-        quiet = timed(own) if own is not None else None
-        changes = [] if quiet is None else [float(ratio) for ratio in ratios(quiet, "total_train_s")]
+        found = self._of_runs(own) if own is not None else Basis(source="nothing")
+        for other in (self._of_calibration(pair), self._of_baseline(pair)):
+            if found.accuracy is None:
+                found = replace(found, source=other.source, n_seeds=other.n_seeds, accuracy=other.accuracy)
+            if found.time is None:
+                found = replace(found, time=other.time)
+        return replace(found, source="nothing", n_seeds=0) if found.accuracy is None else found
+
+    def _of_runs(self, own: pd.DataFrame) -> Basis:
+        """The runs of a strategy and their baseline's; times of those that were not disturbed."""
+        lost, changes = differences(own, "final_acc1"), [float(r) for r in ratios(timed(own), "total_train_s")]
         saving = estimate_change(changes).mean if len(changes) > 1 else None
-        measured = Basis(source="nothing", saves=None if saving is None else -saving)
-        for found in (self._of_runs(own, changes), self._of_calibration(pair), self._of_baseline(pair)):
-            if found is not None:
-                return replace(found, saves=measured.saves)
-        return measured
-
-    def _of_runs(self, own: pd.DataFrame | None, changes: Sequence[float]) -> Basis | None:
-        if own is None or len(own) < MIN_VALUES:
-            return None
-        lost = differences(own, "final_acc1")
-        accuracy, time = _deviation(lost), _deviation([math.log(r) if r > 0 else math.nan for r in changes])
-        if accuracy is None or time is None:
-            return None
         at_most = estimate(lost).at_most
-        at_least = None if at_most is None else -at_most
-        return Basis(source="runs", n_seeds=len(own), accuracy=accuracy, time=time, loses_at_least=at_least)
+        return Basis(
+            source="runs",
+            n_seeds=len(own),
+            accuracy=_deviation(lost),
+            time=_deviation([math.log(r) if r > 0 else math.nan for r in changes]),
+            saves=None if saving is None else -saving,
+            loses_at_least=None if at_most is None else -at_most,
+        )
 
-    def _of_calibration(self, pair: str) -> Basis | None:
+    def _of_calibration(self, pair: str) -> Basis:
         """The baseline against itself: two strategies of one seed are taken for independent."""
         spread = self._spreads.get(pair)
         final = None if spread is None else spread.acc_sd if spread.final_sd is None else spread.final_sd
         if spread is None or not final:
-            return None
+            return Basis(source="nothing")
         accuracy = Deviation(sd=math.sqrt(2) * final, df=spread.n_seeds - 1)
         n_twins = spread.n_seeds  # those that were not disturbed may be fewer, but which is not on record
         time = Deviation(sd=spread.time_sd, df=n_twins) if spread.time_sd else None  # the mean of twins is known
         return Basis(source="calibration", n_seeds=spread.n_seeds, accuracy=accuracy, time=time)
 
-    def _of_baseline(self, pair: str) -> Basis | None:
+    def _of_baseline(self, pair: str) -> Basis:
         """The baseline's runs alone, seeds and strategies taken for independent."""
         own = self._rows(self._runs, pair, self._baseline)
-        if own is None or len(own) < MIN_VALUES:
-            return None
+        if own is None:
+            return Basis(source="nothing")
         seconds = own["total_train_s"].dropna().astype(float)
         accuracy = _deviation(own["final_acc1"].astype(float).tolist(), times=math.sqrt(2))
         time = _deviation([math.log(s) for s in seconds if s > 0], times=math.sqrt(2))
-        return None if accuracy is None else Basis(
-            source="baseline", n_seeds=len(own), accuracy=accuracy, time=time
-        )  # fmt: skip
+        return Basis(source="baseline", n_seeds=len(own), accuracy=accuracy, time=time)
 
     def run_s(self, pair: str, strategy: str) -> tuple[float | None, TimeSource | None]:
         """The mean time of a run [s], evaluation and staging included, and whose it is."""
-        pairs = None if self._runs is None else self._runs[self._runs["pair"] == pair]
-        own = self._rows(self._runs, pair, strategy)
-        for source, rows in (("runs", own), ("pair", pairs)):
-            known = None if rows is None else rows["total_s"].dropna()
+        for source, rows in (("runs", self._rows(self._done, pair, strategy)), ("pair", self._rows(self._done, pair))):
+            known = None if rows is None else rows.dropna(subset="total_s")
             if known is not None and len(known):
-                return float(known.mean()), cast(TimeSource, source)
+                quiet = known[~known["run_id"].isin(self._untimed)]  # a disturbed run tells more than none
+                return float((known if quiet.empty else quiet)["total_s"].mean()), cast(TimeSource, source)
         spread = self._spreads.get(pair)
         seconds = None if spread is None else spread.total_s if spread.total_s is not None else spread.run_s
         return seconds, None if seconds is None else "calibration"
@@ -230,10 +234,12 @@ class Bases:
         own = self._rows(self._runs, pair, strategy)
         return 0 if own is None else len(own)
 
-    def _rows(self, table: pd.DataFrame | None, pair: str, strategy: str) -> pd.DataFrame | None:
+    def _rows(self, table: pd.DataFrame | None, pair: str, strategy: str = "") -> pd.DataFrame | None:
+        """The rows of a pair, of one strategy or of all."""
         if table is None:
             return None
-        return table[(table["pair"] == pair) & (table["strategy"] == strategy)]
+        rows = table[table["pair"] == pair]
+        return rows[rows["strategy"] == strategy] if strategy else rows
 
 
 def _deviation(values: Sequence[float], *, times: float = 1.0) -> Deviation | None:

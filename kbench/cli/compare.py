@@ -72,6 +72,23 @@ def compare(
     margin: Margin = None,
     clock: Clock = "train",
     keep_disturbed: KeepDisturbed = False,
+    score: Annotated[
+        str, typer.Option("--score", help="mlperf: epochs and time to target by its rules.", metavar="RULES")
+    ] = "",
+    rcp: Annotated[
+        Path | None,
+        without_default(
+            "--rcp",
+            text="With --score: reference points for all pairs, a file of MLPerf's (rcps_NAME.json).",
+            metavar="FILE",
+        ),
+    ] = None,
+    runs: Annotated[
+        int | None,
+        without_default(
+            "--runs", text="With --score: runs that a result takes, where not MLPerf's.", metavar="N", min=3
+        ),
+    ] = None,
     results: Results = RESULTS,
     *,
     output: Output,
@@ -91,6 +108,9 @@ def compare(
         margin=margin,
         clock=clock,
         keep_disturbed=keep_disturbed,
+        score=score,
+        rcp=rcp,
+        runs=runs,
         results=results,
     )
 

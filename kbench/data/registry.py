@@ -151,6 +151,15 @@ DATASETS = {
         folder="mnist",
         about="70,000 handwritten digits, 28x28 grey",
     ),
+    "fashion-mnist": _mnist(
+        prepare="kbench.data.sources.fashion_mnist:prepare",
+        folder="fashion-mnist",
+        look_in=("/usr/share/datasets/fashion-mnist",),  # where Debian's package puts it
+        mean=(0.2860,),  # of its training pixels, measured
+        std=(0.3530,),
+        about="70,000 photographs of clothes in ten classes, 28x28 grey, in MNIST's format",
+        get=f"{FETCHES} four files, or takes those of Debian's package dataset-fashion-mnist",
+    ),
     "mnist-rot": _mnist(
         prepare="kbench.data.sources.rotated:prepare_mnist",
         folder="mnist-rot",

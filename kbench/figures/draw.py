@@ -9,7 +9,7 @@ from kbench.analysis.rows import Comparison
 from kbench.analysis.tables.layout import disturbed_note
 from kbench.errors import ResultsError
 from kbench.figures.layout import add_note, options_for, save
-from kbench.figures.registry import figure_kind
+from kbench.figures.registry import figure_kind, kinds_for
 from kbench.files import reason
 from kbench.records.run_state import State
 
@@ -44,6 +44,7 @@ def draw_figures(
     """
     options, paths, skipped = options_for(comparison, size), [], {}
     note = ""
+    names = kinds_for(names, comparison) if len(names) > 1 else names
     for name in names:
         kind = figure_kind(name)
         try:

@@ -59,6 +59,8 @@ def pareto_data(frames: Frames, comparison: Comparison) -> pd.DataFrame:
 def _of_cost(runs: pd.DataFrame, cost: str) -> pd.DataFrame:
     """Seeds and means of the strategies of which every seed is known."""
     own = runs[[*GROUP_KEYS, "seed", "error"]].assign(cost=cost, amount=runs[cost].astype(float).where(runs[cost] > 0))
+    if own.empty:  # as where every run was disturbed
+        return own
     own = own[
         own.groupby(GROUP_KEYS)[["error", "amount"]].transform(lambda s: s.notna().all()).astype(bool).all(axis=1)
     ]

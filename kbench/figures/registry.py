@@ -1,7 +1,7 @@
 """The figures by name.  One more is a file here with a ``FigureKind``, and a line in ``FIGURES``."""
 
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -20,6 +20,9 @@ FIGURES = {  # name: where its FigureKind is, imported when it is used
     "hidden": "kbench.figures.hidden:HIDDEN",
     "pareto": "kbench.figures.pareto:PARETO",
     "speedup": "kbench.figures.speedup:SPEEDUP",
+    "profile": "kbench.figures.profile:PROFILE",
+    "iqm": "kbench.figures.aggregates:IQM",
+    "improvement": "kbench.figures.aggregates:IMPROVEMENT",
 }
 
 
@@ -28,13 +31,21 @@ class FigureKind:
     """A kind of figure: what it shows, its data, its drawing.
 
     ``data`` raises ResultsError where the results do not hold what the figure shows.  ``draw`` takes that data.
-    One that shows times says which runs they are without.
+    One that shows times says which runs they are without.  One of ``min_pairs`` is about all pairs together, and no
+    experiment with fewer lacks it.
     """
 
     about: str
     data: "Callable[[Frames, Comparison], pd.DataFrame]"
     draw: "Callable[[pd.DataFrame, Options], Figure]"
     shows_times: bool = False
+    min_pairs: int = 1
+
+
+def kinds_for(names: Sequence[str], comparison: "Comparison") -> list[str]:
+    """Those of several names of ``FIGURES`` that an experiment with so many pairs can have."""
+    n_pairs = len({row.pair for row in comparison.rows})
+    return [name for name in names if figure_kind(name).min_pairs <= n_pairs]
 
 
 def figure_kind(name: str) -> FigureKind:

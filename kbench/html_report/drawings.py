@@ -13,7 +13,7 @@ from kbench.analysis.rows import Comparison
 from kbench.analysis.tables.layout import disturbed_note
 from kbench.errors import ResultsError
 from kbench.figures.layout import add_note, options_for, svg_element
-from kbench.figures.registry import FIGURES, figure_kind
+from kbench.figures.registry import FIGURES, figure_kind, kinds_for
 from kbench.html_report import dark_mode
 
 SILENT = ("metadata", "style")  # matplotlib's name, and one rule, which the page's own style has
@@ -111,7 +111,7 @@ class Drawings:
 def drawings(frames: Frames, comparison: Comparison) -> Drawings:
     """All kinds that can be drawn, each pair by pair, so that a phone shows one below the other."""
     found, options, shared = Drawings(), options_for(comparison), SharedSvgParts()
-    for name in FIGURES:
+    for name in kinds_for(list(FIGURES), comparison):
         kind = figure_kind(name)
         try:
             data = kind.data(frames, comparison)
@@ -121,7 +121,8 @@ def drawings(frames: Frames, comparison: Comparison) -> Drawings:
         panels = []
         for pair in data["pair"].unique():
             figure = kind.draw(data[data["pair"] == pair], options)
-            if kind.shows_times and (note := disturbed_note(comparison, pair)):
+            of = pair if kind.min_pairs == 1 else None  # else of all pairs
+            if kind.shows_times and (note := disturbed_note(comparison, of)):
                 add_note(figure, note, options)
             element = shared.add(svg_element(figure), label=f"{pair}: {kind.about}")
             element, shades = dark_mode.with_dark_colors(element)

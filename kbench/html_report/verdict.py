@@ -12,7 +12,7 @@ from kbench.analysis.controls import TIME_MARGIN
 from kbench.analysis.effects import Effect, Effects, Outcome, effects
 from kbench.analysis.roles import RowKey, RowRole
 from kbench.analysis.rows import AgainstControl, Comparison, ControlVerdict, Row
-from kbench.analysis.tables.model import percent
+from kbench.analysis.tables.model import percent, points
 
 DOWNSTREAM = (
     "It began with the weights of its own run upstream and trained like the baseline; a difference in time is not its "
@@ -111,7 +111,7 @@ def _verdict(row: Row, comparison: Comparison, roles: Mapping[RowKey, RowRole]) 
 def _margin_marks(row: Row) -> list[Mark]:
     if row.shown is None or row.upstream is not None:
         return []
-    margin = f"{percent('', row.margin, 'g').text} points"
+    margin = points(row.margin)
     texts: Mapping[str, tuple[str, Literal["good", "bad", "open"]]] = {
         "yes": ("saves time within {}", "good"),
         "no": ("not within {}", "bad"),
@@ -191,8 +191,7 @@ def _control_result(one: AgainstControl, own: Effects) -> str:
         case ControlVerdict.WORSE:
             return f"It did not beat {control}: it was worse in {listed(bad)}"
         case ControlVerdict.EQUAL:
-            within = f"{percent('', one.row.margin, 'g').text} points"
-            return f"It is shown to do no better than {control}, and no worse, within {within}"
+            return f"It is shown to do no better than {control}, and no worse, within {points(one.row.margin)}"
         case ControlVerdict.OPEN if good:
             other = own.noun if good[0] == "time" else "time"
             return f"It was better than {control} in {good[0]}; that it is as good in {other} is not shown"
@@ -212,7 +211,7 @@ def _sides(one: AgainstControl, own: Effects) -> Iterator[tuple[str, Effect, Out
 
 def _as_good(one: AgainstControl, better: str, noun: str) -> str:
     if better == "time":
-        return f"loses less than {percent('', one.row.margin, 'g').text} points of {noun}"
+        return f"loses less than {points(one.row.margin)} of {noun}"
     return f"takes less than {percent('', TIME_MARGIN, 'g').text} % more time"
 
 

@@ -32,6 +32,7 @@ class Log:
     strategy: str | None = None
     seed: int | None = None
     ranks: int | None = None
+    global_batch: int | None = None
     stage_s: float | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None

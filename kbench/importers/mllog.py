@@ -1,7 +1,8 @@
 """Import from MLPerf logs: lines with ``:::MLLOG {json}``, whatever stands before it.  One file is one run.
 
 Older tags: ``:::MLL seconds key: {json}`` of v0.6, ``:::MLPv0.5.0 benchmark seconds (file:line) key: value``.
-Keys that are read: submission_benchmark, seed, train_samples, number_of_ranks, run_start/stop, staging_start/stop,
+Keys that are read: submission_benchmark, seed, train_samples, global_batch_size,
+number_of_ranks, run_start/stop, staging_start/stop,
 epoch_start/stop, eval_start/stop, eval_accuracy, eval_loss.  ``train_s`` is an epoch less its own evaluations.
 What follows run_stop is no part of the run.  Of kbench's own logs also kbench_pair, kbench_strategy.
 """
@@ -99,6 +100,7 @@ def _log(path: Path) -> Log:
         strategy=str(strategy.value) if strategy else path.absolute().parent.name,
         seed=_whole(events, "seed"),
         ranks=_whole(events, "number_of_ranks"),
+        global_batch=_whole(events, "global_batch_size"),
         stage_s=sum(each.seconds for each in staging) if staging else None,
         started_at=_time(started.at_ms) if started else None,
         ended_at=_time(ended.at_ms) if ended else None,

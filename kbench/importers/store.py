@@ -106,7 +106,7 @@ def store_logs(
 
 def _facts(folder: ExperimentDir, form: str, log: Log, name: Name, sums: Sequence[str]) -> Imported:
     named = {key: getattr(name, key) for key in ("pair", "strategy", "seed", "model", "dataset")}
-    logged = ("run", "ranks", "state", "error", "metric", "stage_s", "started_at", "ended_at")
+    logged = ("run", "ranks", "global_batch", "state", "error", "metric", "stage_s", "started_at", "ended_at")
     return Imported(
         experiment=folder.path.name,
         format=form,

@@ -25,6 +25,14 @@ MODELS = {
         target="kbench.models.wide_resnet:wrn_28_10",
         about="WideResNet-28-10 for images of about 32x32, 36.5 M parameters; takes dropout",
     ),
+    "fashion-cnn": ModelInfo(
+        target="kbench.models.small_images:FashionCNN",
+        about="three 3x3 convolutions, two of them strided, for images of 28x28 on a CPU, 24,058 parameters",
+    ),
+    "wrn-16-4": ModelInfo(
+        target="kbench.models.wide_resnet:wrn_16_4",
+        about="WideResNet-16-4 for images of about 32x32, 2.7 M parameters; takes dropout",
+    ),
     "wrn-16-8": ModelInfo(
         target="kbench.models.wide_resnet:wrn_16_8",
         about="WideResNet-16-8 for images of about 32x32, 11.0 M parameters; takes dropout",

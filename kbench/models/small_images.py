@@ -1,9 +1,31 @@
-"""ResNet-18 and DenseNet-121 as they are trained on images of 28x28 and 32x32: torchvision's, with other stems."""
+"""Networks for images of 28x28 and 32x32: a small one, torchvision's ResNet-18 and DenseNet-121 with other stems."""
 
 from torch import nn
 from torchvision.models import DenseNet, resnet18
 
 Shape = tuple[int, int, int]
+
+
+class FashionCNN(nn.Sequential):
+    """Three 3x3 convolutions with batch normalisation, two of stride 2, mean pooling, one linear layer.  From no paper.
+
+    1.2 million multiplications for an image of 28x28, so that a CPU trains it on 60,000 in seconds.
+    """
+
+    def __init__(self, shape: Shape, n_classes: int) -> None:
+        super().__init__(
+            *_convolution(shape[0], 16, stride=2),
+            *_convolution(16, 32, stride=2),
+            *_convolution(32, 64, stride=1),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(64, n_classes),
+        )
+
+
+def _convolution(n_in: int, n_out: int, *, stride: int) -> tuple[nn.Module, ...]:
+    convolution = nn.Conv2d(n_in, n_out, 3, stride=stride, padding=1, bias=False)
+    return convolution, nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)
 
 
 def resnet18_cifar(shape: Shape, n_classes: int) -> nn.Module:

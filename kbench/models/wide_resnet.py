@@ -70,6 +70,11 @@ def wrn_28_10(shape: tuple[int, int, int], n_classes: int, *, dropout: float = 0
     return WideResNet(shape, n_classes, depth=28, widen=10, dropout=dropout)
 
 
+def wrn_16_4(shape: tuple[int, int, int], n_classes: int, *, dropout: float = 0.0) -> WideResNet:
+    """2.7 M parameters with 10 classes."""
+    return WideResNet(shape, n_classes, depth=16, widen=4, dropout=dropout)
+
+
 def wrn_16_8(shape: tuple[int, int, int], n_classes: int, *, dropout: float = 0.0) -> WideResNet:
     """11.0 M parameters with 10 classes."""
     return WideResNet(shape, n_classes, depth=16, widen=8, dropout=dropout)

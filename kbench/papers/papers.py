@@ -1,5 +1,6 @@
 """All that published numbers say about an experiment: tables, findings, and the same for programs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 from kbench.analysis.finding import Finding, gravest_first, note, warning
@@ -9,6 +10,7 @@ from kbench.analysis.tables import layout
 from kbench.analysis.tables.model import Document, Table
 from kbench.errors import ResultsError
 from kbench.papers.log_evidence import JudgedCell, evidence_findings, judge_cells
+from kbench.papers.mlperf import MlperfScore, mlperf_tables, scores_as_json
 from kbench.papers.publications import load_publications
 from kbench.papers.published_vs_measured import PublishedVsMeasured, published_vs_measured, unpublished_pairs
 from kbench.papers.tables import as_json, evidence_tables, measured_tables
@@ -21,15 +23,17 @@ class Papers:
     published: tuple[PublishedVsMeasured, ...]
     judged: tuple[JudgedCell, ...]
     findings: tuple[Finding, ...]
+    scores: tuple[MlperfScore, ...] = ()  # where they were asked for
 
     @property
     def tables(self) -> tuple[Table, ...]:
         """Published numbers beside measured ones, and held against imported logs."""
-        return (*measured_tables(self.published), *evidence_tables(self.judged))
+        return (*mlperf_tables(self.scores), *measured_tables(self.published), *evidence_tables(self.judged))
 
     def as_json(self) -> dict[str, object]:
-        """The same for programs: ``published``, ``audit`` and, in sentences, ``doubts``."""
-        return as_json(self.published, self.judged) | {"doubts": [finding.text for finding in self.findings]}
+        """The same for programs: ``published``, ``audit``, in sentences ``doubts``; and ``mlperf``."""
+        found = as_json(self.published, self.judged) | {"doubts": [finding.text for finding in self.findings]}
+        return found | {"mlperf": scores_as_json(self.scores)}
 
     def document(self, comparison: Comparison) -> Document:
         """The comparison with the published numbers, ready to be printed."""
@@ -58,6 +62,14 @@ def with_papers(frames: Frames, comparison: Comparison) -> PublishedComparison:
     """Hold what was published against a comparison of ``frames``."""
     measured = {field.name: getattr(comparison, field.name) for field in fields(Comparison)}
     return PublishedComparison(**measured, papers=papers(frames, comparison))
+
+
+def with_scores(comparison: Comparison, scores: Sequence[MlperfScore], notes: Sequence[Finding]) -> PublishedComparison:
+    """The comparison with MLPerf's scores, beside published numbers if there are any."""
+    measured = {field.name: getattr(comparison, field.name) for field in fields(Comparison)}
+    published = comparison.papers if isinstance(comparison, PublishedComparison) else Papers((), (), ())
+    found = replace(published, scores=tuple(scores), findings=(*notes, *published.findings))
+    return PublishedComparison(**measured, papers=found)
 
 
 def papers(frames: Frames, comparison: Comparison) -> Papers:

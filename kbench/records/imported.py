@@ -63,6 +63,7 @@ class Imported(RunFile):
     model: str | None = None
     dataset: str | None = None
     ranks: int | None = None
+    global_batch: int | None = None  # None: its log does not tell, or an older kbench imported it
     format: str
     run: str  # its name in the files
     files: tuple[File, ...]

@@ -133,6 +133,23 @@ def test_three_seeds_of_the_baseline_alone_are_taken_for_independent_of_the_stra
     assert mine.acc_sd == pytest.approx(0.01 * math.sqrt(2))
 
 
+def test_where_all_times_were_disturbed_accuracies_are_planned_from_and_a_loss_that_is_shown_ends_the_plan(
+    book: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = filled(book)
+    monkeypatch.setattr(type(frames), "untimed", frozenset(frames.runs["run_id"]))
+    (mine,) = plan_of(frames).strategies
+    assert (mine.source, mine.saves, mine.time_sd, mine.shows_saving_from) == ("runs", None, None, None)
+    assert mine.acc_sd == pytest.approx(np.std([0.01, -0.01, 0.01, -0.01], ddof=1)) and mine.run_s == pytest.approx(
+        17.5
+    )
+    for seed in range(4):
+        book.run("worse", seed, [0.80 + 0.001 * seed], [10.0])
+    known = Bases(book.frames(), {}, "baseline")
+    worse = strategy_plan(PAIR, "worse", known.of(PAIR, "worse"), ASKED, n_rivals=1)
+    assert worse.seeds is None and "shown to lose at least" in worse.why
+
+
 def test_without_runs_and_calibration_nothing_is_known(book: Any) -> None:
     plan = plan_of(None)
     assert [each.source for each in plan.strategies] == ["nothing"]

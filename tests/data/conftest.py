@@ -14,6 +14,7 @@ MAKERS = {
     "cifar100": "cifar100",
     "svhn": "svhn",
     "mnist": "mnist",
+    "fashion-mnist": "mnist",
     "imagenet": "imagenet_tars",
     "folder:pets": "image_folder",
     "shards:pets": "shards",

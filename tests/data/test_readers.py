@@ -12,6 +12,7 @@ import pytest
 import torch
 from torchvision.datasets import ImageFolder
 
+from kbench.data import dataset_info
 from kbench.data.loader import Arrays, SampleReader
 from kbench.data.store import index, manifest, prepare
 from kbench.data.store.images import ImageReader
@@ -201,3 +202,23 @@ def test_several_processes_prepare_the_same_set(formats: ModuleType, tmp_path: P
         for n in (1, 2)
     ]
     assert made[0].digests == made[1].digests and made[0].n_train == 600
+
+
+PACKAGE = Path("/usr/share/datasets/fashion-mnist")  # Debian: dataset-fashion-mnist
+
+
+@pytest.mark.skipif(not PACKAGE.exists(), reason="needs Debian's dataset-fashion-mnist")
+def test_fashion_mnist_is_found_where_debian_puts_it_and_is_official(ready: Ready, tmp_path: Path) -> None:
+    made = ready("fashion-mnist", tmp_path)
+    assert (made.n_train, made.n_val, made.checked[0]) == (60_000, 10_000, "MD5 of the official files")
+    train, val = arrays("fashion-mnist", tmp_path)
+    assert torch.bincount(train.y).tolist() == [6000] * 10 and torch.bincount(val.y).tolist() == [1000] * 10
+    pixels, info = train.x.float() / 255, dataset_info("fashion-mnist")
+    assert info is not None
+    assert (round(float(pixels.mean()), 4), round(float(pixels.std()), 4)) == (*info.mean, *info.std)
+
+
+@pytest.mark.skipif(not PACKAGE.exists(), reason="needs Debian's dataset-fashion-mnist")
+def test_clothes_do_not_pass_as_digits(tmp_path: Path) -> None:
+    with pytest.raises(WorkloadError, match="is of another data set: the MD5 of what is in it"):
+        prepare.prepare("mnist", root=str(tmp_path), given=PACKAGE, download=False, workers=1, report=lambda _: None)

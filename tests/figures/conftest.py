@@ -16,6 +16,7 @@ from matplotlib.transforms import Bbox
 
 from kbench.analysis.compare import compare
 from kbench.analysis.frame import Frames
+from kbench.analysis.rows import Comparison
 from kbench.figures.layout import options_for
 from kbench.figures.registry import figure_kind
 from kbench.records.store import EPOCH_COLUMNS, RUN_COLUMNS
@@ -170,10 +171,13 @@ def invent() -> Callable[..., Frames]:
 
 @pytest.fixture(scope="session")
 def draw() -> Callable[..., Drawn]:
-    """``draw("curves", frames, size="one")``: a figure, laid out."""
+    """``draw("curves", frames, size="one")``: a figure, laid out; the same frames are compared once."""
+    compared: dict[tuple[int, str], tuple[Frames, Comparison]] = {}  # with the frames, so that no others get their id
 
     def drawn(kind: str, frames: Frames, *, size: str = "screen", baseline: str = "baseline") -> Drawn:
-        comparison = compare(frames, baseline=baseline, targets=())
+        if (id(frames), baseline) not in compared:
+            compared[id(frames), baseline] = frames, compare(frames, baseline=baseline, targets=())
+        comparison = compared[id(frames), baseline][1]
         data = figure_kind(kind).data(frames, comparison)
         figure = figure_kind(kind).draw(data, options_for(comparison, size))
         canvas = FigureCanvasAgg(figure)

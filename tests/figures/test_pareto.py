@@ -1,10 +1,13 @@
 """Error against cost, and the front."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from kbench.analysis.compare import compare
+from kbench.analysis.frame import Clock
 from kbench.errors import ResultsError
 
 
@@ -37,6 +40,18 @@ def test_it_has_a_row_per_seed_and_one_of_their_mean(book: Any, data_of: Any) ->
     assert data.loc[data["cost"] == "n_trained", "amount"].tolist() == [50, 50, 50]
 
 
+@pytest.mark.parametrize(("clock", "cost"), [("train", "total_train_s"), ("total", "total_s")])
+def test_the_mean_of_either_time_is_that_of_the_table(clock: Clock, cost: str, book: Any, data_of: Any) -> None:
+    for seed, seconds in enumerate([10.0, 30.0]):
+        book.run("baseline", seed, [0.5], [seconds])
+    frames = book.frames()
+    frames = replace(frames, runs=frames.runs.assign(total_s=[12.0, 48.0]), clock=clock)
+    data, row = data_of("pareto", frames), compare(frames, baseline="baseline", targets=()).rows[0]
+    mean = data.loc[(data["cost"] == cost) & data["seed"].isna(), "amount"].tolist()
+    assert mean == [pytest.approx(row.train_s if clock == "train" else row.total_s)]
+    assert mean == [pytest.approx(300**0.5 if clock == "train" else 24.0)]
+
+
 def test_the_error_is_that_of_the_last_epoch_as_in_the_table(book: Any, data_of: Any) -> None:
     book.run("baseline", 0, [0.5, 0.75, 0.25], [1.0, 1.0, 1.0])
     assert set(data_of("pareto", book.frames())["error"]) == {0.75}
@@ -47,6 +62,12 @@ def test_without_times_the_samples_are_left(invent: Any, draw: Any) -> None:
     frames.runs["total_train_s"] = np.nan
     drawn = draw("pareto", frames)
     assert [axes.get_xlabel() for axes in drawn.figure.axes] == ["samples trained on [thousand]"]
+
+
+def test_where_no_run_is_timed_the_samples_are_left(invent: Any, data_of: Any, monkeypatch) -> None:
+    frames = invent(("baseline", "sb"), epochs=3)
+    monkeypatch.setattr("kbench.analysis.frame.Frames.untimed", frozenset(frames.runs["run_id"]))
+    assert set(data_of("pareto", frames)["cost"]) == {"n_trained"}
 
 
 def test_a_strategy_with_a_seed_of_unknown_cost_is_left_out(invent: Any, data_of: Any) -> None:

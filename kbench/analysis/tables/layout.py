@@ -6,6 +6,7 @@ from dataclasses import replace
 from kbench.analysis.audit.disturbed import times_note
 from kbench.analysis.frame import Clock
 from kbench.analysis.rows import Comparison, Row
+from kbench.analysis.tables.across import across_table
 from kbench.analysis.tables.model import (
     NONE,
     Cell,
@@ -18,12 +19,14 @@ from kbench.analysis.tables.model import (
     mean_and_sd,
     number,
     percent,
+    points,
     seconds,
 )
 from kbench.analysis.time_to_target import TimeToTarget
 from kbench.analysis.transfer import Transfer, TransferRow
 from kbench.records.schema import ACCURACY, noun
 
+CLAIM_HEADER = ("claim", "saves at least", "loses at most", "shown", "seeds needed", "over seeds and samples")
 CLAIM_NOTES = (
     "saves at least, loses at most: one-sided bounds over seeds, 95 % each, of training time and final accuracy. "
     "shown: that it saves time and loses less than the margin, both (5 % of error, all strategies taken "
@@ -85,7 +88,7 @@ def document(comparison: Comparison) -> Document:
 
 
 def tables(comparison: Comparison) -> list[Table]:
-    """The tables of a comparison: pair by pair, then the transfers; those in which nothing is known are left out."""
+    """The tables of a comparison: pair by pair, all pairs, transfers; those in which nothing is known are left out."""
     found = []
     for pair in dict.fromkeys(row.pair for row in comparison.rows):
         rows = [row for row in comparison.rows if row.pair == pair]
@@ -99,6 +102,7 @@ def tables(comparison: Comparison) -> list[Table]:
             replace(table, notes=(*table.notes, *filter(None, [note]))) for table in (*of_times, _time_parts(rows))
         ]
         found += [*of_times[:-1], _samples(rows), of_times[-1]]
+    found += [table for table in [across_table(comparison)] if table is not None]
     found += [_transfer(transfer, comparison) for transfer in comparison.transfers]
     return [table for table in found if _has_values(table)]
 
@@ -125,11 +129,10 @@ def _has_values(table: Table) -> bool:
 def _claims(rows: Sequence[Row], baseline: str, pair: str) -> Table:
     """What is shown of time saved and accuracy lost, on one pair."""
     margin = next((row.margin for row in rows if row.margin is not None), None)
-    within = "no margin set" if margin is None else f"margin {percent('', margin, 'g').text} points"
+    within = "no margin set" if margin is None else f"margin {points(margin)}"
     title = f"{pair}: time saved and {noun(metric_of(rows))} lost against {baseline}, {within}"
-    header = ("claim", "saves at least", "loses at most", "shown", "seeds needed", "over seeds and samples")
     lines = tuple(Line(row.pair, row.strategy, tuple(_claim_cells(row))) for row in rows)
-    return Table("claims", title, header, lines, (*CLAIM_NOTES, SAMPLES_CI_NOTE, *_without_samples(rows)))
+    return Table("claims", title, CLAIM_HEADER, lines, (*CLAIM_NOTES, SAMPLES_CI_NOTE, *_without_samples(rows)))
 
 
 def _without_samples(rows: Sequence[Row]) -> Iterator[str]:

@@ -55,7 +55,7 @@ class Table:
     A transposed one is printed with a column per strategy: then an empty entry goes on from above.
     """
 
-    kind: str  # "claims", "accuracy", "targets", "samples", "parts" or "transfer"
+    kind: str  # "claims", "accuracy", "targets", "samples", "parts", "across" or "transfer"
     title: str
     header: tuple[str, ...]
     lines: tuple[Line, ...]
@@ -129,3 +129,9 @@ def bounds(key: str, found: Bounds, form: str, *, scale: float = PERCENT) -> tup
 def percent(key: str, value: float | None, form: str = ".2f") -> Number:
     """A fraction, printed as percent without the sign."""
     return number(key, value, form, scale=PERCENT)
+
+
+def points(margin: float | None) -> str:
+    """A margin in words: ``0.5 points``, ``1 point``."""
+    text = percent("margin", margin, "g").text
+    return f"{text} point{'' if text == '1' else 's'}"

@@ -109,7 +109,7 @@ class PrepareJob:
 
 
 def compare_with_official(
-    job: PrepareJob, counts: tuple[int, int], found: Sequence[tuple[Path, str, Official]]
+    job: PrepareJob, counts: tuple[int, int], found: Sequence[tuple[Path, str, Official]], *, of: str = "it"
 ) -> tuple[dict[str, str | None], tuple[str, ...]]:
     """Decide whether files are the official ones.
 
@@ -119,6 +119,7 @@ def compare_with_official(
         job: What is being made ready.
         counts: Training and validation samples in the files.
         found: Path, MD5 and the file as published, of each.
+        of: What the MD5 is of, in words.
 
     Returns:
         The MD5 of each file by its name, and what was checked, in words.
@@ -130,7 +131,8 @@ def compare_with_official(
     if changed and counts == (job.info.n_train, job.info.n_val):
         path, md5, official = changed[0]
         raise WorkloadError(
-            f"{path} is damaged or was changed: its MD5 is {md5}, the official file's {official.md5}",
+            f"{path} is damaged, was changed or is of another data set: the MD5 of {of} is {md5}, "
+            f"the official file's {official.md5}",
             hint=f"get it again from {official.url}" if official.url else "get it again",
         )
     sources: dict[str, str | None] = {official.name: md5 for _, md5, official in found}
