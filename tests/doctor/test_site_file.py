@@ -26,7 +26,9 @@ def site(text: str) -> Site:
 
 
 def test_on_a_slurm_the_partition_with_gpus_is_taken_and_the_others_are_named() -> None:
-    text = site_file(machine(partitions=tuple(read_partitions(SINFO)), interfaces={"eth0": "10.0.0.1", "ib0": "10.1.0.1"}))
+    text = site_file(
+        machine(partitions=tuple(read_partitions(SINFO)), interfaces={"eth0": "10.0.0.1", "ib0": "10.1.0.1"})
+    )
     found = site(text)
     assert (found.launcher, found.partition, found.ranks_per_node, found.gpus_per_node) == ("slurm", "gpu", 4, 4)
     assert (found.cpus_per_rank, found.time_limit, found.memory) == (16, "2-00:00:00", "452G")
