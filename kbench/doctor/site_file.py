@@ -64,7 +64,7 @@ def site_file(machine: Machine) -> str:
     else:
         lines = [
             "launcher: auto              # mpirun where it is there and more than one rank is asked for, else local",
-            f"ranks_per_node: {max(1, len(machine.gpus)):<12}# {_or_none(machine.gpus)} GPUs here; {machine.cores} cores",
+            f"ranks_per_node: {max(1, len(machine.gpus)):<12}# {_or_none(machine.gpus)} GPUs, {machine.cores} cores",
         ]
     end = [
         "setup: []                   # shell lines before the ranks start",

@@ -144,7 +144,7 @@ def _done_and_redone(plan: Plan, runs: Sequence[RunStatus]) -> frozenset[str]:
 
 
 def _first_script(plan: Plan) -> str:
-    """The script that would be submitted first: of the runs that wait for no other, as one array where there are such."""
+    """The script that would be submitted first: of the runs that wait for no other, where there are arrays as one."""
     scheduler = scheduler_class(plan.site.launcher)(plan.site.queue)
     if not (scheduler.can.arrays and plan.site.arrays):
         return job_script.check_template(plan.site, plan.folder, plan.run_dirs)
