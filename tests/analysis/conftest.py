@@ -86,6 +86,7 @@ class Book:
         Provenance.model_validate({**PLACE, **made}).write(folder.path)
         epochs = [("score", i, *pair) for i, pair in enumerate(score)]
         epochs += [("train", i, *pair) for i, pair in enumerate(zip(accuracy, seconds, strict=True))]
+        folder.journal.unlink(missing_ok=True)  # of the same run, written before
         elapsed_s = 0.0
         for phase, epoch, acc, train_s in epochs:
             elapsed_s += train_s
