@@ -10,7 +10,7 @@ LOWEST := KBENCH_RESULTS=build/lowest $(VENV)-lowest/bin/kbench
 TINY := --only s0 --set pairs.0.recipe.epochs=2 --set 'strategies=[baseline, {random: {fraction: 0.3}}]'
 SOURCES := $(shell find kbench tests -name '*.py')
 
-.PHONY: help demo fast test test-lowest check lint types bench coverage fuzz soak gpu clean
+.PHONY: help demo fast test test-lowest check lint types bench storm coverage fuzz soak gpu clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1:\t/p' Makefile
@@ -50,6 +50,9 @@ bench: $(VENV)/.test  ## speed, as ratios against rivals measured in the same ru
 	$(BIN)/python tests/bench/bench_input.py
 	$(BIN)/python tests/bench/bench_analysis.py
 	$(BIN)/python tests/bench/bench_start.py
+
+storm: $(VENV)/.test  ## 300 submissions to a played Slurm, with kills of kbench run and wrong answers of squeue
+	$(BIN)/python tests/bench/storm_of_submissions.py
 
 coverage: $(VENV)/.test  ## error rates and power of the verdicts, by simulation, into docs/coverage.md
 	$(BIN)/python tests/coverage/table.py docs/coverage.md

@@ -115,6 +115,11 @@ def _rescaled(found: Estimate, increasing: Callable[[float], float]) -> Estimate
     )
 
 
+def least_difference(sd: float, n: int, n_other: int, *, alpha: float = 0.05) -> float:
+    """The least difference of two means that a one-sided t test of two samples of one standard deviation shows."""
+    return float(special.stdtrit(n + n_other - 2, 1 - alpha)) * sd * math.sqrt(1 / n + 1 / n_other)
+
+
 def prediction_interval(
     values: Sequence[float], *, n_new: int = 1, spread: float | None = None, rounding: float = 0.0
 ) -> Bounds:

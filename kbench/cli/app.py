@@ -17,6 +17,7 @@ from kbench.cli.data import data
 from kbench.cli.doctor import doctor
 from kbench.cli.export import export
 from kbench.cli.import_results import import_results
+from kbench.cli.init import init
 from kbench.cli.lists import list_names
 from kbench.cli.move import bundle, clean, merge, unbundle
 from kbench.cli.options import Debug, expanded
@@ -28,7 +29,7 @@ COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "run": run, "check": check, "status": status, "logs": logs, "cancel": cancel, "gather": gather, "compare": compare,
     "plot": plot, "report": report, "import": import_results, "export": export, "bundle": bundle, "unbundle": unbundle,
     "merge": merge, "clean": clean, "data": data, "list": list_names, "check-method": check_method,
-    "calibrate": calibrate, "plan": plan, "doctor": doctor,
+    "calibrate": calibrate, "plan": plan, "doctor": doctor, "init": init,
 }  # fmt: skip
 
 

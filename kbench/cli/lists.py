@@ -46,7 +46,10 @@ def _in_full(name: str, facts: dict[str, Any]) -> str:
 
     lines = [f"{name}: {facts.get('text') or facts['about']}".replace("``", "`"), ""]
     parameters = facts.get("parameters", [])
-    written = [f"{param['name']}: {json.dumps(param['default'])}" for param in parameters]
+    written = [
+        f"{param['name']}: {'(required)' if param['required'] else json.dumps(param['default'])}"
+        for param in parameters
+    ]
     width = max(map(len, written), default=0)
     lines += [f"  {text:<{width}}  {param['range']}" for text, param in zip(written, parameters, strict=True)]
     return "\n".join(lines).rstrip()

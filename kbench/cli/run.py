@@ -16,7 +16,7 @@ def check(options: RequestOptions, output: Output) -> None:
     """Find every mistake in an experiment, list its runs and a job script; start nothing."""
     from kbench.experiment.check import check_report, checked_plan
 
-    _show(check_report(checked_plan(options.request())), output)
+    _show(check_report(checked_plan(options.request(), anywhere=True)), output)
 
 
 def run(

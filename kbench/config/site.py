@@ -8,7 +8,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from kbench.config.parse import Spec
 from kbench.config.value_types import Count, Flag, Natural
 
-GONE = r"(?i)do(es)? not exist|unknown (job|id)|job\b.*\bnot found|no such job|invalid job|has (finished|ended)"
+GONE = (
+    r"(?i)do(es)? not exist|unknown (job|id)|job\b.*\bnot found|no such job|no unfinished job|invalid job"
+    r"|has (finished|ended)"
+)
 TIME = re.compile(r"(?:(?P<d>\d+)-)?(?P<h>\d+):(?P<m>[0-5]\d):(?P<s>[0-5]\d)")
 
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from kbench.config.site import Site
 from kbench.errors import KBenchError
@@ -47,7 +48,11 @@ class Need:
         """A command behind the site's setup lines, as in a job script."""
         if not self.site.setup:
             return list(command)
-        return ["bash", "-c", "\n".join([*self.site.setup, 'exec "$@"']), "bash", *command]
+        checked = "[ $? -eq 0 ] || {{ echo {} >&2; exit 1; }}"
+        lines = [
+            part for line in self.site.setup for part in (line, checked.format(quote(f"setup line fails: {line}")))
+        ]
+        return ["bash", "-c", "\n".join([*lines, 'exec "$@"']), "bash", *command]
 
 
 def need_of(path: Path, site: Site, *, results: Path) -> Need:

@@ -19,8 +19,10 @@ from kbench.experiment.status import RunStatus, StatusMonitor
 from kbench.launch import job_script
 from kbench.launch.schedulers.registry import is_scheduler, scheduler_class
 from kbench.records import register
+from kbench.records.folders import RunDir
 from kbench.records.run_state import State
 
+ABSENT = "not asked, as the scheduler is not on this machine"
 PAIRINGS = ("none", "node", "turns")
 
 
@@ -74,7 +76,7 @@ class CheckReport:
                 *(f"{run.run_id}  {self._state(run)}" for run in self.runs),
                 f"\n{len(self.runs)} runs ({counts}), {ranks}, {self.launcher}",
                 self.cost.text,
-                *[f"{self.scheduler_test}: {self.scheduler_says}"] * bool(self.scheduler_says),
+                *[f"{self.scheduler_test or self.launcher}: {self.scheduler_says}"] * bool(self.scheduler_says),
             ]
         )
 
@@ -82,8 +84,10 @@ class CheckReport:
         return f"{run.state}, to be trained again" if run.run_id in self.redone else str(run.state)
 
 
-def checked_plan(request: Request) -> Plan:
+def checked_plan(request: Request, *, anywhere: bool = False) -> Plan:
     """Plan what is requested, on the site as it stands here; nothing is started, nothing written.
+
+    ``anywhere``: also where the site's scheduler is not, as on a laptop; what only it can say is then left out.
 
     Raises:
         KBenchError: Something is wrong with the experiment, the site, the results folder or this machine.
@@ -106,8 +110,10 @@ def checked_plan(request: Request) -> Plan:
     register.check(plan.folder, plan.runs)
     check_prerequisites(plan.runs, plan.folder)
     if scheduled:  # a template that cannot be filled is found before anything starts
-        script = job_script.check_template(site, plan.folder, plan.run_dirs)
-        plan = replace(plan, script=script, scheduler_says=_test(script, site))
+        plan = replace(plan, script=(script := _first_script(plan)))
+        scheduler = scheduler_class(site.launcher)(site.queue)
+        says = _test(script, site) if scheduler.is_there() or not anywhere else ABSENT
+        plan = replace(plan, scheduler_says=says)
     else:
         plan = replace(plan, script=local.script(plan.run_dirs[0], site, in_turns=pairing == "turns"))
     if request.max_node_hours is not None:
@@ -135,6 +141,23 @@ def check_report(plan: Plan) -> CheckReport:
 
 def _done_and_redone(plan: Plan, runs: Sequence[RunStatus]) -> frozenset[str]:
     return frozenset({one.run_id for one in runs if one.state is State.DONE} & {run.run_id for run in plan.redone})
+
+
+def _first_script(plan: Plan) -> str:
+    """The script that would be submitted first: of the runs that wait for no other, where there are arrays as one."""
+    scheduler = scheduler_class(plan.site.launcher)(plan.site.queue)
+    if not (scheduler.can.arrays and plan.site.arrays):
+        return job_script.check_template(plan.site, plan.folder, plan.run_dirs)
+    at_most = scheduler.max_array_tasks() if scheduler.is_there() else 1000
+    free = [spec for spec in plan.runs if plan.is_paired or not spec.prerequisite]
+    groups: dict[str, list[RunDir]] = defaultdict(list)
+    for spec in free:
+        groups[spec.match_key if plan.is_paired else spec.run_id].append(plan.folder.run(spec.run_id))
+    tasks = dict(enumerate(map(tuple, list(groups.values())[:at_most])))
+    return job_script.script(
+        plan.site, plan.folder, "kb00000000", tasks or {0: tuple(plan.run_dirs[:1])},
+        after=(), avoid=(), max_parallel=plan.request.max_parallel, arrays=True,
+    )  # fmt: skip
 
 
 def _test(script: str, site: Site) -> str:

@@ -78,7 +78,8 @@ def _draw(axes: Axes, own: pd.DataFrame, options: Options) -> None:
     end = float(min(MOST, 1 + max(0.1, 1.15 * (last - 1))))  # nothing changes beyond
     axes.set_xlim(1 - 0.02 * (end - 1), end)
     axes.set_ylim(-3, 103)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    ticks = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(1, end)
+    axes.set_xticks([tick for tick in ticks if 1 <= tick <= end])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}x"))
     axes.set_xlabel("time, of the fastest strategy's" + f" (unchanged up to {MOST:g}x)" * (end < MOST))
     axes.set_ylabel("pairs within that [%]")

@@ -21,11 +21,11 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from scipy import special
 
 from kbench.analysis.curve import curves, seconds_to
 from kbench.analysis.finding import Finding, about, note
 from kbench.analysis.frame import Frames, last_phase
+from kbench.analysis.interval import least_difference
 from kbench.analysis.roles import read_specs
 from kbench.analysis.tables.model import NONE, Cell, Line, Number, Table, cell, number, percent, seconds
 from kbench.config.run_spec import RunSpec
@@ -33,7 +33,6 @@ from kbench.errors import ConfigError
 from kbench.records import imported
 
 FACTS = Path(__file__).with_name("mlperf.json")
-ALPHA = 0.05
 RcpTest = Literal["passes", "too fast", "no reference", "no score"]
 
 
@@ -77,7 +76,7 @@ def load_facts() -> Facts:
 def read_points(path: Path) -> Benchmark:
     """Read reference convergence points as MLPerf keeps them (``rcps_NAME.json``); raises ConfigError."""
     try:
-        records = list(json.loads(path.read_text()).values())
+        records = list(json.loads(path.read_text(encoding="utf-8")).values())
         names = {str(record["Benchmark"]) for record in records}
         found = Benchmark(
             name=names.pop(), points={record["BS"]: tuple(record["Epochs to converge"]) for record in records}
@@ -119,8 +118,7 @@ def fewest_epochs(mean: float, sd: float, *, n_reference: int, n_result: int) ->
         n_reference: Runs behind it.
         n_result: Runs behind the result's mean.
     """
-    t = float(special.stdtrit(n_reference + n_result - 2, 1 - ALPHA))
-    return mean - t * sd * math.sqrt(1 / n_reference + 1 / n_result)
+    return mean - least_difference(sd, n_reference, n_result)
 
 
 def reference_at(benchmark: Benchmark, batch: int) -> Reference | None:

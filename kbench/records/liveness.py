@@ -32,12 +32,12 @@ def process_of(run: RunSnapshot) -> int | None:
     marks = {os.fsencode((run.path / "job.sh").resolve()), os.fsencode(run.path.resolve())}
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
+            arguments = (process / "cmdline").read_bytes().split(b"\0")
         except OSError:  # it has ended, or there is no /proc
             continue
         number = int(process.name)
         with suppress(ProcessLookupError):
-            if marks & set(words) and os.getpgid(number) == number:
+            if marks & set(arguments) and os.getpgid(number) == number:
                 return number
     return None
 

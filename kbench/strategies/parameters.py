@@ -45,14 +45,17 @@ class Parameter(TypedDict):
 
     name: str
     default: JsonValue
+    required: bool  # it has no default
     range: str
 
 
 def described(cls: type[Strategy]) -> list[Parameter]:
     """Each parameter with its default and range, for people."""
-    properties = schema(cls).model_json_schema().get("properties", {})
+    described = schema(cls).model_json_schema()
+    required = described.get("required", ())
     return [
-        Parameter(name=name, default=facts.get("default"), range=_range(facts)) for name, facts in properties.items()
+        Parameter(name=name, default=facts.get("default"), required=name in required, range=_range(facts))
+        for name, facts in described.get("properties", {}).items()
     ]
 
 

@@ -254,3 +254,21 @@ def test_nothing_that_a_file_holds_steers_the_terminal(small_folder: Path, tmp_p
         said = here(*words, cwd=tmp_path)
         assert not set(said.out + said.err) & set("\x07\x1b"), words
     assert here("logs", there.name, cwd=tmp_path).out == "one\\x1b[2J\\x1b]0;title\\x07\rtwo\n"
+
+
+def test_a_plan_needs_three_seeds_or_a_calibration_and_says_how_to_come_by_one(small_folder: Path, here) -> None:
+    said = here("plan", "small.yaml", "--margin", "0.5", cwd=small_folder)
+    assert said.code == 6 and said.out == ""
+    assert (
+        "nothing to plan from" in said.err
+        and "hint: kbench calibrate small.yaml --results results --seeds 5" in said.err
+    )
+    assert here("plan", "small.yaml", cwd=small_folder).code == 2
+    assert here("plan", "small.yaml", "--margin", "0.5", "--power", "1", cwd=small_folder).code == 2
+
+
+def test_a_score_that_is_none_is_refused_and_a_pair_that_is_no_benchmark_is_named(small_folder: Path, here) -> None:
+    assert here("compare", "small", "--score", "elo", cwd=small_folder).code == 2
+    assert here("compare", "small", "--runs", "5", cwd=small_folder).code == 2
+    found = json.loads(here("compare", "small", "--score", "mlperf", "--json", cwd=small_folder).out)
+    assert found["mlperf"] == [] and any("is no benchmark of MLPerf" in text for text in found["doubts"])

@@ -65,14 +65,14 @@ def shown_gpus(environ: Mapping[str, str] = os.environ) -> list[str]:
     Parts of a GPU (MIG) share its UUID, but the variable that shows them has their own.
     """
     n_gpus = torch.cuda.device_count()
-    words = [word.strip() for word in environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
-    if len(words) == n_gpus and all(word.startswith("MIG-") for word in words):
-        return words
+    entries = [word.strip() for word in environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    if len(entries) == n_gpus and all(word.startswith("MIG-") for word in entries):
+        return entries
     try:
         return [str(torch.cuda.get_device_properties(n).uuid) for n in range(n_gpus)]
     except (AttributeError, AssertionError, RuntimeError):  # a torch before 2.5
-        named = len(words) == n_gpus and all(word.startswith("GPU-") for word in words)
-        return words if named else [str(n) for n in range(n_gpus)]
+        named = len(entries) == n_gpus and all(word.startswith("GPU-") for word in entries)
+        return entries if named else [str(n) for n in range(n_gpus)]
 
 
 def _listed(per_node: dict[str, int]) -> str:

@@ -226,6 +226,10 @@ class Scheduler(ABC):
             )
         return None
 
+    def is_there(self) -> bool:
+        """Whether its commands are on this machine, as they are where jobs are submitted."""
+        return True
+
     @classmethod
     def is_up(cls) -> bool:
         """Whether ``launcher: auto`` takes this scheduler on this machine."""

@@ -29,6 +29,8 @@ class Commands(Scheduler):
     can = Capabilities(site_commands=True)
     job_variables = (
         JobVariables(scheduler="pbs", id="PBS_JOBID", nodes="PBS_NODEFILE", requeue=("qrerun", "{id}")),
+        JobVariables(scheduler="lsf", id="LSB_JOBID", nodes="LSB_DJOB_HOSTFILE", requeue=("brequeue", "{id}")),
+        JobVariables(scheduler="flux", id="KBENCH_JOB_ID", nodes="KBENCH_JOB_NODES"),  # which jobs/flux.sh sets
         JobVariables(scheduler="sge", id="JOB_ID", nodes="PE_HOSTFILE", restarts="RESTARTED", requeue_status=99),
     )
     # Slurm's imitation of qsub reads Slurm's as well; the others change what LSF and Flux list.
@@ -58,7 +60,13 @@ class Commands(Scheduler):
 
     def jobs(self) -> dict[str, JobInfo]:
         """Every job that the list command shows; whether it runs, only its own folder tells."""
-        return self._read(self.run(self._commands.list))
+        try:
+            text = self.run(self._commands.list)
+        except LaunchError as error:  # some end badly over an empty list
+            if isinstance(error, NoAnswer) or not re.search(self._commands.gone_pattern, error.message):
+                raise
+            return {}
+        return self._read(text)
 
     @property
     def answers_by_id(self) -> bool:
@@ -97,6 +105,10 @@ class Commands(Scheduler):
                 lines = f"{found[job[1]].name}\n{line}" if job[1] in found else line
                 found[job[1]] = JobInfo(Stage.WAITING, lines if len(lines.split()) > 1 else "", " ".join(line.split()))
         return found
+
+    def is_there(self) -> bool:
+        """Whether the site's command that submits is there."""
+        return shutil.which(self._commands.submit[0]) is not None
 
     @classmethod
     def site_problem(cls, site: Site) -> str:
@@ -137,7 +149,7 @@ def _find_queue(*, needed: bool) -> Iterator[Finding]:
     elif version:
         yield ok("qsub", f"of a kind that kbench does not know ({version.why or version.first_line})")
     if shutil.which("bsub"):
-        yield ok("bsub", "LSF; a site with the launcher queue and a template of your own can drive it")
+        yield ok("bsub", "LSF; configs/sites/lsf.yaml drives it")
     if not qsub and needed:
         yield ok("qsub", "neither Grid Engine nor PBS")
 

@@ -182,6 +182,10 @@ class Slurm(Scheduler):
         """The nodes in Slurm's short form."""
         return expand_node_list(value)
 
+    def is_there(self) -> bool:
+        """Whether there is an sbatch."""
+        return shutil.which("sbatch") is not None
+
     @classmethod
     def is_up(cls) -> bool:
         """Whether there is a Slurm here whose controller answers."""

@@ -15,6 +15,8 @@ from pathlib import Path
 
 SLURM = ("sbatch", "squeue", "scancel", "scontrol", "sinfo", "sacct", "srun")
 GRID_ENGINE = ("qsub", "qstat", "qdel")
+LSF = ("bsub", "bjobs", "bkill", "brequeue")
+FLUX = ("flux",)
 THIRD = ("psub", "plist", "pdel")
 SLURM_STATES = {"waiting": "PENDING", "running": "RUNNING"}
 
@@ -217,6 +219,58 @@ def qstat(cluster: PlayedCluster, *arguments: str) -> None:
 
 def qdel(cluster: PlayedCluster, *arguments: str) -> None:
     cluster.end(arguments, "deleted")
+
+
+def bsub(cluster: PlayedCluster, *arguments: str) -> None:
+    # As the manual has it: directives are read from the standard input only, which is the script's file.
+    text, number = sys.stdin.read(), str(cluster.number())
+    script = os.readlink("/proc/self/fd/0")
+    after = re.findall(r"ended\((\d+)\)", text)
+    cluster.add(script, option(text, "#BSUB -J"), ids={"": number}, after={"": after})
+    print(f"Job <{number}> is submitted to default queue <normal>.")
+
+
+def bjobs(cluster: PlayedCluster, *arguments: str) -> None:
+    named = [one for one in arguments if one.isdecimal()]
+    every = [job for job in cluster.read() if (job.id in named if named else job.stage != "over")]
+    if not every:
+        sys.exit(f"Job <{named[0]}> is not found" if named else "No unfinished job found")
+    states = {"waiting": "PEND", "running": "RUN"}
+    show(cluster, [f"{job.id} {job.name} {states.get(job.stage, 'EXIT')}" for job in every])
+
+
+def bkill(cluster: PlayedCluster, *arguments: str) -> None:
+    cluster.end(arguments, "killed")
+
+
+def brequeue(cluster: PlayedCluster, *arguments: str) -> None:
+    scontrol(cluster, "requeue", *arguments)
+
+
+def flux(cluster: PlayedCluster, command: str, *arguments: str) -> None:
+    match command:
+        case "batch":
+            text, number = Path(arguments[-1]).read_text(), str(cluster.number())
+            after = re.findall(r"^#flux: --dependency=afterany:(\d+)", text, re.MULTILINE)
+            cluster.add(arguments[-1], option(text, "#flux: --job-name"), ids={"": number}, after={"": after})
+            print(f"f{number}")
+        case "job":  # id --to=dec
+            print(arguments[-1].lstrip("f"))
+        case "jobs":
+            named = [one for one in arguments if one.isdecimal()]
+            every = [job for job in cluster.read() if (job.id in named if named else job.stage != "over")]
+            if named and not every:
+                sys.exit(f"flux-jobs: ERROR: {named[0]}: unknown job id")
+            states = {"waiting": "SCHED", "running": "RUN"}
+            show(cluster, [f"{job.id} {job.name} {states.get(job.stage, 'CANCELED')}" for job in every])
+        case "cancel":
+            cluster.end(arguments, "canceled")
+        case "getattr":
+            print(f"f{os.environ['FLUX_PLAYED_ID']}")
+        case "exec":
+            print("n1\nn2")
+        case "run":
+            srun(cluster, *arguments)
 
 
 def psub(cluster: PlayedCluster, *arguments: str) -> None:

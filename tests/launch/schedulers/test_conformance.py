@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_commands import GRID_ENGINE, SLURM, THIRD, PlayedCluster, PlayedJob, install
+import yaml
+from fake_commands import FLUX, GRID_ENGINE, LSF, SLURM, THIRD, PlayedCluster, PlayedJob, install
 from played_scheduler import REQUEUE_STATUS, Played
 from typer.testing import CliRunner, Result
 
 from kbench import files
 from kbench.cli.app import app
+from kbench.config.lookup import find
 from kbench.config.site import Queue
 from kbench.launch.schedulers.base import Scheduler
 from kbench.launch.schedulers.commands import Commands
@@ -71,6 +73,23 @@ def played_variables(job: PlayedJob, folder: Path) -> dict[str, str]:
     return {**named, "PLAYED_NODES": "n1+n2", "PLAYED_RESTARTS": str(job.restarts)}
 
 
+def lsf_variables(job: PlayedJob, folder: Path) -> dict[str, str]:
+    """What LSF's sbatchd sets for a job."""
+    (folder / "hosts").write_text("n1\nn2\n")
+    return {"LSB_JOBID": job.id, "LSB_DJOB_HOSTFILE": str(folder / "hosts")}
+
+
+def commands_of(name: str) -> Queue:
+    """The commands of an example site."""
+    return Queue.model_validate(yaml.safe_load(find(name, "configs/sites", ".yaml", "site").read_text())["queue"])
+
+
+def example(name: str) -> str:
+    """The lines of an example site that say how its scheduler is driven."""
+    tree = yaml.safe_load(find(name, "configs/sites", ".yaml", "site").read_text())
+    return yaml.safe_dump({key: tree[key] for key in ("launcher", "template", "queue", "requeue")})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """A scheduler as the tests see it."""
@@ -82,6 +101,8 @@ class Case:
     requeue_status: int | None = None
     queue: Queue | None = None
     start_name: str = field(default="")  # what start.json calls it
+    tells_restarts: bool = True
+    requeues: bool = True  # whether its jobs put themselves back into the queue
 
 
 CASES = {
@@ -101,6 +122,24 @@ CASES = {
         requeue_status=99,
         queue=Queue(submit=("qsub", "-terse"), list=("qstat",), cancel=("qdel",)),
         start_name="sge",
+    ),
+    "lsf": Case(
+        kind=Commands,
+        site=example("lsf"),
+        commands=LSF,
+        variables=lsf_variables,
+        queue=commands_of("lsf"),
+        start_name="lsf",
+        tells_restarts=False,
+    ),
+    "flux": Case(
+        kind=Commands,
+        site=example("flux"),
+        commands=FLUX,
+        variables=lambda job, folder: {"FLUX_PLAYED_ID": job.id},
+        queue=commands_of("flux"),
+        start_name="flux",
+        requeues=False,
     ),
     "third": Case(
         kind=Played,
@@ -199,11 +238,14 @@ def test_a_run_near_its_time_limit_is_requeued_and_is_done_in_another_attempt(
     (job,) = desk.step()
     failure = desk.found("baseline").failure
     assert failure is not None and failure.kind is FailureKind.TIME_LIMIT
+    if not desk.case.requeues:
+        assert desk.states() == {"baseline": "interrupted", "like": "missing"}
+        return
     assert desk.states() == {"baseline": "waiting", "like": "missing"}
     assert desk.step() == [job]
     run = desk.found("baseline")
     assert desk.states() == {"baseline": "done", "like": "missing"}
-    assert run.start is not None and (run.attempt, run.start.restarts) == (2, 1)
+    assert run.start is not None and (run.attempt, run.start.restarts) == (2, int(desk.case.tells_restarts))
     assert [one.attempt for one in run.start.earlier] == [1]
 
 
