@@ -38,7 +38,7 @@ def installed() -> dict[str, str]:
 def nvidia_driver() -> str | None:
     """The version of NVIDIA's driver; None without one."""
     try:
-        first = Path("/proc/driver/nvidia/version").read_text().splitlines()[0]
+        first = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8").splitlines()[0]
     except (OSError, IndexError):
         return None
     return first.removeprefix("NVRM version:").strip()
