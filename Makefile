@@ -61,6 +61,10 @@ MIN ?= 10
 fuzz: $(VENV)/.test  ## new examples of damaged configurations, records, logs and archives, for MIN minutes
 	$(BIN)/python tests/fuzz/fuzz.py $(MIN)
 
+KILLS ?= 200
+soak: $(VENV)/.test  ## kill runs of every strategy in every phase, KILLS times, and hold them against runs that nobody killed
+	$(BIN)/python tests/soak/soak.py $(KILLS)
+
 gpu: $(VENV)/.test  ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu
 

@@ -55,3 +55,14 @@ def test_the_page_of_verdicts_has_the_head_and_the_notes_that_are_printed() -> N
     assert "  ".join(CLAIM_HEADER[1:4]) in page and CLAIM_HEADER[5] in page
     words = " ".join(page.split())
     assert all(" ".join(note.split()) in words for note in (*CLAIM_NOTES, SAMPLES_CI_NOTE))
+
+
+def test_every_guarantee_has_a_test_that_is_there() -> None:
+    named = re.findall(r"`(tests/[^`]+\.py)::(test_\w+)`", (DOCS / "guarantees.md").read_text())
+    rows = [
+        line for line in (DOCS / "guarantees.md").read_text().splitlines() if re.match(r"\| (?!guarantee|---)", line)
+    ]
+    assert len(named) >= len(rows) >= 20
+    lost = [f"{file}::{test}" for file, test in named if f"def {test}(" not in (TOP / file).read_text()]
+    assert lost == []
+    assert all("::test_" in row for row in rows), "a guarantee without a test"

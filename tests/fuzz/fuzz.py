@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 TESTS = Path(__file__).with_name("test_fuzz.py")
-EXAMPLES = 400  # of each property in a round
+EXAMPLES = 100  # of each property in a round
 COUNT = re.compile(r"(\d+) passing(?: examples)?, (\d+) failing")
 
 

@@ -1,0 +1,191 @@
+"""Kill runs at random moments of every phase, start them again, and hold them against runs that nobody killed.
+
+``make soak KILLS=200``: each kill takes the next of all strategies, one or two ranks and a phase, and a random call
+within it; one rank kills itself there, before or after the call, and the others are killed with it, as a launcher does.
+The run is started again and must end with the same epochs, to the last bit, and the same weights; gathering that is
+killed must be whole when it is done again.  Exit code 1 where anything differs.
+"""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kbench.config.experiment import Pair
+from kbench.config.run_spec import RunSpec
+from kbench.config.strategy_choice import Choice
+from kbench.errors import KBenchError
+from kbench.records.folders import ExperimentDir, RunDir
+from kbench.records.run_files import Job
+from kbench.records.schema import EpochRecord
+from kbench.strategies import STRATEGIES
+
+RECIPE = {"epochs": 3, "global_batch": 96, "lr": 0.05, "schedule": "cosine", "augment": "shift"}
+PARAMS: dict[str, dict[str, Any]] = {
+    "forget": {"score_epochs": 1},
+    "prune-el2n": {"score_epochs": 1},
+    "kakurenbo": {"fraction": 0.3, "confidence": 0.0, "milestones": [2], "shares": [1.0, 0.5]},
+    "sb": {"window": 256},
+}
+CALLS = {  # by phase: the function, and up to which of its calls
+    "plan": ("kbench.engine.runtime.guard:Guarded.plan", 3),
+    "step": ("kbench.engine.learner:Learner.step", 40),
+    "refresh": ("kbench.engine.learner:Learner.refresh", 4),
+    "merge": ("kbench.engine.samples:SampleStore.merge", 3),
+    "evaluate": ("kbench.engine.loop:evaluate", 3),
+    "checkpoint": ("kbench.engine.checkpoint:_replace", 3),
+    "journal": ("kbench.files:append", 3),
+}
+ARMED = """
+import functools, importlib, os, pkgutil, random, runpy, signal, sys
+place, call, moment = sys.argv.pop(1), int(sys.argv.pop(1)), sys.argv.pop(1)
+owner, _, name = place.replace(":", ".").rpartition(".")
+owner, left = pkgutil.resolve_name(owner), call
+inner = getattr(owner, name)
+def killed(*words, **more):
+    global left
+    left -= 1
+    if left == 0 and moment == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    found = inner(*words, **more)
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return found
+setattr(owner, name, killed)
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+SEEDED = "phase epoch lr lr_scale ceiling train_loss train_acc val_loss val_acc1 val_acc5".split()
+NUMBERS = {name for name in EpochRecord.model_fields if name in SEEDED or name.startswith("n_")}
+
+
+class Kill(NamedTuple):
+    """Where a rank kills itself."""
+
+    phase: str
+    place: str
+    call: int
+    moment: str
+
+
+def start(folder: RunDir, kill: Kill | None = None) -> list[int]:
+    """Run the next attempt to its end, or to where it is killed; returns the exit codes of its ranks."""
+    ranks = folder.read_spec().ranks
+    folder.begin(Job.of(attempt=folder.read_attempt() + 1).updated(threads_per_rank=1))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(ranks), "OMP_NUM_THREADS": "1"}
+    started = []
+    with folder.stderr.open("ab") as err:
+        for rank in range(ranks):
+            command = [sys.executable, "-m", "kbench.worker", str(folder.path)]
+            if kill and rank == 0:
+                armed = [kill.place, str(kill.call), kill.moment, "kbench.worker", str(folder.path)]
+                command = [sys.executable, "-c", ARMED, *armed]
+            env = os.environ | shared | {"GLOO_SOCKET_IFNAME": "lo", "RANK": str(rank), "LOCAL_RANK": str(rank)}
+            started.append(subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=err))
+    code = started[0].wait(timeout=600)
+    for other in started[1:]:
+        if code == -signal.SIGKILL:
+            other.kill()
+        other.wait(timeout=600)
+    return [one.returncode for one in started]
+
+
+def numbers(folder: RunDir) -> list[dict[str, Any]]:
+    """What two trainings of a seed must have in common, to the last bit: its epochs and its weights."""
+    done = folder.read().done
+    digests = {"weights": done.final_digest, "first": done.weights_digest} if done else {}
+    return [record.model_dump(include=NUMBERS) for record in folder.epochs()] + [digests]
+
+
+class Soak:
+    """The runs that nobody killed, and how kills of others went."""
+
+    def __init__(self, place: Path, seed: int) -> None:
+        self.place, self.rng = place, random.Random(seed)
+        self.whole: dict[tuple[str, int], RunDir] = {}
+        self.counts: Counter[str] = Counter()
+        self.wrong: list[str] = []
+
+    def folder(self, name: str, ranks: int, kind: str) -> RunDir:
+        """A run that was never started."""
+        pair = Pair.model_validate({"model": "digits-cnn", "dataset": "digits", "recipe": RECIPE})
+        choice = Choice(label=name, name=name, params=PARAMS.get(name, {}))
+        spec = RunSpec(experiment="soak", pair=pair, strategy=choice, seed=0, ranks=ranks)
+        folder = RunDir(self.place / kind / "soak" / "runs" / spec.run_id)
+        folder.prepare(spec)
+        return folder
+
+    def strike(self, name: str, ranks: int, phase: str) -> None:
+        """Kill a run once in a phase, start it again, and compare."""
+        key = (name, ranks)
+        if key not in self.whole:
+            folder = self.folder(name, ranks, "whole")
+            if any(start(folder)):
+                raise KBenchError(f"{name} with {ranks} ranks does not train: {folder.stderr.read_text()[-400:]}")
+            self.whole[key] = folder
+        whole = self.whole[key]
+        if phase == "gather":
+            self._gather(whole)
+            return
+        if phase == "refresh" and not any(record.n_refreshed for record in whole.epochs()):
+            phase = "step"  # it measures nothing again
+        place, last = CALLS[phase]
+        kill = Kill(phase, place, self.rng.randint(1, last), self.rng.choice(("before", "after")))
+        killed = self.folder(name, ranks, f"killed-{sum(self.counts.values())}")
+        if start(killed, kill)[0] != -signal.SIGKILL:
+            self._note(f"{phase}: not reached", killed, whole, kill)
+            return
+        codes = start(killed)
+        self._note(phase, killed, whole, kill, "" if not any(codes) else f"ended with {codes} when started again")
+
+    def _note(self, what: str, killed: RunDir, whole: RunDir, kill: Kill, trouble: str = "") -> None:
+        self.counts[what] += 1
+        if not trouble and numbers(killed) != numbers(whole):
+            trouble = "differs from the run that nobody killed"
+        if trouble:
+            self.wrong.append(f"{killed.path}: {trouble}, killed {kill.moment} call {kill.call} of {kill.phase}")
+            print(self.wrong[-1], flush=True)
+
+    def _gather(self, whole: RunDir) -> None:
+        folder = ExperimentDir(whole.path.parent.parent)
+        command = ["kbench", "gather", "soak", "--results", str(folder.path.parent)]
+        call, moment = str(self.rng.randint(1, 2)), self.rng.choice(("before", "after"))
+        armed = ["kbench.records.store:_write", call, moment, *command]
+        subprocess.run([sys.executable, "-c", ARMED, *armed], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        done = subprocess.run([sys.executable, "-m", *command, "--json"], capture_output=True, text=True)
+        self.counts["gather"] += 1
+        n_runs = len(list(folder.all_runs()))
+        if done.returncode or json.loads(done.stdout)["n_runs"] != n_runs or list(folder.path.glob(".*")):
+            self.wrong.append(f"{folder.path}: gathered again after a kill: {done.stderr or done.stdout}")
+            print(self.wrong[-1], flush=True)
+
+
+def main(n_kills: int, seed: int) -> int:
+    """Strike ``n_kills`` times; returns how many runs differed."""
+    names = [name for name in STRATEGIES if name != "subset"]  # that one needs a file of ids
+    rounds = [(name, ranks, phase) for name in names for ranks in (1, 2) for phase in (*CALLS, "gather")]
+    random.Random(seed).shuffle(rounds)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as place:
+        soak = Soak(Path(place), seed)
+        for number in range(n_kills):
+            name, ranks, phase = rounds[number % len(rounds)]
+            soak.strike(name, ranks, phase)
+            done = ", ".join(f"{what} {n}" for what, n in sorted(soak.counts.items()))
+            print(f"{number + 1} of {n_kills} ({time.monotonic() - began:.0f} s): {done}", flush=True)
+    print(f"{n_kills} kills of {len(soak.whole)} combinations, {len(soak.wrong)} runs differed (seed {seed})")
+    return len(soak.wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(bool(main(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else time.time_ns() % 2**32)))
