@@ -142,7 +142,7 @@ class SampleReader:
     def labels(self) -> Tensor | None:
         """(n,) int64, on the device: the class of each sample; None where the reader does not know them."""
         known = getattr(self.reader, "labels", None)
-        return None if known is None else torch.as_tensor(known, dtype=torch.int64).to(self.device)
+        return None if known is None else torch.tensor(known, dtype=torch.int64, device=self.device)
 
     def to(self, device: torch.device) -> "SampleReader":
         """The same samples, brought to ``device``."""

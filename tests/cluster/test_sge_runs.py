@@ -54,8 +54,8 @@ def test_a_run_near_its_time_limit_is_put_back_until_it_is_done(on_sge: User, sg
     assert [record.epoch for record in run.epochs()] == [0, 1, 2]
     attempts = [record.attempt for record in run.epochs()]
     assert attempts == sorted(attempts) and attempts[-1] == run.read().start.attempt > 1
-    # A slow machine may reach the limit once more; each new beginning counts one restart of the same job.
-    assert (run.read().start.id, run.read().start.restarts) == (job, attempts[-1] - 1)
+    # Grid Engine says that a job was put back, not how often; on a slow machine it may be more than once.
+    assert (run.read().start.id, run.read().start.restarts) == (job, 1)
 
 
 def test_kbench_cancel_empties_the_queue(on_sge: User, sge: GridEngine) -> None:

@@ -166,7 +166,8 @@ def _claim_cells(row: Row) -> Iterator[Cell]:
     yield cell(number("seeds_needed", row.seeds_needed, "d"))
     both = interval("acc_final_diff_samples", row.acc_final_diff_samples_ci, None, "+.2f")
     counts = (number("test_samples", row.test_samples, "d"), number("hits_seeds", row.hits_seeds, "d"))
-    yield Cell(both.text or NONE, (*both.numbers[:2], *counts))
+    known = counts if row.acc_final_diff_samples_ci else ()  # a table that knows nothing else is left out
+    yield Cell(both.text or NONE, (*both.numbers[:2], *known))
 
 
 def _accuracy(rows: Sequence[Row], title: str) -> Table:

@@ -81,7 +81,7 @@ def csv_text(tables: Sequence[Table], experiment: str, metrics: Mapping[str, str
         metrics: What the accuracies of each pair are.
     """
     lines: dict[tuple[str, str], dict[str, float | None]] = {}
-    for table in tables:
+    for table in sorted(tables, key=lambda table: table.kind != "accuracy"):  # which has the baseline, first
         for line in table.lines:
             numbers = {number.key: number.value for cell in line.cells for number in cell.numbers}
             lines.setdefault((line.pair, line.strategy), {}).update(numbers)
