@@ -27,6 +27,7 @@ from kbench.analysis.transfer import Transfer, TransferRow
 from kbench.records.schema import ACCURACY, noun
 
 CLAIM_HEADER = ("claim", "saves at least", "loses at most", "shown", "seeds needed", "over seeds and samples")
+COUNTS = ("test_samples", "hits_seeds")  # of a claim: they alone claim nothing
 CLAIM_NOTES = (
     "saves at least, loses at most: one-sided bounds over seeds, 95 % each, of training time and final accuracy. "
     "shown: that it saves time and loses less than the margin, both (5 % of error, all strategies taken "
@@ -122,8 +123,9 @@ def metric_of(rows: Sequence[Row]) -> str | None:
 
 
 def _has_values(table: Table) -> bool:
-    """Whether anything in a table is known; imported logs do not hold everything."""
-    return any(n.value is not None for line in table.lines for cell in line.cells for n in cell.numbers)
+    """Whether anything in a table is known, other than how much was counted; imported logs do not hold everything."""
+    numbers = (number for line in table.lines for cell in line.cells for number in cell.numbers)
+    return any(number.value is not None and number.key not in COUNTS for number in numbers)
 
 
 def _claims(rows: Sequence[Row], baseline: str, pair: str) -> Table:
@@ -166,8 +168,7 @@ def _claim_cells(row: Row) -> Iterator[Cell]:
     yield cell(number("seeds_needed", row.seeds_needed, "d"))
     both = interval("acc_final_diff_samples", row.acc_final_diff_samples_ci, None, "+.2f")
     counts = (number("test_samples", row.test_samples, "d"), number("hits_seeds", row.hits_seeds, "d"))
-    known = counts if row.acc_final_diff_samples_ci else ()  # a table that knows nothing else is left out
-    yield Cell(both.text or NONE, (*both.numbers[:2], *known))
+    yield Cell(both.text or NONE, (*both.numbers[:2], *counts))
 
 
 def _accuracy(rows: Sequence[Row], title: str) -> Table:
