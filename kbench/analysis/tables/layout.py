@@ -247,9 +247,11 @@ def _targets(rows: Sequence[Row], clock: Clock) -> Table:
 
 
 def _time_parts(rows: Sequence[Row]) -> Table:
-    """Where the time of each strategy went, on one pair; without a column for staging where nothing was staged."""
-    staged = any(row.stage_s is not None for row in rows)
-    names = [name for name in rows[0].time_parts if staged or name != "stage"]
+    """Where the time of each strategy went, on one pair; without columns for what nobody staged or charged."""
+    absent = set() if any(row.stage_s is not None for row in rows) else {"stage"}
+    if not any(row.time_parts["charged"].seconds for row in rows):
+        absent.add("charged")
+    names = [name for name in rows[0].time_parts if name not in absent]
     header = ("seconds", *(SHORT.get(name, name) for name in names))
     lines = [Line(row.pair, row.strategy, tuple(_part_cells(row, names))) for row in rows]
     return Table("parts", f"{rows[0].pair}: where the time went", header, tuple(lines), PARTS_NOTES)
