@@ -75,7 +75,7 @@ def evil_site(launcher: str, template: str) -> Site:
     ("launcher", "template", "starter", "words"),
     [
         ("slurm", "slurm", "srun", ["--ntasks=2", "--ntasks-per-node=2", "--kill-on-bad-exit=1", "--unbuffered"]),
-        ("slurm", "slurm-mpirun", "mpirun", ["-np", "2", "--oversubscribe", "--bind-to", "none"]),
+        ("slurm", "slurm-mpirun", "mpirun", ["-np", "2"]),
     ],
 )
 def test_evil_values_reach_what_starts_the_ranks_in_slurm_as_they_are(
@@ -96,9 +96,10 @@ def test_evil_values_reach_mpirun_in_a_queue_as_they_are(
     text = rendered(evil_site("queue", template), run)
     hosts = tmp_path / "hosts"
     hosts.write_text("one 1 all.q UNDEFINED\none 1 all.q UNDEFINED\n$(touch${IFS}pwned) 1 all.q UNDEFINED\n")
+    # The mpirun that only notes its words is of no known make, and gets no options.
     got = executed(text, tmp_path, starter="mpirun", **{variable: str(hosts)})
     start, rank = got[: got.index("env")], got[got.index("env") :]
-    assert start == ["-np", "2", "--host", "one:2,$(touch${IFS}pwned):2", "--oversubscribe", "--bind-to", "none"]
+    assert start == ["-np", "2", "--host", "one:2,$(touch${IFS}pwned):2"]
     assert rank[-6:] == ["run", EVIL, f"/nowhere/{EVIL}", "-m", "kbench.worker", str(run.path)]
     assert rank[1] == "OMP_NUM_THREADS=1"
 
