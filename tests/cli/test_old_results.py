@@ -73,6 +73,7 @@ def test_figures_show_the_same_numbers(old: Path, here) -> None:
             list(csv.DictReader((old / place / f"{name}.csv").read_text().splitlines()))
             for place in ("expected/figures", "figures")
         )
+        found = [row for row in found if row.get("part") != "charged_s"]  # which no older kbench knows
         for before, row in zip(known, found, strict=True):
             for key, text in before.items():
                 if (name, key) in GEOMETRIC_IN_FIGURES and row[key] != text:

@@ -30,6 +30,8 @@ SCRIPTS: list[tuple[str, str, dict[str, object], tuple[int, ...], tuple[str, ...
     ("sge.sh", "sge", {"account": "faster", "partition": "gpu.q"}, (1,), ("12", "13"), ()),
     ("sge-one-rank.sh", "sge", {"nodes": 1, "ranks_per_node": 1, "time_limit": None, "requeue": False}, (3,), (), ()),
     ("pbs.sh", "pbs", {"account": "faster"}, (1,), ("12.server",), ()),
+    ("lsf.sh", "lsf", {"account": "faster"}, (1,), ("12",), ()),
+    ("flux.sh", "flux", {"account": "faster"}, (1,), ("12",), ()),
     ("pbs-one-rank.sh", "pbs", {"nodes": 1, "ranks_per_node": 1, "gpus_per_node": 0, "memory": None}, (3,), (), ()),
 ]
 IDS = [case[0] for case in SCRIPTS]
@@ -81,7 +83,7 @@ def test_shellcheck_finds_nothing_in_the_scheduler_scripts() -> None:
 @pytest.mark.parametrize("golden", IDS)
 def test_directives_stand_before_the_first_command(golden: str) -> None:
     lines = [line for line in (GOLDEN / golden).read_text().splitlines() if line]
-    directives = [n for n, line in enumerate(lines) if line.startswith(("#SBATCH", "#$", "#PBS"))]
+    directives = [n for n, line in enumerate(lines) if line.startswith(("#SBATCH", "#$", "#PBS", "#BSUB", "#flux:"))]
     first_command = next(n for n, line in enumerate(lines) if not line.startswith("#"))
     assert directives == list(range(1, 1 + len(directives)))
     assert len(directives) > 5 and directives[-1] < first_command

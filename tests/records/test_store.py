@@ -32,7 +32,7 @@ RUNS = (
 NEWER = (
     "ceiling background_s metric threads_per_rank max_parallel launcher weights_digest order_digest augment_digest "
     "disturbs imported_from error total_s upstream dataset_note dataset_identity spin pairing "
-    "block place first_read_s charged_s"
+    "block place first_read_s charged_s writer"
 ).split() + sorted(ADDED_IN_3)
 
 
@@ -58,7 +58,7 @@ def test_a_journal_that_knows_nothing_of_newer_columns_is_read_all_the_same(
     experiment_dir: ExperimentDir, make_run, make_epoch
 ) -> None:
     run, entry = make_run(), make_epoch(0).model_dump(mode="json")
-    assert set(NEWER) & entry.keys() == {"ceiling", "background_s", "charged_s"} | ADDED_IN_3
+    assert set(NEWER) & entry.keys() == {"ceiling", "background_s", "charged_s", "writer"} | ADDED_IN_3
     files.append(run.journal, {key: value for key, value in entry.items() if key not in NEWER})
     assert gather(experiment_dir, state_of) == (1, 1)
     epochs, runs = (pd.read_parquet(path) for path in (experiment_dir.epochs, experiment_dir.runs))
