@@ -4,8 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-
 from kbench.config.value_types import Fraction, Name
 from kbench.strategies.api import (
     Epoch,
@@ -18,6 +16,7 @@ from kbench.strategies.api import (
     share_of,
     state,
 )
+from kbench.strategies.ranking import shuffled
 
 
 @dataclass
@@ -60,6 +59,6 @@ class RandomHiding(Strategy):
         count = share_of(epoch.n_samples, self.fraction)
         if self.counts is not None:
             count = self.counts[epoch.index]
-        order = torch.argsort(epoch.uniform(epoch.n_samples), stable=True)
+        order = shuffled(epoch)
         lr_scale = 1.0 if self.scales is None else self.scales[epoch.index]
         return EpochPlan(order[count:].sort().values, lr_scale=lr_scale)

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from kbench.strategies.api import Epoch
+
 
 def lowest(values: Tensor, count: int) -> Tensor:
     """Mark the ``count`` lowest of ``values`` ((n,), finite); ties go to the lower sample id.
@@ -16,6 +18,11 @@ def lowest(values: Tensor, count: int) -> Tensor:
     below, tied = values < limit, values == limit
     room = count - below.sum()
     return below | (tied & (tied.cumsum(0) <= room))
+
+
+def shuffled(epoch: Epoch) -> Tensor:
+    """(n_samples,) int64: all ids in an order of the epoch's random numbers."""
+    return torch.argsort(epoch.uniform(epoch.n_samples), stable=True)
 
 
 def draw(p: Tensor, at: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kbench.config.value_types import Flag, Fraction
 from kbench.strategies.api import Epoch, EpochPlan, SampleStats, Strategy, TrainingSetup, share_of, state
-from kbench.strategies.ranking import by_class
+from kbench.strategies.ranking import by_class, shuffled
 
 
 @dataclass
@@ -71,15 +71,10 @@ class RS2(Strategy):
             return order[:n_kept]
         if stats.label is None:
             raise ValueError("stratified needs a class for each sample, and this data set has none")
-        counts = [len(members) * n_kept // epoch.n_samples for members in by_class(stats.label)]
-        parts = [members[:count] for members, count in zip(by_class(stats.label[order]), counts, strict=True)]
+        classes = by_class(stats.label[order])
+        parts = [members[: len(members) * n_kept // epoch.n_samples] for members in classes]
         chosen = torch.zeros(epoch.n_samples, dtype=torch.bool, device=order.device)
         chosen[torch.cat(parts)] = True  # places in the order
         rest = (~chosen).nonzero().squeeze(1)[: n_kept - int(chosen.sum())]
         chosen[rest] = True
         return order[chosen]
-
-
-def shuffled(epoch: Epoch) -> Tensor:
-    """(n_samples,) int64: all ids in an order of the epoch's random numbers."""
-    return torch.argsort(epoch.uniform(epoch.n_samples), stable=True)
