@@ -42,6 +42,9 @@ class Recipe(Spec):
     val_size: Natural = 0  # [pixel] side of that centre; 0: image_size
     mean: tuple[Probability, ...] = ()  # by channel, of pixels in [0, 1]; empty: the data set's own
     std: tuple[Positive, ...] = ()
+    n_train: Natural = 0  # training samples to keep, the same for every seed, by class; 0: all
+    long_tail: Annotated[float, Field(strict=True, ge=1, allow_inf_nan=False)] = 1.0  # largest class over smallest one
+    noise: Probability = 0.0  # share of the training labels that are moved to another class, drawn by the run's seed
     precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: Flag = False
     compile: Flag = False

@@ -28,6 +28,7 @@ from kbench.strategies.api import (
     Epoch,
     EpochPlan,
     Measured,
+    Outputs,
     Phase,
     Probe,
     Resample,
@@ -126,6 +127,14 @@ def _weight_violations(weights: object, name: str, shape: tuple[int, ...], devic
         yield Violation(f"{name} carries a graph", "detach it, or compute it under torch.no_grad()")
 
 
+def memory_violations(rows: object, shape: tuple[int, int]) -> Iterator[Violation]:
+    """Yield everything that is wrong with what ``remember`` returned, of a batch and a width."""
+    if not isinstance(rows, Tensor) or tuple(rows.shape) != shape or rows.dtype != torch.float32:
+        yield Violation(f"remember returned {_kind(rows)}", f"return float32 of shape {shape}, as memory_width says")
+    elif not bool(torch.isfinite(rows).all()):
+        yield Violation("remember returned numbers that are not finite", "remember finite numbers")
+
+
 def _number_violations(plan: EpochPlan) -> Iterator[Violation]:
     if not math.isfinite(plan.lr_scale) or plan.lr_scale <= 0:
         yield Violation(f"lr_scale is {plan.lr_scale}", "scale the learning rate by a finite number above 0")
@@ -135,6 +144,10 @@ def _number_violations(plan: EpochPlan) -> Iterator[Violation]:
         )
     if plan.ceiling is not None and not 0 <= plan.ceiling <= 1:
         yield Violation(f"ceiling is {plan.ceiling}", "give the largest share that may be hidden, in [0, 1]")
+    if plan.image_size is not None and plan.image_size < 1:
+        yield Violation(f"image_size is {plan.image_size}", "give a side in pixels, or None for the recipe's")
+    if plan.repeats < 1:
+        yield Violation(f"repeats is {plan.repeats}", "train on each batch at least once")
     as_coded: object = plan.as_coded
     if not isinstance(as_coded, AsCoded):
         yield Violation(f"as_coded is {_kind(as_coded)}", "give an AsCoded, or leave it out")
@@ -209,7 +222,7 @@ class Monitor(Strategy):
         self._restorable = True  # whether a third instance can still be built from the state of the first
         self._model = ModelWatch()
         self._place = "before the first epoch"
-        self._epochs = 0
+        self._epochs = self._width = 0
 
     def phases(self, epochs: int) -> tuple[Phase, ...]:
         self._epochs = epochs
@@ -233,6 +246,20 @@ class Monitor(Strategy):
             self._compare("plan", plan, again)
             return plan
         return EpochPlan(epoch.all_ids)
+
+    def memory_width(self, n_classes: int, n_features: int) -> int:
+        self._width = self._first.strategy.memory_width(n_classes, n_features)
+        return self._width
+
+    def remember(self, batch: Batch, outputs: Outputs) -> Tensor:
+        batch_shown, outputs_shown = copied(batch), copied(outputs)
+        shown = (batch, batch_shown), (outputs, outputs_shown)
+        rows = self._watched("remember", lambda: self._first.remember(batch_shown, outputs_shown), *shown)
+        again = self._replayed("remember", lambda other: other.remember_again(batch, outputs))
+        if self._sound("choices", "remember", list(memory_violations(rows, (len(batch), self._width)))):
+            self._compare("remember", rows, again)
+            return rows
+        return torch.zeros(len(batch), self._width, device=batch.x.device)
 
     def select(self, batch: Batch, probe: Probe) -> Tensor | Resample | None:
         self._model.learn_model(probe)

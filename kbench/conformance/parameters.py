@@ -101,6 +101,7 @@ def _of_phases(what: str, epochs: int, do: str) -> Finding:
 
 
 MANY = (60_013, 100_003)  # below and above what half precision holds
+N_CLASSES, N_FEATURES = 10, 16
 BEYOND_FLOAT32 = 2**24 + 5_003
 FLOATS = {2**8: "bfloat16", 2**11: "half precision", 2**24: "float32"}  # the last odd number is below
 EVIDENCE = 64  # ids, all even: by chance in one of 2^64 cases
@@ -128,7 +129,7 @@ def _plans(strategy: Strategy, n: int, indices: tuple[int, ...]) -> Iterator[tup
     for phase in strategy.phases(3):
         for at in sorted({min(index, phase.epochs - 1) for index in indices}):
             epoch = _epoch(n, phase.name, at, phase.epochs)
-            yield strategy.plan(epoch, _stats(n)), epoch
+            yield strategy.plan(epoch, _stats(n, strategy.memory_width(N_CLASSES, N_FEATURES))), epoch
 
 
 def _id_violation(plan: EpochPlan, epoch: Epoch) -> Finding | None:
@@ -163,21 +164,23 @@ def _epoch(n: int, phase: str, index: int, epochs: int) -> Epoch:
         index=index,
         epochs=epochs,
         n_samples=n,
-        n_classes=10,
+        n_classes=N_CLASSES,
         warmup=False,
         device=torch.device("cpu"),
         rng=torch.Generator().manual_seed(index),
     )
 
 
-def _stats(n: int) -> SampleStats:
-    """Losses that know nothing of ids; most samples are right."""
-    loss = torch.rand(n, generator=torch.Generator().manual_seed(n)) + 0.01
+def _stats(n: int, width: int) -> SampleStats:
+    """Losses, and what is remembered, that know nothing of ids; most samples are right."""
+    rng = torch.Generator().manual_seed(n)
+    loss = torch.rand(n, generator=rng) + 0.01
     return SampleStats(
         loss=loss,
         correct=loss < 0.8,
         confidence=torch.exp(-loss),
         error_norm=1 - torch.exp(-loss),
         age=torch.zeros(n, dtype=torch.int16),
-        label=torch.arange(n) % 10,
+        label=torch.arange(n) % N_CLASSES,
+        memory=torch.rand(n, width, generator=rng) if width else None,
     )

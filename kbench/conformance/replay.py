@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kbench.engine.runtime.guard import Guarded
-from kbench.strategies.api import Batch, Epoch, EpochPlan, Measured, Probe, Resample, SampleStats, Strategy
+from kbench.strategies.api import Batch, Epoch, EpochPlan, Measured, Outputs, Probe, Resample, SampleStats, Strategy
 
 T = TypeVar("T")
 
@@ -76,6 +76,11 @@ class RecordingProbe(Probe):
         self.answers.append(("measure", batch.index.clone(), copied(measured)))
         return measured
 
+    def outputs(self, batch: Batch) -> Outputs:
+        outputs = self.probe.outputs(batch)
+        self.answers.append(("outputs", batch.index.clone(), copied(outputs)))
+        return outputs
+
     def uniform(self, n: int) -> Tensor:
         drawn = self.probe.uniform(n)
         self.answers.append(("uniform", torch.tensor([n]), drawn.clone()))
@@ -103,6 +108,10 @@ class ReplayingProbe(Probe):
     def measure(self, batch: Batch) -> Measured:
         measured: Measured = self._next("measure", batch.index)
         return copied(measured)
+
+    def outputs(self, batch: Batch) -> Outputs:
+        outputs: Outputs = self._next("outputs", batch.index)
+        return copied(outputs)
 
     def uniform(self, n: int) -> Tensor:
         drawn: Tensor = self._next("uniform", torch.tensor([n])).clone()
@@ -179,6 +188,9 @@ class ReplayedInstance(WatchedInstance):
     def select_again(self, batch: Batch, recorder: RecordingProbe) -> Tensor | Resample | None:
         """Select with the answers that were recorded."""
         return self.select(copied(batch), ReplayingProbe(recorder, self._epoch, self.background))
+
+    def remember_again(self, batch: Batch, outputs: Outputs) -> Tensor:
+        return self.remember(copied(batch), copied(outputs))
 
     def observe_again(self, batch: Batch, measured: Measured) -> None:
         self.observe(copied(batch), copied(measured))

@@ -54,6 +54,8 @@ class ResumePoint:
             learner.restore(self.state)
             store.values.copy_(self.state["values"])
             store.age.copy_(self.state["age"])
+            if store.memory is not None and self.state.get("sample_memory") is not None:
+                store.memory.copy_(self.state["sample_memory"])
             of_ranks: list[dict[str, Any]] = self.state["memory_of_rank"]
             device = store.values.device
             past = self.state["memory"] | of_ranks[rank]
@@ -85,6 +87,7 @@ def save(
         **learner.state(),
         "values": store.values,
         "age": store.age,
+        "sample_memory": store.memory,
         "memory": shared,
         "memory_of_rank": of_ranks,
     }

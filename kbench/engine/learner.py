@@ -12,7 +12,8 @@ from kbench.engine.clock import PhaseTimer
 from kbench.engine.optimizer import MovingAverage, build_optimizer
 from kbench.engine.runtime.comm import Comm, lost_contact
 from kbench.engine.seeds import digest, stream
-from kbench.strategies.api import AsCoded, Batch, Measured
+from kbench.errors import RunError
+from kbench.strategies.api import AsCoded, Batch, Measured, Outputs
 from kbench.tasks.workload import Workload
 
 _NEW_NAME = "forward_sync_buffers"  # of DDP's broadcast_buffers, from torch 2.14 or so on
@@ -28,6 +29,7 @@ class Learner:
         self._rank = comm.rank
         self._size = workload.recipe.global_batch // comm.size  # [sample] of this rank's batches
         self._warm = {self._size}  # [sample] of measurements that are taken off the clock before any is on it
+        self._warm_images: set[int | None] = {None}  # [pixel] sides that were trained on off the clock
         self.as_coded = AsCoded()  # of the plan that is being carried out
         self.warming_up = False  # whether the learning rate still ramps up in this epoch
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
@@ -87,6 +89,43 @@ class Learner:
         """Loss, correctness, confidence and error_norm of a batch, (b,) each, as the model stands."""
         return self._measured(self.output(batch.x), batch.y)
 
+    @torch.no_grad()
+    def measure_outputs(self, batch: Batch) -> tuple[Measured, Outputs]:
+        """Measure a batch as ``measure`` does, with logits and the last layer's input.
+
+        A short batch is filled up as in ``refresh``.  It is not the compiled model that is asked, where the recipe
+        compiles: a hook is no part of that.
+
+        Raises:
+            RunError: The model does not end in a linear layer with an output for each class.
+        """
+        held: list[Tensor] = []
+        handle = self._last_layer().register_forward_pre_hook(lambda _, inputs: held.append(inputs[0]))
+        self.module.eval()
+        try:
+            with self._autocast():
+                logits = self.module(_filled(batch.x, self._size).contiguous(memory_format=self._layout()))[: len(batch)]
+        finally:
+            handle.remove()
+        features = held[-1][: len(batch)].flatten(1).float()
+        return self._measured(logits, batch.y), Outputs(logits.float(), features)
+
+    @property
+    def n_features(self) -> int:
+        """The length of the last linear layer's input; 0 where the model does not end in one."""
+        layer = self.workload.classifier(self.module)
+        return layer.in_features if layer else 0
+
+    def _last_layer(self) -> nn.Linear:
+        layer = self.workload.classifier(self.module)
+        if layer is None:
+            raise RunError(
+                f"{self.workload.pair.model} does not end in a linear layer with an output for each of "
+                f"{self.workload.n_classes} classes, and the strategy asks for that layer's input",
+                hint="train it with another model, or take a strategy that needs losses only",
+            )
+        return layer
+
     def refresh(self, batch: Batch) -> Measured:
         """Measure again, in the mode that the plan's ``as_coded`` asks for.
 
@@ -132,6 +171,27 @@ class Learner:
         with torch.no_grad():
             for buffer, value in zip(self.module.buffers(), before, strict=True):
                 buffer.copy_(value)
+
+    def is_cold(self, image_size: int | None) -> bool:
+        """Whether nothing was trained yet on images of this side [pixel]; None is the recipe's."""
+        return image_size not in self._warm_images
+
+    def warm_up_images(self, batch: Batch, image_size: int | None) -> None:
+        """Untimed passes on images of another side; no random number is drawn that counts, nothing is updated.
+
+        Raises:
+            RunError: The model takes no images of this side.
+        """
+        try:
+            with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+                self.warm_up_again(batch)
+        except (RuntimeError, AssertionError, ValueError) as error:
+            why = (str(error) or type(error).__name__).splitlines()[0]
+            raise RunError(
+                f"{self.workload.pair.model} takes no images of {image_size} pixels, as this epoch trains on: {why}",
+                hint="take a model that takes images of any size, or another strategy",
+            ) from error
+        self._warm_images.add(image_size)
 
     def cold(self, sizes: Iterable[int]) -> set[int]:
         """Those of ``sizes`` [sample] that no measurement has had yet."""

@@ -62,6 +62,8 @@ def train(
     for number, phase in list(enumerate(phases))[start.phase :]:
         learner = Learner(run.workload, run.seed, run.comm)
         run.facts |= fingerprint(run.workload, learner.module, run.seed)
+        if run.store.memory is None:
+            _make_memory(run, learner)
         learner.warm_up(_first_batch(run))
         first = start.epoch if number == start.phase else 0
         if first:
@@ -103,16 +105,20 @@ def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closi
         timer.lap("data_s")
         with metrics.off_clock(timer):
             learner.warm_up_measurements(cold)
-    loaded = _load(run, epoch, [*steps, *again])  # at once: what reads samples need not start anew for a refresh
+    if learner.is_cold(plan.image_size):
+        with metrics.off_clock(timer):
+            learner.warm_up_images(_first_batch(run, plan.image_size), plan.image_size)
+    loaded = _load(run, epoch, plan, [*steps, *again])  # at once: what reads samples need not start anew for a refresh
     candidates = _candidates(plan, steps, loaded, timer)
     for position, batch in selected_batches(candidates, run.watched, probe, timer, size=size):
-        passed = _passed(run, epoch, plan, position, n_updates=learner.n_updates)
-        lr = learning_rate(workload.recipe, passed / phase.horizon) * plan.lr_scale
-        measured = learner.step(batch, lr, timer)
-        run.store.write(batch.index, measured)
-        run.watched.observe(batch, measured)
-        metrics.trained(measured)
-        timer.lap("select_s")
+        for _ in range(plan.repeats):
+            passed = _passed(run, epoch, plan, position, n_updates=learner.n_updates)
+            lr = learning_rate(workload.recipe, passed / phase.horizon) * plan.lr_scale
+            measured = learner.step(batch, lr, timer)
+            run.store.write(batch.index, measured)
+            run.watched.observe(batch, measured)
+            metrics.trained(measured)
+            timer.lap("select_s")
 
     probe.settle()
     run.watched.close_epoch()
@@ -121,7 +127,7 @@ def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closi
     timer.lap("sync_s")
     if plan.refresh is not None and not closing:
         for batch in loaded:
-            run.store.write(batch.index, learner.refresh(batch))
+            _refresh(run, learner, batch)
             metrics.n_refreshed += len(batch)
         timer.lap("refresh_s")
         if plan.as_coded.refresh_in == "train":  # every rank moved its own
@@ -135,6 +141,23 @@ def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closi
     passed = _passed(run, epoch, plan, 0.5, n_updates=(began + learner.n_updates) / 2)
     metrics.close(epoch, plan, probe, lr=learning_rate(workload.recipe, passed / phase.horizon))
     return metrics
+
+
+def _make_memory(run: Run, learner: Learner) -> None:
+    """Make room for what the strategy remembers of each sample; nothing where it remembers nothing."""
+    width = run.watched.memory_width(run.workload.n_classes, learner.n_features)
+    if width:
+        run.store.widen(width)
+
+
+def _refresh(run: Run, learner: Learner, batch: Batch) -> None:
+    """Measure a batch again, and let the strategy remember of it what it wants to."""
+    if run.store.memory is None:
+        run.store.write(batch.index, learner.refresh(batch))
+        return
+    measured, outputs = learner.measure_outputs(batch)
+    run.store.write(batch.index, measured)
+    run.store.remember(batch.index, run.watched.remember(batch, outputs))
 
 
 def _passed(run: Run, epoch: Epoch, plan: EpochPlan, position: float, *, n_updates: float) -> float:
@@ -156,6 +179,7 @@ def _epoch(run: Run, phase: Phase, index: int) -> Epoch:
         warmup=warming_up(run.workload.recipe, index, phase.horizon),
         device=run.workload.device,
         rng=seeds.generator(run.seed, "plan", phase.name, index),
+        image_size=run.workload.shape[1] if run.workload.shape[1] == run.workload.shape[2] else 0,
     )
 
 
@@ -203,15 +227,15 @@ def _candidates(
         seen += len(batch)
 
 
-def _load(run: Run, epoch: Epoch, ids: Iterable[Tensor]) -> Iterator[Batch]:
+def _load(run: Run, epoch: Epoch, plan: EpochPlan, ids: Iterable[Tensor]) -> Iterator[Batch]:
     """Batches of the samples ``ids``, augmented as in this epoch on any rank and for any purpose."""
     key = seeds.stream(run.seed, "augment", epoch.phase, epoch.index)
-    for index, x, y in run.workload.batches(ids, key=key):
+    for index, x, y in run.workload.batches(ids, key=key, image_size=plan.image_size, augment=plan.augment):
         yield Batch(index, x, y)
 
 
-def _first_batch(run: Run) -> Batch:
+def _first_batch(run: Run, image_size: int | None = None) -> Batch:
     size = run.workload.recipe.global_batch // run.comm.size
     ids = torch.arange(size, device=run.workload.device)
-    index, x, y = next(run.workload.batches([ids], key=0))
+    index, x, y = next(run.workload.batches([ids], key=0, image_size=image_size))
     return Batch(index, x, y)

@@ -10,7 +10,7 @@ from kbench.engine.learner import Learner
 from kbench.engine.runtime.background import Background
 from kbench.engine.runtime.comm import Comm
 from kbench.engine.samples import SampleStore
-from kbench.strategies.api import Batch, Epoch, Measured
+from kbench.strategies.api import Batch, Epoch, Measured, Outputs
 
 
 class ModelProbe:
@@ -28,6 +28,13 @@ class ModelProbe:
         self.store.write(batch.index, measured)
         self.n_scored += len(batch)
         return measured
+
+    def outputs(self, batch: Batch) -> Outputs:
+        """Forward a batch as ``measure`` does, and give logits and the last layer's input."""
+        measured, outputs = self.learner.measure_outputs(batch)
+        self.store.write(batch.index, measured)
+        self.n_scored += len(batch)
+        return outputs
 
     def uniform(self, n: int) -> Tensor:
         """(n,) float32 in [0, 1) on the device, from this rank's own stream."""

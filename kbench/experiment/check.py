@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 
 from kbench.config.parse import did_you_mean
 from kbench.config.site import Site
+from kbench.data import dataset_info
 from kbench.errors import ConfigError
 from kbench.experiment import local
 from kbench.experiment.dependencies import check_prerequisites
 from kbench.experiment.plan import Plan, Request, make_plan, resolved
 from kbench.experiment.redo import matching
+from kbench.experiment.registries import bytes_per_sample
 from kbench.experiment.status import RunStatus, StatusMonitor
 from kbench.launch import job_script
 from kbench.launch.schedulers.registry import is_scheduler, scheduler_class
@@ -23,6 +25,7 @@ from kbench.records.folders import RunDir
 from kbench.records.run_state import State
 
 ABSENT = "not asked, as the scheduler is not on this machine"
+SMALL_BYTES = 5  # of each sample: beside the 19 of every run they are not worth a line
 PAIRINGS = ("none", "node", "turns")
 
 
@@ -47,6 +50,7 @@ class CheckReport:
     scheduler_says: str  # what it printed
     data_problems: tuple[str, ...]  # with data sets, as this machine sees them
     script: str  # of the first run's job
+    memory: tuple[str, ...]  # what strategies keep of each sample, where it is more than a few bytes
     redone: frozenset[str] = frozenset()  # ids of the runs that are trained again
 
     @property
@@ -76,6 +80,7 @@ class CheckReport:
                 *(f"{run.run_id}  {self._state(run)}" for run in self.runs),
                 f"\n{len(self.runs)} runs ({counts}), {ranks}, {self.launcher}",
                 self.cost.text,
+                *self.memory,
                 *[f"{self.scheduler_test or self.launcher}: {self.scheduler_says}"] * bool(self.scheduler_says),
             ]
         )
@@ -136,7 +141,19 @@ def check_report(plan: Plan) -> CheckReport:
         scheduler_test=scheduler_class(launcher).can.submission_test if is_scheduler(launcher) else "",
         scheduler_says=plan.scheduler_says,
         data_problems=tuple(plan.data_problems()),
+        memory=tuple(_memory_notes(plan)),
     )
+
+
+def _memory_notes(plan: Plan) -> Iterator[str]:
+    for run in {(run.pair.name, run.strategy.label): run for run in plan.runs}.values():
+        info, chosen = dataset_info(run.pair.dataset), run.strategy
+        if info is None or not info.n_train:
+            continue
+        n_bytes = bytes_per_sample(chosen.name, chosen.params, run.pair)
+        if n_bytes > SMALL_BYTES:
+            total = n_bytes * info.n_train / 2**20
+            yield f"{chosen.label} on {run.pair.name}: keeps {n_bytes:,} bytes of each sample on every rank, {total:,.0f} MiB"
 
 
 def _done_and_redone(plan: Plan, runs: Sequence[RunStatus]) -> frozenset[str]:

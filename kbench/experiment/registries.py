@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from kbench.config.experiment import Pair
 from kbench.config.parse import did_you_mean
 from kbench.config.recipe import Recipe
 from kbench.config.strategy_choice import Role
@@ -54,8 +55,9 @@ class Registries:
             found.append(("model", f"{model} is made for {_task(model)}, and {dataset} asks for {info.task}"))
         written = recipe if isinstance(recipe, dict) else {}
         batch, augment = written.get("global_batch"), written.get("augment", "none")
-        if isinstance(batch, int) and batch > info.n_train > 0:
-            text = f"must be at most the {info.n_train} training samples of {dataset}, got {batch}"
+        n_train = _n_train(written, info)
+        if isinstance(batch, int) and batch > n_train > 0:
+            text = f"must be at most the {n_train} training samples of {dataset}, got {batch}"
             found.append(("recipe.global_batch", text))
         found += [(f"recipe.{key}", text) for key, text in _view_problems(written, info, dataset)]
         if augment not in info.augments:
@@ -74,17 +76,49 @@ class Registries:
         if info is None:
             return []
         setup = TrainingSetup(
-            n_train=info.n_train or None,
+            n_train=_n_train(recipe.model_dump(), info) or None,
             n_classes=info.n_classes or None,
             task=info.task,
             epochs=recipe.epochs,
             global_batch=recipe.global_batch,
+            image_size=recipe.image_size or (info.shape[-1] if len(set(info.shape[1:])) == 1 else None),
         )
         try:
             found = list(load(name, params).problems(setup))
         except Exception as error:  # a class of somebody's may raise anything
             return [((), f"its problems() raised {type(error).__name__}: {error}")]
         return [((param,) if param else (), text) for param, text in found]
+
+
+def bytes_per_sample(name: str, params: dict[str, Any], pair: Pair) -> int:
+    """What a strategy keeps of each training sample of a pair, beside the 19 bytes of every run, at most.
+
+    The model is built without memory for it, and only for a strategy that remembers outputs.
+    """
+    import torch
+
+    from kbench.models.build import build_model, classifier
+    from kbench.strategies import load
+
+    strategy, info = load(name, params), dataset_info(pair.dataset)
+    if info is None or not strategy.memory_width(info.n_classes, 1):
+        return strategy.n_bytes_per_sample
+    side = pair.recipe.image_size
+    shape = (info.shape[0], side or info.shape[1], side or info.shape[2])
+    with torch.device("meta"):
+        layer = classifier(build_model(pair.model, shape, info.n_classes), info.n_classes)
+    width = strategy.memory_width(info.n_classes, layer.in_features if layer else 0)
+    return strategy.n_bytes_per_sample + 4 * width
+
+
+def _n_train(recipe: dict[str, Any], info: DatasetInfo) -> int:
+    """The training samples that a recipe keeps, where classes are equally large; 0: not known."""
+    kept, ratio = recipe.get("n_train") or info.n_train, recipe.get("long_tail", 1.0)
+    if not isinstance(kept, int) or not isinstance(ratio, int | float) or ratio < 1:
+        return info.n_train
+    if ratio == 1 or info.n_classes < 2:
+        return kept
+    return round(sum(kept / info.n_classes * ratio ** (-c / (info.n_classes - 1)) for c in range(info.n_classes)))
 
 
 def _task(model: str) -> str:
@@ -98,7 +132,14 @@ def _view_problems(recipe: dict[str, Any], info: DatasetInfo, dataset: str) -> l
         given, channels = recipe.get(key) or (), info.shape[0]
         if isinstance(given, list | tuple) and len(given) not in (0, channels):
             found.append((key, f"must be {channels} numbers, one for each channel of {dataset}, got {len(given)}"))
+    if isinstance(n_train := recipe.get("n_train"), int) and n_train > info.n_train > 0:
+        found.append(("n_train", f"must be at most the {info.n_train} training samples of {dataset}, got {n_train}"))
     if info.task == "segmentation":
+        found += [
+            (key, f"needs a class for each sample, and {dataset} has none, leave it out")
+            for key in ("n_train", "long_tail", "noise")
+            if recipe.get(key) not in (None, Recipe.model_fields[key].default)
+        ]
         keys = ("mean", "std", "cutout", "random_erase", "image_size", "val_size", "val_resize")
         found += [(key, f"does nothing for {dataset}, leave it out") for key in keys if recipe.get(key)]
         return found

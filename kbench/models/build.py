@@ -45,6 +45,12 @@ def build_model(
         raise WorkloadError(f"model {name}: cannot be built for {wanted}: {why}") from error
 
 
+def classifier(model: nn.Module, n_classes: int) -> nn.Linear | None:
+    """The linear layer that a model ends in, with an output for each class; None where it ends otherwise."""
+    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    return layers[-1] if layers and layers[-1].out_features == n_classes else None
+
+
 def _registered(name: str, shape: Shape, n_classes: int, options: dict[str, float]) -> nn.Module:
     target = pkgutil.resolve_name(MODELS[name].target)
     unknown = options.keys() - inspect.signature(target).parameters.keys()

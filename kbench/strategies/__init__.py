@@ -26,11 +26,21 @@ STRATEGIES = {
     "sb-epoch": "kbench.strategies.sb_epoch:EpochSB",
     "kakurenbo": "kbench.strategies.kakurenbo:Kakurenbo",
     "kf18": "kbench.strategies.kf18:KF18",
+    "ies": "kbench.strategies.ies:IES",
+    "orderdp": "kbench.strategies.orderdp:OrderDP",
+    "seta": "kbench.strategies.seta:SeTa",
+    "rcap": "kbench.strategies.rcap:RCAP",
     "infobatch": "kbench.strategies.infobatch:InfoBatch",
     "autoassist": "kbench.strategies.autoassist:AutoAssist",
     "rho-loss": "kbench.strategies.rho_loss:RhoLoss",
+    "divbs": "kbench.strategies.divbs:DivBS",
+    "gradmatch": "kbench.strategies.gradmatch:GradMatch",
+    "craig": "kbench.strategies.craig:Craig",
     "subset": "kbench.strategies.subset:Subset",
     "prune-el2n": "kbench.strategies.prune_el2n:PruneEL2N",
+    "dual": "kbench.strategies.dual:Dual",
+    "progressive": "kbench.strategies.progressive:Progressive",
+    "warmup": "kbench.strategies.warmup:Warmup",
 }
 
 

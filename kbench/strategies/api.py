@@ -16,6 +16,7 @@ each hook in its place.  Every hook has a default, and the defaults together are
                     stats[full.index] = measured
                     strategy.observe(full, measured)
             stats[plan.refresh] = measure(plan.refresh)  # not after the last epoch: nothing would read it
+            stats.memory[plan.refresh] = strategy.remember(...)  # only where memory_width says so
             stats = merge(stats over all ranks)
             evaluate()                              # off the method's clock; all above is on it
 
@@ -27,6 +28,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from zlib import crc32
 
 import torch
 from torch import Tensor
@@ -43,6 +45,7 @@ class TrainingSetup:
     task: Literal["classification", "segmentation"]
     epochs: int  # of the recipe
     global_batch: int  # [sample] per step, over all ranks
+    image_size: int | None = None  # [pixel] side of the square that the model trains on; None: not known, or no square
 
     def too_few_left(self, share: float) -> str:
         """Say that without a ``share`` in [0, 1) of the samples no global batch is left; empty where one is."""
@@ -84,6 +87,7 @@ class Epoch:
     warmup: bool  # the learning rate is still ramping up
     device: torch.device  # where plans are made
     rng: torch.Generator  # on the CPU; the same stream on every rank
+    image_size: int = 0  # [pixel] side of the square that the recipe trains on; 0: no square
 
     @property
     def all_ids(self) -> Tensor:
@@ -113,6 +117,7 @@ class SampleStats:
     error_norm: Tensor  # float32 in [0, sqrt(2)]: Euclidean norm of softmax minus one-hot
     age: Tensor  # int16 [epochs] since it was measured; -1: never
     label: Tensor | None = None  # int64 in [0, n_classes): its class; None for tasks without one for each sample
+    memory: Tensor | None = None  # (n_samples, width) float32: what ``remember`` gave, 0 before; None: width 0
 
     @property
     def known(self) -> Tensor:
@@ -144,6 +149,9 @@ class EpochPlan:
     lr_scale: float = 1.0  # multiplies the scheduled learning rate
     refresh: Tensor | None = None  # (r,) int64 sample ids to measure again after training
     candidate_batches: int = 1  # [global batch] that ``select`` sees at once
+    image_size: int | None = None  # [pixel] side of the images to train and refresh on; None: the recipe's
+    augment: str | None = None  # name of an augmentation of the data set to train with; None: the recipe's
+    repeats: int = 1  # how often each batch that was loaded is trained on, in a row (data echoing)
     ceiling: float | None = None  # the largest share of the samples that may be hidden, where there is one
     charged_s: float = 0.0  # [s] of work done before the run for this plan, on the clock of its epoch
     as_coded: AsCoded = AsCoded()
@@ -158,6 +166,7 @@ class EpochPlan:
         if self.weights is not None:
             place = torch.arange(len(self.weights), device=self.weights.device) % 8191 + 1
             total += int((self.weights.double() * place).sum() * 1024)
+        total = total * 31 + (self.image_size or 0) * 8191 + self.repeats + crc32((self.augment or "").encode())
         return (total * 31 + self.candidate_batches + int(self.lr_scale * 2**20)) % 2**62
 
     @classmethod
@@ -174,6 +183,27 @@ class Measured:
     correct: Tensor  # bool
     confidence: Tensor  # float32 in [0, 1]
     error_norm: Tensor  # float32 in [0, sqrt(2)]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the model gives for b samples: tensors on the device, without graph."""
+
+    logits: Tensor  # (b, n_classes) float32
+    features: Tensor  # (b, n_features) float32: the input of the last linear layer
+
+    def error(self, y: Tensor) -> Tensor:
+        """(b, n_classes) float32: softmax minus one-hot, the gradient of the cross-entropy at the logits.
+
+        The gradient of a sample's loss with respect to the last layer is the outer product of its error and features.
+
+        Args:
+            y: (b,) int64 classes.
+        """
+        error, rows = self.logits.softmax(1), torch.arange(len(y), device=y.device)
+        error[rows, y] = 0
+        error[rows, y] = -error.sum(1)  # p - 1 would round to 0 where the model is very sure
+        return error
 
 
 @dataclass(frozen=True)
@@ -209,6 +239,13 @@ class Probe(Protocol):
         """Forward a batch through the model as it stands: evaluation mode, no graph.
 
         The samples' statistics are renewed by it, and their number is added to the epoch's ``n_scored``.
+        """
+
+    def outputs(self, batch: Batch) -> Outputs:
+        """Forward a batch as ``measure`` does, at the same price, and give logits and the last layer's input.
+
+        Raises:
+            RunError: the model does not end in a linear layer with an output for each class.
         """
 
     def uniform(self, n: int) -> Tensor:
@@ -265,10 +302,15 @@ class Strategy:
             knowledge of the samples), the ``baseline`` is what both are compared with.
         baseline_params: parameters with which it does nothing and trains exactly like the baseline; None where there
             are none.
+        inner: another strategy that this one asks, as a schedule around it does; its state goes into checkpoints too.
+        n_bytes_per_sample: [byte] that its state takes for each sample at most, beside the 19 of every run and what
+            ``remember`` keeps.
     """
 
     role: ClassVar[Role] = "method"
     baseline_params: ClassVar[Mapping[str, Any] | None] = None
+    inner: "Strategy | None" = None
+    n_bytes_per_sample: int = 5
 
     def problems(self, setup: TrainingSetup) -> Iterable[tuple[str, str]]:
         """Say what these parameters make impossible with a data set and a recipe; asked before anything starts.
@@ -314,6 +356,27 @@ class Strategy:
         """
         return EpochPlan(epoch.all_ids)
 
+    def memory_width(self, n_classes: int, n_features: int) -> int:
+        """Say how many numbers ``remember`` keeps of each sample, 4 bytes each on every rank; 0 asks for none.
+
+        Args:
+            n_classes: of the data set.
+            n_features: length of the input of the model's last linear layer.
+        """
+        return 0
+
+    def remember(self, batch: Batch, outputs: Outputs) -> Tensor:
+        """Turn a refreshed batch into what ``plan`` finds in ``stats.memory``; only asked where there is a width.
+
+        Args:
+            batch: b samples of this rank, of those that the plan refreshes.
+            outputs: what the model gave for them.
+
+        Returns:
+            (b, memory_width) float32.
+        """
+        raise NotImplementedError("a strategy with a memory_width remembers something")
+
     def select(self, batch: Batch, probe: Probe) -> Tensor | Resample | None:
         """Choose among candidates of this rank: at a given step None on every rank, or on none.
 
@@ -348,15 +411,25 @@ def state(value: Any = None) -> Any:
 
 
 def state_dict(strategy: Strategy) -> dict[str, Any]:
-    """Return a strategy's state, by the names of its fields: what a checkpoint holds of it."""
+    """Return a strategy's state, by the names of its fields: what a checkpoint holds of it.
+
+    That of a strategy within it stands behind ``inner.``.
+    """
     own: Any = strategy  # a dataclass, as every strategy is
-    return {f.name: getattr(strategy, f.name) for f in fields(own) if not f.init}
+    state = {f.name: getattr(strategy, f.name) for f in fields(own) if not f.init}
+    if strategy.inner is not None:
+        state |= {f"inner.{name}": value for name, value in state_dict(strategy.inner).items()}
+    return state
 
 
 def load_state_dict(strategy: Strategy, past: Mapping[str, Any]) -> None:
     """Set a strategy's state to what ``state_dict`` returned."""
     for name, value in past.items():
-        setattr(strategy, name, value)
+        head, _, rest = name.partition(".")
+        if rest and strategy.inner is not None:
+            load_state_dict(strategy.inner, {rest: value})
+        else:
+            setattr(strategy, head, value)
 
 
 def share_of(n: int, share: float) -> int:

@@ -36,6 +36,19 @@ def draw(p: Tensor, at: Tensor) -> Tensor:
     return drawn.clamp_max(last)
 
 
+def drawn_distinct(p: Tensor, at: Tensor, count: int) -> Tensor:
+    """Mark ``count`` drawn one after another without replacement, with probability ``p`` among those left; (n,) bool.
+
+    The lowest of exponential waiting times, each of rate p; what has no probability comes last.
+
+    Args:
+        p: (n,) float64, at least 0, of any sum.
+        at: (n,) float64 in [0, 1).
+    """
+    waits = -torch.log1p(-at.double()) / p.double().clamp_min(1e-300)
+    return lowest(waits.clamp_max(torch.finfo(torch.float64).max), count)
+
+
 def percentile(loss: Tensor, among: Tensor) -> Tensor:
     """The share of ``among`` ((m,) float) strictly below each of ``loss`` ((b,) float)."""
     return torch.searchsorted(among.sort().values, loss).float() / len(among)

@@ -1,17 +1,19 @@
 """The workload of a pair on one device: its data, its model, its task."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from kbench.config.experiment import Pair
+from kbench.data.altered import altered
 from kbench.data.registry import DatasetInfo
 from kbench.data.store.prepare import open_dataset
 from kbench.data.views.spec import ViewedBatch, ViewSpec
 from kbench.errors import WorkloadError
-from kbench.models.build import build_model, load_initial_weights
+from kbench.models.build import build_model, classifier, load_initial_weights
 from kbench.tasks.classification import Classification, Over, Results, Task
 
 
@@ -54,6 +56,21 @@ class Workload:
         self._view = partial(seen, augment=recipe.augment, size=size, cutout=recipe.cutout, erase=recipe.random_erase)
         self._val_view = seen(size=recipe.val_size or size, resize=recipe.val_resize)
 
+    def alter(self, seed: int) -> None:
+        """Make the training set what ``n_train``, ``long_tail`` and ``noise`` of the recipe say, for a run's seed.
+
+        Raises:
+            WorkloadError: Less than one global batch is left.
+        """
+        self.train = altered(self.train, self.recipe, n_classes=self.n_classes, seed=seed)
+        self.n_samples = len(self.train)
+        if self.recipe.global_batch > self.n_samples:
+            raise WorkloadError(
+                f"{self.pair.dataset}: n_train and long_tail leave {self.n_samples} training samples, fewer than the "
+                f"global batch of {self.recipe.global_batch}",
+                hint="use a smaller global_batch, or keep more",
+            )
+
     @property
     def labels(self) -> Tensor | None:
         """(n_samples,) int64, on the device: the class of each training sample; None where it has no single one."""
@@ -75,18 +92,28 @@ class Workload:
             load_initial_weights(model, self.initial_weights, source=self.pair.starts_from or "")
         return model
 
-    def batches(self, ids: Iterable[Tensor], *, key: int) -> Iterator[ViewedBatch]:
+    def classifier(self, model: nn.Module) -> nn.Linear | None:
+        """The linear layer that a model of this workload ends in; None where it ends otherwise."""
+        return classifier(model, self.n_classes)
+
+    def batches(
+        self, ids: Iterable[Tensor], *, key: int, image_size: int | None = None, augment: str | None = None
+    ) -> Iterator[ViewedBatch]:
         """Yield batches of the training set, augmented, on the device.
 
         Args:
             ids: The samples of each batch, (b,) int64 in [0, n_samples).
             key: Names the augmentation's stream of random numbers: the same sample in the same epoch looks the
                 same, whatever the strategy and wherever it stands in the order.
+            image_size: [pixel] Side of the images; None: the recipe's.
+            augment: Name of an augmentation; None: the recipe's.
 
         Yields:
             Ids (b,) int64, images (b, c, h, w) float32, labels (b,) or (b, h, w) int64.
         """
-        return self.train.batches(ids, self._view(key=key))
+        view = self._view(key=key)
+        size, how = view.size if image_size is None else image_size, augment or view.augment
+        return self.train.batches(ids, replace(view, size=size, augment=how))
 
     def val_batches(self, ids: Iterable[Tensor]) -> Iterator[ViewedBatch]:
         """Yield batches of the validation set as ``batches`` does; nothing about them is random."""

@@ -78,6 +78,7 @@ def build_run(
 ) -> Run:
     """Build the run that a spec describes, before its first epoch."""
     workload = shared.of(spec.pair, device, root)
+    workload.alter(spec.seed)
     strategy = load(spec.strategy.name, spec.strategy.params)
     if spec.prerequisite:
         past = read_prerequisite(

@@ -15,6 +15,7 @@ from kbench.strategies.api import (
     Epoch,
     EpochPlan,
     Measured,
+    Outputs,
     Phase,
     Probe,
     Resample,
@@ -231,3 +232,42 @@ class PlansFromItsOwnBatches(Strategy):
 
 class NoDataclass:
     pass
+
+
+@dataclass
+class Remembering(Sound):
+    """Keeps its promises, and remembers features of whom it hides."""
+
+    def memory_width(self, n_classes: int, n_features: int) -> int:
+        return n_features
+
+    def remember(self, batch: Batch, outputs: Outputs) -> Tensor:
+        return outputs.features
+
+
+class RemembersAnotherWidth(Remembering):
+    def remember(self, batch: Batch, outputs: Outputs) -> Tensor:
+        return outputs.logits
+
+
+class RemembersByAccident(Remembering):
+    drawn = 0
+
+    def remember(self, batch: Batch, outputs: Outputs) -> Tensor:
+        RemembersByAccident.drawn += 1
+        return outputs.features + RemembersByAccident.drawn
+
+
+class ChangesOutputs(Remembering):
+    def remember(self, batch: Batch, outputs: Outputs) -> Tensor:
+        return outputs.features.mul_(2)
+
+
+class ShowsNothing(Sound):
+    def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
+        return replace(super().plan(epoch, stats), image_size=0)
+
+
+class TrainsNever(Sound):
+    def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
+        return replace(super().plan(epoch, stats), repeats=0)

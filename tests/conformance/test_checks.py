@@ -26,6 +26,11 @@ IN_THIS_PROCESS = {
     ),
     "MasksInsteadOfWeighing": ("choices", "what select returned is a tensor of bool of shape (48,) (select, epoch 0"),
     "DrawsIds": ("choices", "the Resample holds rows from "),
+    "RemembersAnotherWidth": ("choices", "remember returned a tensor of float32 of shape ("),
+    "RemembersByAccident": ("instances", "a second instance, asked and told the same, decides otherwise (remember, "),
+    "ChangesOutputs": ("statistics", "changed Outputs.features, which it was only shown (remember, epoch"),
+    "ShowsNothing": ("plans", "image_size is 0 (plan, epoch 0 of phase "),
+    "TrainsNever": ("plans", "repeats is 0 (plan, epoch 0 of phase "),
     "AnyNumber": ("parameters", "it takes any number, without a limit (share); type it with a range"),
     "StumblesOverItsSetup": (
         "parameters",
@@ -65,8 +70,9 @@ def test_ids_that_went_through_float32_are_found_where_float32_ends() -> None:
     assert "no odd id where float32 has none" in broken(verdicts)["ids-beyond-2^24"]
 
 
-def test_a_method_that_plans_only_even_ids_is_not_accused() -> None:
-    assert not broken(list(examine(Case("broken_methods:EvenIds", ranks=()))))
+@pytest.mark.parametrize("method", ["EvenIds", "Remembering"])
+def test_a_method_that_keeps_its_word_is_not_accused(method: str) -> None:
+    assert not broken(list(examine(Case(f"broken_methods:{method}", ranks=()))))
 
 
 @pytest.mark.dist

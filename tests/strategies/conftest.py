@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kbench.engine import seeds
-from kbench.strategies.api import Batch, Epoch, Measured, SampleStats
+from kbench.strategies.api import Batch, Epoch, Measured, Outputs, SampleStats
 
 SIZES = (1, 2, 3, 5, 17, 100, 257)
 
@@ -87,11 +87,18 @@ class ScriptedProbe:
     asked: int = 0
     drawn: list[Tensor] = field(default_factory=list)
     open: list[tuple[Any, Callable[[Any], None]]] = field(default_factory=list)
+    given: list[Outputs] = field(default_factory=list)  # answers of ``outputs``; where none is left, random ones
 
     def measure(self, batch: Batch) -> Measured:
         loss = self.losses[self.asked]
         self.asked += 1
         return Measured(loss, loss < 1, torch.exp(-loss), 1 - torch.exp(-loss))
+
+    def outputs(self, batch: Batch) -> Outputs:
+        if self.given:
+            return self.given.pop(0)
+        b = len(batch)
+        return Outputs(torch.randn(b, 10, generator=self.rng), torch.rand(b, 4, generator=self.rng))
 
     def mean(self, number: Tensor) -> float:
         return float(number)

@@ -19,13 +19,21 @@ from kbench.strategies.api import Epoch, SampleStats, TrainingSetup
 from kbench.strategies.parameters import resolve, schema
 
 NAMES = sorted(STRATEGIES)
-SHORT = {"forget": {"score_epochs": 2}, "prune-el2n": {"score_epochs": 2}, **NEEDED}  # as many phases, in less time
+SHORT = {
+    "forget": {"score_epochs": 2},
+    "prune-el2n": {"score_epochs": 2},
+    "dual": {"score_epochs": 2, "window": 2},
+    "gradmatch": {"every": 2, "group": 16},
+    "craig": {"every": 2, "group": 16},
+    **NEEDED,
+}  # as many phases, in less time
 NOTHING_TO_RECOMPUTE = {"baseline", "random", "budget"}  # they ask no statistics; their tests count
 ORACLE = "_slowly"  # how a function's name ends that decides the same, slowly and obviously
-OTHER_ORACLES = {"autoassist": "ByHand", "sb-epoch": "shares_by_rank"}
+OTHER_ORACLES = {"ies": "Bookkeeping", "autoassist": "ByHand", "sb-epoch": "shares_by_rank"}
 BEYOND_FLOAT32 = "ids-beyond-2^24"
 # That check takes seconds and more than a GB for each; these try it in their own tests, or in test_rank.py.
-TRIED_ELSEWHERE = {"iswr", "sb-epoch", "infobatch", "rho-loss", "prune-el2n"}
+# For gradmatch and craig it would take a table of all groups with all, and theirs are drawn as those of random.
+TRIED_ELSEWHERE = {"iswr", "sb-epoch", "infobatch", "rho-loss", "prune-el2n", "dual", "gradmatch", "craig"}
 AMONG_RANKS = ("same-plan", "ranks")
 
 FAST = [check for check in CHECKS if check.name not in (BEYOND_FLOAT32, *AMONG_RANKS)]

@@ -15,6 +15,7 @@ from kbench.strategies.api import (
     EpochCost,
     EpochPlan,
     Measured,
+    Outputs,
     Phase,
     Probe,
     Resample,
@@ -55,6 +56,15 @@ class Guarded(Strategy):
         self._before_epoch = before
         _check_ids(self.strategy, epoch, plan)
         return plan
+
+    def memory_width(self, n_classes: int, n_features: int) -> int:
+        return self.strategy.memory_width(n_classes, n_features)
+
+    def remember(self, batch: Batch, outputs: Outputs) -> Tensor:
+        fast = self._fast()
+        rows = self.strategy.remember(batch, outputs)
+        self._compare_fast(fast, "remember")
+        return rows
 
     def select(self, batch: Batch, probe: Probe) -> Tensor | Resample | None:
         fast = self._fast()
