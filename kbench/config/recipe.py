@@ -12,7 +12,8 @@ from kbench.config.value_types import Count, Flag, Fraction, Natural, NonNegativ
 
 def one_of(*names: str) -> BeforeValidator:
     """Accept one of some names, or ``package.module:Name`` for something of one's own."""
-    expected = f"{', '.join(map(repr, names[:-1]))} or {names[-1]!r}" if len(names) > 1 else repr(names[0])
+    listed = [*map(repr, names), "package.module:Name"]
+    expected = f"{', '.join(listed[:-1])} or {listed[-1]}"
 
     def check(raw: Any) -> Any:
         if raw not in names and not is_reference(raw):

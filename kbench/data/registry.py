@@ -68,11 +68,12 @@ def dataset_names() -> list[str]:
 
 
 def _of_ones_own(name: str, target: str) -> DatasetInfo:
-    info = own_code.load(target, "data set")
-    wrong = ""
-    if not isinstance(info, DatasetInfo):
-        wrong = f"must be a kbench.data.DatasetInfo, got {type(info).__name__}"
-    elif info.task != "classification":
+    found = own_code.load(target, "data set")
+    if not isinstance(found, DatasetInfo):
+        wrong = f"must be a kbench.data.DatasetInfo, got {type(found).__name__}"
+        raise ConfigError(f"data set {name!r}: {wrong}", hint="docs/extending.md has an example")
+    info, wrong = found, ""
+    if info.task != "classification":
         wrong = f"must be for classification, got {info.task}"
     elif info.file or not (info.n_train and info.n_val and info.n_classes):
         wrong = "must state n_train, n_val and n_classes, and no file"

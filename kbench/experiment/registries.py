@@ -153,7 +153,8 @@ def _n_train(recipe: dict[str, Any], info: DatasetInfo) -> int:
         return info.n_train
     if ratio == 1 or info.n_classes < 2:
         return kept
-    return round(sum(kept / info.n_classes * ratio ** (-c / (info.n_classes - 1)) for c in range(info.n_classes)))
+    sizes = [float(kept / info.n_classes * ratio ** (-c / (info.n_classes - 1))) for c in range(info.n_classes)]
+    return round(sum(sizes))
 
 
 def _task(model: str, info: DatasetInfo) -> str:

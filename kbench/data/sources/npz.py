@@ -77,6 +77,7 @@ def _read(path: str, *, labels_only: bool) -> dict[str, NDArray[np.generic]]:
 def _heads(file: "np.lib.npyio.NpzFile") -> list[tuple[str, tuple[int, ...], np.dtype[np.generic]]]:
     """Name, shape and type of the images, whose content is not read."""
     found = []
+    assert file.zip is not None, "it is open"
     for key in ("x_train", "x_val"):
         with file.zip.open(f"{key}.npy") as member:
             version = np.lib.format.read_magic(member)
