@@ -10,13 +10,17 @@ from kbench.cli.options import Output, SiteName
 
 
 def check_model(
-    model: Annotated[str, typer.Argument(help="A class or function, or a name of kbench list models.", metavar="MODEL")],
+    model: Annotated[
+        str, typer.Argument(help="A class or function, or a name of kbench list models.", metavar="MODEL")
+    ],
     dataset: Annotated[str, typer.Option("--dataset", help="Whose images it is built for.", metavar="NAME")] = "digits",
-    image_size: Annotated[int, typer.Option("--image-size", min=0, help="[pixel] Side.", show_default="data set's")] = 0,
+    image_size: Annotated[
+        int, typer.Option("--image-size", min=0, help="[pixel] Side.", show_default="data set's")
+    ] = 0,
     *,
     output: Output,
 ) -> None:
-    """Check that a model of your own can be trained and compared: weights by seed, gradients, evaluation, checkpoints."""
+    """Check that a model of your own can be compared: weights by seed, gradients, evaluation, checkpoints."""
     from kbench.conformance.checks import verdicts
     from kbench.conformance.model_checks import CHECKS, ModelCase
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kbench.conformance.checks import Answer, Check
 from kbench.conformance.monitor import Finding
-from kbench.data.loader import Arrays, SampleReader, identity_of
+from kbench.data.loader import Arrays, SampleReader, identity_of, random_streams_restored
 from kbench.data.store.prepare import OpenDataset, open_dataset
 from kbench.data.views.spec import Source, ViewSpec
 from kbench.errors import KBenchError
@@ -41,7 +41,7 @@ class DataCase:
 
     @cached_property
     def labels(self) -> dict[str, Tensor]:
-        """(n,) int64 of each part; read through batches where a source does not know them, of the first samples then."""
+        """(n,) int64 of each part; of some samples where a source does not know them."""
         return {part: self._labels(source) for part, source in self.parts.items()}
 
     def _labels(self, source: Source) -> Tensor:
@@ -85,7 +85,9 @@ def labels(case: DataCase) -> Answer:
         if source.labels is not None:
             ids = some_ids(source)
             if not torch.equal(read(source, ids, ViewSpec())[1].cpu(), y[ids]):
-                return _finding("labels", "labels that it knows differ from those of its batches", part, "make them agree")
+                return _finding(
+                    "labels", "labels that it knows differ from those of its batches", part, "make them agree"
+                )
     y = case.labels["train"]
     if y.ndim == 1 and case.opened.train.labels is not None:
         absent = sorted(set(range(case.info.n_classes)) - set(y.tolist()))
@@ -107,7 +109,9 @@ def shapes(case: DataCase) -> Answer:
             return _finding("shapes", f"reading raised {type(error).__name__}: {error}", part, "read any of its ids")
         if list(x.shape) != [len(ids), *case.info.shape] or x.dtype != torch.float32:
             wanted = f"float32 {[len(ids), *case.info.shape]}"
-            return _finding("shapes", f"images are {x.dtype} {list(x.shape)}", part, f"state and give one shape: {wanted}")
+            return _finding(
+                "shapes", f"images are {x.dtype} {list(x.shape)}", part, f"state and give one shape: {wanted}"
+            )
         if not x.isfinite().all():
             return _finding("shapes", "images hold numbers that are not finite", part, "leave them out, or mend them")
         if y.dtype != torch.int64:
@@ -169,13 +173,19 @@ def streams(case: DataCase) -> Answer:
 def _streams() -> dict[str, str]:
     """The states of the global random streams, as text."""
     states = {"random": random.getstate(), "numpy": np.random.get_state()}
-    return {"torch": torch.get_rng_state().numpy().tobytes().hex(), **{key: repr(state) for key, state in states.items()}}
+    return {
+        "torch": torch.get_rng_state().numpy().tobytes().hex(),
+        **{key: repr(state) for key, state in states.items()},
+    }
 
 
 def opened_again(case: DataCase) -> Answer:
     """Check that every rank and every run would open the same samples."""
-    torch.rand(1), random.random(), np.random.rand()
-    again = open_dataset(case.name, case.root)
+    with random_streams_restored():
+        torch.default_generator.manual_seed(1)
+        random.seed(1)
+        np.random.seed(1)
+        again = open_dataset(case.name, case.root)
     if identity_of(again.train, again.val) != identity_of(case.opened.train, case.opened.val):
         return _finding("opened-again", "opened again it holds other samples", "its load", "seed what it draws")
     return None

@@ -119,7 +119,11 @@ def seeds(case: ModelCase) -> Answer:
     again = case.build(other_streams=1).state_dict()
     different = [name for name, value in case.build().state_dict().items() if not torch.equal(value, again[name])]
     do = "draw weights with torch's functions, without a generator or a seed of its own"
-    return _finding("seeds", f"two builds from one seed differ in {_some(different)}", "its weights", do) if different else None
+    return (
+        _finding("seeds", f"two builds from one seed differ in {_some(different)}", "its weights", do)
+        if different
+        else None
+    )
 
 
 def gradients(case: ModelCase) -> Answer:
@@ -137,7 +141,11 @@ def gradients(case: ModelCase) -> Answer:
         do = "use them in forward, or requires_grad_(False); several ranks would wait for them"
         return _finding("gradients", f"no gradient reaches {_some(idle)}", "its parameters", do)
     wild = [name for name, value in trained if value.grad is not None and not value.grad.isfinite().all()]
-    return _finding("gradients", f"gradients of {_some(wild)} are not finite", "a first step", "keep them finite") if wild else None
+    return (
+        _finding("gradients", f"gradients of {_some(wild)} are not finite", "a first step", "keep them finite")
+        if wild
+        else None
+    )
 
 
 def evaluation(case: ModelCase) -> Answer:
@@ -151,7 +159,9 @@ def evaluation(case: ModelCase) -> Answer:
     second = case.output(model, case.images)
     where = "evaluation mode"
     if not torch.equal(first, second):
-        return _finding("evaluation", "the same images are answered differently", where, "draw nothing unless self.training")
+        return _finding(
+            "evaluation", "the same images are answered differently", where, "draw nothing unless self.training"
+        )
     moved = [name for name, value in model.state_dict().items() if not torch.equal(value, before[name])]
     if moved:
         return _finding("evaluation", f"it changes {_some(moved)}", where, "change nothing unless self.training")

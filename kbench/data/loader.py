@@ -194,7 +194,7 @@ SPOT_CHECKS = 64  # samples of each part that tell apart data that is read sampl
 
 
 def identity_of(*parts: Source) -> str:
-    """Twelve hex digits of samples in memory, or of the labels and of some samples of those that are read one by one."""
+    """Twelve hex digits of samples in memory; of labels and some samples where they are read one by one."""
     total = hashlib.blake2b(digest_size=6)
     for part in parts:
         total.update(str(len(part)).encode())

@@ -13,7 +13,8 @@ from kbench.config.experiment import ExperimentSpec, Pair
 from kbench.config.lookup import names
 from kbench.config.parse import did_you_mean, parse
 from kbench.config.yaml_source import read_source
-from kbench.data import DATASETS
+from kbench.data import DATASETS, OWN
+from kbench.data.registry import NPZ, TORCHVISION_SETS
 from kbench.errors import ConfigError
 from kbench.models.registry import MODELS, TIMM, TORCHVISION
 from kbench.records.folders import ExperimentDir
@@ -29,7 +30,7 @@ def describe(kind: str, results: Path) -> dict[str, Facts]:
     kinds: dict[str, Callable[[], dict[str, Facts]]] = {
         "strategies": _strategies,
         "models": _models,
-        "datasets": lambda: {name: {"about": info.about} for name, info in DATASETS.items()},
+        "datasets": _datasets,
         "experiments": lambda: {name: _experiment(path, results) for name, path in names("configs", ".yaml").items()},
         "sites": _sites,
     }
@@ -57,8 +58,22 @@ def _models() -> dict[str, Facts]:
         TORCHVISION + "NAME": {"about": "any classifier of torchvision, untrained (torchvision:resnet50)"},
         "MODULE:NAME": {"about": "a model of your own (docs/extending.md); kbench check-model examines it"},
     }
-    installed = {name: {"about": f"of an installed package: {at}"} for name, at in own_code.installed(own_code.MODELS).items()}
-    return installed | {name: {"about": info.about} for name, info in MODELS.items()} | collections
+    return _installed(own_code.MODELS) | {name: {"about": info.about} for name, info in MODELS.items()} | collections
+
+
+def _datasets() -> dict[str, Facts]:
+    own = {
+        **{prefix + "NAME": {"about": info.about} for prefix, info in OWN.items()},
+        NPZ + "PATH": {"about": "arrays of your own: x_train, y_train, x_val and y_val of np.savez"},
+        **{TORCHVISION + name: {"about": info.about} for name, info in TORCHVISION_SETS.items()},
+        "MODULE:NAME": {"about": "a DatasetInfo of your own (docs/extending.md); kbench check-data examines it"},
+    }
+    return _installed(own_code.DATASETS) | {name: {"about": info.about} for name, info in DATASETS.items()} | own
+
+
+def _installed(group: str) -> dict[str, Facts]:
+    """What installed packages declare as entry points of a group."""
+    return {name: {"about": f"of an installed package: {at}"} for name, at in own_code.installed(group).items()}
 
 
 def _sites() -> dict[str, Facts]:

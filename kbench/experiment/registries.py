@@ -55,6 +55,7 @@ class Registries:
             return [*found, ("dataset", f"{error.message} ({error.hint})" if error.hint else error.message)]
         if info is None:
             return [*found, ("dataset", f"unknown data set {dataset!r}{did_you_mean(dataset, dataset_names())}")]
+        found += _source_problems(model, dataset) if not unknown else []
         if isinstance(model, str) and not unknown and _task(model, info) != info.task:
             found.append(("model", f"{model} is made for {_task(model, info)}, and {dataset} asks for {info.task}"))
         written = recipe if isinstance(recipe, dict) else {}
@@ -79,7 +80,7 @@ class Registries:
             is_built_in = isinstance(name, str) and (name in MODELS or name in DATASETS)
             target = None if is_built_in else own_code.target_of(name, group)
             if target:
-                with suppress(ConfigError):  # pair_problems says so
+                with suppress(ConfigError):  # pair_problems says that it has none
                     found[str(name)] = own_code.digest(target)
         return found
 
@@ -108,6 +109,22 @@ class Registries:
         return [((param,) if param else (), text) for param, text in found]
 
 
+def _source_problems(model: Any, dataset: str) -> list[tuple[str, str]]:
+    """Which of them is one's own and has no source to judge a run by: (key, sentence)."""
+    targets = {
+        "model": None if not isinstance(model, str) or model in MODELS else own_code.target_of(model, own_code.MODELS),
+        "dataset": None if dataset in DATASETS else own_code.target_of(dataset, own_code.DATASETS),
+    }
+    found = []
+    for key, target in targets.items():
+        try:
+            if target:
+                own_code.digest(target)
+        except ConfigError as error:
+            found.append((key, f"{error.message} ({error.hint})"))
+    return found
+
+
 def _own_problems(recipe: dict[str, Any], info: DatasetInfo, dataset: str) -> list[tuple[str, str]]:
     """What of a recipe names something of one's own that cannot be loaded: (key, sentence)."""
     found = []
@@ -120,6 +137,7 @@ def _own_problems(recipe: dict[str, Any], info: DatasetInfo, dataset: str) -> li
             continue
         try:
             own_code.load(target, key)
+            own_code.digest(target)
         except ConfigError as error:
             found.append((f"recipe.{key}", f"{error.message} ({error.hint})" if error.hint else error.message))
     return found

@@ -1,4 +1,4 @@
-"""Build a model from its name: one of MODELS, of timm, torchvision or one's own, fresh or with another run's weights."""
+"""Build a model from its name: of MODELS, timm, torchvision or one's own; fresh, or with another run's weights."""
 
 import inspect
 import pkgutil

@@ -79,7 +79,11 @@ def problem(name: str) -> str:
     if name not in MODELS and (target := own_code.target_of(name, own_code.MODELS)):
         return _loading_problem(target)
     prefixes = [f"{prefix}NAME" for prefix in (TIMM, TORCHVISION)]
-    return "" if name in MODELS else f"unknown model {name!r}{did_you_mean(name, [*MODELS, *own_code.installed(own_code.MODELS), *prefixes])}"
+    return (
+        ""
+        if name in MODELS
+        else f"unknown model {name!r}{did_you_mean(name, [*MODELS, *own_code.installed(own_code.MODELS), *prefixes])}"
+    )
 
 
 def _loading_problem(target: str) -> str:

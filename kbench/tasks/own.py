@@ -1,6 +1,7 @@
 """A loss and a metric of one's own in place of the task's."""
 
 import math
+import re
 from collections.abc import Callable
 from typing import Protocol
 
@@ -68,7 +69,9 @@ class WithOwn:
             return counts
         own = self._metric.counts(output.float(), y)
         if own.shape != (self._metric.n_counts,):
-            raise WorkloadError(f"metric {self.metric}: must count {self._metric.n_counts} numbers, got {list(own.shape)}")
+            raise WorkloadError(
+                f"metric {self.metric}: must count {self._metric.n_counts} numbers, got {list(own.shape)}"
+            )
         return torch.cat([counts, own.double()])
 
     def scores(self, totals: Tensor) -> Scores:
@@ -100,4 +103,7 @@ def with_own(task: Task, recipe: Recipe, n_classes: int) -> Task:
         absent = [name for name in ("name", "n_counts", "counts", "score") if not hasattr(metric, name)]
         if absent:
             raise WorkloadError(f"metric {recipe.metric}: has no {', '.join(absent)} (kbench.tasks.own.Metric)")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9@ .-]{0,29}", str(metric.name)):
+            text = f"metric {recipe.metric}: its name must be up to 30 letters, digits, spaces, - . and @"
+            raise WorkloadError(f"{text}, got {metric.name!r}")
     return WithOwn(task, loss, metric) if loss or metric else task

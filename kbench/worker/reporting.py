@@ -5,13 +5,15 @@ import socket
 import sys
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 
 import torch
 
+from kbench.config import own_code
 from kbench.engine.loop import Run
 from kbench.engine.runtime.comm import Comm
-from kbench.errors import KBenchError
+from kbench.errors import ConfigError, KBenchError
 from kbench.records import journal
 from kbench.records.folders import RunDir
 from kbench.records.hits import Hits
@@ -20,6 +22,7 @@ from kbench.records.provenance import installed, nvidia_driver, provenance
 from kbench.records.run_files import Done, Environment, Failure, Job, Provenance
 from kbench.records.run_state import FailureKind
 from kbench.records.schema import EpochRecord, metric_name
+from kbench.strategies import STRATEGIES
 
 MadeBy = dict[str, str | bool | int | None]
 
@@ -52,6 +55,7 @@ def note_provenance(folder: RunDir, run: Run, device: torch.device, node: str, b
         dataset_note=run.workload.dataset_note,
         dataset_identity=run.workload.dataset_identity,
         backend=_backend(run.comm, device),
+        strategy_code=_strategy_code(folder.read_spec().strategy.name),
     )
     if run.comm.rank == 0:
         facts.write(folder.path)
@@ -61,6 +65,14 @@ def note_provenance(folder: RunDir, run: Run, device: torch.device, node: str, b
     made_by["in_turns"] = facts.pairing == "turns"
     first: MadeBy = run.comm.gather_objects(made_by)[0]
     return first
+
+
+def _strategy_code(name: str) -> str | None:
+    """The digest of the source of a strategy of one's own; None for others, and where there is no source."""
+    target = None if name in STRATEGIES else own_code.target_of(name, "kbench.strategies")
+    with suppress(ConfigError):
+        return own_code.digest(target) if target else None
+    return None
 
 
 def environment(device: torch.device) -> Environment:

@@ -111,7 +111,7 @@ def check_own_code(pair: Pair) -> None:
         if now != known:
             raise WorkloadError(
                 f"{name}: its source has changed since this run was named (digest {now}, {known} then)",
-                hint="take the change back, or run it as another experiment (--set name=...), as it is another training",
+                hint="take the change back, or run it as another experiment: --set name=...",
             )
 
 

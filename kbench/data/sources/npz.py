@@ -6,6 +6,7 @@ them.  Labels are whole numbers from 0, (n,).
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,16 +56,18 @@ def load(place: Path | None) -> "tuple[Arrays, Arrays]":
 def _read(path: str, *, labels_only: bool) -> dict[str, NDArray[np.generic]]:
     """The four arrays, images as (n, c, h, w) and labels as int64; with ``labels_only`` images have no content."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             missing = [key for key in KEYS if key not in file.files]
             if missing:
-                raise ConfigError(f"{NPZ}{path}: has no {', '.join(missing)}, only {', '.join(file.files)}", hint=MADE_BY)
+                raise ConfigError(
+                    f"{NPZ}{path}: has no {', '.join(missing)}, only {', '.join(file.files)}", hint=MADE_BY
+                )
             heads = {key: file[key] for key in KEYS if key[0] == "y" or not labels_only}
             if labels_only:
                 heads |= {key: np.broadcast_to(np.zeros((), dtype), shape) for key, shape, dtype in _heads(file)}
     except FileNotFoundError:
         raise ConfigError(f"{NPZ}{path}: no such file, looked from {Path.cwd()}", hint=MADE_BY) from None
-    except (OSError, ValueError, EOFError, AttributeError, KeyError) as error:
+    except (OSError, ValueError, EOFError, AttributeError, KeyError, TypeError, BadZipFile) as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"{NPZ}{path}: is no file of arrays: {why}", hint=MADE_BY) from error
     heads = {key: each[:, None] if key[0] == "x" and each.ndim == 3 else each for key, each in heads.items()}
@@ -102,5 +105,6 @@ def _problem(tables: dict[str, NDArray[np.generic]]) -> str:
     if tables["x_train"].shape[1:] != tables["x_val"].shape[1:] or tables["x_train"].dtype != tables["x_val"].dtype:
         return "x_train and x_val must have images of one shape and type"
     if int(tables["y_val"].max()) > int(tables["y_train"].max()):
-        return f"y_val has a class {int(tables['y_val'].max())}, the classes of y_train end at {int(tables['y_train'].max())}"
+        highest, known = (int(tables[f"y_{part}"].max()) for part in ("val", "train"))
+        return f"y_val has a class {highest}, the classes of y_train end at {known}"
     return ""

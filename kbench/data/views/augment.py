@@ -87,7 +87,8 @@ def augmented_by_own(x: Tensor, ids: Tensor, *, target: str, key: int) -> Tensor
     if not isinstance(views, Tensor) or (views.shape, views.dtype) != (x.shape, x.dtype):
         got = f"{views.dtype} {list(views.shape)}" if isinstance(views, Tensor) else type(views).__name__
         raise WorkloadError(
-            f"augment {target}: must return images of the shape and type that it gets, {x.dtype} {list(x.shape)}, got {got}"
+            f"augment {target}: must return images of the shape and type that it gets, "
+            f"{x.dtype} {list(x.shape)}, got {got}"
         )
     return views
 
