@@ -1,4 +1,4 @@
-"""Robustness: final error against the share of training labels that are wrong, over pairs that differ in nothing else."""
+"""Robustness: final error against the share of wrong training labels, over pairs that differ in nothing else."""
 
 import numpy as np
 import pandas as pd
@@ -34,21 +34,24 @@ def robustness_data(frames: Frames, comparison: Comparison) -> pd.DataFrame:
             f"{frames.name}: no two pairs differ in nothing but the noise of their labels: no line to draw",
             hint="kbench run noise trains three such pairs",
         )
-    together = runs.sort_values("noise", kind="stable").groupby("noise_key")["pair"].unique()
+    ordered = runs.sort_values("noise", kind="stable")
+    together = {str(key): list(map(str, own["pair"].unique())) for key, own in ordered.groupby("noise_key")}
     rows = []
-    for (key, strategy, noise), own in runs.groupby(["noise_key", "strategy", "noise"], sort=False):
-        error = estimate((1 - own["final_acc1"].astype(float)).tolist())
-        low, high = error.ci or (np.nan, np.nan)
-        rows.append(
-            {"pair": ", ".join(together[key]), "strategy": strategy, "noise": float(noise), "error": error.mean,
-             "low": low, "high": high, "seeds": len(own), "metric": metric_of(frames, together[key][0])}
-        )  # fmt: skip
-    return pd.DataFrame(rows).sort_values("noise", kind="stable", ignore_index=True)
+    for (key, strategy), own in runs.groupby(["noise_key", "strategy"], sort=False):
+        pairs = together[str(key)]
+        for noise, level in own.groupby("noise"):
+            error = estimate((1 - level["final_acc1"].astype(float)).tolist())
+            low, high = error.ci or (np.nan, np.nan)
+            rows.append(
+                {"pair": ", ".join(pairs), "strategy": strategy, "noise": noise, "error": error.mean, "low": low,
+                 "high": high, "seeds": len(level), "metric": metric_of(frames, pairs[0])}
+            )  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 @with_settings
 def draw_robustness(data: pd.DataFrame, options: Options) -> Figure:
-    """A panel per set of pairs, a line per strategy, an interval at each point, those of strategies beside one another."""
+    """A panel per set of pairs, a line per strategy, an interval at each point."""
     sets = list(dict.fromkeys(data["pair"]))
     layout = lay_out(len(sets), options, height=1.15)
     for axes, pairs in zip(layout.panels, sets, strict=True):
