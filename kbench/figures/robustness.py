@@ -27,6 +27,7 @@ def robustness_data(frames: Frames, comparison: Comparison) -> pd.DataFrame:
     """
     runs = matched_runs(frames, comparison)
     runs = runs[runs["noise"].notna() & runs["final_acc1"].notna()]
+    runs = runs.drop_duplicates(["noise_key", "strategy", "noise", "seed"])  # pairs that differ in their names alone
     levels = runs.groupby("noise_key")["noise"].transform("nunique") if len(runs) else pd.Series(dtype=float)
     runs = runs[levels >= MIN_LEVELS]
     if runs.empty:
