@@ -108,7 +108,9 @@ class Commands(Scheduler):
 
     def is_there(self) -> bool:
         """Whether the site's commands are there; the one that submits may be a shell's."""
-        return all(shutil.which(each[0]) for each in (self._commands.submit, self._commands.list, self._commands.cancel))
+        return all(
+            shutil.which(each[0]) for each in (self._commands.submit, self._commands.list, self._commands.cancel)
+        )
 
     @classmethod
     def site_problem(cls, site: Site) -> str:
