@@ -176,7 +176,7 @@ def check(
         max_node_hours=max_node_hours,
         results=_results(results),
     )
-    return check_report(checked_plan(request))
+    return check_report(checked_plan(request, anywhere=True))
 
 
 def calibrate(

@@ -141,6 +141,7 @@ class StatusMonitor:
         self._jobs: dict[str, dict[str, JobInfo] | None] = {}  # by scheduler; None where it does not answer
         self._looked_up: dict[str, dict[str, JobInfo]] = {}  # what was asked for once more, by submission or scheduler
         self._clock_offset_s: float | None = None  # of the file system's clock against this host's; None: not measured
+        self._no_room: str | None = None  # why nothing can be written into the folder; None: not tried
         self._jobs_read_at = 0.0  # on the monotonic clock [s]
         self._measured: dict[tuple[str, int], MeasuredRun | None] = {}  # of runs that are done, by id and attempt
         self.scheduler_error = ""  # why a scheduler did not answer
@@ -149,6 +150,7 @@ class StatusMonitor:
     def refresh(self) -> None:
         """Read the ledger again, and ask the scheduler again when it has had its rest."""
         self._submissions = submissions(self._experiment)
+        self._no_room = None
         self._driver = None if self._holds_lock else driver_of(self._experiment)
         self._order = last_order(self._experiment) if self._driver else frozenset()
         if time.monotonic() - self._jobs_read_at > REST_S:
@@ -199,7 +201,16 @@ class StatusMonitor:
         state = state_of(run)
         if state in (State.MISSING, State.INTERRUPTED) and run.run_id in self._order:
             return RunStatus(run, State.WAITING)
-        return RunStatus(run, state, run.failure.error if run.failure else "")
+        reason = run.failure.error if run.failure else self._cannot_write() if state is State.INTERRUPTED else ""
+        return RunStatus(run, state, reason)
+
+    def _cannot_write(self) -> str:
+        """Why a run may have ended without its record: no room is left; empty where there is some."""
+        if self._no_room is None:
+            self._no_room = files.lacks_room(self._experiment.path)
+        if not self._no_room:
+            return ""
+        return f"ended, and could not write why: {self._experiment.path}: {self._no_room}"
 
     def _since_step_s(self, run: RunSnapshot) -> float | None:
         """Seconds since the last step, on the clock of the file system: that of another host may be wrong."""
@@ -263,6 +274,8 @@ class StatusMonitor:
         if folder.is_done():  # in this very moment
             return RunStatus(folder.read(), State.DONE, job_id=job_id)
         node = lost_node(folder) if kind is FailureKind.NODE_FAILURE else None
+        if kind is FailureKind.VANISHED and (no_room := self._cannot_write()):
+            why = f"its job {job_id} {no_room}"
         failure = Failure.of(why, kind=kind, attempt=run.attempt, node=node)
         folder.correct(failure)
         return RunStatus(replace(run, failure=failure), kind.state, why, job_id=job_id)
