@@ -44,9 +44,7 @@ def test_a_stopped_run_is_said_to_be_stopped_and_a_cancel_ends_it(
     os.waitid(os.P_PID, process.pid, os.WSTOPPED)
     status = StatusMonitor(experiment).status_of(run.read())
     assert status.state is State.RUNNING
-    assert status.reason == (
-        f"stopped by a signal: kill -CONT -- -{process.pid} lets it go on, kbench cancel ends it"
-    )
+    assert status.reason == (f"stopped by a signal: kill -CONT -- -{process.pid} lets it go on, kbench cancel ends it")
     assert status.reason in status.text
     assert [one.run_id for one in cancel_runs(experiment)] == [run.run_id]
     assert process.wait(timeout=60) == -signal.SIGTERM
