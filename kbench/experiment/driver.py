@@ -233,7 +233,9 @@ def _terminate(process: int, host: str, experiment: ExperimentDir, *, group: boo
     if not is_here(host):
         raise LaunchError(f"{experiment.path}: process {process} runs on {host}", hint=f"run kbench cancel on {host}")
     with suppress(ProcessLookupError):  # it ended by itself in the meantime
-        (os.killpg if group else os.kill)(process, signal.SIGTERM)
+        send = os.killpg if group else os.kill
+        send(process, signal.SIGTERM)
+        send(process, signal.SIGCONT)  # one that is stopped would get the other only when it goes on
 
 
 def _left_waiting(experiment: ExperimentDir, cancelled: Sequence[RunStatus]) -> dict[str, str]:

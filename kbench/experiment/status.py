@@ -15,13 +15,14 @@ from kbench.launch.schedulers.base import JobInfo, Stage, understood
 from kbench.launch.schedulers.registry import is_scheduler
 from kbench.records.disturbance import Disturbed, MeasuredRun, find_disturbed, measured_run
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.liveness import state_of
+from kbench.records.liveness import quiet_limit_s, state_of, stopped_group
 from kbench.records.run_files import Failure, Job
 from kbench.records.run_state import FailureKind, State
 from kbench.records.schema import metric_name
 from kbench.records.snapshot import RunSnapshot
 
 SILENT_S = 300.0
+WATCHDOG_S = 120.0  # beyond its limit, after which a watchdog that could end the run has done so
 REST_S = 20.0  # between two questions of one process to a scheduler, which has others to serve
 REDRAW_S = 1.0  # between two looks at the runs that somebody follows
 
@@ -188,7 +189,8 @@ class StatusMonitor:
         """Where a run stands, and why."""
         status = self._status_of(run)
         if status.state is State.RUNNING:
-            status = replace(status, since_step_s=self._since_step_s(run))
+            since_s = self._since_step_s(run)
+            status = replace(status, since_step_s=since_s, reason=status.reason or _stands_still(run, since_s))
         if run.trouble and not status.state.is_live:
             return replace(status, state=State.DAMAGED, reason=run.trouble)
         return status
@@ -366,6 +368,26 @@ class Progress:
             yield tick
         finally:
             read()
+
+
+def _stands_still(run: RunSnapshot, since_step_s: float | None) -> str:
+    """Why a run that is said to run does not move, where even its watchdog cannot; empty where it may well move.
+
+    A run that takes turns stands still while others have theirs.
+    """
+    if group := stopped_group(run):
+        return f"stopped by a signal: kill -CONT -- -{group} lets it go on, kbench cancel ends it"
+    in_turns = run.job is not None and run.job.pairing == "turns"
+    if since_step_s is None or (in_turns and not RunDir(run.path).turn.exists()):
+        return ""
+    own_s = run.job.hang_limit_s if run.job else None
+    limit_s = own_s or quiet_limit_s(max((one.train_s + one.eval_s for one in run.epochs), default=None))
+    if since_step_s <= limit_s + WATCHDOG_S:
+        return ""
+    return (
+        f"no step for {since_step_s / 60:.0f} min, and its watchdog has not ended it: its processes or its host are "
+        "stopped or gone; kbench cancel ends it, kbench run --retry starts it again"
+    )
 
 
 def _silence(run: RunSnapshot) -> str:
