@@ -168,9 +168,7 @@ class RunRecord(BaseModel):
     n_scored: Annotated[int, Unit("sample", "scored, over all phases")]
     n_refreshed: Annotated[int, Unit("sample", "refreshed, over all phases")]
     hidden_mean: Annotated[float | None, Unit("fraction", "mean share hidden over the epochs of the last phase")]
-    noise: Annotated[
-        float | None, Unit("fraction", "of the training labels, moved to another class; null: not known")
-    ]
+    noise: Annotated[float | None, Unit("fraction", "of the training labels, moved to another class; null: not known")]
     noise_key: Annotated[
         str | None, Unit("", "equal for runs that differ in nothing but noise, strategy and seed; null: not known")
     ]
