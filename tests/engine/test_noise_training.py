@@ -1,4 +1,4 @@
-"""Wrong labels in the real loop: the same for all strategies of a seed, also where runs of two seeds share their data."""
+"""Wrong labels in the real loop: the same for all strategies of a seed, also where two seeds share their data."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
