@@ -1,5 +1,6 @@
 """Write files whole or not at all, read and write JSON and journals of JSON lines, take locks: only here."""
 
+import errno
 import fcntl
 import json
 import os
@@ -16,6 +17,8 @@ from kbench.errors import ResultsError
 
 DAY_S = 86_400
 MAX_PID_DIGITS = 10
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+PROBE_BYTES = 8192  # file systems keep a little back where nothing else fits
 
 
 @contextmanager
@@ -171,6 +174,28 @@ def reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)  # libraries put the name of the draft into theirs
     return str(error) or type(error).__name__
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether something failed, or what it was raised from, because a file system or the user's quota is full."""
+    while error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def lacks_room(folder: Path) -> str:
+    """Say why nothing more can be written into a folder: it is full, or a quota is; empty where neither is so."""
+    draft = folder / f".room.{socket.gethostname()}.{os.getpid()}"
+    try:
+        draft.write_bytes(os.urandom(PROBE_BYTES))
+    except OSError as error:
+        return reason(error) if is_full(error) else ""
+    finally:
+        with suppress(OSError):
+            draft.unlink()
+    return ""
 
 
 def remove(path: Path) -> None:

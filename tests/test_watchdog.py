@@ -9,9 +9,10 @@ from typing import Any, cast
 from kbench.config.run_spec import RunSpec
 from kbench.engine.runtime.comm import Comm
 from kbench.records.folders import RunDir
+from kbench.records.liveness import FIRST_S, LEAST_S
 from kbench.records.run_files import Job
 from kbench.records.run_state import FailureKind, State
-from kbench.worker.watchdog import FIRST_S, LEAST_S, Position, Watchdog, position, verdict
+from kbench.worker.watchdog import Position, Watchdog, position, verdict
 
 SLEEPER = """\
 import sys, time

@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kbench.errors import LaunchError, RunError
+from kbench import files
+from kbench.errors import LaunchError, ResultsError, RunError
 from kbench.experiment.check import CheckReport, check_report
 from kbench.experiment.ledger import check_no_driver, driver_lock, driver_of, submissions
 from kbench.experiment.local import Children
@@ -57,10 +58,10 @@ class RunReport:
         by_state = {state: [one for one in self.runs if one.state is state] for state in State}
         if failed := [*by_state[State.FAILED], *by_state[State.CANCELLED]]:
             first = next(one for one in self.runs if one in failed)
-            raise RunError(
-                f"{len(failed)} of {len(self.runs)} runs failed; {first.run_id}: {first.error}",
-                hint=f"kbench logs {first.run_id} shows what it printed; kbench run --retry starts failed runs again",
-            )
+            hint = f"kbench logs {first.run_id} shows what it printed; kbench run --retry starts failed runs again"
+            if first.run.failure and first.run.failure.kind is FailureKind.DISK_FULL:
+                hint = first.run.failure.hint
+            raise RunError(f"{len(failed)} of {len(self.runs)} runs failed; {first.run_id}: {first.error}", hint=hint)
         if damaged := by_state[State.DAMAGED]:
             raise RunError(
                 f"{len(damaged)} of {len(self.runs)} runs are damaged; {damaged[0].run_id}: {damaged[0].reason}",
@@ -102,7 +103,12 @@ def drive(plan: Plan, *, wait: bool | None, progress: Progress) -> RunReport:
     else:
         _run_here(plan, progress)
     monitor = StatusMonitor(plan.folder)
-    store.gather(plan.folder, monitor.state_of)
+    try:
+        store.gather(plan.folder, monitor.state_of)
+    except ResultsError as error:
+        if not files.is_full(error):
+            raise
+        progress.log(f"warning: {error}")  # how the runs ended is the news
     return replace(_report(plan, monitor), waited=True)
 
 
@@ -227,7 +233,9 @@ def _terminate(process: int, host: str, experiment: ExperimentDir, *, group: boo
     if not is_here(host):
         raise LaunchError(f"{experiment.path}: process {process} runs on {host}", hint=f"run kbench cancel on {host}")
     with suppress(ProcessLookupError):  # it ended by itself in the meantime
-        (os.killpg if group else os.kill)(process, signal.SIGTERM)
+        send = os.killpg if group else os.kill
+        send(process, signal.SIGTERM)
+        send(process, signal.SIGCONT)  # one that is stopped would get the other only when it goes on
 
 
 def _left_waiting(experiment: ExperimentDir, cancelled: Sequence[RunStatus]) -> dict[str, str]:

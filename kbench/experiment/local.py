@@ -96,6 +96,8 @@ class Children:
         """End every child and all that it started: by SIGTERM, and by SIGKILL after ``grace_s``."""
         processes = [process for _, process in self._running.values()]
         left = [process for process in processes if _signal_group(process, signal.SIGTERM)]
+        for process in left:
+            _signal_group(process, signal.SIGCONT)  # those that are stopped get the other only then
         deadline = time.monotonic() + grace_s
         while left and time.monotonic() < deadline:
             time.sleep(POLL_S)

@@ -15,13 +15,14 @@ from kbench.launch.schedulers.base import JobInfo, Stage, understood
 from kbench.launch.schedulers.registry import is_scheduler
 from kbench.records.disturbance import Disturbed, MeasuredRun, find_disturbed, measured_run
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.liveness import state_of
+from kbench.records.liveness import quiet_limit_s, state_of, stopped_group
 from kbench.records.run_files import Failure, Job
 from kbench.records.run_state import FailureKind, State
 from kbench.records.schema import metric_name
 from kbench.records.snapshot import RunSnapshot
 
 SILENT_S = 300.0
+WATCHDOG_S = 120.0  # beyond its limit, after which a watchdog that could end the run has done so
 REST_S = 20.0  # between two questions of one process to a scheduler, which has others to serve
 REDRAW_S = 1.0  # between two looks at the runs that somebody follows
 
@@ -141,6 +142,7 @@ class StatusMonitor:
         self._jobs: dict[str, dict[str, JobInfo] | None] = {}  # by scheduler; None where it does not answer
         self._looked_up: dict[str, dict[str, JobInfo]] = {}  # what was asked for once more, by submission or scheduler
         self._clock_offset_s: float | None = None  # of the file system's clock against this host's; None: not measured
+        self._no_room: str | None = None  # why nothing can be written into the folder; None: not tried
         self._jobs_read_at = 0.0  # on the monotonic clock [s]
         self._measured: dict[tuple[str, int], MeasuredRun | None] = {}  # of runs that are done, by id and attempt
         self.scheduler_error = ""  # why a scheduler did not answer
@@ -149,6 +151,7 @@ class StatusMonitor:
     def refresh(self) -> None:
         """Read the ledger again, and ask the scheduler again when it has had its rest."""
         self._submissions = submissions(self._experiment)
+        self._no_room = None
         self._driver = None if self._holds_lock else driver_of(self._experiment)
         self._order = last_order(self._experiment) if self._driver else frozenset()
         if time.monotonic() - self._jobs_read_at > REST_S:
@@ -186,7 +189,8 @@ class StatusMonitor:
         """Where a run stands, and why."""
         status = self._status_of(run)
         if status.state is State.RUNNING:
-            status = replace(status, since_step_s=self._since_step_s(run))
+            since_s = self._since_step_s(run)
+            status = replace(status, since_step_s=since_s, reason=status.reason or _stands_still(run, since_s))
         if run.trouble and not status.state.is_live:
             return replace(status, state=State.DAMAGED, reason=run.trouble)
         return status
@@ -199,7 +203,16 @@ class StatusMonitor:
         state = state_of(run)
         if state in (State.MISSING, State.INTERRUPTED) and run.run_id in self._order:
             return RunStatus(run, State.WAITING)
-        return RunStatus(run, state, run.failure.error if run.failure else "")
+        reason = run.failure.error if run.failure else self._cannot_write() if state is State.INTERRUPTED else ""
+        return RunStatus(run, state, reason)
+
+    def _cannot_write(self) -> str:
+        """Why a run may have ended without its record: no room is left; empty where there is some."""
+        if self._no_room is None:
+            self._no_room = files.lacks_room(self._experiment.path)
+        if not self._no_room:
+            return ""
+        return f"ended, and could not write why: {self._experiment.path}: {self._no_room}"
 
     def _since_step_s(self, run: RunSnapshot) -> float | None:
         """Seconds since the last step, on the clock of the file system: that of another host may be wrong."""
@@ -263,6 +276,8 @@ class StatusMonitor:
         if folder.is_done():  # in this very moment
             return RunStatus(folder.read(), State.DONE, job_id=job_id)
         node = lost_node(folder) if kind is FailureKind.NODE_FAILURE else None
+        if kind is FailureKind.VANISHED and (no_room := self._cannot_write()):
+            why = f"its job {job_id} {no_room}"
         failure = Failure.of(why, kind=kind, attempt=run.attempt, node=node)
         folder.correct(failure)
         return RunStatus(replace(run, failure=failure), kind.state, why, job_id=job_id)
@@ -353,6 +368,26 @@ class Progress:
             yield tick
         finally:
             read()
+
+
+def _stands_still(run: RunSnapshot, since_step_s: float | None) -> str:
+    """Why a run that is said to run does not move, where even its watchdog cannot; empty where it may well move.
+
+    A run that takes turns stands still while others have theirs.
+    """
+    if group := stopped_group(run):
+        return f"stopped by a signal: kill -CONT -- -{group} lets it go on, kbench cancel ends it"
+    in_turns = run.job is not None and run.job.pairing == "turns"
+    if since_step_s is None or (in_turns and not RunDir(run.path).turn.exists()):
+        return ""
+    own_s = run.job.hang_limit_s if run.job else None
+    limit_s = own_s or quiet_limit_s(max((one.train_s + one.eval_s for one in run.epochs), default=None))
+    if since_step_s <= limit_s + WATCHDOG_S:
+        return ""
+    return (
+        f"no step for {since_step_s / 60:.0f} min, and its watchdog has not ended it: its processes or its host are "
+        "stopped or gone; kbench cancel ends it, kbench run --retry starts it again"
+    )
 
 
 def _silence(run: RunSnapshot) -> str:

@@ -9,8 +9,11 @@ import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from kbench import files
+from kbench.errors import ResultsError
 from kbench.records.folders import RunDir, begun_attempts
 from kbench.records.run_files import Failure
 from kbench.records.run_state import FailureKind
@@ -75,6 +78,9 @@ def write(folder: RunDir, status: int, *, since: int = 0, attempt: int | None = 
         why, kind = "a rank was killed because memory ran out", FailureKind.OUT_OF_MEMORY
     elif ended_from_outside(folder, status, since=since):
         why, kind = "its ranks were ended by the scheduler, the job was not", FailureKind.PREEMPTED
+    elif 0 <= status <= 128 and (problem := files.lacks_room(folder.path)):
+        record(folder, f"{why}; {folder.path}: {problem}", FailureKind.DISK_FULL, attempt=attempt)
+        return
     hint = f"{folder.stderr} ends: {last}" if last else f"{folder.stderr} is empty"
     record(folder, why, kind, attempt=attempt, hint=hint, node=node)
 
@@ -83,9 +89,17 @@ def record(
     folder: RunDir, why: str, kind: FailureKind, *, attempt: int | None = None, hint: str | None = None,
     node: str | None = None,
 ) -> None:  # fmt: skip
-    """Write failed.json for an attempt, the latest unless told otherwise, whose ranks could not write it."""
+    """Write failed.json for an attempt, the latest unless told otherwise, whose ranks could not write it.
+
+    Where this cannot either, it is printed: whoever reads the run's status sees why nothing could be written.
+    """
     latest = folder.read_attempt() or 1
-    folder.fail(Failure.of(why, kind=kind, attempt=latest if attempt is None else attempt, hint=hint, node=node))
+    failure = Failure.of(why, kind=kind, attempt=latest if attempt is None else attempt, hint=hint, node=node)
+    try:
+        folder.fail(failure)
+    except ResultsError as error:
+        with suppress(OSError):
+            print(f"error: {folder.run_id}: {why}; {error}", file=sys.stderr, flush=True)
 
 
 def lost_its_block(folder: RunDir) -> bool:

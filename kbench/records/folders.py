@@ -22,6 +22,7 @@ from kbench.records.schema import EpochRecord
 from kbench.records.snapshot import CHECKPOINT, PREVIOUS, SPEC, SUPERSEDED, RunSnapshot, attempt_of, read_run, read_spec
 
 ATTEMPTS = "KBENCH_ATTEMPTS"  # in the environment of what trains runs
+RESERVE_BYTES = 32_768  # room for a failure record, and for the last lines of the logs
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,11 @@ class RunDir:
     def alive(self) -> Path:
         """A file whose time is the last sign of life that a scheduler's job gave while it did the run."""
         return self.path / "alive"
+
+    @property
+    def reserve(self) -> Path:
+        """A file that holds nothing but room: where the disk is full, it goes, and the reason can be written."""
+        return self.path / ".reserve"
 
     def sibling(self, run_id: str) -> "RunDir":
         """The folder of another run of the same experiment."""
@@ -169,6 +175,7 @@ class RunDir:
 
     def finish(self, done: Done) -> None:
         """Write done.json, the last file of a run that went well."""
+        self.reserve.unlink(missing_ok=True)
         done.write(self.path)
         (self.path / PREVIOUS).unlink(missing_ok=True)
 
@@ -184,11 +191,17 @@ class RunDir:
         """
         if (self.path / Done.NAME).exists() or failure.attempt < self.read_attempt():
             return False
+        self.reserve.unlink(missing_ok=True)
         return files.create(self.path / Failure.NAME, failure.text)
+
+    def reserve_room(self) -> None:
+        """Take the room that the record of a failure will need; raises ResultsError where there is none."""
+        files.write(self.reserve, os.urandom(RESERVE_BYTES))  # nothing that a file system can compress
 
     def correct(self, failure: Failure) -> None:
         """Write failed.json for a run that is gone, in place of its own; nothing where that is not allowed."""
         with suppress(OSError, ResultsError):
+            self.reserve.unlink(missing_ok=True)
             failure.write(self.path)
 
 

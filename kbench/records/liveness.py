@@ -8,6 +8,9 @@ from pathlib import Path
 from kbench.records.run_state import State
 from kbench.records.snapshot import RunSnapshot
 
+FIRST_S = 3600.0  # that nothing may happen before an epoch has been trained: data is copied, the model compiled
+LEAST_S, EPOCHS = 600.0, 10.0  # afterwards, unless the site says otherwise: so many times the slowest epoch
+
 
 def state_of(run: RunSnapshot) -> State:
     """The state of a run of this machine, as its folder and its processes tell."""
@@ -40,6 +43,24 @@ def process_of(run: RunSnapshot) -> int | None:
             if marks & set(arguments) and os.getpgid(number) == number:
                 return number
     return None
+
+
+def stopped_group(run: RunSnapshot) -> int | None:
+    """The group of a run's processes where one of them was stopped by a signal (SIGSTOP, Ctrl-Z); None otherwise."""
+    import psutil
+
+    leader = process_of(run) if run.job and is_here(run.job.host) else None
+    with suppress(psutil.Error):
+        process = psutil.Process(leader) if leader else None
+        every = [process, *process.children(recursive=True)] if process else []
+        if any(each.status() == psutil.STATUS_STOPPED for each in every):
+            return leader
+    return None
+
+
+def quiet_limit_s(slowest_epoch_s: float | None) -> float:
+    """How long nothing may happen in a run [s]; ``slowest_epoch_s`` is None before an epoch has ended."""
+    return FIRST_S if slowest_epoch_s is None else max(LEAST_S, EPOCHS * slowest_epoch_s)
 
 
 def is_here(host: str) -> bool:

@@ -45,6 +45,7 @@ class FailureKind(StrEnum):
     HANG = "Hang"  # nothing happened in its ranks for long, and the watchdog ended them
     DIED = "Died"  # its ranks ended and wrote nothing
     OUT_OF_MEMORY = "OutOfMemory"
+    DISK_FULL = "DiskFull"  # a file system or a quota
     CANNOT_START = "CannotStart"  # the command that starts ranks is not there
     PREREQUISITE_FAILED = "PrerequisiteFailed"
     CANCELLED = "Cancelled"  # by kbench cancel
@@ -78,6 +79,8 @@ class FailureKind(StrEnum):
         """What to do about it."""
         if self is FailureKind.PREREQUISITE_FAILED:
             return "mend that one, then kbench run --retry"
+        if self is FailureKind.DISK_FULL:
+            return "make room there (df -h, quota -s; kbench clean removes what is not needed), then kbench run --retry"
         return f"kbench run {'--retry ' if self.needs_retry else ''}starts it again"
 
 

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from kbench.strategies.batch_gradients import ChoosesGroups
 
+TIE = 1e-9  # two groups that are one another's nearest gain equally much: rounding must not choose
+
 
 @dataclass
 class Craig(ChoosesGroups):
@@ -16,7 +18,7 @@ class Craig(ChoosesGroups):
     library CORDS (``CRAIGStrategy``, "PerBatch").  A group's likeness to another is the largest distance between any
     two mean gradients less their own; the next group is the one that adds most to the sum over all groups of the
     likeness to the nearest chosen one (facility location).  A chosen group weighs as much as there are groups that
-    it is the nearest to.
+    it is the nearest to.  Of equal gains the first group's is taken.
     Departures: those of ``gradmatch``, which it shares its gradients and epochs with.
     """
 
@@ -30,7 +32,7 @@ class Craig(ChoosesGroups):
         for _ in range(min(n_chosen, len(likeness))):
             gain = (likeness - nearest).clamp_min(0).sum(1)
             gain[chosen] = -1.0
-            best = int(gain.argmax())
+            best = int((gain >= gain.max() * (1 - TIE)).int().argmax())
             chosen.append(best)
             nearest = torch.maximum(nearest, likeness[best])
         stands_for = likeness[chosen].argmax(0)  # the first of equals

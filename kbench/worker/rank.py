@@ -115,6 +115,7 @@ def epochs_of(
     began_at = datetime.now(UTC)
     if env.rank == 0:
         files.remove_drafts(folder.path / "*")  # of attempts that were killed
+        folder.reserve_room()
     spec, job = folder.read_spec(), Job.read(folder.path) or Job.of(attempt=1)
     root = stage_data(folder, spec, job, comm)
     run = build_run(folder, spec, comm, device, root, shared or SharedWorkload(), attempt or folder.read_attempt() or 1)

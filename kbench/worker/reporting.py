@@ -10,10 +10,11 @@ from datetime import datetime
 
 import torch
 
+from kbench import files
 from kbench.config import own_code
 from kbench.engine.loop import Run
 from kbench.engine.runtime.comm import Comm
-from kbench.errors import ConfigError, KBenchError
+from kbench.errors import ConfigError, KBenchError, ResultsError
 from kbench.records import journal
 from kbench.records.folders import RunDir
 from kbench.records.hits import Hits
@@ -135,16 +136,24 @@ def warn(text: str) -> None:
 
 
 def report_failure(folder: RunDir, error: Exception, *, rank: int | None, attempt: int) -> None:
-    """Print on stderr what went wrong, and write failed.json unless another rank was first."""
+    """Print on stderr what went wrong, and write failed.json unless another rank was first.
+
+    On a full disk neither may be possible; then whoever reads the run's status says so.
+    """
     known = isinstance(error, KBenchError)
     text = error.message if isinstance(error, KBenchError) else f"{type(error).__name__}: {error}".removesuffix(": ")
     hint = error.hint if isinstance(error, KBenchError) else "a bug of kbench or of a strategy; see stderr.log"
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         hint = "out of memory: use a smaller global_batch, more ranks, or precision bf16"
+    kind = FailureKind.RAISED
+    if files.is_full(error):
+        known, kind, hint = True, FailureKind.DISK_FULL, FailureKind.DISK_FULL.hint
+        if isinstance(error, OSError):
+            text = f"{error.filename or folder.path}: cannot be written: {files.reason(error)}"
     trace = "".join(traceback.format_exception(error))
     failure = Failure.of(
         text.splitlines()[0] if text else type(error).__name__,
-        kind=FailureKind.RAISED,
+        kind=kind,
         attempt=attempt,
         hint=hint,
         node=getattr(error, "node", None),
@@ -153,7 +162,7 @@ def report_failure(folder: RunDir, error: Exception, *, rank: int | None, attemp
         rank=rank,
         traceback=trace,
     )
-    try:
+    with suppress(OSError, ResultsError):
         folder.fail(failure)
-    finally:
+    with suppress(OSError):
         print(f"error: {text}\nhint: {hint}" if known else trace, file=sys.stderr, flush=True)

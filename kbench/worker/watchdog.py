@@ -16,11 +16,10 @@ from kbench import files
 from kbench.engine.runtime.comm import Comm
 from kbench.errors import RunError
 from kbench.records.folders import RunDir
+from kbench.records.liveness import quiet_limit_s
 from kbench.records.run_files import Failure
 from kbench.records.run_state import FailureKind
 
-FIRST_S = 3600.0  # before an epoch has been trained: data is copied, the model compiled
-LEAST_S, EPOCHS = 600.0, 10.0  # afterwards, unless the site says otherwise: so many times the slowest epoch
 TICK_S = 5.0
 GRACE_S = 15.0  # in which each rank says where it is
 UNHEARD_S = 45.0  # after which a rank ends without Python's help, which something may hold
@@ -90,7 +89,7 @@ class Watchdog:
         """How long nothing may happen [s]."""
         if self._limit_s is not None and self._is_armed:
             return self._limit_s
-        return max(LEAST_S, EPOCHS * self._slowest_s) if self._n_epochs else FIRST_S
+        return quiet_limit_s(self._slowest_s if self._n_epochs else None)
 
     def _watch(self, main: int) -> None:
         before, steps_before, changed_at = (0, 0, 0, False), 0, time.monotonic()

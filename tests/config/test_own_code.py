@@ -14,7 +14,7 @@ from kbench.errors import ConfigError, WorkloadError
 from kbench.experiment.registries import Registries
 from kbench.worker.setup import check_own_code
 
-MODEL = "from own_layers import width\nfrom torch import nn\nnet = lambda shape, n_classes: nn.Linear(width, n_classes)\n"
+MODEL = "import torch\nfrom own_layers import width\nnet = lambda shape, n_classes: torch.nn.Linear(width, n_classes)\n"
 
 
 @pytest.fixture

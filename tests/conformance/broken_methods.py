@@ -269,5 +269,7 @@ class ShowsNothing(Sound):
 
 
 class TrainsNever(Sound):
+    baseline_params = None
+
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
         return replace(super().plan(epoch, stats), repeats=0)

@@ -20,7 +20,7 @@ def located_slowly(gradients: np.ndarray[Any, Any], n_chosen: int) -> list[float
 
     chosen: list[int] = []
     for _ in range(n_chosen):
-        chosen.append(max((j for j in range(m) if j not in chosen), key=lambda j: worth([*chosen, j])))
+        chosen.append(max((j for j in range(m) if j not in chosen), key=lambda j: round(worth([*chosen, j]), 7)))
     weights = [0.0] * m
     for i in range(m):
         weights[max(chosen, key=lambda j: likeness[i][j])] += 1

@@ -107,8 +107,10 @@ class Commands(Scheduler):
         return found
 
     def is_there(self) -> bool:
-        """Whether the site's command that submits is there."""
-        return shutil.which(self._commands.submit[0]) is not None
+        """Whether the site's commands are there; the one that submits may be a shell's."""
+        return all(
+            shutil.which(each[0]) for each in (self._commands.submit, self._commands.list, self._commands.cancel)
+        )
 
     @classmethod
     def site_problem(cls, site: Site) -> str:

@@ -1,0 +1,77 @@
+"""A check away from the cluster says all that can be said there; a run is refused there."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import kbench
+from kbench.errors import LaunchError
+
+SMALL = """\
+name: small
+pairs:
+  - model: digits-cnn
+    dataset: digits
+    recipe: {epochs: 1, global_batch: 96, lr: 0.05}
+strategies: [baseline, {random: {fraction: 0.3}}]
+seeds: [0, 1]
+"""
+SITE = """\
+launcher: slurm
+nodes: 2
+ranks_per_node: 4
+threads_per_rank: 3
+gpus_per_node: 4
+time_limit: '03:00:00'
+partition: big
+account: me
+"""
+
+
+@pytest.fixture
+def laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plays: Callable[[str, str], Path]) -> Path:
+    """A working folder on a machine without any scheduler, with an experiment for a Slurm."""
+    monkeypatch.delenv("KBENCH_RESULTS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.yaml").write_text(SMALL)
+    (tmp_path / "site.yaml").write_text(SITE)
+    return tmp_path
+
+
+def test_a_check_on_a_laptop_shows_the_array_its_cost_and_what_nobody_was_asked(laptop: Path) -> None:
+    report = kbench.check("small.yaml", site="site.yaml", max_parallel=2)
+    assert report.scheduler_says == "not asked, as the scheduler is not on this machine"
+    assert {str(run.state) for run in report.runs} == {"missing"} and len(report.runs) == 4
+    assert report.node_hours == 4 * 3 * 2, "runs x hours x nodes"
+    lines = report.script.splitlines()
+    wanted = (
+        "array=0,1,2,3%2",
+        "nodes=2",
+        "ntasks-per-node=4",
+        "gpus-per-node=4",
+        "time=03:00:00",
+        "partition=big",
+        "account=me",
+    )
+    assert {f"#SBATCH --{option}" for option in wanted} <= set(lines)
+    listed = {line.partition("=")[2] for line in lines if line.strip().startswith("[")}
+    assert listed == {run.run_id for run in report.runs}
+    summary = report.summary.splitlines()
+    assert "4 runs (4 missing), 8 rank(s) of 3 thread(s), slurm" in summary
+    assert "node-hours: at most 24 by the time limit; more is known when an epoch has been run" in summary
+    assert f"sbatch --test-only: {report.scheduler_says}" in summary
+    assert {path.name for path in laptop.iterdir()} == {"small.yaml", "site.yaml", "bin"}, "nothing was written"
+
+
+def test_a_run_on_a_laptop_is_refused_before_it_writes_anything(laptop: Path) -> None:
+    with pytest.raises(LaunchError, match="sbatch"):
+        kbench.run("small.yaml", site="site.yaml")
+    assert not (laptop / "results").exists()
+
+
+@pytest.mark.parametrize("site", ["sge", "pbs", "lsf", "flux"])
+def test_a_check_for_another_scheduler_says_on_a_laptop_that_it_was_not_asked(laptop: Path, site: str) -> None:
+    report = kbench.check("small.yaml", site=site)
+    assert f"queue: {report.scheduler_says}" in report.summary and "not asked" in report.scheduler_says
+    assert report.runs[0].run_id in report.script
