@@ -63,9 +63,9 @@ def some_ids(source: Source) -> Tensor:
     return torch.arange(0, len(source), max(1, len(source) // SOME))[:SOME]
 
 
-def read(source: Source, ids: Tensor, view: ViewSpec, *, alone: bool = False) -> tuple[Tensor, Tensor]:
+def read(source: Source, ids: Tensor, view: ViewSpec, *, each_in_its_own: bool = False) -> tuple[Tensor, Tensor]:
     """Images and labels of ``ids``, in one batch or each in its own."""
-    chunks = list(torch.split(ids, 1)) if alone else [ids]
+    chunks = list(torch.split(ids, 1)) if each_in_its_own else [ids]
     batches = list(source.batches(chunks, view))
     return torch.cat([x for _, x, _ in batches]), torch.cat([y for _, _, y in batches])
 
@@ -136,9 +136,9 @@ def any_order(case: DataCase) -> Answer:
     view = _view(case, augment=case.info.augments[-1])
     for part, source in case.parts.items():
         ids = some_ids(source).flip(0)
-        alone, together = (read(source, ids, view, alone=each) for each in (True, False))
+        single, together = (read(source, ids, view, each_in_its_own=each) for each in (True, False))
         backwards = tuple(value.flip(0) for value in read(source, ids.flip(0), view))
-        for what, other in (("in a batch of its own", alone), ("in another order", backwards)):
+        for what, other in (("in a batch of its own", single), ("in another order", backwards)):
             if not all(torch.allclose(a.float(), b.float(), atol=1e-6) for a, b in zip(together, other, strict=True)):
                 return _finding("any-order", f"a sample looks otherwise {what}", part, "read each id by itself")
     return None
@@ -152,7 +152,7 @@ def workers(case: DataCase) -> Answer:
     view, ids = _view(case, augment=case.info.augments[-1]), some_ids(source)
     here, there = (SampleReader(source.reader, workers=n) for n in (0, WORKERS))
     try:
-        if not torch.equal(read(here, ids, view)[0], read(there, ids, view, alone=True)[0]):
+        if not torch.equal(read(here, ids, view)[0], read(there, ids, view, each_in_its_own=True)[0]):
             do = "keep no state between samples, open files in read()"
             return _finding("workers", "other processes read other samples", f"{WORKERS} processes", do)
     except KBenchError as error:

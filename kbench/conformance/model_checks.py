@@ -165,9 +165,9 @@ def evaluation(case: ModelCase) -> Answer:
     moved = [name for name, value in model.state_dict().items() if not torch.equal(value, before[name])]
     if moved:
         return _finding("evaluation", f"it changes {_some(moved)}", where, "change nothing unless self.training")
-    alone = torch.cat([case.output(model, image[None]) for image in case.images])
-    if not torch.allclose(alone, first, rtol=ROUNDING, atol=ROUNDING):
-        what = f"a sample is answered differently alone, by up to {float((alone - first).abs().max()):.3g}"
+    single = torch.cat([case.output(model, image[None]) for image in case.images])
+    if not torch.allclose(single, first, rtol=ROUNDING, atol=ROUNDING):
+        what = f"a sample is answered differently alone, by up to {float((single - first).abs().max()):.3g}"
         return _finding("evaluation", what, where, "let no sample see others of its batch unless self.training")
     return None
 

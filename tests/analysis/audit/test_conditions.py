@@ -126,8 +126,9 @@ def test_where_only_some_runs_had_another_set_they_are_counted_and_named(three: 
 
 
 def test_runs_of_one_method_whose_source_changed_are_named(three: Any, findings) -> None:
-    three.run("mine", 3, [0.9], [1.0], place={"strategy_code": "0123456789ab"})
-    three.run("mine", 4, [0.9], [1.0], place={"strategy_code": "ba9876543210"})
+    for seed, code in ((3, "0123456789ab"), (4, "ba9876543210")):
+        three.run("baseline", seed, [0.9], [1.0])
+        three.run("mine", seed, [0.9], [1.0], place={"strategy_code": code})
     (found,) = findings(three, "strategy_code")
     assert (found.severity, found.text) == (
         "warning",
