@@ -517,7 +517,8 @@ def plot(
     Args:
         experiment: An experiment's name, or the file that was run.
         kind: One of ``curves``, ``epochs``, ``time``, ``hidden``, ``pareto``, ``speedup``; with three or more pairs
-            ``profile``, ``iqm``, ``improvement``; or ``all``.
+            ``profile``, ``iqm``, ``improvement``; with pairs that differ in the noise of their labels
+            ``robustness``; or ``all``.
         output: A .png, .pdf or .svg file, or a folder; None: ``figures/`` among the results, or
                 a folder here where those are read-only.
         size: ``screen``, or for a paper ``one`` or ``two`` columns wide.

@@ -11,7 +11,10 @@ TIMES = tuple(part.column for part in TIME_PARTS)
 COUNTS = ("n_trained", "n_scored", "n_refreshed")
 TEXTS = ("run_id", "seed", "upstream", "metric", "block", "imported_from")
 TIME_COLUMNS = ("total_train_s", "stage_s", "total_s", "cpu_s", *TIMES)  # not known of runs that were disturbed
-NUMBERS = ("best_acc1", "final_acc1", "total_train_s", "stage_s", "total_s", "hidden_mean", "place", *COUNTS)
+NUMBERS = (
+    *("best_acc1", "final_acc1", "final_acc_worst", "noise", "total_train_s", "stage_s", "total_s"),
+    *("hidden_mean", "place", *COUNTS),
+)
 KEYS = ["pair", "match_key"]
 
 

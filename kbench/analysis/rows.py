@@ -63,6 +63,7 @@ class Row:
     timed_seeds: int = 0  # of them, whose times count: neither the run nor its baseline's was disturbed
     metric: str | None = None  # what the accuracies are: "top1", "mean_iou"; None: not known, or several
     upstream: str | None = None  # the pair whose weights its runs began with; None: fresh ones
+    noise: float | None = None  # share of its training labels that were moved to another class; None: not known
     margin: float | None = None  # of the final accuracy that may be lost [fraction]; None: none was set
     shown: Shown | None = None  # that it saves time and loses at most the margin; None: no margin, or too few seeds
     shown_p_holm: float | None = None
@@ -85,6 +86,12 @@ class Row:
     test_samples: int | None = None  # whose hits are known
     hits_seeds: int | None = None  # of which both runs' are
     hits_missing: str = ""  # why there is no interval over samples, or what it is without; empty: nothing
+    acc_worst: float | None = None  # of the worst class after the last epoch [fraction]; None: not known, or no classes
+    acc_worst_sd: float | None = None
+    acc_worst_base: float | None = None
+    acc_worst_diff: float | None = None
+    acc_worst_diff_ci: Bounds = None
+    acc_worst_diff_range: Bounds = None
     acc_best: float | None  # of all epochs: more epochs are more draws
     acc_best_sd: float | None
     acc_diff: float | None  # of the best accuracies [fraction]
@@ -201,8 +208,8 @@ def build_row(
     changes = NO_CHANGES
     if not is_baseline:
         changes = _changes(runs, clocked, margin=margin, confidence=confidence, n_rivals=n_rivals, drift=drift)
-    best, final, time, total, cpu, shown = changes
-    values = {name: runs[name].tolist() for name in ("best_acc1", "final_acc1")}
+    best, final, worst, time, total, cpu, shown = changes
+    values = {name: runs[name].tolist() for name in ("best_acc1", "final_acc1", "final_acc_worst")}
     seconds = {name: clocked[name].tolist() for name in ("total_train_s", "total_s", "cpu_s")}
     base_seconds = {name: [] if is_baseline else clocked[f"{name}_base"].tolist() for name in seconds}
     return Row(
@@ -212,6 +219,7 @@ def build_row(
         timed_seeds=len(clocked),
         metric=metric_of(runs),
         upstream=_upstream(runs),
+        noise=mean_of(runs["noise"].tolist()),
         margin=None if is_baseline else margin,
         shown=None if shown.p is None else "no" if shown.refuted else "open",  # "yes" takes Holm's adjustment
         shown_p_holm=shown.p,
@@ -233,6 +241,12 @@ def build_row(
         test_samples=sampled.n_samples,
         hits_seeds=sampled.n_seeds or None,
         hits_missing=sampled.missing,
+        acc_worst=mean_of(values["final_acc_worst"]),
+        acc_worst_sd=standard_deviation(values["final_acc_worst"]),
+        acc_worst_base=None if is_baseline else mean_of(runs["final_acc_worst_base"].tolist()),
+        acc_worst_diff=worst.mean,
+        acc_worst_diff_ci=worst.ci,
+        acc_worst_diff_range=worst.range,
         acc_best=mean_of(values["best_acc1"]),
         acc_best_sd=standard_deviation(values["best_acc1"]),
         acc_diff=best.mean,
@@ -274,6 +288,7 @@ class Changes(NamedTuple):
 
     best: Estimate
     final: Estimate
+    worst: Estimate
     time: Estimate
     total: Estimate
     cpu: Estimate
@@ -283,6 +298,7 @@ class Changes(NamedTuple):
 NO_CHANGES = Changes(
     best=UNKNOWN,
     final=UNKNOWN,
+    worst=UNKNOWN,
     time=UNKNOWN,
     total=UNKNOWN,
     cpu=UNKNOWN,
@@ -308,6 +324,7 @@ def _changes(
     return Changes(
         best=estimate(differences(runs, "best_acc1"), confidence=confidence),
         final=final,
+        worst=estimate(differences(runs, "final_acc_worst"), confidence=confidence),
         time=time,
         total=allow_for_drift(estimate_change(totals, confidence=confidence), totals, places, drift, confidence),
         cpu=estimate_change(ratios(clocked, "cpu_s"), confidence=confidence),

@@ -95,6 +95,15 @@ class RunSpec(Spec):
             content["upstream"] = content["upstream"]["pair"]
         return _digest(content)
 
+    @property
+    def noise_key(self) -> str:
+        """The same for runs that differ in nothing but the noise of their labels, the strategy and the seed."""
+        content = {key: part for key, part in self.content.items() if key not in ("strategy", "seed")}
+        content["pair"]["recipe"].pop("noise", None)
+        if self.upstream:
+            content["upstream"] = content["upstream"]["pair"]
+        return _digest(content)
+
 
 def expand(experiment: ExperimentSpec, *, ranks: int) -> list[RunSpec]:
     """List the runs of an experiment in the order of its file: pairs, strategies, seeds."""

@@ -19,6 +19,8 @@ class Score:
     loss: float  # [nat]
     acc1: float  # fraction: the task's metric
     acc5: float | None  # fraction; None where it says nothing
+    acc_worst: float | None  # fraction, of the class that has the lowest; likewise
+    acc_classes: tuple[float | None, ...] | None  # fraction, by class; likewise
     eval_s: float  # [s] off the clock of the method
     hits: Tensor | None = None  # (n,) uint8: 1 where a sample is right, in the order of the validation set
 
@@ -43,6 +45,14 @@ def evaluate(learner: Learner, comm: Comm, *, with_hits: bool = False) -> Score:
         totals += workload.task.counts(output, y)
         if hits_of:
             hits[index] = hits_of(output, y).to(torch.uint8)
-    loss, acc1, acc5 = workload.task.scores(comm.sum(totals))
+    scores = workload.task.scores(comm.sum(totals))
     all_hits = comm.sum(hits) if hits_of else None  # of the samples of other ranks a rank has zeros
-    return Score(loss=loss, acc1=acc1, acc5=acc5, eval_s=time.perf_counter() - started, hits=all_hits)
+    return Score(
+        loss=scores.val_loss,
+        acc1=scores.val_acc1,
+        acc5=scores.val_acc5,
+        acc_worst=scores.val_acc_worst,
+        acc_classes=scores.val_acc_classes,
+        eval_s=time.perf_counter() - started,
+        hits=all_hits,
+    )

@@ -127,6 +127,8 @@ class EpochMetrics:
                 "val_loss": score.loss if math.isfinite(score.loss) else None,
                 "val_acc1": score.acc1,
                 "val_acc5": score.acc5,
+                "val_acc_worst": score.acc_worst,
+                "val_acc_classes": score.acc_classes,
                 "eval_s": score.eval_s,
                 "ended_at": datetime.now(UTC),
             }

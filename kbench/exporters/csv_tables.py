@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from pathlib import Path
 
 from kbench.exporters.registry import Export, ExportFormat, Submission
@@ -10,7 +11,7 @@ from kbench.records.store import EPOCH_COLUMNS, RUN_COLUMNS, Tables, open_table
 
 
 def export_csv(gathered: Tables, submission: Submission) -> Export:
-    """The two Parquet files as CSV; empty fields are unknown, accuracies fractions, times UTC.
+    """The two Parquet files as CSV; empty fields are unknown, accuracies fractions, times UTC, lists as in JSON.
 
     ``epochs.csv`` is what ``kbench import csv`` reads.
     """
@@ -26,6 +27,9 @@ def _table(gathered: Path | bytes) -> bytes:
 
     table, written = pq.read_table(open_table(gathered)), io.BytesIO()
     for place, column in enumerate(table.columns):
+        if pa.types.is_list(column.type):
+            texts = [None if each is None else json.dumps(each) for each in column.to_pylist()]
+            table = table.set_column(place, table.field(place).name, pa.array(texts, pa.string()))
         if pa.types.is_string(column.type):  # a cell that begins so is a formula for a spreadsheet, and runs there
             is_formula = pc.match_substring_regex(column, r"^[=+\-@\t\r]")
             table = table.set_column(

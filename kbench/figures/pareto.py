@@ -99,7 +99,7 @@ def draw_pareto(data: pd.DataFrame, options: Options) -> Figure:
         seeds = own.dropna(subset="seed").groupby("strategy").size()
         set_title(axes, f"{pair}: {seeds_text(seeds, 'mean')}", layout.panel_in)
         axes.set_xlabel(COSTS[cost].label)
-        axes.set_ylabel(_error_of(str(own["metric"].iloc[0])))
+        axes.set_ylabel(error_label(str(own["metric"].iloc[0])))
     if not place_labels(layout.figure, list(zip(layout.panels, named, strict=True)), options):
         shown = set(data["strategy"])
         add_legend(
@@ -139,7 +139,7 @@ def _scale(axes: Axes, errors: "pd.Series[float]") -> None:
         axes.set_ylim(bottom=max(0, axes.get_ylim()[0]))
 
 
-def _error_of(metric: str) -> str:
+def error_label(metric: str) -> str:
     """What is wrong where ``metric`` is right, after the last epoch."""
     name = metric.replace("accuracy", "error") if "accuracy" in metric else f"1 - {metric}"
     return f"{name} after the last epoch [%]"

@@ -23,6 +23,7 @@ FIGURES = {  # name: where its FigureKind is, imported when it is used
     "profile": "kbench.figures.profile:PROFILE",
     "iqm": "kbench.figures.aggregates:IQM",
     "improvement": "kbench.figures.aggregates:IMPROVEMENT",
+    "robustness": "kbench.figures.robustness:ROBUSTNESS",
 }
 
 
@@ -32,7 +33,7 @@ class FigureKind:
 
     ``data`` raises ResultsError where the results do not hold what the figure shows.  ``draw`` takes that data.
     One that shows times says which runs they are without.  One of ``min_pairs`` is about all pairs together, and no
-    experiment with fewer lacks it.
+    experiment with fewer lacks it; likewise one of ``min_noises`` levels of label noise.
     """
 
     about: str
@@ -40,12 +41,14 @@ class FigureKind:
     draw: "Callable[[pd.DataFrame, Options], Figure]"
     shows_times: bool = False
     min_pairs: int = 1
+    min_noises: int = 1
 
 
 def kinds_for(names: Sequence[str], comparison: "Comparison") -> list[str]:
-    """Those of several names of ``FIGURES`` that an experiment with so many pairs can have."""
-    n_pairs = len({row.pair for row in comparison.rows})
-    return [name for name in names if figure_kind(name).min_pairs <= n_pairs]
+    """Those of several names of ``FIGURES`` that an experiment with so many pairs and levels of noise can have."""
+    n_pairs, n_noises = (len({getattr(row, name) for row in comparison.rows}) for name in ("pair", "noise"))
+    kinds = {name: figure_kind(name) for name in names}
+    return [name for name, kind in kinds.items() if kind.min_pairs <= n_pairs and kind.min_noises <= n_noises]
 
 
 def figure_kind(name: str) -> FigureKind:

@@ -2,10 +2,11 @@
 
 Needed are ``epoch`` and one column that says something of it.  ``pair``, ``strategy`` and ``seed``
 tell several runs of a file apart.  ``experiment``, ``run_id``, ``match_key`` and ``attempt`` are read over, as an
-imported run gets its own.  An empty field is unknown.
+imported run gets its own.  An empty field is unknown; ``val_acc_classes`` is a list as in JSON.
 """
 
 import csv
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -34,6 +35,7 @@ from kbench.records.schema import EpochRecord, Identity, columns
 
 FORMER_NAMES = RENAMED_IN_2[journal.NAME]  # columns that kbench export csv once wrote
 TYPES = {column.name: column.type for column in columns(Identity, EpochRecord)}
+BY_CLASS = "val_acc_classes"
 IDENTITY = ("pair", "model", "dataset", "strategy", "seed", "ranks")
 IGNORED = ("experiment", "run_id", "match_key", "attempt")  # an imported run gets its own
 
@@ -92,6 +94,8 @@ def _cell(text: str, name: str, place: str) -> Cell:
     kind = TYPES[name]
     if kind is float and is_not_finite(text):
         return None
+    if name == BY_CLASS:
+        return _by_class(text, place)
     if name in ACCURACIES:
         return fraction(text, place, column=name)
     if kind is int:
@@ -101,6 +105,17 @@ def _cell(text: str, name: str, place: str) -> Cell:
     if kind is datetime:
         _check_time(text, name, place)
     return text
+
+
+def _by_class(text: str, place: str) -> tuple[float | None, ...]:
+    """The accuracies of the classes, as ``kbench export csv`` writes them; raises ResultsError with the place."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, list):
+        raise refuse(place, f"{BY_CLASS}: must be a list ([0.9, 0.8]), got {text[:40]!r}", do="mend the line")
+    return tuple(None if each is None else fraction(str(each), place, column=BY_CLASS) for each in found)
 
 
 def _check_time(text: str, name: str, place: str) -> None:

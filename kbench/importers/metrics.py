@@ -16,7 +16,7 @@ KNOWN: dict[str, str] = {
     **dict.fromkeys(("train_acc", "train_accuracy", "train_acc1", "train_top1", "acc_train"), "train_acc"),
     **dict.fromkeys(("lr", "learning_rate"), "lr"),
 }
-ACCURACIES = ("val_acc1", "val_acc5", "train_acc")
+ACCURACIES = ("val_acc1", "val_acc5", "val_acc_worst", "train_acc")
 
 
 def column_of(metric: str) -> str | None:

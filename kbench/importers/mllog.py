@@ -193,7 +193,7 @@ def _rows(events: Sequence[Event]) -> dict[int, dict[str, Cell]]:
     for each in evaluations:
         if each.epoch in rows:
             before = rows[each.epoch].get("eval_s") or 0.0
-            rows[each.epoch]["eval_s"] = float(before) + each.seconds
+            rows[each.epoch]["eval_s"] = float(str(before)) + each.seconds
     with_elapsed([rows[epoch] for epoch in sorted(rows)])
     return rows
 

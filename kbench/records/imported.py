@@ -17,13 +17,13 @@ from kbench import files
 from kbench.errors import ResultsError
 from kbench.records import journal
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.migrations import ADDED_IN_3, RENAMED_IN_2, SCHEMA, sentence, upgrade
+from kbench.records.migrations import ADDED_IN_3, ADDED_IN_5, RENAMED_IN_2, SCHEMA, sentence, upgrade
 from kbench.records.run_files import RunFile
 from kbench.records.run_state import State
 from kbench.records.schema import EpochRecord, RunRecord, identity_of
 
 NAME = "imported.json"
-Cell = str | int | float | None
+Cell = str | int | float | tuple[float | None, ...] | None
 EpochRow = Mapping[str, Cell]
 
 _optional: dict[str, Any] = {
@@ -128,7 +128,8 @@ def digest(content: object) -> str:
 def digest_of(epochs: Sequence[EpochRow]) -> str:
     """The digest of a log's epochs, under the columns' names of schema 1: it names runs, and must not change."""
     first_names = {new: old for old, new in RENAMED_IN_2[journal.NAME].items()}
-    there = [{name: cell for name, cell in row.items() if cell is not None or name not in ADDED_IN_3} for row in epochs]
+    newer = ADDED_IN_3 | ADDED_IN_5
+    there = [{name: cell for name, cell in row.items() if cell is not None or name not in newer} for row in epochs]
     return digest([{first_names.get(name, name): cell for name, cell in row.items()} for row in there])
 
 
@@ -179,6 +180,7 @@ def summary_of(facts: Imported, rows: Sequence[Mapping[str, Any]]) -> dict[str, 
         "best_acc1": best["val_acc1"] if best else None,
         "best_epoch": best["epoch"] if best else None,
         "final_acc1": final[-1]["val_acc1"] if final else None,
+        "final_acc_worst": final[-1]["val_acc_worst"] if final else None,
         "total_train_s": _total(rows, "train_s"),
         "total_eval_s": _total(rows, "eval_s"),
         **{name: _total(rows, name) for name in ("n_trained", "n_scored", "n_refreshed")},

@@ -2,7 +2,8 @@
 
 Schema 1 (kbench 0.1) put no ``schema_version`` into its files, and let any key in.  Schema 3 measures in every epoch
 what disturbed it, and knows the instruments ``spin`` and ``pairing``: of older runs they are null.  Schema 4 has
-``charged_s``, work done before a run: of older runs it is 0.
+``charged_s``, work done before a run: of older runs it is 0.  Schema 5 has the accuracy of the worst class and of each
+class: of older runs it is null.
 """
 
 from collections.abc import Callable, Collection
@@ -13,7 +14,7 @@ from pydantic_core import from_json
 
 from kbench.records.run_state import FailureKind
 
-SCHEMA = 4
+SCHEMA = 5
 INT64 = range(-(2**63), 2**63)  # what the tables can hold
 
 Entry = dict[str, Any]  # a JSON object as it was read
@@ -26,6 +27,7 @@ ADDED_IN_3 = {  # columns of an epoch
     *("runnable_start", "runnable_end", "cpu_mhz", "pressure_cpu", "pressure_memory", "pressure_io", "gpu_mhz"),
     *("gpu_throttled", "gpu_throttle_s", "gpu_temperature_c", "gpu_power_w", "gpu_others"),
 }
+ADDED_IN_5 = {"val_acc_worst", "val_acc_classes"}  # columns of an epoch
 
 
 def upgrade(file: str, content: bytes, known: Collection[str] | None) -> Entry:
@@ -88,6 +90,11 @@ def _from_3(file: str, entry: Entry, known: Collection[str] | None) -> Entry:
     return _numbered(4, entry)
 
 
+def _from_4(file: str, entry: Entry, known: Collection[str] | None) -> Entry:
+    """What schema 5 added has null as its default; only the number changes."""
+    return _numbered(5, entry)
+
+
 def _numbered(version: int, entry: Entry) -> Entry:
     """The same with another number, also that of starts within a start."""
     if isinstance(earlier := entry.get("earlier"), list):
@@ -95,4 +102,9 @@ def _numbered(version: int, entry: Entry) -> Entry:
     return {**entry, "schema_version": version}
 
 
-STEPS: dict[int, Callable[[str, Entry, Collection[str] | None], Entry]] = {1: _from_1, 2: _from_2, 3: _from_3}
+STEPS: dict[int, Callable[[str, Entry, Collection[str] | None], Entry]] = {
+    1: _from_1,
+    2: _from_2,
+    3: _from_3,
+    4: _from_4,
+}

@@ -44,7 +44,7 @@ class EpochRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[4] = 4
+    schema_version: Literal[5] = 5
     attempt: Annotated[int, Unit("1", "how often the run was started, from 1")]
     phase: Annotated[str, Unit("", "stretch of training; each starts from fresh weights")]
     epoch: Annotated[int, Unit("epoch", "within the phase, from 0")]
@@ -64,6 +64,13 @@ class EpochRecord(BaseModel):
     val_loss: Annotated[float | None, Unit("nat", "mean cross-entropy on the validation set; null if not finite")]
     val_acc1: Annotated[float, Unit("fraction", "top-1 accuracy on the validation set")]
     val_acc5: Annotated[float | None, Unit("fraction", "top-5 accuracy; null with five classes or fewer")]
+    val_acc_worst: Annotated[
+        float | None, Unit("fraction", "top-1 accuracy of the class that has the lowest; null: no classification")
+    ] = None
+    val_acc_classes: Annotated[
+        tuple[float | None, ...] | None,
+        Unit("fraction", "top-1 accuracy of each class, null without a sample; null: no classification, or over 1000"),
+    ] = None
     train_s: Annotated[float, Unit("s", "wall time of the slowest rank, evaluation excluded; sum of its parts")]
     plan_s: Annotated[float, Unit("s", "planning the epoch"), SELECTION]
     charged_s: Annotated[
@@ -146,6 +153,9 @@ class RunRecord(BaseModel):
     best_acc1: Annotated[float | None, Unit("fraction", "best accuracy of the last phase")]
     best_epoch: Annotated[int | None, Unit("epoch", "where it was reached first")]
     final_acc1: Annotated[float | None, Unit("fraction", "accuracy after the last epoch")]
+    final_acc_worst: Annotated[
+        float | None, Unit("fraction", "accuracy after the last epoch of the class that has the lowest")
+    ]
     total_train_s: Annotated[float | None, Unit("s", "training time over all phases")]
     total_eval_s: Annotated[float | None, Unit("s", "evaluation time over all phases")]
     stage_s: Annotated[float | None, Unit("s", "copying data to the node; null where nothing was staged")]
@@ -158,6 +168,10 @@ class RunRecord(BaseModel):
     n_scored: Annotated[int, Unit("sample", "scored, over all phases")]
     n_refreshed: Annotated[int, Unit("sample", "refreshed, over all phases")]
     hidden_mean: Annotated[float | None, Unit("fraction", "mean share hidden over the epochs of the last phase")]
+    noise: Annotated[float | None, Unit("fraction", "of the training labels, moved to another class; null: not known")]
+    noise_key: Annotated[
+        str | None, Unit("", "equal for runs that differ in nothing but noise, strategy and seed; null: not known")
+    ]
     commit: Annotated[str | None, Unit("", "of kbench's source")]
     dirty: Annotated[bool | None, Unit("", "whether that source had uncommitted changes")]
     torch_version: Annotated[str | None, Unit("", "torch")]

@@ -186,6 +186,9 @@ def summary(run: RunSnapshot, state: str) -> dict[str, Any]:
         "best_acc1": best.val_acc1 if best else None,
         "best_epoch": best.epoch if best else None,
         "final_acc1": final[-1].val_acc1 if final else None,
+        "final_acc_worst": final[-1].val_acc_worst if final else None,
+        "noise": run.spec.pair.recipe.noise if run.spec else None,
+        "noise_key": run.spec.noise_key if run.spec else None,
         "total_train_s": records[-1].elapsed_s if records else None,
         "total_eval_s": sum(r.eval_s for r in records) if records else None,
         "total_s": _total_s(records, provenance.stage_s),
@@ -242,5 +245,6 @@ def _field(column: Column) -> "pa.Field[Any]":
         float: pa.float64(),
         bool: pa.bool_(),
         datetime: pa.timestamp("us", tz="UTC"),
+        tuple[float | None, ...]: pa.list_(pa.float64()),
     }
     return pa.field(column.name, types[column.type], metadata={"unit": column.unit, "about": column.about})

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Results = tuple[Tensor, Tensor, Tensor, Tensor]  # (b,) each: loss [nat], correct (bool), confidence, error_norm
+MOST_CLASSES = 1000  # whose accuracies are recorded one by one
 Over = Literal["classes", "batch"]  # the axis of the softmax that gives the confidence
 
 
@@ -17,6 +18,8 @@ class Scores(NamedTuple):
     val_loss: float  # [nat] mean over samples
     val_acc1: float  # in [0, 1]: the task's metric
     val_acc5: float | None  # in [0, 1]; None where it says nothing
+    val_acc_worst: float | None = None  # in [0, 1]: top-1 of the class that has the lowest; None where it says nothing
+    val_acc_classes: tuple[float | None, ...] | None = None  # in [0, 1], by class; None for one without a sample
 
 
 class Task(Protocol):
@@ -50,10 +53,9 @@ class Classification:
     """One of ``n_classes`` for each sample: logits (b, n_classes), labels (b,) int64."""
 
     metric = "top1"
-    n_counts = 4
 
     def __init__(self, n_classes: int) -> None:
-        self.n_classes = n_classes
+        self.n_classes, self.n_counts = n_classes, 4 + 2 * n_classes
 
     def measure(self, output: Tensor, y: Tensor, *, over: Over = "classes") -> Results:
         """Measure samples, (b,) each: plain cross-entropy [nat], right or wrong, confidence in [0, 1], error_norm.
@@ -77,17 +79,34 @@ class Classification:
         return F.cross_entropy(output.float(), y, reduction="none", label_smoothing=label_smoothing)
 
     def counts(self, output: Tensor, y: Tensor) -> Tensor:
-        """Count, (4,) float64: sum of the losses [nat], hits, hits among the first five, samples."""
+        """Count, (n_counts,) float64: sum of losses [nat], hits, hits among the first five, samples; each class's.
+
+        Of the classes, in their order, first the hits, then the samples.
+        """
         logits = output.float()
         ranked = self._ranked(logits, y)
         loss = F.cross_entropy(logits, y, reduction="sum")
         n = torch.tensor(float(len(y)), device=y.device)
-        return torch.stack([loss.double(), ranked[:, 0].sum().double(), ranked.sum().double(), n.double()])
+        of_all = torch.stack([loss.double(), ranked[:, 0].sum().double(), ranked.sum().double(), n.double()])
+        hits_and_ones = torch.stack([ranked[:, 0].double(), torch.ones_like(y, dtype=torch.float64)])
+        of_classes = of_all.new_zeros(2, self.n_classes).index_add_(1, y, hits_and_ones)  # whole: exact in any order
+        return torch.cat([of_all, of_classes.flatten()])
 
     def scores(self, totals: Tensor) -> Scores:
-        """Mean loss and accuracies; top-5 of five classes or fewer says nothing."""
-        loss, top1, top5, n = totals.tolist()
-        return Scores(loss / n, top1 / n, top5 / n if self.n_classes > 5 else None)
+        """Mean loss and accuracies; top-5 of five classes or fewer says nothing.
+
+        The worst class is one of those that have samples; more than ``MOST_CLASSES`` are not listed.
+        """
+        loss, top1, top5, n = totals[:4].tolist()
+        hits, counts = totals[4:].view(2, self.n_classes).tolist()
+        classes = tuple(hit / count if count else None for hit, count in zip(hits, counts, strict=True))
+        return Scores(
+            val_loss=loss / n,
+            val_acc1=top1 / n,
+            val_acc5=top5 / n if self.n_classes > 5 else None,
+            val_acc_worst=min((accuracy for accuracy in classes if accuracy is not None), default=None),
+            val_acc_classes=classes if self.n_classes <= MOST_CLASSES else None,
+        )
 
     def hits(self, output: Tensor, y: Tensor) -> Tensor:
         """Which samples are right, (b,) bool: as ``counts`` counts them."""

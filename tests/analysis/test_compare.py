@@ -46,6 +46,20 @@ class TestDifferences:
     def test_the_difference_of_final_accuracies_stands_beside_it(self, three: Any) -> None:
         assert row(three).acc_final_diff == pytest.approx((0.02 - 0.02 + 0.08) / 3)
 
+    def test_the_worst_class_of_the_last_epoch_is_compared_too(self, book: Any) -> None:
+        for seed, (base, own) in enumerate([(0.8, 0.5), (0.7, 0.6), (0.75, 0.45)]):
+            book.run("baseline", seed, [0.9], [1.0], val_acc_worst=base)
+            book.run("mine", seed, [0.9], [1.0], val_acc_worst=own)
+        found = row(book)
+        assert (found.acc_worst, found.acc_worst_base) == pytest.approx((1.55 / 3, 0.75))
+        assert found.acc_worst_diff == pytest.approx(-0.7 / 3) and found.noise == 0.0
+        expected = stats.ttest_1samp([-0.3, -0.1, -0.3], 0.0).confidence_interval(0.95)
+        assert found.acc_worst_diff_ci == pytest.approx((expected.low, expected.high))
+
+    def test_of_older_runs_no_worst_class_is_known(self, three: Any) -> None:
+        found = row(three)
+        assert (found.acc_worst, found.acc_worst_diff, found.acc_worst_diff_ci) == (None, None, None)
+
     def test_differences_are_paired_by_seed(self, three: Any) -> None:
         expected = stats.ttest_1samp([0.01, 0.0, 0.02], 0.0).confidence_interval(0.95)
         assert row(three).acc_diff_ci == pytest.approx((expected.low, expected.high))

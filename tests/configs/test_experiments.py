@@ -18,7 +18,7 @@ from kbench.models.build import build_model
 
 FOLDER = Path(__file__).parents[2] / "configs"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
-OURS = {"all", "as-coded", "quick"}  # on the digits, after no publication
+OURS = {"all", "as-coded", "noise", "quick"}  # on the digits, after no publication
 FIVE = {"baseline", "iswr", "forget", "sb", "kakurenbo"}
 
 
@@ -48,7 +48,7 @@ def test_its_runs_have_names_of_their_own(name: str) -> None:
     assert len(runs) == len(spec.pairs) * len(spec.strategies) * len(spec.seeds)
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - {"as-coded"}))
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"as-coded", "noise"}))
 def test_the_five_methods_and_seeds_enough_for_an_interval_are_in_it(name: str) -> None:
     assert {choice.name for choice in spec_of(name).strategies} >= FIVE
     assert len(spec_of(name).seeds) >= 3
@@ -87,6 +87,14 @@ def test_the_model_can_be_built_as_the_recipe_asks(experiment: str, name: str) -
         model = build_model(pair.model, shape, info.n_classes, dropout=recipe.dropout, drop_path=recipe.drop_path)
         answers = model.eval()(torch.zeros(2, *shape))
     assert answers.shape[:2] == (2, info.n_classes)
+
+
+def test_the_pairs_of_the_noise_differ_in_nothing_else() -> None:
+    runs = expand(spec_of("noise"), ranks=1)
+    assert {run.noise_key for run in runs} == {runs[0].noise_key}
+    assert [pair.recipe.noise for pair in spec_of("noise").pairs] == [0.001, 0.1, 0.2]
+    other = runs[0].pair.model_copy(update={"recipe": runs[0].pair.recipe.model_copy(update={"lr": 0.1})})
+    assert runs[0].model_copy(update={"pair": other}).noise_key != runs[0].noise_key
 
 
 def rates(pair: Pair, *epochs: float) -> list[float]:

@@ -40,6 +40,9 @@ def test_scores_are_those_of_the_whole_set_at_once(global_batch: int, workload_o
     assert score.acc1 == float((logits.argmax(1) == y).double().mean())
     assert score.acc5 == float((logits.topk(5).indices == y[:, None]).any(1).double().mean())
     assert 0.2 < score.acc1 < score.acc5 < 1 or score.acc5 == 1
+    right = (logits.argmax(1) == y).double()
+    assert score.acc_classes == tuple(float(right[y == c].mean()) for c in range(10))
+    assert score.acc_worst == min(float(right[y == c].mean()) for c in range(10)) < score.acc1
 
 
 @pytest.mark.parametrize("size", [2, 3, 4, 7])
@@ -53,6 +56,7 @@ def test_scores_are_the_same_for_any_number_of_ranks(
     for score in on_threads(size, lambda comm: evaluate(learner, comm, with_hits=True)):
         assert score.hits is not None and torch.equal(score.hits, alone.hits)
         assert (score.acc1, score.acc5) == (alone.acc1, alone.acc5)
+        assert (score.acc_worst, score.acc_classes) == (alone.acc_worst, alone.acc_classes)
         assert score.loss == pytest.approx(alone.loss, rel=1e-6)
 
 
@@ -67,8 +71,27 @@ def test_hits_are_those_of_each_sample_in_the_order_of_the_set(workload_of: Call
     assert evaluate(learner, Comm()).hits is None
 
 
-def test_segmentation_has_no_hits() -> None:
-    assert Segmentation(CLASS_WEIGHT).hits is None
+def test_segmentation_has_no_hits_and_no_classes_of_samples() -> None:
+    task = Segmentation(CLASS_WEIGHT)
+    assert task.hits is None
+    scores = task.scores(torch.ones(task.n_counts, dtype=torch.float64))
+    assert (scores.val_acc_worst, scores.val_acc_classes) == (None, None)
+
+
+def test_a_class_without_samples_has_no_accuracy_and_is_not_the_worst() -> None:
+    task, y = Classification(6), torch.tensor([0, 0, 3, 3, 3, 3])
+    answers = torch.tensor([0, 1, 3, 3, 3, 1])
+    scores = task.scores(task.counts(F.one_hot(answers, 6).float(), y))
+    assert scores.val_acc_classes == (0.5, None, None, 0.75, None, None)
+    assert scores.val_acc_worst == 0.5 and scores.val_acc1 == 4 / 6
+
+
+def test_more_than_a_thousand_classes_are_not_listed_but_the_worst_is_known() -> None:
+    for n_classes in (1000, 1001):
+        task, y = Classification(n_classes), torch.arange(n_classes)
+        scores = task.scores(task.counts(torch.eye(n_classes), (y + (y == 7)).clamp_max(n_classes - 1)))
+        assert (scores.val_acc_classes is None) == (n_classes > 1000)
+        assert scores.val_acc_worst == 0.5  # sample 7 is shown as an 8
 
 
 def test_evaluation_leaves_the_model_alone(workload_of: Callable[..., Workload]) -> None:

@@ -93,6 +93,7 @@ def finish(experiment: ExperimentDir) -> Finish:
                 **{"attempt": 1, "phase": phase, "epoch": epoch, "lr": 0.005, "lr_scale": 1.0, "n_samples": 121266},
                 **{"n_trained": n_trained, "n_scored": 0, "n_refreshed": 0, "n_hidden": 0, "n_dropped": 434},
                 **{"train_loss": 0.1, "train_acc": 0.9, "val_loss": 0.2, "val_acc1": accuracy, "val_acc5": None},
+                **{"val_acc_worst": accuracy / 2, "val_acc_classes": (accuracy, None, accuracy / 2)},
                 **{"train_s": 25.123456, "eval_s": 3.5, "elapsed_s": elapsed, "cpu_s": 2.0, "peak_mem_bytes": 2**20},
                 "ended_at": BEGAN + timedelta(seconds=95 + 30 * (n + 1), microseconds=123 * n),
             }

@@ -28,6 +28,7 @@ def test_csv_holds_what_the_parquet_holds(
     assert [*rows[0]] == [*table[0]]
     assert [float(row["val_acc1"]) for row in rows] == [row["val_acc1"] for row in table]
     assert [row["val_acc5"] for row in rows] == [""] * 8
+    assert [json.loads(row["val_acc_classes"]) for row in rows] == [row["val_acc_classes"] for row in table]
     meanings = list(csv.DictReader((tmp_path / "out" / "columns.csv").read_text().splitlines()))
     assert [row["name"] for row in meanings if row["file"] == "epochs.csv"] == [*rows[0]]
     assert {"file": "epochs.csv", "name": "eval_s", "type": "float", "unit": "s"}.items() <= next(

@@ -57,6 +57,6 @@ def test_a_profile_rises_by_a_pair_at_each_ratio_and_the_legend_has_the_score(
 def test_an_experiment_of_one_pair_lacks_no_figure_and_refuses_one_that_is_named(invent: Any, tmp_path: Any) -> None:
     frames = invent(("baseline", "sb"), ("a",), 3, 3)
     comparison = compare(frames, baseline="baseline", targets=())
-    assert set(FIGURES) - set(kinds_for(list(FIGURES), comparison)) == {"profile", "iqm", "improvement"}
+    assert set(FIGURES) - set(kinds_for(list(FIGURES), comparison)) == {"profile", "iqm", "improvement", "robustness"}
     with pytest.raises(ResultsError, match="3 pairs or more"):
         draw_figures(frames, comparison, ["profile"], tmp_path)

@@ -48,12 +48,13 @@ def test_phases_follow_one_another(tmp_path: Path) -> None:
 def test_every_column_of_the_store_comes_back(tmp_path: Path) -> None:
     samples = {str: "x", int: "3", float: "0.5", datetime: "2026-01-02 12:00:00+00:00"}
     every = columns(Identity, EpochRecord)
-    cells = {column.name: samples[column.type] for column in every}
+    cells = {column.name: samples.get(column.type, "[0.5]") for column in every}
     (log,) = read([write(tmp_path, f"{','.join(cells)}\n{','.join(cells.values())}\n")])
     assert (log.pair, log.model, log.dataset, log.strategy, log.seed, log.ranks) == ("x", "x", "x", "x", 3, 3)
     made_anew = {"schema_version", "experiment", "run_id", "match_key", "attempt"}
     assert set(log.epochs[0]) == set(EpochRecord.model_fields) - made_anew
     assert (log.epochs[0]["n_trained"], log.epochs[0]["train_s"]) == (3, 0.5)
+    assert log.epochs[0]["val_acc_classes"] == (0.5,)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,10 @@ def test_every_column_of_the_store_comes_back(tmp_path: Path) -> None:
         ("epoch,train_s\n0,1\n0,1\n", "mine.csv:3: epoch: 0 of phase train comes after 0"),
         ("epoch,train_s\n,1\n", "mine.csv:2: epoch: must be a whole number from 0, got nothing"),
         ("epoch,ended_at\n0,2025-01-01T12:00:00\n", "mine.csv:2: ended_at: must be a time with its zone"),
+        ("epoch,val_acc_classes\n0,0.5 0.6\n", "mine.csv:2: val_acc_classes: must be a list"),
+        ("epoch,val_acc_classes\n0,[95]\n", r"mine.csv:2: val_acc_classes: must be in \[0, 1\], got 95"),
+        ('epoch,val_acc_classes\n0,"[""x""]"\n', "mine.csv:2: val_acc_classes: must be a finite number, got 'x'"),
+        ("epoch,val_acc_classes\n0,[[]]\n", r"mine.csv:2: val_acc_classes: must be a finite number, got '\[\]'"),
         ("epoch,train_s\n", "mine.csv: has a header and no line of values"),
     ],
 )

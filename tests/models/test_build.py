@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from kbench.data.registry import dataset_info
 from kbench.errors import WorkloadError
+from kbench.experiment.registries import Registries
 from kbench.models import registry
 from kbench.models.build import build_model
 from kbench.models.registry import MODELS
@@ -57,6 +59,15 @@ def test_our_models_take_small_images_of_any_number_of_channels(name: str, chann
     model = build_model(name, (channels, 32, 32), n_classes).eval()
     with torch.no_grad():
         assert model(torch.randn(1, channels, 32, 32)).shape == (1, n_classes)
+
+
+@pytest.mark.parametrize("name", ["fashion-cnn", "wrn-16-4", "resnet18-mnist"])
+def test_a_model_is_accepted_for_fashion_mnist_and_answers_for_its_images(name: str) -> None:
+    info = dataset_info("fashion-mnist")
+    assert info is not None and Registries().pair_problems(name, "fashion-mnist", {"global_batch": 128}) == []
+    with torch.device("meta"):
+        answers = build_model(name, info.shape, info.n_classes).eval()(torch.zeros(2, *info.shape))
+    assert answers.shape == (2, 10)
 
 
 def resolutions(model: nn.Module, kind: type[nn.Module], side: int) -> list[int]:

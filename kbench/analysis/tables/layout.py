@@ -14,6 +14,7 @@ from kbench.analysis.tables.model import (
     Line,
     Number,
     Table,
+    bounds,
     cell,
     interval,
     mean_and_sd,
@@ -184,7 +185,7 @@ def _accuracy(rows: Sequence[Row], title: str) -> Table:
 def _accuracy_cells(row: Row) -> Iterator[Cell]:
     yield cell(number("seeds", row.seeds, "d"))
     final = mean_and_sd(percent("acc_final", row.acc_final), percent("acc_final_sd", row.acc_final_sd))
-    yield Cell(final.text, (*final.numbers, percent("acc_final_base", row.acc_final_base)))
+    yield Cell(final.text, (*final.numbers, percent("acc_final_base", row.acc_final_base), *_worst_class(row)))
     yield cell(
         percent("acc_final_diff", row.acc_final_diff, "+.2f"),
         "",
@@ -211,6 +212,16 @@ def _accuracy_cells(row: Row) -> Iterator[Cell]:
     )
     yield interval("time_diff", row.time_diff_ci, row.time_diff_range, "+.1f", bca=row.time_diff_bca)
     yield cell(percent("time_ceiling", row.ideal_time_change, "+.1f"), " %")
+
+
+def _worst_class(row: Row) -> Iterator[Number]:
+    """The accuracy of the worst class, behind the final one; nothing where it is not known."""
+    if row.acc_worst is not None:
+        yield percent("acc_worst", row.acc_worst)
+        yield percent("acc_worst_sd", row.acc_worst_sd)
+        yield percent("acc_worst_base", row.acc_worst_base)
+        yield percent("acc_worst_diff", row.acc_worst_diff, "+.2f")
+        yield from bounds("acc_worst_diff_ci", row.acc_worst_diff_ci, "+.2f")
 
 
 def _clocks(rows: Sequence[Row]) -> Table:
