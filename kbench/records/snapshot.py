@@ -83,7 +83,7 @@ def read_run(path: Path, spec: RunSpec | None = None) -> RunSnapshot:
     if path.is_dir() and not may_read(path):
         return RunSnapshot(
             path=path, spec=spec, job=None, start=None, provenance=Provenance(), done=None, failure=None, epochs=(),
-            trouble=f"{path}: may not be read; its owner opens it to others with chmod -R g+rX (umask 027 for new runs)",
+            trouble=f"{path}: may not be read; its owner opens it to others with chmod -R g+rX (and umask 027)",
         )  # fmt: skip
     trouble: list[str] = []
     done, failure = _read(Done, path, trouble), _read(Failure, path, trouble)  # first: what came before is then there
