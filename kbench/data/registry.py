@@ -79,9 +79,11 @@ def _of_ones_own(name: str, target: str) -> DatasetInfo:
         wrong = "must state n_train, n_val and n_classes, and no file"
     if wrong:
         raise ConfigError(f"data set {name!r}: {wrong}", hint="docs/extending.md has an example")
-    module = target.partition(":")[0]
-    functions = {key: getattr(info, key) for key in ("target", "prepare", "verify")}
-    return replace(info, **{key: f"{module}:{value}" for key, value in functions.items() if value and ":" not in value})
+
+    def in_full(function: str) -> str:
+        return f"{target.partition(':')[0]}:{function}" if function and ":" not in function else function
+
+    return replace(info, target=in_full(info.target), prepare=in_full(info.prepare), verify=in_full(info.verify))
 
 
 IN_MEMORY = ("none", "flip", "crop", "crop-flip", "resized-crop")  # crop: a piece after padding by 4

@@ -104,7 +104,9 @@ class Learner:
         self.module.eval()
         try:
             with self._autocast():
-                logits = self.module(_filled(batch.x, self._size).contiguous(memory_format=self._layout()))[: len(batch)]
+                logits = self.module(_filled(batch.x, self._size).contiguous(memory_format=self._layout()))[
+                    : len(batch)
+                ]
         finally:
             handle.remove()
         features = held[-1][: len(batch)].flatten(1).float()

@@ -153,7 +153,8 @@ def _memory_notes(plan: Plan) -> Iterator[str]:
         n_bytes = bytes_per_sample(chosen.name, chosen.params, run.pair)
         if n_bytes > SMALL_BYTES:
             total = n_bytes * info.n_train / 2**20
-            yield f"{chosen.label} on {run.pair.name}: keeps {n_bytes:,} bytes of each sample on every rank, {total:,.0f} MiB"
+            what = f"keeps {n_bytes:,} bytes of each sample on every rank, {total:,.0f} MiB"
+            yield f"{chosen.label} on {run.pair.name}: {what}"
 
 
 def _done_and_redone(plan: Plan, runs: Sequence[RunStatus]) -> frozenset[str]:

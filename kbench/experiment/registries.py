@@ -148,9 +148,7 @@ def bytes_per_sample(name: str, params: dict[str, Any], pair: Pair) -> int:
 
     The model is built without memory for it, and only for a strategy that remembers outputs.
     """
-    import torch
-
-    from kbench.models.build import build_model, classifier
+    from kbench.models.build import n_features
     from kbench.strategies import load
 
     strategy, info = load(name, params), dataset_info(pair.dataset)
@@ -158,21 +156,19 @@ def bytes_per_sample(name: str, params: dict[str, Any], pair: Pair) -> int:
         return strategy.n_bytes_per_sample
     side = pair.recipe.image_size
     shape = (info.shape[0], side or info.shape[1], side or info.shape[2])
-    with torch.device("meta"):
-        layer = classifier(build_model(pair.model, shape, info.n_classes), info.n_classes)
-    width = strategy.memory_width(info.n_classes, layer.in_features if layer else 0)
+    width = strategy.memory_width(info.n_classes, n_features(pair.model, shape, info.n_classes))
     return strategy.n_bytes_per_sample + 4 * width
 
 
 def _n_train(recipe: dict[str, Any], info: DatasetInfo) -> int:
     """The training samples that a recipe keeps, where classes are equally large; 0: not known."""
-    kept, ratio = recipe.get("n_train") or info.n_train, recipe.get("long_tail", 1.0)
-    if not isinstance(kept, int) or not isinstance(ratio, int | float) or ratio < 1:
+    n_train, ratio = recipe.get("n_train") or info.n_train, recipe.get("long_tail", 1.0)
+    if not isinstance(n_train, int) or not isinstance(ratio, int | float) or ratio < 1:
         return info.n_train
     if ratio == 1 or info.n_classes < 2:
-        return kept
-    sizes = [float(kept / info.n_classes * ratio ** (-c / (info.n_classes - 1))) for c in range(info.n_classes)]
-    return round(sum(sizes))
+        return n_train
+    profile = (ratio ** (-c / (info.n_classes - 1)) for c in range(info.n_classes))
+    return int(n_train / info.n_classes * sum(profile))
 
 
 def _task(model: str, info: DatasetInfo) -> str:

@@ -5,6 +5,7 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from kbench.config import own_code
@@ -53,6 +54,13 @@ def classifier(model: nn.Module, n_classes: int) -> nn.Linear | None:
     """The linear layer that a model ends in, with an output for each class; None where it ends otherwise."""
     layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
     return layers[-1] if layers and layers[-1].out_features == n_classes else None
+
+
+def n_features(name: str, shape: Shape, n_classes: int) -> int:
+    """The length of the input of a model's last linear layer, 0 without one; nothing is allocated for it."""
+    with torch.device("meta"):
+        layer = classifier(build_model(name, shape, n_classes), n_classes)
+    return layer.in_features if layer else 0
 
 
 def _called(target: Callable[..., nn.Module], shape: Shape, n_classes: int, options: dict[str, float]) -> nn.Module:

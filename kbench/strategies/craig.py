@@ -1,4 +1,4 @@
-"""CRAIG per batch: train on groups of samples that stand for all others, each with the weight of those it stands for."""
+"""CRAIG per batch: train on groups of samples that stand for all others, with the weight of those they stand for."""
 
 from dataclasses import dataclass
 

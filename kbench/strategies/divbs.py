@@ -42,9 +42,9 @@ class DivBS(Strategy):
             return None
         n_kept = max(1, int(self.keep * len(batch)))
         products = gradient_products(probe.outputs(batch), batch.y)
-        kept = torch.zeros(len(batch), device=batch.x.device)
-        kept[spanning(products, probe.uniform(n_kept), probe.uniform(len(batch)))] = 1.0
-        return kept
+        weight = torch.zeros(len(batch), device=batch.x.device)
+        weight[spanning(products, probe.uniform(n_kept), probe.uniform(len(batch)))] = 1.0
+        return weight
 
 
 def gradient_products(outputs: Outputs, y: Tensor) -> Tensor:

@@ -94,6 +94,7 @@ class Dual(Strategy):
             return lowest(score, n_pruned).to(epoch.device)
         hardest = mean[lowest(-score, N_ANCHORS)].mean()
         b = (BETA_SPREAD * (1 - hardest) * (1 - self.fraction**self.c)).clamp_min(1e-6)
-        weight = Beta(BETA_SUM - b, b).log_prob(mean.clamp(1e-9, 1 - 1e-9)).exp() * score
+        density = Beta(BETA_SUM - b, b)
+        weight: Tensor = density.log_prob(mean.clamp(1e-9, 1 - 1e-9)).exp() * score  # type: ignore[no-untyped-call]
         at = epoch.uniform(epoch.n_samples).cpu()
         return ~drawn_distinct(weight, at, epoch.n_samples - n_pruned).to(epoch.device)

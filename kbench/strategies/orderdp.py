@@ -41,5 +41,5 @@ class OrderDP(Strategy):
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
         n_drawn = share_of(epoch.n_samples, self.pool)
         drawn = shuffled(epoch)[:n_drawn].sort().values
-        kept = drawn[lowest(-stats.loss[drawn], share_of(n_drawn, self.top))]
-        return EpochPlan(kept)
+        chosen = drawn[lowest(-stats.loss[drawn], share_of(n_drawn, self.top))]
+        return EpochPlan(chosen)

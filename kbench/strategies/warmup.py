@@ -74,8 +74,8 @@ class Warmup(Strategy):
         return self._inner.phases(epochs)
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
-        begun = self.epochs <= epoch.index < int(self.until * epoch.epochs)
-        self.own = epoch.phase != "train" or (begun and (epoch.index - self.epochs) % self.every == 0)
+        warm = self.epochs <= epoch.index < int(self.until * epoch.epochs)
+        self.own = epoch.phase != "train" or (warm and (epoch.index - self.epochs) % self.every == 0)
         return self._inner.plan(epoch, stats) if self.own else EpochPlan(epoch.all_ids)
 
     def memory_width(self, n_classes: int, n_features: int) -> int:

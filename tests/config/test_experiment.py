@@ -64,6 +64,9 @@ def test_a_spec_cannot_be_changed() -> None:
         ({"epochs": True}, "recipe.epochs: must be an integer, got True"),
         ({"global_batch": 0}, "recipe.global_batch: must be greater than or equal to 1, got 0"),
         ({"global_batch": 1443}, "recipe.global_batch: must be at most the 1442 training samples of digits, got 1443"),
+        ({"n_train": 1443}, "recipe.n_train: must be at most the 1442 training samples of digits, got 1443"),
+        ({"long_tail": 0.5}, "recipe.long_tail: must be greater than or equal to 1, got 0.5"),
+        ({"noise": 1.5}, "recipe.noise: must be less than or equal to 1, got 1.5"),
         ({"lr": "0.1"}, "recipe.lr: must be a number, got '0.1'"),
         ({"lr": float("nan")}, "recipe.lr: must be a finite number, got nan"),
         ({"lr": float("inf")}, "recipe.lr: must be a finite number, got inf"),
@@ -81,7 +84,8 @@ def test_a_spec_cannot_be_changed() -> None:
         ({"nesterov": True, "optimizer": "adamw"}, "recipe: nesterov needs sgd and a momentum above 0"),
         (
             {"optimizer": "lambs"},
-            "recipe.optimizer: must be 'sgd', 'adam', 'adamw', 'lamb' or package.module:Name, got 'lambs'; did you mean 'lamb'?",
+            "recipe.optimizer: must be 'sgd', 'adam', 'adamw', 'lamb' or package.module:Name, got 'lambs'; "
+            "did you mean 'lamb'?",
         ),
         ({"betas": [0.9]}, "recipe.betas: missing key '1'"),
         ({"betas": [0.9, 1.0]}, "recipe.betas[1]: must be less than 1, got 1.0"),
@@ -99,6 +103,14 @@ def test_a_spec_cannot_be_changed() -> None:
 )
 def test_a_recipe_that_cannot_train_is_refused(change: dict[str, Any], message: str) -> None:
     assert refusal(pairs=[{**PAIR, "recipe": {**RECIPE, **change}}]) == f"x: pairs[0].{message}"
+
+
+@pytest.mark.parametrize("change", [{"n_train": 100}, {"long_tail": 2.0}, {"noise": 0.1}])
+def test_a_data_set_without_a_class_for_each_sample_refuses_what_needs_one(change: dict[str, Any]) -> None:
+    pair = {"model": "deepcam", "dataset": "deepcam-synthetic", "recipe": {"epochs": 1, "global_batch": 2, "lr": 0.1}}
+    text = refusal(pairs=[pair | {"recipe": pair["recipe"] | change}])  # type: ignore[operator]
+    why = "needs a class for each sample, and deepcam-synthetic has none, leave it out"
+    assert text == f"x: pairs[0].recipe.{next(iter(change))}: {why}"
 
 
 @pytest.mark.parametrize("change", [{"lr": 1}, {"global_batch": 1442}, {"warmup_epochs": 9.5}, {"momentum": 0}])

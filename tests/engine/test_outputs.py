@@ -87,7 +87,9 @@ def test_a_plan_is_shown_what_was_remembered_after_the_epoch_before(run_of: Call
     assert bool((stats.memory[:10, :10].abs().sum(1) > 0).all()) and not bool(stats.memory[10:].any())
 
 
-def test_ranks_share_what_each_of_them_remembered(on_threads: Callable[[int, Callable[[Comm], Any]], list[Any]]) -> None:
+def test_ranks_share_what_each_of_them_remembered(
+    on_threads: Callable[[int, Callable[[Comm], Any]], list[Any]],
+) -> None:
     def remembered(comm: Comm) -> Tensor:
         store = SampleStore(9, 10, CPU)
         store.widen(2)

@@ -59,7 +59,9 @@ def test_an_epoch_can_be_augmented_otherwise(run_of: Callable[..., Run]) -> None
     _, views = trained(run, Views(how="none"))
     ids, x = views.seen[1][0]
     assert torch.equal(x, next(run.workload.batches([ids], key=1, augment="none"))[1])
-    assert not torch.equal(views.seen[0][0][1], next(run.workload.batches([views.seen[0][0][0]], key=1, augment="none"))[1])
+    assert not torch.equal(
+        views.seen[0][0][1], next(run.workload.batches([views.seen[0][0][0]], key=1, augment="none"))[1]
+    )
 
 
 def test_each_batch_can_be_trained_on_several_times_in_a_row(run_of: Callable[..., Run]) -> None:

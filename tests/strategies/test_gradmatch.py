@@ -60,7 +60,9 @@ def test_two_groups_of_one_gradient_do_not_stop_it() -> None:
 
 def remembered(rng: np.random.Generator, n: int) -> tuple[Tensor, Outputs, Tensor]:
     """Memory of n samples of ten classes, the outputs that it comes from, and their labels."""
-    outputs = Outputs(torch.tensor(rng.normal(size=(n, 10))).float(), torch.tensor(rng.exponential(size=(n, 6))).float())
+    outputs = Outputs(
+        torch.tensor(rng.normal(size=(n, 10))).float(), torch.tensor(rng.exponential(size=(n, 6))).float()
+    )
     labels = torch.tensor(rng.integers(0, 10, n))
     batch = Batch(torch.arange(n), torch.zeros(n, 1, 2, 2), labels)
     return load("gradmatch").remember(batch, outputs), outputs, labels

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kbench.strategies import load
-from kbench.strategies.api import Epoch, SampleStats, TrainingSetup
+from kbench.strategies.api import Epoch, EpochPlan, SampleStats, Strategy, TrainingSetup
 
 At = Callable[..., Epoch]
 Unmeasured = Callable[[int], SampleStats]
@@ -68,20 +68,23 @@ def test_hides_what_the_bookkeeping_says(
     assert n_hidden > 0  # or nothing was tried
 
 
-def settled(strategy: object, n: int, epoch_at: At, unmeasured: Unmeasured, losses: torch.Tensor, n_epochs: int):  # type: ignore[no-untyped-def]
-    """The plan after so many epochs in which nothing changed."""
-    stats = replace(unmeasured(n), loss=losses, age=torch.zeros(n, dtype=torch.int16))
-    plan = strategy.plan(epoch_at(n, 0), unmeasured(n))  # type: ignore[attr-defined]
+def settled(strategy: Strategy, n_epochs: int, epoch_at: At, unmeasured: Unmeasured) -> EpochPlan:
+    """The plan of ten samples after so many epochs in which no loss changed."""
+    stats = replace(unmeasured(10), loss=torch.zeros(10), age=torch.zeros(10, dtype=torch.int16))
+    plan = strategy.plan(epoch_at(10, 0), unmeasured(10))
     for index in range(1, n_epochs + 1):
-        plan = strategy.plan(epoch_at(n, index), stats)  # type: ignore[attr-defined]
+        plan = strategy.plan(epoch_at(10, index), stats)
     return plan
 
 
+def hidden(plan: EpochPlan) -> list[int]:
+    assert plan.refresh is not None
+    return plan.refresh.tolist()
+
+
 def test_the_first_that_can_be_hidden_has_six_losses(epoch_at: At, unmeasured: Unmeasured) -> None:
-    losses = torch.zeros(10)
-    five = settled(load("ies"), 10, epoch_at, unmeasured, losses, 5)
-    six = settled(load("ies"), 10, epoch_at, unmeasured, losses, 6)
-    assert (len(five.refresh), len(six.refresh)) == (0, 9)  # of ten, nine: the ceiling
+    five, six = (settled(load("ies"), n_epochs, epoch_at, unmeasured) for n_epochs in (5, 6))
+    assert (len(hidden(five)), len(hidden(six))) == (0, 9)  # of ten, nine: the ceiling
 
 
 def test_beyond_the_ceiling_those_that_bend_least_are_hidden(epoch_at: At, unmeasured: Unmeasured) -> None:
@@ -91,11 +94,11 @@ def test_beyond_the_ceiling_those_that_bend_least_are_hidden(epoch_at: At, unmea
         plan = strategy.plan(epoch_at(n, index), stats)
         bent = torch.tensor([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]) * (index % 2)
         stats = replace(stats, loss=bent / 4, age=torch.zeros(n, dtype=torch.int16))
-    assert plan.refresh.tolist() == [0, 1, 2, 3]
+    assert hidden(plan) == [0, 1, 2, 3]
 
 
 def test_without_a_threshold_nothing_is_hidden(epoch_at: At, unmeasured: Unmeasured) -> None:
-    plan = settled(load("ies", {"threshold": 0.0}), 10, epoch_at, unmeasured, torch.zeros(10), 9)
+    plan = settled(load("ies", {"threshold": 0.0}), 9, epoch_at, unmeasured)
     assert plan.indices.tolist() == list(range(10))
 
 

@@ -52,8 +52,6 @@ def test_more_than_the_whole_training_is_refused() -> None:
 @pytest.mark.parametrize(
     ("setup", "n_problems"), [({"image_size": 32}, 0), ({"image_size": 4}, 1), ({"image_size": None}, 0)]
 )
-def test_an_image_that_cannot_shrink_is_refused_before_the_start(
-    setup: dict[str, int | None], n_problems: int
-) -> None:
+def test_an_image_that_cannot_shrink_is_refused_before_the_start(setup: dict[str, int | None], n_problems: int) -> None:
     base = TrainingSetup(n_train=100, n_classes=3, task="classification", epochs=2, global_batch=10)
     assert len(list(load("progressive").problems(replace(base, **setup)))) == n_problems  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 
 def trained(name: str, n: int, epoch_at: Callable[..., Epoch], probe_of: Any) -> tuple[Strategy, int]:
-    """A strategy after three epochs of each phase, with losses out of thin air; the most that was resident, in bytes."""
+    """A strategy after three epochs of each phase, with losses out of thin air; the most bytes that were resident."""
     strategy, store, comm = load(name, NEEDED.get(name)), SampleStore(n, 10, CPU), Comm()
     rng, most = torch.Generator().manual_seed(n), 0
     store.labels = torch.arange(n) % 10

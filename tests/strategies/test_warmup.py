@@ -28,7 +28,9 @@ def owner_slowly(index: int, epochs: int, warmup: int, until: float, every: int)
 @pytest.mark.parametrize(
     ("warmup", "until", "every"), [(5, 1.0, 1), (0, 1.0, 1), (3, 0.5, 1), (2, 0.9, 2), (0, 1.0, 3), (4, 0.2, 1)]
 )
-def test_epochs_are_everything_or_the_others(warmup: int, until: float, every: int, epoch_at: At, stats_case: Case) -> None:
+def test_epochs_are_everything_or_the_others(
+    warmup: int, until: float, every: int, epoch_at: At, stats_case: Case
+) -> None:
     params = {"then": {"random": {"fraction": 0.5}}, "epochs": warmup, "until": until, "every": every}
     strategy, alone = load("warmup", params), load("random", {"fraction": 0.5})
     for index in range(20):

@@ -183,7 +183,7 @@ def _accuracy(rows: Sequence[Row], title: str) -> Table:
 
 
 def _accuracy_cells(row: Row) -> Iterator[Cell]:
-    yield cell(number("seeds", row.seeds, "d"))
+    yield cell(number("seeds", row.seeds, "d"), "", percent("noise", row.noise, "g"))
     final = mean_and_sd(percent("acc_final", row.acc_final), percent("acc_final_sd", row.acc_final_sd))
     yield Cell(final.text, (*final.numbers, percent("acc_final_base", row.acc_final_base), *_worst_class(row)))
     yield cell(
@@ -215,13 +215,13 @@ def _accuracy_cells(row: Row) -> Iterator[Cell]:
 
 
 def _worst_class(row: Row) -> Iterator[Number]:
-    """The accuracy of the worst class, behind the final one; nothing where it is not known."""
-    if row.acc_worst is not None:
-        yield percent("acc_worst", row.acc_worst)
-        yield percent("acc_worst_sd", row.acc_worst_sd)
-        yield percent("acc_worst_base", row.acc_worst_base)
-        yield percent("acc_worst_diff", row.acc_worst_diff, "+.2f")
-        yield from bounds("acc_worst_diff_ci", row.acc_worst_diff_ci, "+.2f")
+    """The accuracy of the worst class, behind the final one."""
+    yield percent("acc_worst", row.acc_worst)
+    yield percent("acc_worst_sd", row.acc_worst_sd)
+    yield percent("acc_worst_base", row.acc_worst_base)
+    yield percent("acc_worst_diff", row.acc_worst_diff, "+.2f")
+    yield from bounds("acc_worst_diff_ci", row.acc_worst_diff_ci, "+.2f")
+    yield from bounds("acc_worst_diff_range", row.acc_worst_diff_range, "+.2f")
 
 
 def _clocks(rows: Sequence[Row]) -> Table:
