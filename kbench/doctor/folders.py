@@ -6,6 +6,7 @@ the doctor can give up.
 
 import fcntl
 import os
+import stat
 import sys
 import tempfile
 import time
@@ -32,6 +33,7 @@ REMEDIES = {
     "write": "choose another folder with --results or KBENCH_RESULTS",
     "rename": "choose a folder on another file system: a status could be read half written",
     "link": "choose a folder on another file system: the first of several failures is kept by a hard link",
+    "group": "umask 027 before kbench run, and in setup: of the site file; chmod -R g+rX opens what is there",
     "flock": "mount it with locks (-o flock), or start only one kbench run of an experiment at a time",
 }
 
@@ -46,7 +48,7 @@ class FolderFacts:
     free_bytes: int
     free_inodes: int | None  # some file systems count none
     write_s: float | None  # of a synced write [s]; None: it failed
-    errors: dict[str, str]  # by what was tried: write, flock, link, rename
+    errors: dict[str, str]  # by what was tried: write, group, flock, link, rename
 
     def __str__(self) -> str:
         inodes = f", {self.free_inodes:,} files" if self.free_inodes is not None else ""
@@ -89,8 +91,9 @@ def results(facts: FolderFacts, need: Need) -> Finding:
 
 def _drawbacks(facts: FolderFacts, need: Need) -> Iterator[tuple[str, str]]:
     """What will disappoint, each with its remedy."""
-    if "flock" in facts.errors:
-        yield f"flock: {facts.errors['flock']}", REMEDIES["flock"]
+    for tried in ("flock", "group"):
+        if tried in facts.errors:
+            yield f"{tried}: {facts.errors[tried]}", REMEDIES[tried]
     if need.on_others and not facts.is_shared:
         yield "looks like this node's own", "every node must see it: --results on a shared file system, if this is none"
     elif facts.type in IN_MEMORY:
@@ -169,6 +172,8 @@ def _try(folder: Path, errors: dict[str, str]) -> float | None:
             draft = Path(place, "draft")
             _write(draft)
             write_s = time.monotonic() - started
+            if folder.stat().st_mode & stat.S_IWGRP and not draft.stat().st_mode & stat.S_IRGRP:
+                errors["group"] = "may write here, and not read what you write (umask)"
             for name, act in (("flock", _lock), ("link", _link), ("rename", _rename)):
                 try:
                     act(draft)

@@ -19,7 +19,17 @@ from kbench.records import journal as journals
 from kbench.records.hits import Hits
 from kbench.records.run_files import Done, Failure, Job, Provenance, Start
 from kbench.records.schema import EpochRecord
-from kbench.records.snapshot import CHECKPOINT, PREVIOUS, SPEC, SUPERSEDED, RunSnapshot, attempt_of, read_run, read_spec
+from kbench.records.snapshot import (
+    CHECKPOINT,
+    PREVIOUS,
+    SPEC,
+    SUPERSEDED,
+    RunSnapshot,
+    attempt_of,
+    may_read,
+    read_run,
+    read_spec,
+)
 
 ATTEMPTS = "KBENCH_ATTEMPTS"  # in the environment of what trains runs
 RESERVE_BYTES = 32_768  # room for a failure record, and for the last lines of the logs
@@ -304,7 +314,9 @@ class ExperimentDir:
 
     def _runs(self) -> dict[RunDir, RunSpec | None]:
         """All runs, in the order of the experiment's file, and what that means by those that have no folder."""
-        there: dict[RunDir, RunSpec | None] = {RunDir(spec.parent): None for spec in self.runs_folder.glob(f"*/{SPEC}")}
+        begun = [spec.parent for spec in self.runs_folder.glob(f"*/{SPEC}")]
+        closed = [path for path in self.runs_folder.glob("*.s*.*") if path.is_dir() and not may_read(path)]
+        there: dict[RunDir, RunSpec | None] = dict.fromkeys(map(RunDir, [*begun, *closed]))
         try:
             experiment = self.read_experiment()
         except ConfigError:  # whoever needs it says so; the runs are there all the same

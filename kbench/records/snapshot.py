@@ -1,5 +1,6 @@
 """What the files of a run's folder said at one moment, each read once."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -79,6 +80,11 @@ def read_run(path: Path, spec: RunSpec | None = None) -> RunSnapshot:
         path: The folder, which need not be there.
         spec: What the experiment's file means by the run, where the run's own cannot be read.
     """
+    if path.is_dir() and not may_read(path):
+        return RunSnapshot(
+            path=path, spec=spec, job=None, start=None, provenance=Provenance(), done=None, failure=None, epochs=(),
+            trouble=f"{path}: may not be read; its owner opens it to others with chmod -R g+rX (and umask 027)",
+        )  # fmt: skip
     trouble: list[str] = []
     done, failure = _read(Done, path, trouble), _read(Failure, path, trouble)  # first: what came before is then there
     job, start = _read(Job, path, trouble), _read(Start, path, trouble)
@@ -107,6 +113,11 @@ def read_run(path: Path, spec: RunSpec | None = None) -> RunSnapshot:
         trouble=f"{trouble[0]}; {RunFile.REMEDY}" if trouble else "",
         n_redone=len(list((path / SUPERSEDED).glob("attempt-*"))),
     )
+
+
+def may_read(folder: Path) -> bool:
+    """Whether this user may read what is in a folder."""
+    return os.access(folder, os.R_OK | os.X_OK)
 
 
 def read_spec(path: Path) -> RunSpec:

@@ -75,3 +75,16 @@ def test_a_table_that_cannot_be_written_is_named_with_the_reason(look, read_only
     done = look("gather", "small")
     assert done.returncode == 6
     assert done.stderr == f"error: {read_only}/small/epochs.parquet: cannot be written: Permission denied\n"
+
+
+def test_a_run_whose_folder_may_not_be_read_is_named_and_is_not_missing(look, read_only: Path) -> None:
+    run = sorted((read_only / "small" / "runs").iterdir())[0]
+    run.chmod(0)  # as another user's with umask 077
+    try:
+        done = look("status", "small")
+    finally:
+        run.chmod(0o555)
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith(run.name)]
+    assert line.split()[1] == "damaged" and "may not be read; its owner opens it to others with chmod -R g+rX" in line
+    assert "missing" not in done.stdout

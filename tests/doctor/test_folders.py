@@ -1,5 +1,6 @@
 """Folders are tried out, and leave no trace."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +69,7 @@ def test_a_folder_lies_on_the_nearest_mount(tmp_path: Path, folder: str, type_: 
             "still shows its old text",
         ),
         ({"errors": {"flock": "No locks available"}}, FindingState.WARNING, "flock: No locks available"),
+        ({"errors": {"group": "may write here"}}, FindingState.WARNING, "group: may write here"),
         ({"type": "xfs"}, FindingState.WARNING, "looks like this node's own"),
         ({"free_bytes": 1000}, FindingState.WARNING, "0.0 GiB"),
         ({"free_inodes": 9}, FindingState.WARNING, "9 files free"),
@@ -85,6 +87,20 @@ def test_the_results_folder_of_a_cluster_must_be_shared_writable_and_roomy(
     item = results(FolderFacts(**GOOD | differs), needs(launcher="slurm"))
     assert (item.state, item.is_fatal) == (state, state is FindingState.MISSING)
     assert words in item.found
+
+
+@pytest.mark.parametrize(
+    ("mode", "mask", "is_hidden"), [(0o770, 0o077, True), (0o770, 0o027, False), (0o750, 0o077, False)]
+)
+def test_a_umask_that_hides_results_from_the_group_whose_folder_it_is_is_found(
+    tmp_path: Path, mode: int, mask: int, is_hidden: bool
+) -> None:
+    tmp_path.chmod(mode)
+    before = os.umask(mask)
+    try:
+        assert ("group" in try_folder(tmp_path).errors) is is_hidden
+    finally:
+        os.umask(before)
 
 
 def test_results_in_memory_are_a_warning_even_on_one_machine(needs: Needs) -> None:
