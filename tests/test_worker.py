@@ -12,7 +12,8 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pandas as pd
 import pytest
@@ -23,6 +24,7 @@ from kbench.config.experiment import Pair
 from kbench.config.run_spec import Origin, RunSpec
 from kbench.config.strategy_choice import Choice
 from kbench.engine.checkpoint import digest_of, final_weights, sealed, unsealed
+from kbench.engine.runtime.comm import Comm
 from kbench.engine.runtime.ranks import RankEnv
 from kbench.errors import RunError
 from kbench.records.folders import ExperimentDir, RunDir
@@ -33,6 +35,7 @@ from kbench.records.run_files import Done, Job
 from kbench.records.run_state import State
 from kbench.records.schema import EpochRecord
 from kbench.worker.rank import work
+from kbench.worker.reporting import name_of_all
 
 Numbers = Callable[[Iterable[EpochRecord]], list[dict[str, Any]]]
 
@@ -395,3 +398,13 @@ def test_a_killed_run_goes_on_with_retry(
     begin(whole, 1)
     work(whole, ALONE)
     assert numbers(run.epochs()) == numbers(whole.epochs())
+
+
+@pytest.mark.parametrize("names", [("A", "A", "A"), ("B", "A", "B")])
+def test_ranks_on_different_devices_are_recorded_with_all_kinds_and_a_warning(
+    names: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    comm = cast(Comm, SimpleNamespace(rank=0, gather_text=lambda _: list(names)))
+    differ = len(set(names)) > 1
+    assert name_of_all(names[0], comm) == ("A + B" if differ else "A")
+    assert ("the ranks' devices differ (A, B)" in capsys.readouterr().err) is differ

@@ -41,7 +41,7 @@ def note_provenance(folder: RunDir, run: Run, device: torch.device, node: str, b
         staging_stopped_at=before.staging_stopped_at,
         epochs=sum(phase.epochs for phase in phases),
         phases=phases,
-        device_name=torch.cuda.get_device_name(device) if on_gpu else facts.processor,
+        device_name=name_of_all(torch.cuda.get_device_name(device) if on_gpu else facts.processor, run.comm),
         torch_version=str(torch.__version__),  # with the tag of its build
         n_devices=run.comm.size if on_gpu else 0,
         hosts=tuple(dict.fromkeys(hosts)),
@@ -74,6 +74,16 @@ def _strategy_code(name: str) -> str | None:
     with suppress(ConfigError):
         return own_code.digest(target) if target else None
     return None
+
+
+def name_of_all(device_name: str | None, comm: Comm) -> str | None:
+    """What the ranks train on: the name of the device, or of all kinds where they differ; every rank must call."""
+    kinds = sorted(set(comm.gather_text(device_name or "unknown")))
+    if len(kinds) == 1:
+        return device_name
+    if comm.rank == 0:
+        warn(f"the ranks' devices differ ({', '.join(kinds)}): every step waits for the slowest")
+    return " + ".join(kinds)
 
 
 def environment(device: torch.device) -> Environment:
