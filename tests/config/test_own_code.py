@@ -110,9 +110,7 @@ def test_a_digest_that_is_written_down_must_fit(place: Path) -> None:
         ("net = 1", "model 'own_bad:net' must be called with"),
     ],
 )
-def test_a_model_that_cannot_be_loaded_is_a_mistake_of_the_file(
-    text: str, message: str, place: Path
-) -> None:
+def test_a_model_that_cannot_be_loaded_is_a_mistake_of_the_file(text: str, message: str, place: Path) -> None:
     (place / "own_bad.py").write_text(text + "\n")
     with pytest.raises(ConfigError) as error:
         first_run(model="own_bad:net")

@@ -90,7 +90,9 @@ def _remarks(runs: pd.DataFrame) -> Iterator[Finding]:
             yield warning("dataset", text, about(pair, *(sorted(set(noted["strategy"])) if n_of else ())))
         for strategy, codes in own.groupby("strategy", sort=False)["strategy_code"]:
             if codes.nunique() > 1:
-                text = f"{pair} / {strategy}: its source changed between runs ({listed(codes)}); they are not one method"
+                text = (
+                    f"{pair} / {strategy}: its source changed between runs ({listed(codes)}); they are not one method"
+                )
                 yield warning("strategy_code", text, about(pair, strategy))
         if own["dirty"].eq(True).any():
             yield note("dirty", f"{pair}: made with uncommitted changes in kbench's source", about(pair))
