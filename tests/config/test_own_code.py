@@ -138,3 +138,29 @@ def test_settings_that_an_optimizer_of_ones_own_would_not_get_are_refused() -> N
         )
     with pytest.raises(ValueError, match="label_smoothing belongs to the loss 'cross-entropy'"):
         Pair.model_validate({"model": "m", "dataset": "d", "recipe": {**base, "loss": "a:b", "label_smoothing": 0.1}})
+
+
+def test_an_entry_point_names_a_model_and_a_data_set_whose_source_counts(place: Path) -> None:
+    (place / "own_set.py").write_text(
+        "from kbench.data import DatasetInfo\n"
+        "DATA = DatasetInfo(target='load', n_train=96, n_val=9, n_classes=2, shape=(1, 8, 8), "
+        "augments=('none',), about='')\n"
+    )
+    package = place / "own_package-1.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: own-package\nVersion: 1\n")
+    (package / "entry_points.txt").write_text(
+        "[kbench.models]\nshort-net = own_net:net\n[kbench.datasets]\nshort-set = own_set:DATA\n"
+    )
+    own_code.installed.cache_clear()
+    try:
+        run = first_run(model="short-net", dataset="short-set")
+        assert run.pair.code == {
+            "short-net": own_code.digest("own_net:net"),
+            "short-set": own_code.digest("own_set:DATA"),
+        }
+        check_own_code(run.pair)
+        with pytest.raises(ConfigError, match="did you mean 'short-net'"):
+            first_run(model="shortnet")
+    finally:
+        own_code.installed.cache_clear()
