@@ -40,6 +40,15 @@ def target_of(name: object, group: str) -> str | None:
     return name if is_reference(name) else installed(group).get(name)
 
 
+def is_there(target: str) -> bool:
+    """Whether the module that ``module:Name`` begins with is found; another prefix may have been meant where not."""
+    _search_working_folder()
+    try:
+        return find_spec(target.partition(":")[0].split(".")[0]) is not None
+    except ValueError:  # a module that was not made from a file
+        return True
+
+
 def load(target: str, what: str) -> Any:
     """Load what ``module:Name`` names; the working folder is searched as well.
 

@@ -7,6 +7,7 @@ from pkgutil import resolve_name
 from typing import Literal
 
 from kbench.config import own_code
+from kbench.config.parse import did_you_mean
 from kbench.errors import ConfigError
 
 
@@ -58,6 +59,8 @@ def dataset_info(name: str) -> DatasetInfo | None:
     if name.startswith(TORCHVISION):
         return TORCHVISION_SETS.get(name.removeprefix(TORCHVISION))
     target = own_code.target_of(name, own_code.DATASETS)
+    if target and not own_code.is_there(target) and did_you_mean(name, dataset_names(), strict=True):
+        return None  # a prefix that was written wrong
     return _of_ones_own(name, target) if target else None
 
 

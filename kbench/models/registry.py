@@ -77,13 +77,12 @@ def problem(name: str) -> str:
     if name.startswith(TORCHVISION):
         return _unknown(name, TORCHVISION, _torchvision())
     if name not in MODELS and (target := own_code.target_of(name, own_code.MODELS)):
-        return _loading_problem(target)
-    prefixes = [f"{prefix}NAME" for prefix in (TIMM, TORCHVISION)]
-    return (
-        ""
-        if name in MODELS
-        else f"unknown model {name!r}{did_you_mean(name, [*MODELS, *own_code.installed(own_code.MODELS), *prefixes])}"
-    )
+        if own_code.is_there(target) or not did_you_mean(name, [f"{TIMM}NAME", f"{TORCHVISION}NAME"], strict=True):
+            return _loading_problem(target)
+    if name in MODELS:
+        return ""
+    known = [*MODELS, *own_code.installed(own_code.MODELS), f"{TIMM}NAME", f"{TORCHVISION}NAME"]
+    return f"unknown model {name!r}{did_you_mean(name, known)}"
 
 
 def _loading_problem(target: str) -> str:
