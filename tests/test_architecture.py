@@ -32,7 +32,7 @@ MAY_IMPORT = {  # of kbench, besides itself and kbench's own name
     "tasks": "models data config errors",
     "engine": "strategies.api tasks records config files errors",
     "worker": "engine strategies tasks data launch records config files errors",
-    "conformance": "worker engine strategies tasks data records config errors",
+    "conformance": "worker engine strategies tasks models data records config errors",
     "analysis": "strategies records config errors",
     "papers": "analysis records config errors",
     "importers": "papers records config files errors",

@@ -9,7 +9,7 @@ import pytest
 HEAVY = ("torch", "pandas", "pyarrow", "matplotlib", "scipy", "sklearn", "timm")
 CONTRACT = (
     "run check status logs cancel gather compare plot report import export bundle"
-    " unbundle merge clean data list check-method calibrate plan doctor"
+    " unbundle merge clean data list check-method check-model check-data calibrate plan doctor"
 ).split()
 
 SPY = """

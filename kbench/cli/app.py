@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 import kbench
 from kbench.cli.calibrate import calibrate, plan
 from kbench.cli.check_method import check_method
+from kbench.cli.check_own import check_data, check_model
 from kbench.cli.compare import compare, gather, plot, report
 from kbench.cli.data import data
 from kbench.cli.doctor import doctor
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "run": run, "check": check, "status": status, "logs": logs, "cancel": cancel, "gather": gather, "compare": compare,
     "plot": plot, "report": report, "import": import_results, "export": export, "bundle": bundle, "unbundle": unbundle,
     "merge": merge, "clean": clean, "data": data, "list": list_names, "check-method": check_method,
+    "check-model": check_model, "check-data": check_data,
     "calibrate": calibrate, "plan": plan, "doctor": doctor, "init": init,
 }  # fmt: skip
 

@@ -31,9 +31,9 @@ def check_method(
         verdicts.append(verdict)
         output.text(line(verdict))
     is_ok = all(verdict.state != "broken" for verdict in verdicts)
-    checks = [_row(verdict) for verdict in verdicts]
+    checks = [row(verdict) for verdict in verdicts]
     output.json({"method": method, "parameters": params, "ok": is_ok, "checks": checks})
-    _sum_up(method, verdicts, output)
+    sum_up(method, verdicts, output, contract="kbench/strategies/api.py")
 
 
 def line(verdict: "Verdict") -> str:
@@ -43,7 +43,8 @@ def line(verdict: "Verdict") -> str:
     return f"{WORDS[verdict.state]:<11}  {verdict.check.promise}{detail}"
 
 
-def _row(verdict: "Verdict") -> dict[str, Any]:
+def row(verdict: "Verdict") -> dict[str, Any]:
+    """One check as JSON."""
     finding = verdict.finding
     return {
         "check": verdict.check.name,
@@ -56,18 +57,19 @@ def _row(verdict: "Verdict") -> dict[str, Any]:
     }
 
 
-def _sum_up(method: str, verdicts: "list[Verdict]", output: Output) -> None:
+def sum_up(name: str, verdicts: "list[Verdict]", output: Output, *, contract: str) -> None:
+    """Print how many checks were ok; raises ConfigError, which names the ``contract``, where one was broken."""
     from kbench.errors import ConfigError
 
     states = [verdict.state for verdict in verdicts]
     left = f", {states.count('not checked')} not checked" if "not checked" in states else ""
     if "broken" in states:
         raise ConfigError(
-            f"{method}: {states.count('broken')} of {len(states)} checks broken{left}",
-            hint="the contract is kbench/strategies/api.py",
+            f"{name}: {states.count('broken')} of {len(states)} checks broken{left}",
+            hint=f"the contract is {contract}",
         )
     if not output.quiet:
-        output.text(f"{method}: {states.count('ok')} of {len(states)} checks ok{left}")
+        output.text(f"{name}: {states.count('ok')} of {len(states)} checks ok{left}")
 
 
 def _params(settings: list[str]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def list_data(root: Root = "", site: SiteName = "", *, output: Output) -> None:
     from kbench.data import DATASETS
     from kbench.data.store import locate
 
-    where = _root(root, site)
+    where = data_root(root, site)
     states = {name: locate.describe(name, where) for name in (*DATASETS, *locate.own_datasets(where))}
     roots = [str(path) for path in locate.roots(where)]
     output.json({"roots": roots, "datasets": states})
@@ -61,7 +61,7 @@ def prepare(
     """
     from kbench.data.store import locate, prepare
 
-    where = _root(root, site)
+    where = data_root(root, site)
     ready = None if again or given else locate.find_prepared(dataset, where)
     if ready:
         output.log(f"{dataset} is ready; kbench data check reads it in full, --again makes it anew")
@@ -90,7 +90,7 @@ def check(
     from kbench.data.store import locate, prepare
     from kbench.errors import WorkloadError
 
-    where = _root(root, site)
+    where = data_root(root, site)
     wrong = prepare.verify(dataset, root=where, workers=workers, report=output.log)
     note = None if wrong else locate.note(dataset, where)
     output.json({"dataset": dataset, "ok": not wrong, "problems": wrong, "note": note})
@@ -105,7 +105,7 @@ def check(
         log(f"warning: {note}")
 
 
-def _root(root: str, site: str) -> str:
+def data_root(root: str, site: str) -> str:
     """The data root that was given, else the one of the site."""
     if root:
         return root

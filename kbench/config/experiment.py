@@ -45,6 +45,7 @@ class Pair(Spec):
     model: Annotated[str, Field(strict=True)]
     dataset: Annotated[str, Field(strict=True)]
     recipe: Recipe
+    code: dict[str, str] = {}  # digest of the source of each name that is one's own; filled in, and part of a run
     starts_from: Name | None = None  # a pair on which each strategy trains the weights that its own run begins with
     margin: Positive | None = (
         None  # [point] of final accuracy that a strategy which saves time may lose; no part of a run
@@ -61,6 +62,11 @@ class Pair(Spec):
             registry: NameRegistry = info.context
             problems = registry.pair_problems(raw.get("model"), raw.get("dataset"), raw.get("recipe"))
             found = [problem(text, tuple(key.split(".")), None) for key, text in problems]
+            code = registry.own_code(raw.get("model"), raw.get("dataset"), raw.get("recipe"))
+            if raw.get("code", code) != code:
+                text = f"must be {quoted(code)}, as the sources are now, or be left out, got {quoted(raw['code'])}"
+                found.append(problem(text, ("code",), raw["code"]))
+            raw = {**raw, "code": code}
         name = pair_name(raw)
         return all_at_once(cls, raw if name is None else {"name": name, **raw}, handler, found)
 

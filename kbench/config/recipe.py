@@ -1,11 +1,30 @@
 """How a model is trained: the same for every strategy."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticKnownError
 
+from kbench.config.own_code import is_reference
 from kbench.config.parse import Spec
 from kbench.config.value_types import Count, Flag, Fraction, Natural, NonNegative, Positive, Probability, Share
+
+
+def one_of(*names: str) -> BeforeValidator:
+    """Accept one of some names, or ``package.module:Name`` for something of one's own."""
+    listed = [*map(repr, names), "package.module:Name"]
+    expected = f"{', '.join(listed[:-1])} or {listed[-1]}"
+
+    def check(raw: Any) -> Any:
+        if raw not in names and not is_reference(raw):
+            raise PydanticKnownError("literal_error", {"expected": expected})
+        return raw
+
+    return BeforeValidator(check)
+
+
+CROSS_ENTROPY = "cross-entropy"
+OWN_KEYS = ("loss", "metric", "augment", "optimizer", "schedule")  # that may name something of one's own
 
 
 class Recipe(Spec):
@@ -14,14 +33,14 @@ class Recipe(Spec):
     epochs: Count
     global_batch: Count  # samples per step, over all ranks
     lr: Positive  # for that global batch, whatever the number of ranks
-    schedule: Literal["step", "cosine", "constant"] = "step"
+    schedule: Annotated[str, one_of("step", "cosine", "constant")] = "step"
     milestones: tuple[Positive, ...] = ()  # [epoch] where a step schedule drops
     gamma: Share = 0.1  # what is left of the learning rate at each milestone
     warmup_epochs: NonNegative = 0.0  # linear ramp ...
     warmup_from: Probability = 0.0  # ... from this share of the learning rate
     min_lr: NonNegative = 0.0  # where a cosine ends
     cosine_over: Literal["rest", "all"] = "rest"  # of the epochs: after the warm-up, or all, as timm counts
-    optimizer: Literal["sgd", "adam", "adamw", "lamb"] = "sgd"
+    optimizer: Annotated[str, one_of("sgd", "adam", "adamw", "lamb")] = "sgd"
     momentum: Fraction = 0.9  # of sgd
     nesterov: Flag = False  # likewise
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)  # of the others: decay of the mean gradient and of its square
@@ -31,6 +50,8 @@ class Recipe(Spec):
     max_grad_norm: NonNegative = 0.0  # of all parameters together, beyond which a gradient is scaled down; 0: never
     ema_decay: Fraction = 0.0  # of an average of the weights, which is then what is evaluated; 0: none is kept
     ema_every: Count = 1  # [update] between two additions to the average
+    loss: Annotated[str, one_of(CROSS_ENTROPY)] = CROSS_ENTROPY  # to train with; strategies see the cross-entropy
+    metric: Annotated[str, one_of("task")] = "task"  # what val_acc1 is; task: accuracy, or mean IoU
     label_smoothing: Fraction = 0.0
     dropout: Fraction | None = None  # in the model; null: the model's own default
     drop_path: Fraction | None = None  # share of residual branches left out at the deepest block; null: likewise
@@ -65,6 +86,12 @@ class Recipe(Spec):
             raise ValueError("nesterov needs sgd and a momentum above 0")
         if self.ema_every > 1 and not self.ema_decay:
             raise ValueError("ema_every needs an ema_decay above 0")
+        if self.label_smoothing and self.loss != CROSS_ENTROPY:
+            raise ValueError(f"label_smoothing belongs to the loss {CROSS_ENTROPY!r}, got {self.loss!r}")
+        defaults = {key: Recipe.model_fields[key].default for key in ("momentum", "betas", "eps")}
+        given = [key for key, default in defaults.items() if getattr(self, key) != default]
+        if given and is_reference(self.optimizer):
+            raise ValueError(f"{' and '.join(given)}: {self.optimizer} gets lr and weight_decay, leave the rest to it")
         if len(self.mean) != len(self.std):
             raise ValueError(f"mean and std must be equally many, got {len(self.mean)} and {len(self.std)}")
         return self

@@ -10,7 +10,13 @@ from kbench.config.strategy_choice import Choice
 from kbench.config.value_types import Count, Natural
 
 SCHEMA = 1  # raised when the same words begin to mean another training
-LATER_RECIPE = {"n_train": 0, "long_tail": 1.0, "noise": 0.0}  # keys at the value that trains as before they came
+LATER_RECIPE = {
+    "n_train": 0,
+    "long_tail": 1.0,
+    "noise": 0.0,
+    "loss": "cross-entropy",
+    "metric": "task",
+}  # keys at the value that trains as before they came
 LATER_PARAMS = {"lr": "plain", "length": "epochs"}  # at the value that trains as before they came
 PLAIN_RATE = frozenset(  # never scale the learning rate: to follow theirs is to train as before
     "baseline budget iswr kf18 forget forget-online sb sb-stale sb-epoch infobatch autoassist rho-loss".split()
@@ -50,6 +56,8 @@ class RunSpec(Spec):
             strategy["params"]["like"] = self.follows.model_dump(mode="json", exclude=NO_CONTENT)
         pair = self.pair.model_dump(mode="json", exclude={"name", "paper", "margin", "starts_from"})
         pair["recipe"] = {key: value for key, value in pair["recipe"].items() if value != LATER_RECIPE.get(key, ...)}
+        if not self.pair.code:
+            del pair["code"]
         content = {
             "schema": self.schema_version,
             "pair": pair,

@@ -25,6 +25,9 @@ class NameRegistry(Protocol):
     def pair_problems(self, model: Any, dataset: Any, recipe: Any) -> list[tuple[str, str]]:
         """What is wrong with a pair as it is written, whatever it is: (dotted key, sentence)."""
 
+    def own_code(self, model: Any, dataset: Any, recipe: Any) -> dict[str, str]:
+        """The digest of the source of each name of a pair, as it is written, that is one's own and can be found."""
+
     def strategy_role(self, name: str) -> Role:
         """What a strategy is there for."""
 

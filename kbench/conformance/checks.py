@@ -2,11 +2,11 @@
 
 import math
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
@@ -116,13 +116,16 @@ ENDED = "its training ended early"
 SAME_PLAN = "the plan of epoch"  # how the loop begins when ranks plan differently
 
 
+Subject = TypeVar("Subject")
+
+
 @dataclass(frozen=True)
-class Check:
+class Check(Generic[Subject]):
     """One promise of the contract, and the function that checks it."""
 
     name: str
     promise: str
-    run: Callable[[Case], Answer]
+    run: Callable[[Subject], Answer]
     last: bool = False  # slow, and of no use while anything else is broken
 
 
@@ -130,7 +133,7 @@ class Check:
 class Verdict:
     """The result of one check; ``finding`` where it is broken, ``reason`` where it could not be made."""
 
-    check: Check
+    check: Check[Any]
     finding: Finding | None = None
     reason: str = ""
 
@@ -142,10 +145,15 @@ class Verdict:
 
 
 def examine(case: Case) -> Iterator[Verdict]:
-    """Make every check; the slow ones only where all others are ok."""
+    """Make every check of a method; the slow ones only where all others are ok."""
+    yield from verdicts(CHECKS, case)
+
+
+def verdicts(checks: Iterable[Check[Subject]], subject: Subject) -> Iterator[Verdict]:
+    """Make checks in turn; those that are ``last`` only where all others are ok."""
     broken = False
-    for check in CHECKS:
-        answer = "mend what is broken first" if check.last and broken else check.run(case)
+    for check in checks:
+        answer = "mend what is broken first" if check.last and broken else check.run(subject)
         broken = broken or isinstance(answer, Finding)
         yield Verdict(check, answer) if isinstance(answer, Finding) else Verdict(check, reason=answer or "")
 

@@ -1,9 +1,10 @@
 """Sources of samples: a data set in memory, and one that worker processes read sample by sample."""
 
+import hashlib
 import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -11,10 +12,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from kbench.data.views.augment import viewed
+from kbench.config.own_code import is_reference
+from kbench.data.views.augment import augmented_by_own, viewed
 from kbench.data.views.hashed_random import sample_seed
 from kbench.data.views.normalize import normalized_and_erased
-from kbench.data.views.spec import ViewedBatch, ViewSpec
+from kbench.data.views.spec import Source, ViewedBatch, ViewSpec
 from kbench.errors import WorkloadError
 
 
@@ -162,11 +164,15 @@ class SampleReader:
             return
         flat = torch.cat(chunks).cpu()  # once, as each copy waits for the device
         parts = torch.split(flat, [len(chunk) for chunk in chunks])
-        self._requests[:] = [BatchRequest(part, view) for part in parts]
+        own = view.augment if is_reference(view.augment) else ""  # done on the device, for whole batches
+        read_view = replace(view, augment="none") if own else view
+        self._requests[:] = [BatchRequest(part, read_view) for part in parts]
         for batch in self._read():
             if isinstance(batch, WorkloadError):
                 raise batch
             on_device, x, y = (value.to(self.device, non_blocking=True) for value in batch)
+            if own:
+                x = augmented_by_own(x, on_device, target=own, key=view.key)
             yield on_device, normalized_and_erased(x, on_device, view), y
             if self._iteration != iteration:
                 raise RuntimeError("another iteration over these samples has begun")
@@ -182,3 +188,22 @@ class SampleReader:
                 f"a process that reads data ended: {why}",
                 hint="it may have run out of memory: use fewer threads_per_rank, or ask for more memory",
             ) from error
+
+
+SPOT_CHECKS = 64  # samples of each part that tell apart data that is read sample by sample
+
+
+def identity_of(*parts: Source) -> str:
+    """Twelve hex digits of samples in memory; of labels and some samples where they are read one by one."""
+    total = hashlib.blake2b(digest_size=6)
+    for part in parts:
+        total.update(str(len(part)).encode())
+        if isinstance(part, Arrays):
+            tensors = [part.x, part.y]
+        else:
+            ids = torch.arange(0, len(part), max(1, len(part) // SPOT_CHECKS))
+            tensors = [*([] if part.labels is None else [part.labels]), *next(iter(part.batches([ids], ViewSpec())))]
+        for tensor in tensors:
+            total.update(f"{tensor.dtype} {list(tensor.shape)}".encode())
+            total.update(tensor.detach().cpu().contiguous().numpy().data)
+    return total.hexdigest()

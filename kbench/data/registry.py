@@ -3,14 +3,19 @@
 import re
 from dataclasses import dataclass, replace
 from functools import partial
+from pkgutil import resolve_name
 from typing import Literal
+
+from kbench.config import own_code
+from kbench.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
     """What is known of a data set before it is opened.  Counts are the official ones; 0 is one that is not known.
 
-    Functions are named as "module:function", and imported when they are called.
+    Functions are named as "module:function", and imported when they are called.  One of one's own is such an object
+    in a module of one's own: what names a function there may leave out the module.
     """
 
     target: str  # loads it: called with its folder or None, returns (training, validation), a Source each
@@ -24,6 +29,7 @@ class DatasetInfo:
     mean: tuple[float, ...] = ()  # per channel, of pixels in [0, 1], unless the recipe says otherwise
     std: tuple[float, ...] = ()  # likewise
     folder: str = ""  # its name below a data root; empty: it needs none
+    file: str = ""  # where it lies, whatever the data roots; empty: nowhere else than in its folder
     look_in: tuple[str, ...] = ()  # other folders below a root where files for it may lie
     prepare: str = ""  # makes it ready: called with a PrepareJob, returns its Manifest
     verify: str = ""  # reads it in full: (folder, manifest, workers, report) to sentences that say what is wrong
@@ -33,13 +39,51 @@ class DatasetInfo:
 def dataset_info(name: str) -> DatasetInfo | None:
     """Look a data set up by its name; None where there is none.
 
-    ``folder:NAME`` and ``shards:NAME`` are the user's own, ``fractal-N`` is FractalDB with N classes.
+    ``folder:NAME``, ``shards:NAME`` and ``npz:PATH`` are files of the user's own, ``package.module:NAME`` or an entry
+    point of the group ``kbench.datasets`` a DatasetInfo of the user's own; ``torchvision:NAME`` is one of torchvision,
+    ``fractal-N`` is FractalDB with N classes.
+
+    Raises:
+        ConfigError: One of the user's own cannot be loaded or read.
     """
     for prefix, own in OWN.items():
         if re.fullmatch(re.escape(prefix) + r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
             return replace(own, folder=name.removeprefix(prefix))
     fractal = re.fullmatch(r"fractal-([1-9][0-9]*)", name)
-    return DATASETS.get(name) or (_fractal(int(fractal[1])) if fractal else None)
+    if name in DATASETS or fractal:
+        return DATASETS.get(name) or _fractal(int(fractal[1] if fractal else 0))
+    if name.startswith(NPZ):
+        info: DatasetInfo = resolve_name("kbench.data.sources.npz:describe")(name.removeprefix(NPZ))
+        return info
+    if name.startswith(TORCHVISION):
+        return TORCHVISION_SETS.get(name.removeprefix(TORCHVISION))
+    target = own_code.target_of(name, own_code.DATASETS)
+    return _of_ones_own(name, target) if target else None
+
+
+def dataset_names() -> list[str]:
+    """The names that there are, with a pattern for each kind of data of the user's own."""
+    own = [*(f"{prefix}NAME" for prefix in OWN), f"{NPZ}PATH", *(TORCHVISION + name for name in TORCHVISION_SETS)]
+    return [*DATASETS, *own_code.installed(own_code.DATASETS), *own]
+
+
+def _of_ones_own(name: str, target: str) -> DatasetInfo:
+    found = own_code.load(target, "data set")
+    if not isinstance(found, DatasetInfo):
+        wrong = f"must be a kbench.data.DatasetInfo, got {type(found).__name__}"
+        raise ConfigError(f"data set {name!r}: {wrong}", hint="docs/extending.md has an example")
+    info, wrong = found, ""
+    if info.task != "classification":
+        wrong = f"must be for classification, got {info.task}"
+    elif info.file or not (info.n_train and info.n_val and info.n_classes):
+        wrong = "must state n_train, n_val and n_classes, and no file"
+    if wrong:
+        raise ConfigError(f"data set {name!r}: {wrong}", hint="docs/extending.md has an example")
+
+    def in_full(function: str) -> str:
+        return f"{target.partition(':')[0]}:{function}" if function and ":" not in function else function
+
+    return replace(info, target=in_full(info.target), prepare=in_full(info.prepare), verify=in_full(info.verify))
 
 
 IN_MEMORY = ("none", "flip", "crop", "crop-flip", "resized-crop")  # crop: a piece after padding by 4
@@ -71,6 +115,8 @@ _deepcam = partial(
     task="segmentation",
 )
 FETCHES = "kbench data prepare fetches"
+NPZ = "npz:"  # prefix of a file of arrays
+TORCHVISION = "torchvision:"  # prefix of a data set of torchvision
 CIFAR = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 
 
@@ -209,4 +255,30 @@ OWN = {  # data of the user's own, by the prefix of its name; the rest is its fo
         prepare="kbench.data.sources.shards:prepare",
         about="tar shards of your own as WebDataset writes them: NAME/train-*.tar and NAME/val-*.tar",
     ),
+}
+
+_torchvision = partial(
+    _arrays,
+    prepare="kbench.data.sources.torchvision_sets:prepare",
+    augments=IN_MEMORY,
+    get="kbench data prepare takes torchvision's files from --from DIR or a data root, or lets torchvision fetch them",
+)
+TORCHVISION_SETS = {  # those with two parts of images of one size; counts and shapes are those of torchvision's classes
+    name: _torchvision(
+        folder=f"torchvision-{name.lower()}",
+        n_train=n_train,
+        n_val=n_val,
+        n_classes=10,
+        shape=shape,
+        about=f"{name} of torchvision, {n_train:,} and {n_val:,} images",
+    )
+    for name, n_train, n_val, shape in (
+        ("MNIST", 60_000, 10_000, (1, 28, 28)),
+        ("FashionMNIST", 60_000, 10_000, (1, 28, 28)),
+        ("KMNIST", 60_000, 10_000, (1, 28, 28)),
+        ("USPS", 7291, 2007, (1, 16, 16)),
+        ("CIFAR10", 50_000, 10_000, (3, 32, 32)),
+        ("SVHN", 73_257, 26_032, (3, 32, 32)),
+        ("STL10", 5000, 8000, (3, 96, 96)),
+    )
 }

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from kbench.config import own_code
 from kbench.config.recipe import Recipe
+from kbench.errors import WorkloadError
 
 # nn.RMSNorm is there since torch 2.4
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, getattr(nn, "RMSNorm", nn.LayerNorm))
@@ -15,8 +17,16 @@ Groups = list[dict[str, Any]]
 
 
 def build_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer; its learning rate is set before each step."""
+    """The recipe's optimizer; its learning rate is set before each step.
+
+    One of one's own is called with (groups, lr=...), as torch's are; groups carry ``weight_decay``.
+
+    Raises:
+        WorkloadError: One of one's own cannot be made.
+    """
     groups = parameter_groups(module, recipe)
+    if own_code.is_reference(recipe.optimizer):
+        return _own_optimizer(recipe.optimizer, groups, recipe.lr)
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov)
     if recipe.optimizer == "lamb":
@@ -27,6 +37,17 @@ def build_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         return lamb
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
     return kind(groups, lr=recipe.lr, betas=recipe.betas, eps=recipe.eps)
+
+
+def _own_optimizer(target: str, groups: Groups, lr: float) -> torch.optim.Optimizer:
+    call = own_code.load(target, "optimizer")
+    try:
+        optimizer = call(groups, lr=lr)
+    except Exception as error:  # a class of somebody's may raise anything
+        raise WorkloadError(f"optimizer {target}: cannot be made: {type(error).__name__}: {error}") from error
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise WorkloadError(f"optimizer {target}: must be a torch.optim.Optimizer, got {type(optimizer).__name__}")
+    return optimizer
 
 
 def parameter_groups(module: nn.Module, recipe: Recipe) -> Groups:

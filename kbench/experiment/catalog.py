@@ -8,11 +8,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from kbench.config import own_code
 from kbench.config.experiment import ExperimentSpec, Pair
 from kbench.config.lookup import names
 from kbench.config.parse import did_you_mean, parse
 from kbench.config.yaml_source import read_source
-from kbench.data import DATASETS
+from kbench.data import DATASETS, OWN
+from kbench.data.registry import NPZ, TORCHVISION_SETS
 from kbench.errors import ConfigError
 from kbench.models.registry import MODELS, TIMM, TORCHVISION
 from kbench.records.folders import ExperimentDir
@@ -28,7 +30,7 @@ def describe(kind: str, results: Path) -> dict[str, Facts]:
     kinds: dict[str, Callable[[], dict[str, Facts]]] = {
         "strategies": _strategies,
         "models": _models,
-        "datasets": lambda: {name: {"about": info.about} for name, info in DATASETS.items()},
+        "datasets": _datasets,
         "experiments": lambda: {name: _experiment(path, results) for name, path in names("configs", ".yaml").items()},
         "sites": _sites,
     }
@@ -54,8 +56,24 @@ def _models() -> dict[str, Facts]:
     collections = {
         TIMM + "NAME": {"about": "any model of timm, untrained (timm:resnet18)"},
         TORCHVISION + "NAME": {"about": "any classifier of torchvision, untrained (torchvision:resnet50)"},
+        "MODULE:NAME": {"about": "a model of your own (docs/extending.md); kbench check-model examines it"},
     }
-    return {name: {"about": info.about} for name, info in MODELS.items()} | collections
+    return _installed(own_code.MODELS) | {name: {"about": info.about} for name, info in MODELS.items()} | collections
+
+
+def _datasets() -> dict[str, Facts]:
+    own = {
+        **{prefix + "NAME": {"about": info.about} for prefix, info in OWN.items()},
+        NPZ + "PATH": {"about": "arrays of your own: x_train, y_train, x_val and y_val of np.savez"},
+        **{TORCHVISION + name: {"about": info.about} for name, info in TORCHVISION_SETS.items()},
+        "MODULE:NAME": {"about": "a DatasetInfo of your own (docs/extending.md); kbench check-data examines it"},
+    }
+    return _installed(own_code.DATASETS) | {name: {"about": info.about} for name, info in DATASETS.items()} | own
+
+
+def _installed(group: str) -> dict[str, Facts]:
+    """What installed packages declare as entry points of a group."""
+    return {name: {"about": f"of an installed package: {at}"} for name, at in own_code.installed(group).items()}
 
 
 def _sites() -> dict[str, Facts]:
@@ -85,13 +103,14 @@ def _spent_node_hours(spec: ExperimentSpec, folder: ExperimentDir) -> tuple[floa
     None unless each pair has one.  A run that has not finished is judged by those of its strategy on
     its pair, else by all on its pair.
     """
-    pairs = {pair.name: pair.model_dump(exclude={"name", "paper", "margin"}) for pair in spec.pairs}
+    no_content = {"name", "paper", "margin", "code"}
+    pairs = {pair.name: pair.model_dump(exclude=no_content) for pair in spec.pairs}
     hours: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in pairs}  # by pair and strategy
     for run in folder.read():
         if run.done is None or run.last is None or run.spec is None:
             continue
         pair, label = run.spec.pair, run.spec.strategy.label
-        if pairs.get(pair.name) == pair.model_dump(exclude={"name", "paper", "margin"}):
+        if pairs.get(pair.name) == pair.model_dump(exclude=no_content):
             spent_s = run.last.elapsed_s + sum(record.eval_s for record in run.epochs)
             hours[pair.name][label].append(spent_s / 3600 * max(1, len(run.provenance.hosts)))
     n_runs = sum(len(runs) for by_strategy in hours.values() for runs in by_strategy.values())

@@ -1,12 +1,14 @@
 """Look up the names of an experiment file in the registries of strategies, models and data sets."""
 
+from contextlib import suppress
 from typing import Any
 
+from kbench.config import own_code
 from kbench.config.experiment import Pair
 from kbench.config.parse import did_you_mean
-from kbench.config.recipe import Recipe
+from kbench.config.recipe import OWN_KEYS, Recipe
 from kbench.config.strategy_choice import Role
-from kbench.data import DATASETS, OWN, DatasetInfo, dataset_info
+from kbench.data import DATASETS, DatasetInfo, dataset_info, dataset_names
 from kbench.errors import ConfigError
 from kbench.models.registry import MODELS, problem
 
@@ -47,12 +49,15 @@ class Registries:
             found.append(("model", unknown))
         if not isinstance(dataset, str):
             return found
-        info = dataset_info(dataset)
+        try:
+            info = dataset_info(dataset)
+        except ConfigError as error:
+            return [*found, ("dataset", f"{error.message} ({error.hint})" if error.hint else error.message)]
         if info is None:
-            names = [*DATASETS, *(f"{prefix}NAME" for prefix in OWN)]
-            return [*found, ("dataset", f"unknown data set {dataset!r}{did_you_mean(dataset, names)}")]
-        if isinstance(model, str) and not unknown and _task(model) != info.task:
-            found.append(("model", f"{model} is made for {_task(model)}, and {dataset} asks for {info.task}"))
+            return [*found, ("dataset", f"unknown data set {dataset!r}{did_you_mean(dataset, dataset_names())}")]
+        found += _source_problems(model, dataset) if not unknown else []
+        if isinstance(model, str) and not unknown and _task(model, info) != info.task:
+            found.append(("model", f"{model} is made for {_task(model, info)}, and {dataset} asks for {info.task}"))
         written = recipe if isinstance(recipe, dict) else {}
         batch, augment = written.get("global_batch"), written.get("augment", "none")
         n_train = _n_train(written, info)
@@ -60,9 +65,23 @@ class Registries:
             text = f"must be at most the {n_train} training samples of {dataset}, got {batch}"
             found.append(("recipe.global_batch", text))
         found += [(f"recipe.{key}", text) for key, text in _view_problems(written, info, dataset)]
-        if augment not in info.augments:
+        found += _own_problems(written, info, dataset)
+        if augment not in info.augments and not own_code.is_reference(augment):
             text = f"must be one of {', '.join(info.augments)} for {dataset}, got {augment!r}"
             found.append(("recipe.augment", text))
+        return found
+
+    def own_code(self, model: Any, dataset: Any, recipe: Any) -> dict[str, str]:
+        """The digest of the source of each name of a pair, as it is written, that is one's own and can be found."""
+        written = recipe if isinstance(recipe, dict) else {}
+        named = [(model, own_code.MODELS), (dataset, own_code.DATASETS), *((written.get(key), "") for key in OWN_KEYS)]
+        found = {}
+        for name, group in named:
+            is_built_in = isinstance(name, str) and (name in MODELS or name in DATASETS)
+            target = None if is_built_in else own_code.target_of(name, group)
+            if target:
+                with suppress(ConfigError):  # pair_problems says that it has none
+                    found[str(name)] = own_code.digest(target)
         return found
 
     def training_problems(
@@ -88,6 +107,40 @@ class Registries:
         except Exception as error:  # a class of somebody's may raise anything
             return [((), f"its problems() raised {type(error).__name__}: {error}")]
         return [((param,) if param else (), text) for param, text in found]
+
+
+def _source_problems(model: Any, dataset: str) -> list[tuple[str, str]]:
+    """Which of them is one's own and has no source to judge a run by: (key, sentence)."""
+    targets = {
+        "model": None if not isinstance(model, str) or model in MODELS else own_code.target_of(model, own_code.MODELS),
+        "dataset": None if dataset in DATASETS else own_code.target_of(dataset, own_code.DATASETS),
+    }
+    found = []
+    for key, target in targets.items():
+        try:
+            if target:
+                own_code.digest(target)
+        except ConfigError as error:
+            found.append((key, f"{error.message} ({error.hint})"))
+    return found
+
+
+def _own_problems(recipe: dict[str, Any], info: DatasetInfo, dataset: str) -> list[tuple[str, str]]:
+    """What of a recipe names something of one's own that cannot be loaded: (key, sentence)."""
+    found = []
+    for key in OWN_KEYS:
+        target = recipe.get(key)
+        if not isinstance(target, str) or not own_code.is_reference(target):
+            continue
+        if info.task == "segmentation" and key in ("loss", "metric", "augment"):
+            found.append((f"recipe.{key}", f"one of your own needs a class for each sample, and {dataset} has none"))
+            continue
+        try:
+            own_code.load(target, key)
+            own_code.digest(target)
+        except ConfigError as error:
+            found.append((f"recipe.{key}", f"{error.message} ({error.hint})" if error.hint else error.message))
+    return found
 
 
 def bytes_per_sample(name: str, params: dict[str, Any], pair: Pair) -> int:
@@ -118,7 +171,10 @@ def _n_train(recipe: dict[str, Any], info: DatasetInfo) -> int:
     return int(n_train / info.n_classes * sum(profile))
 
 
-def _task(model: str) -> str:
+def _task(model: str, info: DatasetInfo) -> str:
+    """What a model answers; one of somebody's own may answer anything."""
+    if model not in MODELS and own_code.target_of(model, own_code.MODELS):
+        return info.task
     return MODELS[model].task if model in MODELS else "classification"
 
 

@@ -15,14 +15,14 @@ SCHEDULES = {"step": "multistep", "cosine": "cosine_annealing", "constant": "con
 def optimizer_keys(recipe: Recipe) -> dict[str, Value]:
     """The optimizer's settings; the learning rate under both names that benchmarks have for it."""
     found: dict[str, Value] = {
-        "opt_name": OPTIMIZERS[recipe.optimizer],
+        "opt_name": OPTIMIZERS.get(recipe.optimizer, recipe.optimizer),
         "opt_lr": recipe.lr,
         "opt_base_learning_rate": recipe.lr,
         "opt_weight_decay": recipe.weight_decay,
     }
     if recipe.optimizer == "sgd":
         found["opt_momentum"] = recipe.momentum
-    else:
+    elif recipe.optimizer in OPTIMIZERS:  # one of one's own says of itself what it does
         found |= {"opt_betas": list(recipe.betas), "opt_eps": recipe.eps}
     if recipe.optimizer == "lamb":  # timm's, as kbench builds it
         found |= {"opt_bias_correction": True, "opt_grad_averaging": True}
@@ -33,7 +33,7 @@ def optimizer_keys(recipe: Recipe) -> dict[str, Value]:
 
 def scheduler_keys(recipe: Recipe) -> dict[str, Value]:
     """The schedule, as far as it is not counted in steps."""
-    found: dict[str, Value] = {"scheduler_type": SCHEDULES[recipe.schedule]}
+    found: dict[str, Value] = {"scheduler_type": SCHEDULES.get(recipe.schedule, recipe.schedule)}
     if not recipe.warmup_from:  # DeepCAM's factor multiplies opt_lr; 1 is a ramp from 0 to it
         found["scheduler_lr_warmup_factor"] = 1.0
     if recipe.schedule == "step":

@@ -58,7 +58,9 @@ def draw_robustness(data: pd.DataFrame, options: Options) -> Figure:
     for axes, pairs in zip(layout.panels, sets, strict=True):
         own = data[data["pair"] == pairs]
         _draw(axes, own, options)
-        shown = "mean and 95 % interval" if own["low"].notna().any() else "mean"
+        known = own["low"].notna()
+        where = "" if known.all() else " where known"
+        shown = f"mean and 95 % interval{where}" if known.any() else "mean"
         set_title(axes, f"{pairs}: {seeds_text(own['seeds'], shown)}", layout.panel_in)
         axes.set_xlabel("wrong labels in training [%]")
         axes.set_ylabel(error_label(str(own["metric"].iloc[0])))

@@ -1,14 +1,15 @@
-"""Build a model from its name: one of MODELS, of timm or of torchvision, untrained or with another run's weights."""
+"""Build a model from its name: of MODELS, timm, torchvision or one's own; fresh, or with another run's weights."""
 
 import inspect
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from kbench.errors import WorkloadError
+from kbench.config import own_code
+from kbench.errors import ConfigError, WorkloadError
 from kbench.models.registry import MODELS, TIMM, TORCHVISION
 
 Shape = tuple[int, int, int]
@@ -23,13 +24,14 @@ def build_model(
     """Build a model with fresh weights from torch's global random stream.
 
     Args:
-        name: One of MODELS, ``timm:NAME`` or ``torchvision:NAME``.
+        name: One of MODELS, ``timm:NAME``, ``torchvision:NAME``, ``package.module:Name`` or an entry point.
         shape: Channels, height and width of the images.
         n_classes: Number of its outputs, for each sample or each pixel.
         dropout: Probability, in [0, 1); None leaves it to the model.
         drop_path: Probability that a block is left out, in [0, 1); None leaves it to the model.
 
     Raises:
+        ConfigError: A model of one's own cannot be loaded.
         WorkloadError: The model cannot be built for such images, or does not take an option.
     """
     given = {"dropout": dropout, "drop_path": drop_path}
@@ -39,7 +41,9 @@ def build_model(
             return _of_timm(name.removeprefix(TIMM), shape, n_classes, options)
         if name.startswith(TORCHVISION):
             return _of_torchvision(name.removeprefix(TORCHVISION), shape, n_classes, options)
-        return _registered(name, shape, n_classes, options)
+        if name in MODELS:
+            return _called(pkgutil.resolve_name(MODELS[name].target), shape, n_classes, options)
+        return _own(name, shape, n_classes, options)
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         wanted = " ".join([f"images of {'x'.join(map(str, shape))}", *(f"{k} {v:g}" for k, v in options.items())])
         why = (str(error) or type(error).__name__).splitlines()[0]
@@ -59,12 +63,26 @@ def n_features(name: str, shape: Shape, n_classes: int) -> int:
     return layer.in_features if layer else 0
 
 
-def _registered(name: str, shape: Shape, n_classes: int, options: dict[str, float]) -> nn.Module:
-    target = pkgutil.resolve_name(MODELS[name].target)
-    unknown = options.keys() - inspect.signature(target).parameters.keys()
+def _called(target: Callable[..., nn.Module], shape: Shape, n_classes: int, options: dict[str, float]) -> nn.Module:
+    parameters = inspect.signature(target).parameters
+    takes_any = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+    unknown = set() if takes_any else options.keys() - parameters.keys()
     if unknown:
         raise TypeError(f"it has no {' and no '.join(sorted(unknown))}")
-    model: nn.Module = target(shape, n_classes, **options)
+    return target(shape, n_classes, **options)
+
+
+def _own(name: str, shape: Shape, n_classes: int, options: dict[str, float]) -> nn.Module:
+    target = own_code.target_of(name, own_code.MODELS)
+    if target is None:
+        raise ConfigError(f"unknown model {name!r}", hint="kbench list models has those that there are")
+    call = own_code.load(target, "model")
+    try:
+        model = _called(call, shape, n_classes, options)
+    except Exception as error:  # a class of somebody's may raise anything
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"it must be a torch.nn.Module, got {type(model).__name__}")
     return model
 
 

@@ -1,9 +1,15 @@
-"""The models that experiments can name.  A library is imported only for names that begin with its own."""
+"""The models that experiments can name.  A library is imported only for names that begin with its own.
+
+A model of one's own is ``package.module:Name``, or the name of an entry point of the group ``kbench.models``: called
+as ModelInfo says.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
 
+from kbench.config import own_code
 from kbench.config.parse import did_you_mean
+from kbench.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +76,22 @@ def problem(name: str) -> str:
         return _unknown(name, TIMM, _timm())
     if name.startswith(TORCHVISION):
         return _unknown(name, TORCHVISION, _torchvision())
+    if name not in MODELS and (target := own_code.target_of(name, own_code.MODELS)):
+        return _loading_problem(target)
     prefixes = [f"{prefix}NAME" for prefix in (TIMM, TORCHVISION)]
-    return "" if name in MODELS else f"unknown model {name!r}{did_you_mean(name, [*MODELS, *prefixes])}"
+    return (
+        ""
+        if name in MODELS
+        else f"unknown model {name!r}{did_you_mean(name, [*MODELS, *own_code.installed(own_code.MODELS), *prefixes])}"
+    )
+
+
+def _loading_problem(target: str) -> str:
+    try:
+        found = own_code.load(target, "model")
+    except ConfigError as error:
+        return f"{error.message} ({error.hint})" if error.hint else error.message
+    return "" if callable(found) else f"model {target!r} must be called with (shape, n_classes), got {type(found)}"
 
 
 def _unknown(name: str, prefix: str, names: list[str]) -> str:

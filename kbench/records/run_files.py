@@ -187,6 +187,7 @@ class Provenance(RunFile):
     n_val: int | None = None
     dataset_note: str | None = None
     dataset_identity: str | None = None
+    strategy_code: str | None = None  # digest of its source; None: it is kbench's, or has no source
     backend: str | None = None
     stage_s: float | None = None  # over all attempts
     first_read_s: float | None = None  # before the latest one

@@ -196,6 +196,7 @@ class RunRecord(BaseModel):
     upstream: Annotated[str | None, Unit("", "run whose last weights it began with; null: it began with fresh ones")]
     dataset_note: Annotated[str | None, Unit("", "how the data set differs from the official one; null: not at all")]
     dataset_identity: Annotated[str | None, Unit("", "digest of the data set as loaded; null: it travels with kbench")]
+    strategy_code: Annotated[str | None, Unit("", "digest of the source of a strategy of one's own; null: kbench's")]
     imported_from: Annotated[str | None, Unit("", "format of the logs of others that this was read from; null: ours")]
     job_id: Annotated[str | None, Unit("", "the scheduler's, or a process id")]
     started_at: Annotated[datetime | None, Unit("UTC", "start of the last attempt")]
@@ -272,7 +273,7 @@ def metric_name(metric: str | None) -> str:
 
 def noun(metric: str | None) -> str:
     """What is gained or lost: ``accuracy``, or ``mean IoU``."""
-    return NOUNS.get(metric or "", ACCURACY)
+    return ACCURACY if not metric or metric == "top1" or ACCURACY in metric else NOUNS.get(metric, metric)
 
 
 def on_axis(metric: str | None) -> str:

@@ -15,6 +15,7 @@ from kbench.data.views.spec import ViewedBatch, ViewSpec
 from kbench.errors import WorkloadError
 from kbench.models.build import build_model, classifier, load_initial_weights
 from kbench.tasks.classification import Classification, Over, Results, Task
+from kbench.tasks.own import with_own
 
 
 class Workload:
@@ -49,7 +50,7 @@ class Workload:
         self.train, self.val = train.to(device), val.to(device)
         self.n_samples, self.n_classes = len(train), self.dataset.n_classes
         self.initial_weights: Mapping[str, Tensor] | None = None
-        self.task = task_of(self.dataset)
+        self.task = with_own(task_of(self.dataset), pair.recipe, self.n_classes)
         self.metric = self.task.metric
         recipe, size = pair.recipe, pair.recipe.image_size
         seen = partial(ViewSpec, mean=recipe.mean or self.dataset.mean, std=recipe.std or self.dataset.std)

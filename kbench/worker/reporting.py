@@ -11,9 +11,10 @@ from datetime import datetime
 import torch
 
 from kbench import files
+from kbench.config import own_code
 from kbench.engine.loop import Run
 from kbench.engine.runtime.comm import Comm
-from kbench.errors import KBenchError, ResultsError
+from kbench.errors import ConfigError, KBenchError, ResultsError
 from kbench.records import journal
 from kbench.records.folders import RunDir
 from kbench.records.hits import Hits
@@ -22,6 +23,7 @@ from kbench.records.provenance import installed, nvidia_driver, provenance
 from kbench.records.run_files import Done, Environment, Failure, Job, Provenance
 from kbench.records.run_state import FailureKind
 from kbench.records.schema import EpochRecord, metric_name
+from kbench.strategies import STRATEGIES
 
 MadeBy = dict[str, str | bool | int | None]
 
@@ -54,6 +56,7 @@ def note_provenance(folder: RunDir, run: Run, device: torch.device, node: str, b
         dataset_note=run.workload.dataset_note,
         dataset_identity=run.workload.dataset_identity,
         backend=_backend(run.comm, device),
+        strategy_code=_strategy_code(folder.read_spec().strategy.name),
     )
     if run.comm.rank == 0:
         facts.write(folder.path)
@@ -63,6 +66,14 @@ def note_provenance(folder: RunDir, run: Run, device: torch.device, node: str, b
     made_by["in_turns"] = facts.pairing == "turns"
     first: MadeBy = run.comm.gather_objects(made_by)[0]
     return first
+
+
+def _strategy_code(name: str) -> str | None:
+    """The digest of the source of a strategy of one's own; None for others, and where there is no source."""
+    target = None if name in STRATEGIES else own_code.target_of(name, "kbench.strategies")
+    with suppress(ConfigError):
+        return own_code.digest(target) if target else None
+    return None
 
 
 def name_of_all(device_name: str | None, comm: Comm) -> str | None:

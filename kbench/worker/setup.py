@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from kbench.config import own_code
 from kbench.config.experiment import Pair
 from kbench.config.run_spec import RunSpec
 from kbench.data.store.stage import read_once, stage
@@ -19,7 +20,7 @@ from kbench.engine.loop import Run
 from kbench.engine.runtime.comm import Comm
 from kbench.engine.runtime.ranks import rank_env
 from kbench.engine.samples import SampleStore
-from kbench.errors import RunError
+from kbench.errors import RunError, WorkloadError
 from kbench.records.folders import RunDir
 from kbench.records.run_files import Job, Provenance
 from kbench.records.schema import EpochRecord
@@ -77,6 +78,7 @@ def build_run(
     folder: RunDir, spec: RunSpec, comm: Comm, device: torch.device, root: str, shared: SharedWorkload, attempt: int
 ) -> Run:
     """Build the run that a spec describes, before its first epoch."""
+    check_own_code(spec.pair)
     workload = shared.of(spec.pair, device, root)
     workload.alter(spec.seed)
     strategy = load(spec.strategy.name, spec.strategy.params)
@@ -99,6 +101,18 @@ def build_run(
         seed=spec.seed,
         attempt=comm.gather_objects(attempt)[0],  # other hosts may not have been told, and see an old file for a while
     )
+
+
+def check_own_code(pair: Pair) -> None:
+    """Raise WorkloadError where the source of something of one's own is not what it was when the run was named."""
+    for name, known in pair.code.items():
+        targets = (own_code.target_of(name, group) for group in (own_code.MODELS, own_code.DATASETS))
+        now = own_code.digest(next(filter(None, targets), name))
+        if now != known:
+            raise WorkloadError(
+                f"{name}: its source has changed since this run was named (digest {now}, {known} then)",
+                hint="take the change back, or run it as another experiment: --set name=...",
+            )
 
 
 def read_prerequisite(run: RunDir, purpose: str) -> RunSnapshot:

@@ -84,7 +84,8 @@ def test_a_spec_cannot_be_changed() -> None:
         ({"nesterov": True, "optimizer": "adamw"}, "recipe: nesterov needs sgd and a momentum above 0"),
         (
             {"optimizer": "lambs"},
-            "recipe.optimizer: must be 'sgd', 'adam', 'adamw' or 'lamb', got 'lambs'; did you mean 'lamb'?",
+            "recipe.optimizer: must be 'sgd', 'adam', 'adamw', 'lamb' or package.module:Name, got 'lambs'; "
+            "did you mean 'lamb'?",
         ),
         ({"betas": [0.9]}, "recipe.betas: missing key '1'"),
         ({"betas": [0.9, 1.0]}, "recipe.betas[1]: must be less than 1, got 1.0"),

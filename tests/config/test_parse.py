@@ -43,7 +43,8 @@ bad.yaml:5: pairs[0].recipe.lr: must be greater than 0, got -1
 bad.yaml:5: pairs[0].recipe.schedul: unknown key 'schedul'; did you mean 'schedule'?
 bad.yaml:8: pairs[1].recipe: missing key 'epochs'
 bad.yaml:9: pairs[1].recipe.global_batch: must be at most the 1442 training samples of digits, got 5000
-bad.yaml:11: pairs[1].recipe.schedule: must be 'step', 'cosine' or 'constant', got 'cosin'; did you mean 'cosine'?
+bad.yaml:11: pairs[1].recipe.schedule: must be 'step', 'cosine', 'constant' or package.module:Name, \
+got 'cosin'; did you mean 'cosine'?
 bad.yaml:12: pairs[1].recipe.augment: must be one of none, shift for digits, got 'flip'
 bad.yaml:14: strategies[0].kakurenbo.fraction: must be less than 1, got 1.3
 bad.yaml:14: strategies[0].kakurenbo.fracton: unknown key 'fracton'; did you mean 'fraction'?

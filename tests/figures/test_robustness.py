@@ -52,10 +52,17 @@ def test_a_line_leads_over_the_shares_of_wrong_labels(frames: Frames, draw: Any,
 
 
 def test_two_seeds_have_no_interval_and_the_title_promises_none(frames: Frames, draw: Any) -> None:
+    assert draw("robustness", frames).figure.axes[0].get_title().replace("\n", " ").endswith("95 % interval of 3 seeds")
     few = Frames(frames.name, frames.epochs, frames.runs[frames.runs["seed"] < 2])
     drawn = draw("robustness", few)
     assert drawn.data[["low", "high"]].isna().all(axis=None)
     assert drawn.figure.axes[0].get_title().replace("\n", " ").endswith("mean of 2 seeds")
+
+
+def test_a_title_says_that_some_points_have_no_interval(frames: Frames, draw: Any) -> None:
+    is_left_out = (frames.runs["pair"] == "noise-0-2") & (frames.runs["seed"] == 2)
+    drawn = draw("robustness", Frames(frames.name, frames.epochs, frames.runs[~is_left_out]))
+    assert drawn.figure.axes[0].get_title().replace("\n", " ").endswith("95 % interval where known of 2-3 seeds")
 
 
 def test_pairs_that_differ_in_more_than_their_noise_are_on_no_line(frames: Frames, data_of: Any) -> None:

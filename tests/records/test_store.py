@@ -32,7 +32,7 @@ RUNS = (
 NEWER = (
     "ceiling background_s metric threads_per_rank max_parallel launcher weights_digest order_digest augment_digest "
     "disturbs imported_from error total_s upstream dataset_note dataset_identity spin pairing "
-    "block place first_read_s charged_s writer final_acc_worst"
+    "block place first_read_s charged_s writer final_acc_worst strategy_code"
 ).split() + sorted(ADDED_IN_3 | ADDED_IN_5)
 OF_THE_SPEC = ["noise", "noise_key"]
 

@@ -88,6 +88,12 @@ def _remarks(runs: pd.DataFrame) -> Iterator[Finding]:
             n_of = "" if len(noted) == len(own) else f"{len(noted)} of {len(own)} runs were "
             text = f"{pair}: {n_of}made on a set that is not the official one: {dataset_note}"
             yield warning("dataset", text, about(pair, *(sorted(set(noted["strategy"])) if n_of else ())))
+        for strategy, codes in own.groupby("strategy", sort=False)["strategy_code"]:
+            if codes.nunique() > 1:
+                text = (
+                    f"{pair} / {strategy}: its source changed between runs ({listed(codes)}); they are not one method"
+                )
+                yield warning("strategy_code", text, about(pair, strategy))
         if own["dirty"].eq(True).any():
             yield note("dirty", f"{pair}: made with uncommitted changes in kbench's source", about(pair))
         for strategy, moved in own.dropna(subset="disturbs").groupby("strategy", sort=False):

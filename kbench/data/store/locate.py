@@ -1,11 +1,12 @@
 """Where data sets are looked for, and what is wrong with what lies there.  Imports no torch."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from kbench.data.registry import DATASETS, dataset_info
 from kbench.data.store import manifest
-from kbench.errors import WorkloadError
+from kbench.errors import ConfigError, WorkloadError
 
 VARIABLE = "KBENCH_DATA"
 SPOT_CHECKS = 200  # files of a data set that are looked for before every run, by every rank
@@ -38,8 +39,9 @@ def own_datasets(root: str) -> list[str]:
             written = manifest.read(path.parent)
         except WorkloadError:
             continue  # problems() says so
-        if written and written.dataset not in DATASETS and dataset_info(written.dataset):
-            found.add(written.dataset)
+        with suppress(ConfigError):  # one of the user's own, whose module is elsewhere
+            if written and written.dataset not in DATASETS and dataset_info(written.dataset):
+                found.add(written.dataset)
     return sorted(found)
 
 
@@ -48,6 +50,8 @@ def problems(dataset: str, root: str) -> list[str]:
     info = dataset_info(dataset)
     if info is None:
         return [f"{dataset}: no such data set"]
+    if info.file and not Path(info.file).is_file():
+        return [f"{dataset}: no such file, looked in {Path.cwd()}"]
     if not info.folder:
         return []
     searched = roots(root)

@@ -5,8 +5,9 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, NamedTuple
 
+from kbench.config import own_code
 from kbench.config.parse import did_you_mean
-from kbench.data.registry import DATASETS, OWN, DatasetInfo, dataset_info
+from kbench.data.registry import DatasetInfo, dataset_info, dataset_names
 from kbench.data.store import locate, manifest
 from kbench.data.store.manifest import Manifest
 from kbench.data.store.prepare_job import PrepareJob
@@ -102,20 +103,23 @@ def open_dataset(dataset: str, root: str) -> OpenDataset:
     wrong = locate.problems(dataset, root)
     if wrong:
         raise WorkloadError(wrong[0], hint="kbench data list tells where data sets are looked for")
-    place = locate.find(dataset, root)
+    place = Path(info.file) if info.file else locate.find(dataset, root)
     train: "Source"
     val: "Source"
     train, val = resolve_name(info.target)(place)
-    written = manifest.read(place) if place else None
+    written = manifest.read(place) if place and not info.file else None
     expected = written.applied_to(info) if written else info
     if (len(train), len(val)) != (expected.n_train, expected.n_val):
         raise WorkloadError(
             f"{dataset}: {len(train)} training and {len(val)} validation samples found, "
             f"{expected.n_train} and {expected.n_val} expected",
-            hint=f"make it anew: kbench data prepare {dataset}" if place else "",
+            hint=f"make it anew: kbench data prepare {dataset}" if written else "kbench check-data examines your own",
         )
     if written is None:
-        return OpenDataset(train, val, info, None, None)
+        identity = manifest.digest(place)[:12] if place else None
+        if identity is None and own_code.target_of(dataset, own_code.DATASETS):
+            identity = resolve_name("kbench.data.loader:identity_of")(train, val)
+        return OpenDataset(train, val, info, None, identity)
     return OpenDataset(train, val, expected, written.note(info), written.identity)
 
 
@@ -123,6 +127,5 @@ def require_dataset(dataset: str) -> DatasetInfo:
     """Look a data set up.  Raises ConfigError, with the nearest name, where there is none."""
     info = dataset_info(dataset)
     if info is None:
-        names = [*DATASETS, *(f"{prefix}NAME" for prefix in OWN)]
-        raise ConfigError(f"unknown data set {dataset!r}{did_you_mean(dataset, names)}")
+        raise ConfigError(f"unknown data set {dataset!r}{did_you_mean(dataset, dataset_names())}")
     return info

@@ -1,14 +1,18 @@
 """Augmentation of batches of images on the device, by random numbers that belong to each sample."""
 
 import math
+from functools import lru_cache
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kbench.config import own_code
 from kbench.data.views.hashed_random import random_boxes, salted, uniform
 from kbench.data.views.normalize import normalized_and_erased
 from kbench.data.views.spec import ViewSpec
+from kbench.errors import WorkloadError
 
 PAD = 4  # [pixel] around an image of which a piece of the old size is cut out
 CROP_AREA, CROP_RATIO = (0.08, 1.0), (3 / 4, 4 / 3)  # as torchvision's RandomResizedCrop, after Szegedy et al. 2014
@@ -38,7 +42,7 @@ def augmented(x: Tensor, ids: Tensor, *, how: str, key: int) -> Tensor:
     Args:
         x: Images (b, c, h, w).
         ids: Their samples, (b,) int64 on the same device.
-        how: Name of an augmentation.
+        how: Name of an augmentation, or ``package.module:Name`` of an OwnAugmentation.
         key: Names the stream of random numbers: (seed, phase, epoch), equal for all strategies of a seed.
 
     Raises:
@@ -46,6 +50,8 @@ def augmented(x: Tensor, ids: Tensor, *, how: str, key: int) -> Tensor:
     """
     if how == "none":
         return x
+    if own_code.is_reference(how):
+        return augmented_by_own(x, ids, target=how, key=key)
     if how == "shift":
         return shifted(x, uniform(key, ids, 2), pixels=1)
     if how not in ("flip", "crop", "crop-flip"):
@@ -53,6 +59,50 @@ def augmented(x: Tensor, ids: Tensor, *, how: str, key: int) -> Tensor:
     if how != "flip":
         x = shifted(x, uniform(salted(key, "crop"), ids, 2), pixels=PAD)
     return x if how == "crop" else flipped(x, ids, key=key)
+
+
+class OwnAugmentation(Protocol):
+    """An augmentation of one's own: ``recipe.augment: package.module:Name``, an object or a class without arguments.
+
+    It draws nothing itself: its random numbers belong to the samples, so that every strategy meets the same views.
+    """
+
+    n_random: int  # numbers that it needs for each sample
+
+    def __call__(self, x: Tensor, random: Tensor) -> Tensor:
+        """Augment images ``x``, (b, c, h, w) uint8 pixels or float32, by ``random``, (b, n_random) in [0, 1).
+
+        Returns images of the same shape and type; ``x`` itself is not changed.
+        """
+
+
+def augmented_by_own(x: Tensor, ids: Tensor, *, target: str, key: int) -> Tensor:
+    """Augment a batch, (b, c, h, w), by an augmentation of one's own.
+
+    Raises:
+        WorkloadError: It returned images of another shape or type.
+    """
+    own = _own_augmentation(target)
+    views = own(x, uniform(salted(key, target), ids, own.n_random))
+    if not isinstance(views, Tensor) or (views.shape, views.dtype) != (x.shape, x.dtype):
+        got = f"{views.dtype} {list(views.shape)}" if isinstance(views, Tensor) else type(views).__name__
+        raise WorkloadError(
+            f"augment {target}: must return images of the shape and type that it gets, "
+            f"{x.dtype} {list(x.shape)}, got {got}"
+        )
+    return views
+
+
+@lru_cache(maxsize=8)
+def _own_augmentation(target: str) -> OwnAugmentation:
+    own: OwnAugmentation = own_code.instance(target, "augment")
+    n_random = getattr(own, "n_random", None)
+    if not callable(own) or not isinstance(n_random, int) or n_random < 0:
+        raise WorkloadError(
+            f"augment {target}: must have n_random, a whole number, and be called with (x, random), got {own!r}",
+            hint="kbench.data.views.augment.OwnAugmentation is what it must be",
+        )
+    return own
 
 
 def flipped(x: Tensor, ids: Tensor, *, key: int) -> Tensor:

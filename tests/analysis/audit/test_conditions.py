@@ -123,3 +123,14 @@ def test_where_only_some_runs_had_another_set_they_are_counted_and_named(three: 
     (found,) = findings(three, "dataset")
     assert found.text == f"{PAIR}: 1 of 8 runs were made on a set that is not the official one: made here"
     assert [about.strategy for about in found.about] == ["mine"]
+
+
+def test_runs_of_one_method_whose_source_changed_are_named(three: Any, findings) -> None:
+    for seed, code in ((3, "0123456789ab"), (4, "ba9876543210")):
+        three.run("baseline", seed, [0.9], [1.0])
+        three.run("mine", seed, [0.9], [1.0], place={"strategy_code": code})
+    (found,) = findings(three, "strategy_code")
+    assert (found.severity, found.text) == (
+        "warning",
+        f"{PAIR} / mine: its source changed between runs (0123456789ab, ba9876543210); they are not one method",
+    )
