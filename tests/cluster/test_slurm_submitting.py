@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections import Counter
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -25,6 +26,11 @@ SEVEN = (
     "kakurenbo: {fraction: 0.3, milestones: [], shares: [1.0]}",
     "infobatch",
 )
+JOB = """\
+#!/bin/bash
+echo "start ${SLURM_RESTART_COUNT:-0} $SLURM_JOB_NODELIST"
+srun bash -c 'echo "rank $SLURM_PROCID on $SLURMD_NODENAME"; sleep 100'
+"""
 # Stands before the real sbatch, and kills who calls it at the n-th call, before or after.
 KILLER = """\
 #!/bin/bash
@@ -126,3 +132,19 @@ def test_mpirun_starts_the_ranks_on_the_nodes_of_the_allocation(on_slurm: User) 
     run = user.found()["baseline.s0"]
     assert " mpirun -np 2 " in run.script.read_text()
     assert run.is_done() and run.read().provenance.hosts == run.read().start.nodes and len(run.read().start.nodes) == 2
+
+
+def submit(slurm: SlurmCluster, folder: Path, *options: str) -> tuple[str, Path]:
+    """A job of two ranks on two nodes, and what it prints."""
+    script, log = folder / "job.sh", folder / "log"
+    script.write_text(JOB)
+    words = ("sbatch", "--parsable", "-N2", "-n2", "--open-mode=append", f"--output={log}", *options, str(script))
+    return slurm.run(*words).strip(), log
+
+
+def test_ranks_start_on_two_nodes(slurm: SlurmCluster, tmp_path: Path) -> None:
+    job, log = submit(slurm, tmp_path)
+    slurm.await_state(job, "RUNNING")
+    slurm.await_text(log, "rank 0 on n1", "rank 1 on n2")
+    slurm.run("scancel", job)
+    slurm.await_state(job, "CANCELLED")
