@@ -16,7 +16,7 @@ from kbench.experiment import local
 from kbench.experiment.dependencies import check_prerequisites
 from kbench.experiment.plan import Plan, Request, make_plan, resolved
 from kbench.experiment.redo import matching
-from kbench.experiment.registries import bytes_per_sample
+from kbench.experiment.registries import bytes_per_sample, n_train_of
 from kbench.experiment.status import RunStatus, StatusMonitor
 from kbench.launch import job_script
 from kbench.launch.schedulers.registry import is_scheduler, scheduler_class
@@ -148,12 +148,13 @@ def check_report(plan: Plan) -> CheckReport:
 def _memory_notes(plan: Plan) -> Iterator[str]:
     for run in {(run.pair.name, run.strategy.label): run for run in plan.runs}.values():
         info, chosen = dataset_info(run.pair.dataset), run.strategy
-        if info is None or not info.n_train:
+        n_train = n_train_of(run.pair.recipe.model_dump(), info) if info else 0
+        if not n_train:
             continue
         n_bytes = bytes_per_sample(chosen.name, chosen.params, run.pair)
         if n_bytes > SMALL_BYTES:
-            total = n_bytes * info.n_train / 2**20
-            what = f"keeps {n_bytes:,} bytes of each sample on every rank, {total:,.0f} MiB"
+            total = n_bytes * n_train / 2**20
+            what = f"keeps {n_bytes:,} bytes of each sample on every rank, {total:,.1f} MiB"
             yield f"{chosen.label} on {run.pair.name}: {what}"
 
 

@@ -60,7 +60,7 @@ class Registries:
             found.append(("model", f"{model} is made for {_task(model, info)}, and {dataset} asks for {info.task}"))
         written = recipe if isinstance(recipe, dict) else {}
         batch, augment = written.get("global_batch"), written.get("augment", "none")
-        n_train = _n_train(written, info)
+        n_train = n_train_of(written, info)
         if isinstance(batch, int) and batch > n_train > 0:
             text = f"must be at most the {n_train} training samples of {dataset}, got {batch}"
             found.append(("recipe.global_batch", text))
@@ -95,7 +95,7 @@ class Registries:
         if info is None:
             return []
         setup = TrainingSetup(
-            n_train=_n_train(recipe.model_dump(), info) or None,
+            n_train=n_train_of(recipe.model_dump(), info) or None,
             n_classes=info.n_classes or None,
             task=info.task,
             epochs=recipe.epochs,
@@ -160,7 +160,7 @@ def bytes_per_sample(name: str, params: dict[str, Any], pair: Pair) -> int:
     return strategy.n_bytes_per_sample + 4 * width
 
 
-def _n_train(recipe: dict[str, Any], info: DatasetInfo) -> int:
+def n_train_of(recipe: dict[str, Any], info: DatasetInfo) -> int:
     """The training samples that a recipe keeps, where classes are equally large; 0: not known."""
     n_train, ratio = recipe.get("n_train") or info.n_train, recipe.get("long_tail", 1.0)
     if not isinstance(n_train, int) or not isinstance(ratio, int | float) or ratio < 1:

@@ -75,3 +75,18 @@ def test_a_check_for_another_scheduler_says_on_a_laptop_that_it_was_not_asked(la
     report = kbench.check("small.yaml", site=site)
     assert f"queue: {report.scheduler_says}" in report.summary and "not asked" in report.scheduler_says
     assert report.runs[0].run_id in report.script
+
+
+def test_what_a_strategy_keeps_of_each_sample_is_said_where_it_is_much(tmp_path: Path) -> None:
+    (tmp_path / "wide.yaml").write_text(
+        "name: wide\n"
+        "pairs: [{model: digits-cnn, dataset: digits, recipe: {epochs: 20, global_batch: 48, lr: 0.1, n_train: 1000}}]\n"
+        "strategies: [baseline, ies, gradmatch, kakurenbo: {milestones: [10], shares: [1.0, 0.8]}]\n"
+        "seeds: [0]\n"
+    )
+    summary = kbench.check(tmp_path / "wide.yaml", results=tmp_path).summary
+    said = [line for line in summary.splitlines() if "bytes of each sample" in line]
+    assert said == [
+        "ies on digits-cnn-digits: keeps 21 bytes of each sample on every rank, 0.0 MiB",
+        "gradmatch on digits-cnn-digits: keeps 300 bytes of each sample on every rank, 0.3 MiB",  # 4 + 4 (10 + 64)
+    ]
