@@ -80,7 +80,8 @@ def test_a_check_for_another_scheduler_says_on_a_laptop_that_it_was_not_asked(la
 def test_what_a_strategy_keeps_of_each_sample_is_said_where_it_is_much(tmp_path: Path) -> None:
     (tmp_path / "wide.yaml").write_text(
         "name: wide\n"
-        "pairs: [{model: digits-cnn, dataset: digits, recipe: {epochs: 20, global_batch: 48, lr: 0.1, n_train: 1000}}]\n"
+        "pairs:\n"
+        "  - {model: digits-cnn, dataset: digits, recipe: {epochs: 20, global_batch: 48, lr: 0.1, n_train: 1000}}\n"
         "strategies: [baseline, ies, gradmatch, kakurenbo: {milestones: [10], shares: [1.0, 0.8]}]\n"
         "seeds: [0]\n"
     )
