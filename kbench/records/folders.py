@@ -314,9 +314,9 @@ class ExperimentDir:
 
     def _runs(self) -> dict[RunDir, RunSpec | None]:
         """All runs, in the order of the experiment's file, and what that means by those that have no folder."""
-        begun = [spec.parent for spec in self.runs_folder.glob(f"*/{SPEC}")]
+        started = [spec.parent for spec in self.runs_folder.glob(f"*/{SPEC}")]
         closed = [path for path in self.runs_folder.glob("*.s*.*") if path.is_dir() and not may_read(path)]
-        there: dict[RunDir, RunSpec | None] = dict.fromkeys(map(RunDir, [*begun, *closed]))
+        there: dict[RunDir, RunSpec | None] = dict.fromkeys(map(RunDir, [*started, *closed]))
         try:
             experiment = self.read_experiment()
         except ConfigError:  # whoever needs it says so; the runs are there all the same

@@ -49,12 +49,12 @@ def stopped_group(run: RunSnapshot) -> int | None:
     """The group of a run's processes where one of them was stopped by a signal (SIGSTOP, Ctrl-Z); None otherwise."""
     import psutil
 
-    leader = process_of(run) if run.job and is_here(run.job.host) else None
+    pid = process_of(run) if run.job and is_here(run.job.host) else None
     with suppress(psutil.Error):
-        process = psutil.Process(leader) if leader else None
+        process = psutil.Process(pid) if pid else None
         every = [process, *process.children(recursive=True)] if process else []
         if any(each.status() == psutil.STATUS_STOPPED for each in every):
-            return leader
+            return pid
     return None
 
 

@@ -73,7 +73,7 @@ def setting(text: str) -> list[str]:
         ([*DRY, "--set", "mpirun=no-such", "--launcher", "mpirun"], 3, "'no-such' is not there"),
         (["plot", "small", "--kind", "curve"], 2, "--kind: unknown kind 'curve'; did you mean 'curves'?"),
         (["plot", "small", "--size", "three"], 2, "--size: unknown size 'three'; known: one, screen, two"),
-        (["plot", "small", "--kind", "all", "-o", "x.pdf"], 2, "--output: x.pdf is one file, --kind all draws 9"),
+        (["plot", "small", "--kind", "all", "-o", "x.pdf"], 2, "--output: x.pdf is one file, --kind all draws 10"),
         (
             ["plot", "small", "--output", "x.gif"],
             2,
