@@ -22,13 +22,14 @@ SIZE = 48
 PARAMS: dict[str, dict[str, object]] = {
     **NEEDED,
     "kf18": {"threshold": 0.0, "presample": 4},
+    "divbs": {"keep": 0.5, "candidates": 4},
     "sb-stale": {"every": 1},
     "forget": {"score_epochs": 1},
     "rho-loss": {"keep": 0.25},
     "kakurenbo": {"milestones": [2], "shares": [1.0, 0.5]},
 }
 # [sample] of passes: of 30 and of 15 batches, by four.  Validation, off the clock, takes 192 and 163.
-ON_CLOCK = {"kf18": {48, 192, 96}, "rho-loss": {48, 192, 144}}
+ON_CLOCK = {"kf18": {48, 192, 96}, "divbs": {48, 192, 96}, "rho-loss": {48, 192, 144}}
 
 
 class ShapeTimer(PhaseTimer):
