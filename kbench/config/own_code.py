@@ -16,7 +16,7 @@ from typing import Any
 from kbench.errors import ConfigError
 
 NOT_MODULES = ("timm", "torchvision", "folder", "shards", "npz", "parquet", "hf")  # prefixes that mean something else
-MODELS, DATASETS = "kbench.models", "kbench.datasets"  # groups of entry points
+MODELS, DATASETS, STRATEGIES = "kbench.models", "kbench.datasets", "kbench.strategies"  # groups of entry points
 INSTALLED = ("site-packages", "dist-packages")
 
 

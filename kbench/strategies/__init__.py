@@ -1,12 +1,8 @@
 """The registry of strategies, which choose the samples to train on; each is one small file."""
 
-import importlib
-import os
-import sys
-from functools import cache
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, get_args
 
+from kbench.config import own_code
 from kbench.config.strategy_choice import Role
 from kbench.errors import ConfigError
 
@@ -46,12 +42,7 @@ STRATEGIES = {
 
 def known() -> dict[str, str]:
     """Return every strategy's name with its ``module:Class``: built in, or of an installed package."""
-    return _installed() | STRATEGIES
-
-
-@cache  # to look through all installed packages takes tens of milliseconds
-def _installed() -> dict[str, str]:
-    return {entry.name: entry.value for entry in entry_points(group="kbench.strategies")}
+    return own_code.installed(own_code.STRATEGIES) | STRATEGIES
 
 
 def strategy_class(name: str) -> "type[Strategy]":
@@ -66,16 +57,7 @@ def strategy_class(name: str) -> "type[Strategy]":
     target = name if ":" in name else known().get(name)
     if target is None:
         raise ConfigError(f"unknown strategy {name!r}; known: {', '.join(known())}")
-    module, _, attribute = target.partition(":")
-    if ":" in name and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # as python -m does, and so every rank; an installed script does not
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"strategy {name!r} cannot be loaded: {error}") from error
-    except Exception as error:  # a module of somebody's may raise anything while it is imported
-        raise ConfigError(f"strategy {name!r} cannot be loaded: {type(error).__name__}: {error}") from error
-    return _accepted(name, found)
+    return _accepted(name, own_code.load(target, "strategy"))
 
 
 def _accepted(name: str, found: Any) -> "type[Strategy]":

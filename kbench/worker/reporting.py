@@ -70,7 +70,7 @@ def note_provenance(folder: RunDir, run: Run, device: torch.device, node: str, b
 
 def _strategy_code(name: str) -> str | None:
     """The digest of the source of a strategy of one's own; None for others, and where there is no source."""
-    target = None if name in STRATEGIES else own_code.target_of(name, "kbench.strategies")
+    target = None if name in STRATEGIES else own_code.target_of(name, own_code.STRATEGIES)
     with suppress(ConfigError):
         return own_code.digest(target) if target else None
     return None
