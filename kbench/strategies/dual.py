@@ -1,6 +1,5 @@
 """DUAL: keep samples that are hard and uncertain early in a training, fewer of the hardest the more is pruned."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,15 +7,16 @@ import torch
 from torch import Tensor
 from torch.distributions import Beta
 
-from kbench.config.value_types import Count, Fraction, Positive
-from kbench.strategies.api import Epoch, EpochPlan, Phase, SampleStats, Strategy, TrainingSetup, share_of, state
+from kbench.config.value_types import Count, Positive
+from kbench.strategies.api import Epoch, EpochPlan, SampleStats, share_of, state
+from kbench.strategies.pruning import PrunesForGood
 from kbench.strategies.ranking import drawn_distinct, lowest
 
 BETA_SUM, BETA_SPREAD, N_ANCHORS = 16, 15, 10  # as in the authors' beta_sampling
 
 
 @dataclass
-class Dual(Strategy):
+class Dual(PrunesForGood):
     """Prunes ``int(fraction * n)`` samples for good by difficulty times uncertainty, then trains afresh.
 
     Source: Cho et al., ICML 2025 (arXiv:2502.06905), of which we have the abstract, and their code (``exp_cifar``).
@@ -33,36 +33,22 @@ class Dual(Strategy):
     its last p; their command line hands the order of the scores over as the score, which we take for a slip.
     """
 
-    baseline_params = {"fraction": 0.0}  # the scoring phase remains; what follows is the baseline's training
-
     n_bytes_per_sample = 52  # while it scores, ten probabilities and three sums; afterwards 1
 
-    fraction: Fraction = 0.3
     score_epochs: Count = 30
     window: Count = 10
     c: Positive = 4.0
     sampling: Literal["beta", "top"] = "beta"
-    length: Literal["epochs", "steps"] = "epochs"
 
     past: Tensor | None = state()  # (window, n) float32: the last probabilities, the place of the oldest next
     total: Tensor | None = state()  # (2, n) float32: the sum over windows of the score, over epochs of p
     n_seen: int = state(0)  # [epoch] measured
-    pruned: Tensor | None = state()  # (n,) bool, once decided
 
     def __post_init__(self) -> None:
         if self.window < 2:
             raise ValueError("window must be at least 2 epochs, or there is no spread")
         if self.score_epochs < self.window:
             raise ValueError(f"score_epochs ({self.score_epochs}) must be at least window ({self.window})")
-
-    def problems(self, setup: TrainingSetup) -> Iterator[tuple[str, str]]:
-        if text := setup.too_few_left(self.fraction):
-            yield "fraction", text
-
-    def phases(self, epochs: int) -> tuple[Phase, ...]:
-        horizon = max(epochs, self.score_epochs)
-        longer = 1 if self.length == "epochs" else 1 / (1 - self.fraction)
-        return Phase(name="score", epochs=self.score_epochs, horizon=horizon), Phase.train(round(longer * epochs))
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
         if self.pruned is None and (epoch.phase == "train" or epoch.index):

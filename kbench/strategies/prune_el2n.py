@@ -1,18 +1,14 @@
 """EL2N pruning: leave out for good the samples of the lowest error norm after a short training, and start again."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
-from torch import Tensor
-
-from kbench.config.value_types import Count, Fraction
-from kbench.strategies.api import Epoch, EpochPlan, Phase, SampleStats, Strategy, TrainingSetup, share_of, state
+from kbench.strategies.api import Epoch, EpochPlan, SampleStats, share_of
+from kbench.strategies.pruning import PrunesForGood
 from kbench.strategies.ranking import lowest
 
 
 @dataclass
-class PruneEL2N(Strategy):
+class PruneEL2N(PrunesForGood):
     """Prunes the ``int(fraction * n)`` samples of the lowest error norm for good, then trains afresh.
 
     Source: Paul, Ganguli and Dziugaite 2021 (arXiv:2107.07075), of which we have the abstract, and
@@ -27,23 +23,6 @@ class PruneEL2N(Strategy):
     Both other defaults are ours: their code leaves the moment of scoring and the size of the
     subset to the caller, and the abstract speaks of a few epochs and of half of CIFAR-10.
     """
-
-    baseline_params = {"fraction": 0.0}  # the scoring phase remains; what follows is the baseline's training
-
-    fraction: Fraction = 0.3
-    score_epochs: Count = 20
-    length: Literal["epochs", "steps"] = "epochs"
-
-    pruned: Tensor | None = state()  # (n,) bool, once decided
-
-    def problems(self, setup: TrainingSetup) -> Iterator[tuple[str, str]]:
-        if text := setup.too_few_left(self.fraction):
-            yield "fraction", text
-
-    def phases(self, epochs: int) -> tuple[Phase, ...]:
-        horizon = max(epochs, self.score_epochs)
-        longer = 1 if self.length == "epochs" else 1 / (1 - self.fraction)
-        return Phase(name="score", epochs=self.score_epochs, horizon=horizon), Phase.train(round(longer * epochs))
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
         if epoch.phase == "score":
