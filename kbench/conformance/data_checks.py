@@ -70,22 +70,18 @@ def read(source: Source, ids: Tensor, view: ViewSpec, *, each_in_its_own: bool =
     return torch.cat([x for _, x, _ in batches]), torch.cat([y for _, _, y in batches])
 
 
-def _finding(check: str, what: str, where: str, do: str) -> Finding:
-    return Finding(check=check, what=what, where=where, do=do)
-
-
 def labels(case: DataCase) -> Answer:
     """Check that labels are classes, all of which can be learnt."""
     for part, y in case.labels.items():
         low, high = int(y.min()), int(y.max())
         if low < 0 or high >= case.info.n_classes:
             what = f"its labels go from {low} to {high}"
-            return _finding("labels", what, part, f"use 0 to {case.info.n_classes - 1}, or state other n_classes")
+            return Finding("labels", what, part, f"use 0 to {case.info.n_classes - 1}, or state other n_classes")
         source = case.parts[part]
         if source.labels is not None:
             ids = some_ids(source)
             if not torch.equal(read(source, ids, ViewSpec())[1].cpu(), y[ids]):
-                return _finding(
+                return Finding(
                     "labels", "labels that it knows differ from those of its batches", part, "make them agree"
                 )
     y = case.labels["train"]
@@ -93,7 +89,7 @@ def labels(case: DataCase) -> Answer:
         absent = sorted(set(range(case.info.n_classes)) - set(y.tolist()))
         if absent:
             do = "state as many n_classes as there are"
-            return _finding("labels", f"no sample has the class {', '.join(map(str, absent[:5]))}", "train", do)
+            return Finding("labels", f"no sample has the class {', '.join(map(str, absent[:5]))}", "train", do)
     return None
 
 
@@ -104,18 +100,18 @@ def shapes(case: DataCase) -> Answer:
         try:
             x, y = read(source, ids, _view(case))
         except KBenchError as error:
-            return _finding("shapes", error.message, part, error.hint or "make it readable")
+            return Finding("shapes", error.message, part, error.hint or "make it readable")
         except Exception as error:  # a reader of somebody's may raise anything
-            return _finding("shapes", f"reading raised {type(error).__name__}: {error}", part, "read any of its ids")
+            return Finding("shapes", f"reading raised {type(error).__name__}: {error}", part, "read any of its ids")
         if list(x.shape) != [len(ids), *case.info.shape] or x.dtype != torch.float32:
             wanted = f"float32 {[len(ids), *case.info.shape]}"
-            return _finding(
+            return Finding(
                 "shapes", f"images are {x.dtype} {list(x.shape)}", part, f"state and give one shape: {wanted}"
             )
         if not x.isfinite().all():
-            return _finding("shapes", "images hold numbers that are not finite", part, "leave them out, or mend them")
+            return Finding("shapes", "images hold numbers that are not finite", part, "leave them out, or mend them")
         if y.dtype != torch.int64:
-            return _finding("shapes", f"labels are {y.dtype}", part, "give int64")
+            return Finding("shapes", f"labels are {y.dtype}", part, "give int64")
     return None
 
 
@@ -127,7 +123,7 @@ def same_twice(case: DataCase) -> Answer:
         first, second = (read(case.opened.train, ids, view)[0] for _ in range(2))
         if not torch.equal(first, second):
             do = "draw only from the global streams, which are seeded for each sample"
-            return _finding("same-twice", "a sample looks otherwise when it is read again", f"augment {how}", do)
+            return Finding("same-twice", "a sample looks otherwise when it is read again", f"augment {how}", do)
     return None
 
 
@@ -140,7 +136,7 @@ def any_order(case: DataCase) -> Answer:
         backwards = tuple(value.flip(0) for value in read(source, ids.flip(0), view))
         for what, other in (("in a batch of its own", single), ("in another order", backwards)):
             if not all(torch.allclose(a.float(), b.float(), atol=1e-6) for a, b in zip(together, other, strict=True)):
-                return _finding("any-order", f"a sample looks otherwise {what}", part, "read each id by itself")
+                return Finding("any-order", f"a sample looks otherwise {what}", part, "read each id by itself")
     return None
 
 
@@ -154,9 +150,9 @@ def workers(case: DataCase) -> Answer:
     try:
         if not torch.equal(read(here, ids, view)[0], read(there, ids, view, each_in_its_own=True)[0]):
             do = "keep no state between samples, open files in read()"
-            return _finding("workers", "other processes read other samples", f"{WORKERS} processes", do)
+            return Finding("workers", "other processes read other samples", f"{WORKERS} processes", do)
     except KBenchError as error:
-        return _finding("workers", error.message, f"{WORKERS} processes", error.hint or "let it be copied to processes")
+        return Finding("workers", error.message, f"{WORKERS} processes", error.hint or "let it be copied to processes")
     return None
 
 
@@ -167,7 +163,7 @@ def streams(case: DataCase) -> Answer:
         read(source, some_ids(source), _view(case))
     moved = [name for name, state in _streams().items() if state != before[name]]
     what, do = f"reading moves the global stream of {', '.join(moved)}", "draw from a generator of its own"
-    return _finding("streams", what, "its batches", do) if moved else None
+    return Finding("streams", what, "its batches", do) if moved else None
 
 
 def _streams() -> dict[str, str]:
@@ -187,7 +183,7 @@ def opened_again(case: DataCase) -> Answer:
         np.random.seed(1)
         again = open_dataset(case.name, case.root)
     if identity_of(again.train, again.val) != identity_of(case.opened.train, case.opened.val):
-        return _finding("opened-again", "opened again it holds other samples", "its load", "seed what it draws")
+        return Finding("opened-again", "opened again it holds other samples", "its load", "seed what it draws")
     return None
 
 
@@ -199,7 +195,7 @@ def apart(case: DataCase) -> Answer:
     seen = {row.tobytes() for row in train.x.flatten(1).cpu().numpy()}
     n_same = sum(row.tobytes() in seen for row in val.x.flatten(1).cpu().numpy())
     what = f"{n_same:,} of {len(val):,} validation images are training images as well"
-    return _finding("apart", what, "val", "take them out of one part: accuracies would be too high") if n_same else None
+    return Finding("apart", what, "val", "take them out of one part: accuracies would be too high") if n_same else None
 
 
 def _view(case: DataCase, *, augment: str = "none") -> ViewSpec:

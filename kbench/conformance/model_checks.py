@@ -90,25 +90,21 @@ class ModelCase:
         return Facts(n_parameters, int(counter.get_total_flops()), layer)
 
 
-def _finding(check: str, what: str, where: str, do: str) -> Finding:
-    return Finding(check=check, what=what, where=where, do=do)
-
-
 def builds(case: ModelCase) -> Answer:
     """Check that it is built, and answers."""
     where = f"images of {'x'.join(map(str, case.shape))}, {case.n_classes} classes"
     try:
         output = case.output(case.model, case.images)
     except KBenchError as error:
-        return _finding("builds", error.message, where, "build it for (shape, n_classes)")
+        return Finding("builds", error.message, where, "build it for (shape, n_classes)")
     except Exception as error:  # a model of somebody's may raise anything
-        return _finding("builds", f"its forward pass raised {type(error).__name__}: {error}", where, "take such images")
+        return Finding("builds", f"its forward pass raised {type(error).__name__}: {error}", where, "take such images")
     wanted = [N_SAMPLES, case.n_classes, *(case.shape[1:] if case.info.task == "segmentation" else ())]
     if not isinstance(output, Tensor) or list(output.shape) != wanted:
         got = list(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        return _finding("builds", f"it answers {got} where {wanted} are wanted", where, "return logits alone")
+        return Finding("builds", f"it answers {got} where {wanted} are wanted", where, "return logits alone")
     if not output.is_floating_point() or not output.isfinite().all():
-        return _finding("builds", "its logits are not finite numbers", where, "return finite logits")
+        return Finding("builds", "its logits are not finite numbers", where, "return finite logits")
     return None
 
 
@@ -120,7 +116,7 @@ def seeds(case: ModelCase) -> Answer:
     different = [name for name, value in case.build().state_dict().items() if not torch.equal(value, again[name])]
     do = "draw weights with torch's functions, without a generator or a seed of its own"
     return (
-        _finding("seeds", f"two builds from one seed differ in {_some(different)}", "its weights", do)
+        Finding("seeds", f"two builds from one seed differ in {_some(different)}", "its weights", do)
         if different
         else None
     )
@@ -136,13 +132,13 @@ def gradients(case: ModelCase) -> Answer:
     trained = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
     idle = [name for name, value in trained if value.grad is None]
     if not trained:
-        return _finding("gradients", "nothing in it can be trained", "its parameters", "leave requires_grad on")
+        return Finding("gradients", "nothing in it can be trained", "its parameters", "leave requires_grad on")
     if idle:
         do = "use them in forward, or requires_grad_(False); several ranks would wait for them"
-        return _finding("gradients", f"no gradient reaches {_some(idle)}", "its parameters", do)
+        return Finding("gradients", f"no gradient reaches {_some(idle)}", "its parameters", do)
     wild = [name for name, value in trained if value.grad is not None and not value.grad.isfinite().all()]
     return (
-        _finding("gradients", f"gradients of {_some(wild)} are not finite", "a first step", "keep them finite")
+        Finding("gradients", f"gradients of {_some(wild)} are not finite", "a first step", "keep them finite")
         if wild
         else None
     )
@@ -159,16 +155,16 @@ def evaluation(case: ModelCase) -> Answer:
     second = case.output(model, case.images)
     where = "evaluation mode"
     if not torch.equal(first, second):
-        return _finding(
+        return Finding(
             "evaluation", "the same images are answered differently", where, "draw nothing unless self.training"
         )
     moved = [name for name, value in model.state_dict().items() if not torch.equal(value, before[name])]
     if moved:
-        return _finding("evaluation", f"it changes {_some(moved)}", where, "change nothing unless self.training")
+        return Finding("evaluation", f"it changes {_some(moved)}", where, "change nothing unless self.training")
     single = torch.cat([case.output(model, image[None]) for image in case.images])
     if not torch.allclose(single, first, rtol=ROUNDING, atol=ROUNDING):
         what = f"a sample is answered differently alone, by up to {float((single - first).abs().max()):.3g}"
-        return _finding("evaluation", what, where, "let no sample see others of its batch unless self.training")
+        return Finding("evaluation", what, where, "let no sample see others of its batch unless self.training")
     return None
 
 
@@ -185,12 +181,12 @@ def checkpoints(case: ModelCase) -> Answer:
         fresh.load_state_dict(model.state_dict())
     except Exception as error:
         do = "hold tensors as parameters and buffers"
-        return _finding("checkpoints", f"{type(error).__name__}: {error}", "state_dict, deepcopy", do)
+        return Finding("checkpoints", f"{type(error).__name__}: {error}", "state_dict, deepcopy", do)
     expected = case.output(model, case.images)
     for what, other in (("loaded from its state_dict", fresh), ("copied", copied)):
         if not torch.equal(case.output(other, case.images), expected):
             do = "register what it remembers as parameters or buffers"
-            return _finding("checkpoints", f"a model {what} answers differently", "evaluation mode", do)
+            return Finding("checkpoints", f"a model {what} answers differently", "evaluation mode", do)
     return None
 
 

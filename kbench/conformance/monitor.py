@@ -39,7 +39,7 @@ from kbench.strategies.api import (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Finding:
     """A broken check: which, what was seen, where, and what to do about it."""
 
