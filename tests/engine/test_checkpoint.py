@@ -40,6 +40,12 @@ PARAMS: dict[str, dict[str, Any]] = {
     "kf18": {"threshold": 1.0, "momentum": 0.0},
     "rho-loss": {"keep": 0.34, "holdout_epochs": 2},
     "prune-el2n": {"score_epochs": 2},
+    "dual": {"score_epochs": 2, "window": 2},
+    "divbs": {"keep": 0.5, "candidates": 4},
+    "gradmatch": {"every": 1, "group": 48},
+    "craig": {"every": 2, "group": 48},
+    "ies": {"threshold": 1.0, "window": 1},
+    "progressive": {"delay": 0.3},
 }
 
 

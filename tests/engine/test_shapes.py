@@ -1,6 +1,7 @@
 """Which shapes the forward passes of each strategy see while the clock runs: none that was not seen before it."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -23,6 +24,7 @@ PARAMS: dict[str, dict[str, object]] = {
     **NEEDED,
     "kf18": {"threshold": 0.0, "presample": 4},
     "divbs": {"keep": 0.5, "candidates": 4},
+    "dual": {"score_epochs": 2, "window": 2},
     "sb-stale": {"every": 1},
     "forget": {"score_epochs": 1},
     "rho-loss": {"keep": 0.25},
@@ -109,10 +111,10 @@ def test_samples_to_measure_again_are_read_with_those_to_train_on(
     requested: list[int] = []
     batches = run.workload.batches
 
-    def counted(ids: Iterable[Tensor], *, key: int) -> Iterator[ViewedBatch]:
+    def counted(ids: Iterable[Tensor], **view: Any) -> Iterator[ViewedBatch]:
         chunks = list(ids)
         requested.append(sum(map(len, chunks)))
-        return batches(chunks, key=key)
+        return batches(chunks, **view)
 
     monkeypatch.setattr(run.workload, "batches", counted)
     records = list(train(run))
