@@ -43,6 +43,11 @@ class KBenchError(Exception):
         """One sentence for each thing that is wrong."""
         return (self.message,)
 
+    @property
+    def with_hint(self) -> str:
+        """What is wrong, and in brackets what to do, for a place where another error says it."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
 
 class ConfigError(KBenchError):
     """Something written by the user does not make sense; nothing was started.

@@ -1,5 +1,6 @@
 """Look up the names of an experiment file in the registries of strategies, models and data sets."""
 
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
@@ -52,7 +53,7 @@ class Registries:
         try:
             info = dataset_info(dataset)
         except ConfigError as error:
-            return [*found, ("dataset", f"{error.message} ({error.hint})" if error.hint else error.message)]
+            return [*found, ("dataset", error.with_hint)]
         if info is None:
             return [*found, ("dataset", f"unknown data set {dataset!r}{did_you_mean(dataset, dataset_names())}")]
         found += _source_problems(model, dataset) if not unknown else []
@@ -77,9 +78,7 @@ class Registries:
         named = [(model, own_code.MODELS), (dataset, own_code.DATASETS), *((written.get(key), "") for key in OWN_KEYS)]
         found = {}
         for name, group in named:
-            is_built_in = isinstance(name, str) and (name in MODELS or name in DATASETS)
-            target = None if is_built_in else own_code.target_of(name, group)
-            if target:
+            if target := _own_target(name, group):
                 with suppress(ConfigError):  # pair_problems says that it has none
                     found[str(name)] = own_code.digest(target)
         return found
@@ -109,19 +108,22 @@ class Registries:
         return [((param,) if param else (), text) for param, text in found]
 
 
+def _own_target(name: Any, group: str) -> str | None:
+    """The ``module:Name`` behind a name of a pair that is one's own; None where it is built in, or nothing."""
+    built_in: dict[str, Collection[str]] = {own_code.MODELS: MODELS, own_code.DATASETS: DATASETS}
+    return None if isinstance(name, str) and name in built_in.get(group, ()) else own_code.target_of(name, group)
+
+
 def _source_problems(model: Any, dataset: str) -> list[tuple[str, str]]:
     """Which of them is one's own and has no source to judge a run by: (key, sentence)."""
-    targets = {
-        "model": None if not isinstance(model, str) or model in MODELS else own_code.target_of(model, own_code.MODELS),
-        "dataset": None if dataset in DATASETS else own_code.target_of(dataset, own_code.DATASETS),
-    }
+    targets = {"model": _own_target(model, own_code.MODELS), "dataset": _own_target(dataset, own_code.DATASETS)}
     found = []
     for key, target in targets.items():
         try:
             if target:
                 own_code.digest(target)
         except ConfigError as error:
-            found.append((key, f"{error.message} ({error.hint})"))
+            found.append((key, error.with_hint))
     return found
 
 
@@ -139,7 +141,7 @@ def _own_problems(recipe: dict[str, Any], info: DatasetInfo, dataset: str) -> li
             own_code.load(target, key)
             own_code.digest(target)
         except ConfigError as error:
-            found.append((f"recipe.{key}", f"{error.message} ({error.hint})" if error.hint else error.message))
+            found.append((f"recipe.{key}", error.with_hint))
     return found
 
 
@@ -173,7 +175,7 @@ def n_train_of(recipe: dict[str, Any], info: DatasetInfo) -> int:
 
 def _task(model: str, info: DatasetInfo) -> str:
     """What a model answers; one of somebody's own may answer anything."""
-    if model not in MODELS and own_code.target_of(model, own_code.MODELS):
+    if _own_target(model, own_code.MODELS):
         return info.task
     return MODELS[model].task if model in MODELS else "classification"
 

@@ -52,8 +52,13 @@ def build_model(
 
 def classifier(model: nn.Module, n_classes: int) -> nn.Linear | None:
     """The linear layer that a model ends in, with an output for each class; None where it ends otherwise."""
-    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    return layers[-1] if layers and layers[-1].out_features == n_classes else None
+    layers = _linear_layers(model)
+    return layers[-1][1] if layers and layers[-1][1].out_features == n_classes else None
+
+
+def _linear_layers(model: nn.Module) -> list[tuple[str, nn.Linear]]:
+    """The linear layers of a model with their names, in its order."""
+    return [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
 
 
 def n_features(name: str, shape: Shape, n_classes: int) -> int:
@@ -142,10 +147,10 @@ def load_initial_weights(model: nn.Module, weights: Mapping[str, Tensor], *, sou
 
 def last_linear(model: nn.Module) -> str:
     """The name of the linear layer that answers; raises WorkloadError where a model has none."""
-    names: list[str] = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-    if not names:
+    layers = _linear_layers(model)
+    if not layers:
         raise WorkloadError(
             f"{type(model).__name__}: has no linear layer at its end, so that nobody knows what to begin anew",
             hint="starts_from is for models that classify",
         )
-    return names[-1]
+    return layers[-1][0]

@@ -89,7 +89,7 @@ def _loading_problem(target: str) -> str:
     try:
         found = own_code.load(target, "model")
     except ConfigError as error:
-        return f"{error.message} ({error.hint})" if error.hint else error.message
+        return error.with_hint
     return "" if callable(found) else f"model {target!r} must be called with (shape, n_classes), got {type(found)}"
 
 
