@@ -73,9 +73,8 @@ class SampleStore:
             return
         held = torch.zeros(len(self.memory), dtype=torch.bool, device=self.memory.device)
         held[torch.cat(self._remembered) if self._remembered else []] = True
-        anywhere = comm.sum(held.float()) > 0
-        here = torch.where(held[:, None], self.memory, 0.0)
-        self.memory = torch.where(anywhere[:, None], comm.sum(here), self.memory)
+        total = comm.sum(torch.cat([torch.where(held[:, None], self.memory, 0.0), held[:, None].float()], dim=1))
+        self.memory = torch.where(total[:, -1:] > 0, total[:, :-1], self.memory)
         self._remembered = []
 
     def view(self) -> SampleStats:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from kbench.config.value_types import Count, Share
-from kbench.strategies.api import Batch, Epoch, EpochPlan, Outputs, Probe, SampleStats, Strategy
+from kbench.strategies.api import Batch, Epoch, EpochPlan, Outputs, Probe, SampleStats, Strategy, share_of
 from kbench.strategies.ranking import draw
 
 NOTHING_LEFT = 1e-10  # of the squared length of a gradient, or of the mean gradient, outside of what is spanned
@@ -40,7 +40,7 @@ class DivBS(Strategy):
     def select(self, batch: Batch, probe: Probe) -> Tensor | None:
         if self.keep == 1:
             return None
-        n_kept = max(1, int(self.keep * len(batch)))
+        n_kept = max(1, share_of(len(batch), self.keep))
         products = gradient_products(probe.outputs(batch), batch.y)
         weight = torch.zeros(len(batch), device=batch.x.device)
         weight[spanning(products, probe.uniform(n_kept), probe.uniform(len(batch)))] = 1.0

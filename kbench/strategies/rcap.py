@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import log
+from math import ceil, log
 
 import torch
 from torch import Tensor
@@ -85,4 +85,4 @@ def shared_out(n_kept: int, sizes: list[int], mass: list[float]) -> list[int]:
             counts[c] = float(sizes[c])
             left -= sizes[c]
         open_classes -= full
-    return [min(size, -int(-count // 1)) for size, count in zip(sizes, counts, strict=True)]
+    return [min(size, ceil(count)) for size, count in zip(sizes, counts, strict=True)]

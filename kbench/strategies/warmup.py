@@ -22,6 +22,7 @@ from kbench.strategies.api import (
     SampleStats,
     Strategy,
     TrainingSetup,
+    share_of,
     state,
 )
 
@@ -74,7 +75,7 @@ class Warmup(Strategy):
         return self._inner.phases(epochs)
 
     def plan(self, epoch: Epoch, stats: SampleStats) -> EpochPlan:
-        warm = self.epochs <= epoch.index < int(self.until * epoch.epochs)
+        warm = self.epochs <= epoch.index < share_of(epoch.epochs, self.until)
         self.own = epoch.phase != "train" or (warm and (epoch.index - self.epochs) % self.every == 0)
         return self._inner.plan(epoch, stats) if self.own else EpochPlan(epoch.all_ids)
 
