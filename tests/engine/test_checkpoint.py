@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from strategy_needs import NEEDED
+from strategy_needs import THREE_EPOCHS
 from torch import Tensor
 
 from kbench.engine.checkpoint import MAGIC, ResumePoint, load, replace_checkpoint, save, sealed, unsealed
@@ -28,25 +28,6 @@ Numbers = Callable[[Iterable[EpochRecord]], list[dict[str, Any]]]
 
 CPU = torch.device("cpu")
 MADE_BY = {"run_id": "pair.method.s0.0", "commit": "c0ffee", "dirty": False, "threads_per_rank": 1}
-# With these every strategy chooses, remembers and changes phase within three epochs.
-PARAMS: dict[str, dict[str, Any]] = {
-    **NEEDED,
-    "budget": {"share": 0.67},
-    "iswr": {"unbiased": True},
-    "forget": {"fraction": 0.25, "score_epochs": 2},
-    "forget-online": {"fraction": 0.4},
-    "sb-stale": {"every": 2},
-    "kakurenbo": {"fraction": 0.3, "confidence": 0.3, "milestones": [2], "shares": [1.0, 0.5]},
-    "kf18": {"threshold": 1.0, "momentum": 0.0},
-    "rho-loss": {"keep": 0.34, "holdout_epochs": 2},
-    "prune-el2n": {"score_epochs": 2},
-    "dual": {"score_epochs": 2, "window": 2},
-    "divbs": {"keep": 0.5, "candidates": 4},
-    "gradmatch": {"every": 1, "group": 48},
-    "craig": {"every": 2, "group": 48},
-    "ies": {"threshold": 1.0, "window": 1},
-    "progressive": {"delay": 0.3},
-}
 
 
 class Stopped(Exception):
@@ -85,7 +66,7 @@ def in_pieces(make: Callable[[], Run], path: Path) -> list[EpochRecord]:
 def test_a_run_stopped_after_every_epoch_is_the_run_that_was_not(
     name: str, run_of: Callable[..., Run], training_of: Callable[..., Any], tmp_path: Path, numbers: Numbers
 ) -> None:
-    params = PARAMS.get(name, {})
+    params = THREE_EPOCHS.get(name, {})
     pieces = in_pieces(lambda: run_of(name, params), tmp_path / "checkpoint.pt")
     assert numbers(pieces) == numbers(training_of(name, params).records)
 
