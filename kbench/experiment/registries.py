@@ -99,7 +99,7 @@ class Registries:
             task=info.task,
             epochs=recipe.epochs,
             global_batch=recipe.global_batch,
-            image_size=recipe.image_size or (info.shape[-1] if len(set(info.shape[1:])) == 1 else None),
+            image_size=recipe.image_size or (info.shape[-1] or None if len(set(info.shape[1:])) == 1 else None),
         )
         try:
             found = list(load(name, params).problems(setup))
@@ -154,7 +154,7 @@ def bytes_per_sample(name: str, params: dict[str, Any], pair: Pair) -> int:
     from kbench.strategies import load
 
     strategy, info = load(name, params), dataset_info(pair.dataset)
-    if info is None or not strategy.memory_width(info.n_classes, 1):
+    if info is None or not info.shape[0] or not strategy.memory_width(info.n_classes, 1):
         return strategy.n_bytes_per_sample
     side = pair.recipe.image_size
     shape = (info.shape[0], side or info.shape[1], side or info.shape[2])
@@ -185,7 +185,7 @@ def _view_problems(recipe: dict[str, Any], info: DatasetInfo, dataset: str) -> l
     found = []
     for key in ("mean", "std"):
         given, channels = recipe.get(key) or (), info.shape[0]
-        if isinstance(given, list | tuple) and len(given) not in (0, channels):
+        if isinstance(given, list | tuple) and channels and len(given) not in (0, channels):
             found.append((key, f"must be {channels} numbers, one for each channel of {dataset}, got {len(given)}"))
     if isinstance(n_train := recipe.get("n_train"), int) and n_train > info.n_train > 0:
         found.append(("n_train", f"must be at most the {info.n_train} training samples of {dataset}, got {n_train}"))
