@@ -127,12 +127,12 @@ def _cached(dataset: str) -> list[Path]:
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     name = dataset.removeprefix(HF).replace("--", "/")
     hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub") / f"datasets--{name.replace('/', '--')}"
-    made = Path(os.environ.get("HF_DATASETS_CACHE") or home / "datasets") / name.replace("/", "___")
+    built = Path(os.environ.get("HF_DATASETS_CACHE") or home / "datasets") / name.replace("/", "___")
     try:
-        newest = [hub / "snapshots" / (hub / "refs" / "main").read_text().strip()]
+        newest = [hub / "snapshots" / (hub / "refs" / "main").read_text(encoding="utf-8").strip()]
     except OSError:
         newest = sorted((hub / "snapshots").glob("*"))[-1:]
-    return [*newest, made]
+    return [*newest, built]
 
 
 def _files_of(place: Path, names: tuple[str, ...]) -> list[Path]:
@@ -251,15 +251,15 @@ def _named_classes(schema: "pa.Schema", label: str) -> int:
 def _numbers(job: PrepareJob, tables: Mapping[str, Table]) -> dict[str, NDArray[np.int64]]:
     """Labels of both parts as (n,) numbers from 0; text is numbered in the order of the training part's words."""
     found = {part: _labels(table) for part, table in tables.items()}
-    words = sorted({each for each in found["train"] if isinstance(each, str)})
-    known = {word: number for number, word in enumerate(words)}
+    names = sorted({each for each in found["train"] if isinstance(each, str)})
+    known = {word: number for number, word in enumerate(names)}
     numbers = {}
     for part, labels in found.items():
         for row, label in enumerate(labels):
             where = f"{job.dataset}: row {row:,} of {part}"
             if isinstance(label, str) and label not in known:
                 raise WorkloadError(f"{where} has the label {label[:40]!r}, which no row of train has")
-            if label is None or (not isinstance(label, str) and (label < 0 or words)):
+            if label is None or (not isinstance(label, str) and (label < 0 or names)):
                 raise WorkloadError(f"{where} must have a class, counted from 0, got {label}")
         numbers[part] = np.array([known.get(label, label) for label in labels], np.int64)
     highest, most = int(numbers["val"].max(initial=0)), int(numbers["train"].max(initial=0))
