@@ -1,4 +1,4 @@
-"""Stands for the Python of the ranks: writes what a run writes, epoch by epoch, and trains nothing; some runs really train.
+"""Stands for the Python of the ranks: writes what a run writes, epoch by epoch; only some runs really train.
 
 It is called as Python is, with ``-m kbench.worker FOLDER``.  ``SOAK_REAL`` says of how many runs one really trains.
 """
@@ -27,7 +27,7 @@ SCORES = {"train_loss": 1.0, "train_acc": 0.5, "val_loss": 1.0, "val_acc1": 0.5,
 def is_real(run_id: str) -> bool:
     """Whether a run really trains: each whose seed the number divides."""
     seed = re.search(r"\.s(\d+)\.", run_id)
-    return bool(seed) and int(seed[1]) % int(os.environ["SOAK_REAL"]) == 0
+    return seed is not None and int(seed[1]) % int(os.environ["SOAK_REAL"]) == 0
 
 
 def play(run: RunDir, attempt: int, n_epochs: int) -> None:
@@ -41,7 +41,11 @@ def play(run: RunDir, attempt: int, n_epochs: int) -> None:
         run.last_step.touch()
         record = EpochRecord.model_validate(
             {"attempt": attempt, "phase": "train", "epoch": epoch, "lr": 0.05, "lr_scale": 1.0, "data_s": EPOCH_S}
-            | {"train_s": EPOCH_S, "elapsed_s": EPOCH_S * (epoch + 1), "writer": f"{socket.gethostname()}:{os.getpid()}"}
+            | {
+                "train_s": EPOCH_S,
+                "elapsed_s": EPOCH_S * (epoch + 1),
+                "writer": f"{socket.gethostname()}:{os.getpid()}",
+            }
             | {"peak_mem_bytes": 0, "ended_at": datetime.now(UTC)}
             | COUNTS
             | TIMES

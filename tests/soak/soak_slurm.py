@@ -1,10 +1,10 @@
 """Short runs on a real Slurm of four nodes that die, are preempted and put jobs back: each run is trained once.
 
 ``make soak-slurm RUNS=500``: one ``kbench run --wait`` submits them and follows them to their end, while every few
-seconds a node dies with its ranks, a slurmd dies and leaves its ranks behind, a job of higher priority takes nodes, or a
-job is put back into the queue.  Most ranks are played (played_ranks.py), each twenty-fifth run really trains.  Prints
-how each run ended, what was left of processes, files and jobs, and how memory and descriptors of ``kbench run``
-developed; exit code 1 where one of them is not as it must be.
+seconds a node dies with its ranks, a slurmd dies and leaves its ranks behind, a job of higher priority takes nodes, or
+a job is put back into the queue.  Most ranks are played (played_ranks.py), each twenty-fifth run really trains.  Prints
+what became of the runs, what is left of processes, files and jobs, and memory and descriptors of ``kbench run`` in the
+second and the last quarter of its time; exit code 1 where one of them is not as it must be.
 """
 
 import json
@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "cluster"))
 
@@ -49,9 +49,22 @@ threads_per_rank: 1
 python: {python}
 """
 FILES = (  # that a run leaves; docs/life-of-a-run.md says what each is
-    *("spec.json", "job.json", "job.sh", "start.json", "attempts", "alive", "step", "provenance.json", "environment.json"),
+    *(
+        "spec.json",
+        "job.json",
+        "job.sh",
+        "start.json",
+        "attempts",
+        "alive",
+        "step",
+        "provenance.json",
+        "environment.json",
+    ),
     *("epochs.jsonl", "checkpoint.pt", "hits.json", "done.json", "stdout.log", "stderr.log", ".starting"),
 )
+
+
+CACHE = "torchinductor_"  # a folder that torch makes for a user, once
 
 
 class Sample(NamedTuple):
@@ -142,7 +155,7 @@ class Soak:
             n_descriptors = len(os.listdir(f"/proc/{pid}/fd"))
             self.samples.append(Sample(pages * os.sysconf("SC_PAGE_SIZE") / 2**20, n_descriptors))
 
-    def report(self) -> dict[str, object]:
+    def report(self) -> dict[str, Any]:
         """What became of the runs, and what is left of them."""
         runs = list(self.experiment.read())
         submissions: Counter[str] = Counter()
@@ -182,7 +195,7 @@ class Soak:
     def left_files(self, runs: list[RunSnapshot]) -> list[str]:
         """Files that nobody needs any more."""
         found = [path for run in runs for path in run.path.iterdir() if path.name not in FILES]
-        found += [path for path in (self.folder / "tmp").iterdir() if not path.name.startswith("torchinductor_")]  # a cache
+        found += [path for path in (self.folder / "tmp").iterdir() if not path.name.startswith(CACHE)]
         found += [*dead_drafts(self.experiment.path / "*", of_any=True)]
         return sorted(str(path.relative_to(self.folder)) for path in found)
 
