@@ -74,7 +74,7 @@ class Registries:
             found.append(("recipe.global_batch", text))
         found += [(f"recipe.{key}", text) for key, text in _view_problems(written, info, dataset)]
         found += _own_problems(written, info, dataset)
-        if augment not in info.augments and not own_code.is_reference(augment):
+        if augment not in info.augments and not own_code.target_of(augment, OWN_KEYS["augment"]):
             text = f"must be one of {', '.join(info.augments)} for {dataset}, got {augment!r}"
             found.append(("recipe.augment", text))
         return found
@@ -82,10 +82,13 @@ class Registries:
     def own_code(self, model: Any, dataset: Any, recipe: Any) -> dict[str, str]:
         """The digest of the source of each name of a pair, as it is written, that is one's own and can be found."""
         written = recipe if isinstance(recipe, dict) else {}
-        named = [(model, own_code.MODELS), (dataset, own_code.DATASETS), *((written.get(key), "") for key in OWN_KEYS)]
+        named = [
+            (name, _own_target(name, group)) for name, group in ((model, own_code.MODELS), (dataset, own_code.DATASETS))
+        ]
+        parts = (own_code.target_of(written.get(key), group) for key, group in OWN_KEYS.items())
         found = {}
-        for name, group in named:
-            if target := _own_target(name, group):
+        for name, target in (*named, *((target, target) for target in parts)):
+            if target:
                 with suppress(ConfigError):  # pair_problems says that it has none
                     found[str(name)] = own_code.digest(target)
         return found
@@ -140,9 +143,9 @@ def _source_problems(model: Any, dataset: str) -> list[tuple[str, str]]:
 def _own_problems(recipe: dict[str, Any], info: DatasetInfo, dataset: str) -> list[tuple[str, str]]:
     """What of a recipe names something of one's own that cannot be loaded: (key, sentence)."""
     found = []
-    for key in OWN_KEYS:
-        target = recipe.get(key)
-        if not isinstance(target, str) or not own_code.is_reference(target):
+    for key, group in OWN_KEYS.items():
+        target = own_code.target_of(recipe.get(key), group)
+        if not target:
             continue
         if info.task == "segmentation" and key in ("loss", "metric", "augment"):
             found.append((f"recipe.{key}", f"one of your own needs a class for each sample, and {dataset} has none"))
