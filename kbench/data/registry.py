@@ -13,7 +13,8 @@ from kbench.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
-    """What is known of a data set before it is opened.  Counts are the official ones; 0 is one that is not known.
+    """What is known of a data set before it is opened.  Counts are the official ones; 0 is one that is not known, as in
+    the shape of a table that was not read.
 
     Functions are named as "module:function", and imported when they are called.  One of one's own is such an object
     in a module of one's own: what names a function there may leave out the module.
@@ -40,16 +41,17 @@ class DatasetInfo:
 def dataset_info(name: str) -> DatasetInfo | None:
     """Look a data set up by its name; None where there is none.
 
-    ``folder:NAME``, ``shards:NAME`` and ``npz:PATH`` are files of the user's own, ``package.module:NAME`` or an entry
-    point of the group ``kbench.datasets`` a DatasetInfo of the user's own; ``torchvision:NAME`` is one of torchvision,
-    ``fractal-N`` is FractalDB with N classes.
+    ``folder:NAME``, ``shards:NAME``, ``parquet:NAME``, ``hf:NAME`` and ``npz:PATH`` are files of the user's own,
+    ``package.module:NAME`` or an entry point of the group ``kbench.datasets`` a DatasetInfo of the user's own;
+    ``torchvision:NAME`` is one of torchvision, ``fractal-N`` is FractalDB with N classes.
 
     Raises:
         ConfigError: One of the user's own cannot be loaded or read.
     """
     for prefix, own in OWN.items():
-        if re.fullmatch(re.escape(prefix) + r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
-            return replace(own, folder=name.removeprefix(prefix))
+        owner = r"([A-Za-z0-9_][A-Za-z0-9._-]*/)?" if prefix == HF else ""  # of the hub: owner/name
+        if re.fullmatch(re.escape(prefix) + owner + r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
+            return replace(own, folder=name.removeprefix(prefix).replace("/", "--"))
     fractal = re.fullmatch(r"fractal-([1-9][0-9]*)", name)
     if name in DATASETS or fractal:
         return DATASETS.get(name) or _fractal(int(fractal[1] if fractal else 0))
@@ -90,10 +92,12 @@ def _of_ones_own(name: str, target: str) -> DatasetInfo:
 
 
 IN_MEMORY = ("none", "flip", "crop", "crop-flip", "resized-crop")  # crop: a piece after padding by 4
-FROM_FILES = ("none", "resized-crop", "trivial", "randaugment", "randaugment-flips")
+IMAGE_BY_IMAGE = ("trivial", "color-jitter", "randaugment", "randaugment-flips")  # in colour
+IN_COLOR = (*IN_MEMORY, *IMAGE_BY_IMAGE)
+FROM_FILES = ("none", "resized-crop", *IMAGE_BY_IMAGE)
 _arrays = partial(DatasetInfo, target="kbench.data.store.arrays:load", verify="kbench.data.store.arrays:verify")
 _images = partial(DatasetInfo, target="kbench.data.store.images:load", verify="kbench.data.store.images:verify")
-_cifar = partial(_arrays, n_train=50_000, n_val=10_000, shape=(3, 32, 32), augments=IN_MEMORY)
+_cifar = partial(_arrays, n_train=50_000, n_val=10_000, shape=(3, 32, 32), augments=IN_COLOR)
 _mnist = partial(
     _arrays,
     n_train=60_000,
@@ -118,6 +122,7 @@ _deepcam = partial(
     task="segmentation",
 )
 FETCHES = "kbench data prepare fetches"
+HF = "hf:"  # prefix of what Hugging Face's programs wrote
 NPZ = "npz:"  # prefix of a file of arrays
 TORCHVISION = "torchvision:"  # prefix of a data set of torchvision
 CIFAR = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
@@ -189,7 +194,7 @@ DATASETS = {
         n_val=26_032,
         n_classes=10,
         shape=(3, 32, 32),
-        augments=IN_MEMORY,
+        augments=IN_COLOR,
         mean=_of_255(109.9, 109.7, 113.8),  # angelajiang/SelectiveBackprop @d29b222 examples/train.py
         std=_of_255(50.1, 50.6, 50.8),
         about="630,420 digits of house numbers, 32x32 in colour; train and extra together are trained on",
@@ -249,6 +254,16 @@ DATASETS = {
     ),
 }
 
+_tables = partial(
+    _arrays,
+    prepare="kbench.data.sources.tables:prepare",
+    n_train=0,
+    n_val=0,
+    n_classes=0,
+    shape=(0, 0, 0),
+    augments=IN_MEMORY,
+    get="yours",
+)
 OWN = {  # data of the user's own, by the prefix of its name; the rest is its folder below a data root
     "folder:": _own(
         prepare="kbench.data.sources.image_folders:prepare",
@@ -256,14 +271,17 @@ OWN = {  # data of the user's own, by the prefix of its name; the rest is its fo
     ),
     "shards:": _own(
         prepare="kbench.data.sources.shards:prepare",
-        about="tar shards of your own as WebDataset writes them: NAME/train-*.tar and NAME/val-*.tar",
+        about="tar shards of your own as WebDataset writes them: NAME/train-*.tar and NAME/val-*.tar; or tables",
     ),
+    "parquet:": _tables(
+        about="tables of your own with small images of one size: NAME/train*.parquet and NAME/val*.parquet"
+    ),
+    HF: _tables(about="a data set of Hugging Face, saved (save_to_disk) or fetched, with small images of one size"),
 }
 
 _torchvision = partial(
     _arrays,
     prepare="kbench.data.sources.torchvision_sets:prepare",
-    augments=IN_MEMORY,
     get="kbench data prepare takes torchvision's files from --from DIR or a data root, or lets torchvision fetch them",
 )
 TORCHVISION_SETS = {  # those with two parts of images of one size; counts and shapes are those of torchvision's classes
@@ -273,6 +291,7 @@ TORCHVISION_SETS = {  # those with two parts of images of one size; counts and s
         n_val=n_val,
         n_classes=10,
         shape=shape,
+        augments=IN_COLOR if shape[0] == 3 else IN_MEMORY,
         about=f"{name} of torchvision, {n_train:,} and {n_val:,} images",
     )
     for name, n_train, n_val, shape in (

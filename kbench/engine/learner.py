@@ -54,9 +54,9 @@ class Learner:
         self.module.train()
         with self._autocast():
             output = self._train(batch.x.contiguous(memory_format=self._layout()))
-        loss = self.workload.criterion(output, batch.y)
+        loss = self.workload.criterion(output, batch.y, mix=batch.mix)
         with torch.no_grad():
-            measured = self._measured(output, batch.y)
+            measured = self._measured(output, batch)
         timer.lap("forward_s")
         self.optimizer.zero_grad(set_to_none=True)
         self._backward((loss if batch.weight is None else loss * batch.weight).mean())
@@ -87,7 +87,7 @@ class Learner:
     @torch.no_grad()
     def measure(self, batch: Batch) -> Measured:
         """Loss, correctness, confidence and error_norm of a batch, (b,) each, as the model stands."""
-        return self._measured(self.output(batch.x), batch.y)
+        return self._measured(self.output(batch.x), batch)
 
     @torch.no_grad()
     def measure_outputs(self, batch: Batch) -> tuple[Measured, Outputs]:
@@ -110,7 +110,7 @@ class Learner:
         finally:
             handle.remove()
         features = held[-1][: len(batch)].flatten(1).float()
-        return self._measured(logits, batch.y), Outputs(logits.float(), features)
+        return self._measured(logits, batch), Outputs(logits.float(), features)
 
     @property
     def n_features(self) -> int:
@@ -136,14 +136,15 @@ class Learner:
         it would, through BatchNorm, and as published the last batch is short.
         """
         if self.as_coded.refresh_in == "eval":
-            return self._measured(self.output(_filled(batch.x, self._size))[: len(batch)], batch.y)
+            return self._measured(self.output(_filled(batch.x, self._size))[: len(batch)], batch)
         self.module.train()
         with torch.no_grad(), self._autocast():
             output = self._measure(batch.x.contiguous(memory_format=self._layout()))
-        return self._measured(output, batch.y)
+        return self._measured(output, batch)
 
-    def _measured(self, output: Tensor, y: Tensor) -> Measured:
-        return Measured(*self.workload.measure(output, y, over=self.as_coded.confidence_over))
+    def _measured(self, output: Tensor, batch: Batch) -> Measured:
+        over = self.as_coded.confidence_over
+        return Measured(*self.workload.measure(output, batch.y, over=over, mix=batch.mix))
 
     def warm_up(self, batch: Batch) -> None:
         """One untimed step and one measurement, so that no method pays for compilation and tuning.

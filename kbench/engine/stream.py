@@ -1,6 +1,7 @@
 """From a plan to the batches that a rank trains on: shuffle, shard, select, queue."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -103,7 +104,7 @@ class Queue:
             selection = Resample(rows, weight[rows])
         new = _rows(batch, selection.rows)
         weight = selection.weight if new.weight is None else selection.weight * new.weight
-        new = Batch(new.index, new.x, new.y, weight)
+        new = replace(new, weight=weight)
         joined = new if self._waiting is None else _joined(self._waiting, new)
         excess = max(0, len(joined) - self._limit)
         self.n_dropped += excess
@@ -118,13 +119,15 @@ class Queue:
 
 def _joined(a: Batch, b: Batch) -> Batch:
     assert a.weight is not None and b.weight is not None
-    fields = ((a.index, b.index), (a.x, b.x), (a.y, b.y), (a.weight, b.weight))
-    return Batch(*(torch.cat(both) for both in fields))
+    index, x, y, weight = map(torch.cat, ((a.index, b.index), (a.x, b.x), (a.y, b.y), (a.weight, b.weight)))
+    mix = None if a.mix is None or b.mix is None else (torch.cat([a.mix[0], b.mix[0]]), torch.cat([a.mix[1], b.mix[1]]))
+    return Batch(index, x, y, weight, mix)
 
 
 def _rows(batch: Batch, rows: Tensor | slice) -> Batch:
     weight = None if batch.weight is None else batch.weight[rows]
-    return Batch(batch.index[rows], batch.x[rows], batch.y[rows], weight)
+    mix = None if batch.mix is None else (batch.mix[0][rows], batch.mix[1][rows])
+    return Batch(batch.index[rows], batch.x[rows], batch.y[rows], weight, mix)
 
 
 def _cut(batch: Batch, size: int) -> list[Batch]:

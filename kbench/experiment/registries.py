@@ -10,8 +10,15 @@ from kbench.config.parse import did_you_mean
 from kbench.config.recipe import OWN_KEYS, Recipe
 from kbench.config.strategy_choice import Role
 from kbench.data import DATASETS, DatasetInfo, dataset_info, dataset_names
+from kbench.data.registry import IMAGE_BY_IMAGE
 from kbench.errors import ConfigError
 from kbench.models.registry import MODELS, problem
+
+MIXED = (
+    "uses what a forward pass tells of a sample's class, and the recipe mixes two classes into each sample; add "
+    "mix_label: own (the sample's own label counts) or mix_label: larger (the one with the larger share), "
+    "or leave out mixup and cutmix"
+)
 
 
 class Registries:
@@ -67,7 +74,7 @@ class Registries:
             found.append(("recipe.global_batch", text))
         found += [(f"recipe.{key}", text) for key, text in _view_problems(written, info, dataset)]
         found += _own_problems(written, info, dataset)
-        if augment not in info.augments and not own_code.is_reference(augment):
+        if augment not in info.augments and not own_code.target_of(augment, OWN_KEYS["augment"]):
             text = f"must be one of {', '.join(info.augments)} for {dataset}, got {augment!r}"
             found.append(("recipe.augment", text))
         return found
@@ -75,10 +82,13 @@ class Registries:
     def own_code(self, model: Any, dataset: Any, recipe: Any) -> dict[str, str]:
         """The digest of the source of each name of a pair, as it is written, that is one's own and can be found."""
         written = recipe if isinstance(recipe, dict) else {}
-        named = [(model, own_code.MODELS), (dataset, own_code.DATASETS), *((written.get(key), "") for key in OWN_KEYS)]
+        named = [
+            (name, _own_target(name, group)) for name, group in ((model, own_code.MODELS), (dataset, own_code.DATASETS))
+        ]
+        parts = (own_code.target_of(written.get(key), group) for key, group in OWN_KEYS.items())
         found = {}
-        for name, group in named:
-            if target := _own_target(name, group):
+        for name, target in (*named, *((target, target) for target in parts)):
+            if target:
                 with suppress(ConfigError):  # pair_problems says that it has none
                     found[str(name)] = own_code.digest(target)
         return found
@@ -99,12 +109,15 @@ class Registries:
             task=info.task,
             epochs=recipe.epochs,
             global_batch=recipe.global_batch,
-            image_size=recipe.image_size or (info.shape[-1] if len(set(info.shape[1:])) == 1 else None),
+            image_size=recipe.image_size or (info.shape[-1] or None if len(set(info.shape[1:])) == 1 else None),
         )
         try:
-            found = list(load(name, params).problems(setup))
+            strategy = load(name, params)
+            found = list(strategy.problems(setup))
         except Exception as error:  # a class of somebody's may raise anything
             return [((), f"its problems() raised {type(error).__name__}: {error}")]
+        if recipe.mixes and not recipe.mix_label and not strategy.takes_mixed:
+            found.append(("", MIXED))
         return [((param,) if param else (), text) for param, text in found]
 
 
@@ -130,9 +143,9 @@ def _source_problems(model: Any, dataset: str) -> list[tuple[str, str]]:
 def _own_problems(recipe: dict[str, Any], info: DatasetInfo, dataset: str) -> list[tuple[str, str]]:
     """What of a recipe names something of one's own that cannot be loaded: (key, sentence)."""
     found = []
-    for key in OWN_KEYS:
-        target = recipe.get(key)
-        if not isinstance(target, str) or not own_code.is_reference(target):
+    for key, group in OWN_KEYS.items():
+        target = own_code.target_of(recipe.get(key), group)
+        if not target:
             continue
         if info.task == "segmentation" and key in ("loss", "metric", "augment"):
             found.append((f"recipe.{key}", f"one of your own needs a class for each sample, and {dataset} has none"))
@@ -154,7 +167,7 @@ def bytes_per_sample(name: str, params: dict[str, Any], pair: Pair) -> int:
     from kbench.strategies import load
 
     strategy, info = load(name, params), dataset_info(pair.dataset)
-    if info is None or not strategy.memory_width(info.n_classes, 1):
+    if info is None or not info.shape[0] or not strategy.memory_width(info.n_classes, 1):
         return strategy.n_bytes_per_sample
     side = pair.recipe.image_size
     shape = (info.shape[0], side or info.shape[1], side or info.shape[2])
@@ -185,7 +198,7 @@ def _view_problems(recipe: dict[str, Any], info: DatasetInfo, dataset: str) -> l
     found = []
     for key in ("mean", "std"):
         given, channels = recipe.get(key) or (), info.shape[0]
-        if isinstance(given, list | tuple) and len(given) not in (0, channels):
+        if isinstance(given, list | tuple) and channels and len(given) not in (0, channels):
             found.append((key, f"must be {channels} numbers, one for each channel of {dataset}, got {len(given)}"))
     if isinstance(n_train := recipe.get("n_train"), int) and n_train > info.n_train > 0:
         found.append(("n_train", f"must be at most the {info.n_train} training samples of {dataset}, got {n_train}"))
@@ -195,9 +208,13 @@ def _view_problems(recipe: dict[str, Any], info: DatasetInfo, dataset: str) -> l
             for key in ("n_train", "long_tail", "noise")
             if recipe.get(key) not in (None, Recipe.model_fields[key].default)
         ]
-        keys = ("mean", "std", "cutout", "random_erase", "image_size", "val_size", "val_resize")
-        found += [(key, f"does nothing for {dataset}, leave it out") for key in keys if recipe.get(key)]
+        keys = ("mean", "std", "cutout", "random_erase", "erase_mode", "image_size", "val_size", "val_resize")
+        more = ("mixup", "cutmix", "interpolation")
+        found += [(key, f"does nothing for {dataset}, leave it out") for key in (*keys, *more) if recipe.get(key)]
         return found
+    how = recipe.get("augment", "none")
+    if recipe.get("interpolation") == "random" and how not in ("resized-crop", *IMAGE_BY_IMAGE):
+        found.append(("interpolation", f"random belongs to a random crop that is resized, and augment is {how}"))
     size, resize = recipe.get("val_size") or recipe.get("image_size") or info.shape[-1], recipe.get("val_resize")
     if isinstance(size, int) and isinstance(resize, int) and 0 < resize < size:
         found.append(("val_resize", f"must be at least the {size} pixels that are cut out of it, got {resize}"))
