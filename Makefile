@@ -10,7 +10,7 @@ LOWEST := KBENCH_RESULTS=build/lowest $(VENV)-lowest/bin/kbench
 TINY := --only s0 --set pairs.0.recipe.epochs=2 --set 'strategies=[baseline, {random: {fraction: 0.3}}]'
 SOURCES := $(shell find kbench tests -name '*.py')
 
-.PHONY: help demo fast test test-lowest check lint types bench storm coverage fuzz soak gpu clean
+.PHONY: help demo fast test test-lowest check lint types bench storm coverage fuzz soak soak-slurm gpu clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1:\t/p' Makefile
@@ -64,6 +64,10 @@ fuzz: $(VENV)/.test  ## new examples of damaged configurations, records, logs an
 KILLS ?= 200
 soak: $(VENV)/.test  ## kill runs of every strategy in every phase, KILLS times, and hold them against runs that nobody killed
 	$(BIN)/python tests/soak/soak.py $(KILLS)
+
+RUNS ?= 500
+soak-slurm: $(VENV)/.test  ## short runs on a real Slurm whose nodes die, which preempts and puts jobs back; needs what tests/cluster needs
+	$(BIN)/python tests/soak/soak_slurm.py $(RUNS)
 
 gpu: $(VENV)/.test  ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu

@@ -66,12 +66,12 @@ def _as_before(run: RunSpec) -> RunSpec:
     The papers' pairs name their group of batch normalisation now, two of them the network of its authors and one their
     normalisation; what is erased leaves a part of each side.
     """
-    changed: dict[str, Any] = {"batchnorm_group": 0}
+    earlier: dict[str, Any] = {"batchnorm_group": 0}
     if run.pair.name in MILESTONES_BEFORE:  # a step later than the reference
-        changed["milestones"] = MILESTONES_BEFORE[run.pair.name]
+        earlier["milestones"] = MILESTONES_BEFORE[run.pair.name]
     if run.pair.name == "wrn-28-10-cifar10":
-        changed |= {"mean": (), "std": ()}
-    recipe = run.pair.recipe.model_copy(update=changed)
+        earlier |= {"mean": (), "std": ()}
+    recipe = run.pair.recipe.model_copy(update=earlier)
     pair = run.pair.model_copy(
         update={"recipe": recipe, "model": MODELS_BEFORE.get(run.pair.model, run.pair.model)}
     )

@@ -58,6 +58,15 @@ class Recipe(Spec):
     augment: Annotated[str, Field(strict=True)] = "none"  # a name that the data set knows
     cutout: Natural = 0  # [pixel] side of a square that is blanked out
     random_erase: Probability = 0.0  # chance of a rectangle that is erased
+    erase_mode: Literal["const", "pixel"] | None = None  # with 0, or normal noise; null: noise with randaugment
+    mixup: NonNegative = 0.0  # images and labels are mixed by shares of Beta(mixup, mixup); 0: not
+    cutmix: NonNegative = 0.0  # a rectangle of another image is pasted in, by Beta(cutmix, cutmix); 0: not
+    mix_chance: Probability = 1.0  # that a group is mixed at all
+    mix_switch: Probability = 0.5  # that it is cutmix, where both are given
+    mix_group: Natural = 0  # [sample] that share what is drawn: the papers' batch per GPU; 0: the global batch
+    mix_label: Literal["own", "larger"] | None = None  # which label of two counts as true; null: neither
+    interpolation: Literal["bilinear", "bicubic", "random"] | None = None  # in training; null: the augmentation's own
+    val_interpolation: Literal["bilinear", "bicubic"] = "bilinear"  # in evaluation
     image_size: Natural = 0  # [pixel] side of what the model trains on; 0: the data set's own
     val_resize: Natural = 0  # [pixel] shorter side before the centre is cut out; 0: the data set's own
     val_size: Natural = 0  # [pixel] side of that centre; 0: image_size
@@ -90,6 +99,9 @@ class Recipe(Spec):
             raise ValueError("ema_every needs an ema_decay above 0")
         if self.label_smoothing and self.loss != CROSS_ENTROPY:
             raise ValueError(f"label_smoothing belongs to the loss {CROSS_ENTROPY!r}, got {self.loss!r}")
+        self._check_mixing()
+        if self.erase_mode and not self.random_erase:
+            raise ValueError("erase_mode needs a random_erase above 0")
         defaults = {key: Recipe.model_fields[key].default for key in ("momentum", "betas", "eps")}
         given = [key for key, default in defaults.items() if getattr(self, key) != default]
         if given and is_reference(self.optimizer):
@@ -115,3 +127,17 @@ class Recipe(Spec):
             several = f", or be {mine} for each of several ranks" if self.accumulate == 1 else ""
             return "batchnorm_group", f"must divide the {passed} samples that a rank passes at once{several}, got {group}"
         return None
+
+    @property
+    def mixes(self) -> bool:
+        """Whether samples are mixed, so that their targets are."""
+        return bool(self.mixup or self.cutmix)
+
+    def _check_mixing(self) -> None:
+        keys = ("mix_chance", "mix_switch", "mix_group", "mix_label")
+        given = [key for key in keys if getattr(self, key) != Recipe.model_fields[key].default]
+        if given and not self.mixes:
+            raise ValueError(f"{' and '.join(given)}: needs a mixup or cutmix above 0")
+        for key in ("global_batch", "mix_group"):
+            if self.mixes and getattr(self, key) % 2:
+                raise ValueError(f"{key} must be even where samples are mixed in pairs, got {getattr(self, key)}")

@@ -18,6 +18,15 @@ LATER_RECIPE = {
     "metric": "task",
     "batchnorm_group": 0,
     "accumulate": 1,
+    "erase_mode": None,
+    "mixup": 0.0,
+    "cutmix": 0.0,
+    "mix_chance": 1.0,
+    "mix_switch": 0.5,
+    "mix_group": 0,
+    "mix_label": None,
+    "interpolation": None,
+    "val_interpolation": "bilinear",
 }  # keys at the value that trains as before they came
 LATER_PARAMS = {"lr": "plain", "length": "epochs"}  # at the value that trains as before they came
 PLAIN_RATE = frozenset(  # never scale the learning rate: to follow theirs is to train as before

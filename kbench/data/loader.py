@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from kbench.config.own_code import is_reference
+from kbench.data.registry import IMAGE_BY_IMAGE
 from kbench.data.views.augment import augmented_by_own, viewed
 from kbench.data.views.hashed_random import sample_seed
 from kbench.data.views.normalize import normalized_and_erased
@@ -44,11 +46,22 @@ class Arrays:
         return self.x[ids], self.y[ids]
 
     def batches(self, ids: Iterable[Tensor], view: ViewSpec) -> Iterator[ViewedBatch]:
-        """Yield the samples of each of ``ids``, in that order, all of a batch gathered and augmented at once."""
+        """Yield the samples of each of ``ids``, in that order.
+
+        All of a batch is gathered and augmented at once; what torchvision and timm know for single images only is left
+        to them, in processes that read, as for files.
+        """
+        if view.augment in IMAGE_BY_IMAGE or (view.augment == "resized-crop" and view.interpolation):
+            yield from self._one_by_one.batches(ids, view)
+            return
         for chunk in ids:
             on_device = chunk.to(self.y.device)
             x, y = self.at(on_device)
             yield on_device, viewed(x, on_device, view), y
+
+    @cached_property
+    def _one_by_one(self) -> "SampleReader":
+        return SampleReader(PixelReader(self.x.cpu(), self.y.cpu()), self.y.device)
 
 
 class Reader(Protocol):
@@ -70,6 +83,36 @@ class Reader(Protocol):
         Raises:
             WorkloadError: It cannot be read; the message names the file.
         """
+
+
+@dataclass(frozen=True)
+class PixelReader:
+    """Images in memory, (n, c, h, w) uint8, read one by one as those of files are: a Reader."""
+
+    x: Tensor
+    y: Tensor  # labels (n,) int64
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def read(self, sample: int, view: ViewSpec) -> tuple[Tensor, Tensor]:
+        """Read a sample as a view shows it, with random numbers of the global streams: (c, size, size) uint8, label.
+
+        Raises:
+            WorkloadError: The images are no pixels.
+        """
+        from torchvision.transforms.functional import to_pil_image
+
+        from kbench.data.views.transforms import pipeline
+
+        if self.x.dtype != torch.uint8:
+            raise WorkloadError(
+                f"augment {view.augment}: needs uint8 pixels, and these images are {self.x.dtype}",
+                hint="take another augmentation, or write the images as uint8",
+            )
+        size = view.size or self.x.shape[-1]
+        transform = pipeline(view.augment, size, view.resize, view.mean, view.interpolation)
+        return transform(to_pil_image(self.x[sample])), self.y[sample]
 
 
 class BatchRequest(NamedTuple):

@@ -90,10 +90,12 @@ def _of_ones_own(name: str, target: str) -> DatasetInfo:
 
 
 IN_MEMORY = ("none", "flip", "crop", "crop-flip", "resized-crop")  # crop: a piece after padding by 4
-FROM_FILES = ("none", "resized-crop", "trivial", "randaugment", "randaugment-flips")
+IMAGE_BY_IMAGE = ("trivial", "color-jitter", "randaugment", "randaugment-flips")  # in colour
+IN_COLOR = (*IN_MEMORY, *IMAGE_BY_IMAGE)
+FROM_FILES = ("none", "resized-crop", *IMAGE_BY_IMAGE)
 _arrays = partial(DatasetInfo, target="kbench.data.store.arrays:load", verify="kbench.data.store.arrays:verify")
 _images = partial(DatasetInfo, target="kbench.data.store.images:load", verify="kbench.data.store.images:verify")
-_cifar = partial(_arrays, n_train=50_000, n_val=10_000, shape=(3, 32, 32), augments=IN_MEMORY)
+_cifar = partial(_arrays, n_train=50_000, n_val=10_000, shape=(3, 32, 32), augments=IN_COLOR)
 _mnist = partial(
     _arrays,
     n_train=60_000,
@@ -189,7 +191,7 @@ DATASETS = {
         n_val=26_032,
         n_classes=10,
         shape=(3, 32, 32),
-        augments=IN_MEMORY,
+        augments=IN_COLOR,
         mean=_of_255(109.9, 109.7, 113.8),  # angelajiang/SelectiveBackprop @d29b222 examples/train.py
         std=_of_255(50.1, 50.6, 50.8),
         about="630,420 digits of house numbers, 32x32 in colour; train and extra together are trained on",
@@ -263,7 +265,6 @@ OWN = {  # data of the user's own, by the prefix of its name; the rest is its fo
 _torchvision = partial(
     _arrays,
     prepare="kbench.data.sources.torchvision_sets:prepare",
-    augments=IN_MEMORY,
     get="kbench data prepare takes torchvision's files from --from DIR or a data root, or lets torchvision fetch them",
 )
 TORCHVISION_SETS = {  # those with two parts of images of one size; counts and shapes are those of torchvision's classes
@@ -273,6 +274,7 @@ TORCHVISION_SETS = {  # those with two parts of images of one size; counts and s
         n_val=n_val,
         n_classes=10,
         shape=shape,
+        augments=IN_COLOR if shape[0] == 3 else IN_MEMORY,
         about=f"{name} of torchvision, {n_train:,} and {n_val:,} images",
     )
     for name, n_train, n_val, shape in (

@@ -63,10 +63,10 @@ class Learner:
         for last, part in self._parts(batch):
             with self._gradients_averaged(now=last):
                 output = self._output_of(part.x)
-                loss = self.workload.criterion(output, part.y)
+                loss = self.workload.criterion(output, part.y, mix=part.mix)
                 outputs.append(output.detach())
                 if last:
-                    measured = self._measured(torch.cat(outputs) if len(outputs) > 1 else outputs[0], batch.y)
+                    measured = self._measured(torch.cat(outputs) if len(outputs) > 1 else outputs[0], batch)
                 timer.lap("forward_s")
                 if len(outputs) == 1:
                     self.optimizer.zero_grad(set_to_none=True)
@@ -94,7 +94,7 @@ class Learner:
     @torch.no_grad()
     def measure(self, batch: Batch) -> Measured:
         """Loss, correctness, confidence and error_norm of a batch, (b,) each, as the model stands."""
-        return self._measured(self.output(batch.x), batch.y)
+        return self._measured(self.output(batch.x), batch)
 
     @torch.no_grad()
     def measure_outputs(self, batch: Batch) -> tuple[Measured, Outputs]:
@@ -115,7 +115,7 @@ class Learner:
             handle.remove()
         last = held[-1] if self.recipe.accumulate == 1 else torch.cat(held)
         features = last[: len(batch)].flatten(1).float()
-        return self._measured(logits, batch.y), Outputs(logits.float(), features)
+        return self._measured(logits, batch), Outputs(logits.float(), features)
 
     @property
     def n_features(self) -> int:
@@ -141,14 +141,15 @@ class Learner:
         it would, through BatchNorm, and as published the last batch is short.
         """
         if self.as_coded.refresh_in == "eval":
-            return self._measured(self.output(_filled(batch.x, self._size))[: len(batch)], batch.y)
+            return self._measured(self.output(_filled(batch.x, self._size))[: len(batch)], batch)
         self.module.train()
         with torch.no_grad():
             output = self._in_passes(self._measure, batch.x)
-        return self._measured(output, batch.y)
+        return self._measured(output, batch)
 
-    def _measured(self, output: Tensor, y: Tensor) -> Measured:
-        return Measured(*self.workload.measure(output, y, over=self.as_coded.confidence_over))
+    def _measured(self, output: Tensor, batch: Batch) -> Measured:
+        over = self.as_coded.confidence_over
+        return Measured(*self.workload.measure(output, batch.y, over=over, mix=batch.mix))
 
     def warm_up(self, batch: Batch) -> None:
         """One untimed step and one measurement, so that no method pays for compilation and tuning.
@@ -172,7 +173,7 @@ class Learner:
         for _ in range(WARM_UP_STEPS):
             for last, part in self._parts(batch):
                 with self._gradients_averaged(now=last):
-                    self._backward(self.workload.criterion(self._output_of(part.x), part.y).mean())
+                    self._backward(self.workload.criterion(self._output_of(part.x), part.y, mix=part.mix).mean())
             self.optimizer.zero_grad(set_to_none=True)
         self.measure(batch)
         with torch.no_grad():
@@ -279,7 +280,7 @@ class Learner:
         for i in range(n_parts):
             for norm in self._norms:
                 norm.begins_step = i == 0
-            yield i == n_parts - 1, batch if n_parts == 1 else _rows(batch, slice(i * size, (i + 1) * size))
+            yield i == n_parts - 1, batch if n_parts == 1 else batch.rows(slice(i * size, (i + 1) * size))
         for norm in self._norms:
             norm.begins_step = True
 
@@ -326,11 +327,6 @@ class Learner:
 
     def _layout(self) -> torch.memory_format:
         return torch.channels_last if self.recipe.channels_last else torch.contiguous_format
-
-
-def _rows(batch: Batch, rows: slice) -> Batch:
-    weight = None if batch.weight is None else batch.weight[rows]
-    return Batch(batch.index[rows], batch.x[rows], batch.y[rows], weight)
 
 
 def _filled(x: Tensor, size: int) -> Tensor:

@@ -1,6 +1,6 @@
 """The training loop.  There is one, for every strategy."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -13,6 +13,7 @@ from kbench.engine.disturbance import DisturbanceMonitor
 from kbench.engine.evaluate import evaluate
 from kbench.engine.learner import Learner
 from kbench.engine.metrics import EpochMetrics
+from kbench.engine.mixing import dealt_in_pairs, mixed
 from kbench.engine.probe import ModelProbe
 from kbench.engine.runtime.comm import Comm
 from kbench.engine.runtime.guard import Guarded
@@ -108,7 +109,7 @@ def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closi
     if learner.is_cold(plan.image_size):
         with metrics.off_clock(timer):
             learner.warm_up_images(_first_batch(run, plan.image_size), plan.image_size)
-    loaded = _load(run, epoch, plan, [*steps, *again])  # at once: what reads samples need not start anew for a refresh
+    loaded = _load(run, epoch, plan, steps, again)  # at once: what reads samples need not start anew for a refresh
     candidates = _candidates(plan, steps, loaded, timer)
     for position, batch in selected_batches(candidates, run.watched, probe, timer, size=size):
         for _ in range(plan.repeats):
@@ -212,6 +213,8 @@ def _refreshed(run: Run, plan: EpochPlan, *, size: int, closing: bool) -> tuple[
     if plan.refresh is None or closing:
         return ()
     mine = plan.refresh[run.comm.rank :: run.comm.size]
+    if run.workload.mixing:
+        mine = dealt_in_pairs(plan.refresh, run.comm)
     return torch.split(mine, size) if len(mine) else ()
 
 
@@ -227,11 +230,15 @@ def _candidates(
         seen += len(batch)
 
 
-def _load(run: Run, epoch: Epoch, plan: EpochPlan, ids: Iterable[Tensor]) -> Iterator[Batch]:
-    """Batches of the samples ``ids``, augmented as in this epoch on any rank and for any purpose."""
-    key = seeds.stream(run.seed, "augment", epoch.phase, epoch.index)
-    for index, x, y in run.workload.batches(ids, key=key, image_size=plan.image_size, augment=plan.augment):
-        yield Batch(index, x, y)
+def _load(run: Run, epoch: Epoch, plan: EpochPlan, steps: Sequence[Tensor], again: Sequence[Tensor]) -> Iterator[Batch]:
+    """Batches of the samples of ``steps``, then of ``again``, as they look in this epoch on any rank and always."""
+    key, workload = seeds.stream(run.seed, "augment", epoch.phase, epoch.index), run.workload
+    views = workload.batches([*steps, *again], key=key, image_size=plan.image_size, augment=plan.augment)
+    loaded = (Batch(index, x, y) for index, x, y in views)
+    if workload.mixing is None:
+        return loaded
+    size = workload.recipe.global_batch // run.comm.size
+    return mixed(loaded, workload, steps=steps, refreshed=again, size=size, key=key, comm=run.comm)
 
 
 def _first_batch(run: Run, image_size: int | None = None) -> Batch:

@@ -1,6 +1,7 @@
 """From a plan to the batches that a rank trains on: shuffle, shard, select, queue."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -101,33 +102,29 @@ class Queue:
             weight = torch.ones(len(batch), device=batch.x.device) if selection is None else selection
             rows = (weight > 0).nonzero().squeeze(1)
             selection = Resample(rows, weight[rows])
-        new = _rows(batch, selection.rows)
+        new = batch.rows(selection.rows)
         weight = selection.weight if new.weight is None else selection.weight * new.weight
-        new = Batch(new.index, new.x, new.y, weight)
+        new = replace(new, weight=weight)
         joined = new if self._waiting is None else _joined(self._waiting, new)
         excess = max(0, len(joined) - self._limit)
         self.n_dropped += excess
-        self._waiting = _rows(joined, slice(excess, None))
+        self._waiting = joined.rows(slice(excess, None))
 
     def pop(self, size: int) -> Batch:
         """Take the ``size`` samples that have waited longest."""
         assert self._waiting is not None and len(self._waiting) >= size
-        first, self._waiting = _rows(self._waiting, slice(size)), _rows(self._waiting, slice(size, None))
+        first, self._waiting = self._waiting.rows(slice(size)), self._waiting.rows(slice(size, None))
         return first
 
 
 def _joined(a: Batch, b: Batch) -> Batch:
     assert a.weight is not None and b.weight is not None
-    fields = ((a.index, b.index), (a.x, b.x), (a.y, b.y), (a.weight, b.weight))
-    return Batch(*(torch.cat(both) for both in fields))
-
-
-def _rows(batch: Batch, rows: Tensor | slice) -> Batch:
-    weight = None if batch.weight is None else batch.weight[rows]
-    return Batch(batch.index[rows], batch.x[rows], batch.y[rows], weight)
+    index, x, y, weight = map(torch.cat, ((a.index, b.index), (a.x, b.x), (a.y, b.y), (a.weight, b.weight)))
+    mix = None if a.mix is None or b.mix is None else (torch.cat([a.mix[0], b.mix[0]]), torch.cat([a.mix[1], b.mix[1]]))
+    return Batch(index, x, y, weight, mix)
 
 
 def _cut(batch: Batch, size: int) -> list[Batch]:
     if len(batch) == size:
         return [batch]
-    return [_rows(batch, slice(start, start + size)) for start in range(0, len(batch), size)]
+    return [batch.rows(slice(start, start + size)) for start in range(0, len(batch), size)]

@@ -246,6 +246,11 @@ def _check_ranks(spec: ExperimentSpec, source: Source, site: Site) -> None:
                 f"{source.place(loc)}: pairs[{i}].recipe.global_batch: must divide evenly among "
                 f"{site.ranks} ranks, got {batch}; {' or '.join(map(str, dict.fromkeys(near)))} would"
             )
+        elif pair.recipe.mixes and batch // site.ranks % 2:
+            problems.append(
+                f"{source.place(loc)}: pairs[{i}].recipe.global_batch: samples are mixed in pairs, so that each of "
+                f"{site.ranks} ranks needs an even number of them, got {batch // site.ranks}"
+            )
         elif problem := pair.recipe.rank_problem(site.ranks):
             key, text = problem
             problems.append(f"{source.place((*loc[:-1], key))}: pairs[{i}].recipe.{key}: {text}")

@@ -10,8 +10,15 @@ from kbench.config.parse import did_you_mean
 from kbench.config.recipe import OWN_KEYS, Recipe
 from kbench.config.strategy_choice import Role
 from kbench.data import DATASETS, DatasetInfo, dataset_info, dataset_names
+from kbench.data.registry import IMAGE_BY_IMAGE
 from kbench.errors import ConfigError
 from kbench.models.registry import MODELS, problem
+
+MIXED = (
+    "uses what a forward pass tells of a sample's class, and the recipe mixes two classes into each sample; add "
+    "mix_label: own (the sample's own label counts) or mix_label: larger (the one with the larger share), "
+    "or leave out mixup and cutmix"
+)
 
 
 class Registries:
@@ -102,9 +109,12 @@ class Registries:
             image_size=recipe.image_size or (info.shape[-1] if len(set(info.shape[1:])) == 1 else None),
         )
         try:
-            found = list(load(name, params).problems(setup))
+            strategy = load(name, params)
+            found = list(strategy.problems(setup))
         except Exception as error:  # a class of somebody's may raise anything
             return [((), f"its problems() raised {type(error).__name__}: {error}")]
+        if recipe.mixes and not recipe.mix_label and not strategy.takes_mixed:
+            found.append(("", MIXED))
         return [((param,) if param else (), text) for param, text in found]
 
 
@@ -206,9 +216,13 @@ def _view_problems(recipe: dict[str, Any], info: DatasetInfo, dataset: str) -> l
             for key in ("n_train", "long_tail", "noise")
             if recipe.get(key) not in (None, Recipe.model_fields[key].default)
         ]
-        keys = ("mean", "std", "cutout", "random_erase", "image_size", "val_size", "val_resize")
-        found += [(key, f"does nothing for {dataset}, leave it out") for key in keys if recipe.get(key)]
+        keys = ("mean", "std", "cutout", "random_erase", "erase_mode", "image_size", "val_size", "val_resize")
+        more = ("mixup", "cutmix", "interpolation")
+        found += [(key, f"does nothing for {dataset}, leave it out") for key in (*keys, *more) if recipe.get(key)]
         return found
+    how = recipe.get("augment", "none")
+    if recipe.get("interpolation") == "random" and how not in ("resized-crop", *IMAGE_BY_IMAGE):
+        found.append(("interpolation", f"random belongs to a random crop that is resized, and augment is {how}"))
     size, resize = recipe.get("val_size") or recipe.get("image_size") or info.shape[-1], recipe.get("val_resize")
     if isinstance(size, int) and isinstance(resize, int) and 0 < resize < size:
         found.append(("val_resize", f"must be at least the {size} pixels that are cut out of it, got {resize}"))

@@ -111,7 +111,7 @@ class SampleStats:
     error_norm sqrt(1 - 1/C).
     """
 
-    loss: Tensor  # float32 [nat], plain cross-entropy
+    loss: Tensor  # float32 [nat], plain cross-entropy; against the mixed target where samples are mixed
     correct: Tensor  # bool
     confidence: Tensor  # float32 in [0, 1]: probability given to the true class
     error_norm: Tensor  # float32 in [0, sqrt(2)]: Euclidean norm of softmax minus one-hot
@@ -206,6 +206,10 @@ class Outputs:
         return error
 
 
+# Where samples are mixed: the label that was mixed into each, (b,) int64, and the share of its own y, (b,) float32.
+Mix = tuple[Tensor, Tensor]
+
+
 @dataclass(frozen=True)
 class Batch:
     """Samples on the device, with their ids."""
@@ -214,9 +218,16 @@ class Batch:
     x: Tensor  # (b, channels, height, width) float32: as the model gets them, augmented and normalised
     y: Tensor  # (b,) int64 classes; (b, height, width) for segmentation
     weight: Tensor | None = None  # (b,) float32 loss weights; None: all 1
+    mix: Mix | None = None  # where the recipe mixes samples: what was mixed into each
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def rows(self, rows: Tensor | slice) -> "Batch":
+        """Some of its samples, in the order of ``rows``."""
+        weight = None if self.weight is None else self.weight[rows]
+        mix = None if self.mix is None else (self.mix[0][rows], self.mix[1][rows])
+        return Batch(self.index[rows], self.x[rows], self.y[rows], weight, mix)
 
 
 @dataclass(frozen=True)
@@ -303,6 +314,9 @@ class Strategy:
         baseline_params: parameters with which it does nothing and trains exactly like the baseline; None where there
             are none.
         inner: another strategy that this one asks, as a schedule around it does; its state goes into checkpoints too.
+        takes_mixed: whether it keeps its meaning where a recipe mixes samples (mixup, cutmix) and says of neither label
+            that it counts: it uses losses, which are against the mixed target, and what is known of samples before
+            training, but nothing that a forward pass tells of a class (correct, confidence, error_norm, outputs).
         n_bytes_per_sample: [byte] that its state takes for each sample at most, beside the 19 of every run and what
             ``remember`` keeps.
     """
@@ -311,6 +325,7 @@ class Strategy:
     baseline_params: ClassVar[Mapping[str, Any] | None] = None
     inner: "Strategy | None" = None
     n_bytes_per_sample: int = 5
+    takes_mixed: bool = False
 
     def problems(self, setup: TrainingSetup) -> Iterable[tuple[str, str]]:
         """Say what these parameters make impossible with a data set and a recipe; asked before anything starts.

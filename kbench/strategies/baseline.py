@@ -11,3 +11,4 @@ class Baseline(Strategy):
 
     role = "baseline"
     baseline_params = {}
+    takes_mixed = True

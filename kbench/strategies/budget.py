@@ -25,6 +25,7 @@ class Budget(Strategy):
 
     role = "control"
     baseline_params = {"share": 1.0}
+    takes_mixed = True
 
     share: Share = 0.75
     like: Name | None = None

@@ -26,6 +26,7 @@ class IES(Strategy):
     """
 
     baseline_params = {"threshold": 0.0}
+    takes_mixed = True
 
     n_bytes_per_sample = 21  # two losses, three differences, a count: more with a longer window
 

@@ -28,6 +28,7 @@ class InfoBatch(Strategy):
     """
 
     baseline_params = {"ratio": 0.0}
+    takes_mixed = True
 
     ratio: Fraction = 0.5
     delta: Probability = 0.875

@@ -24,6 +24,8 @@ class ISWR(Strategy):
     because an unmeasured loss is a uniform guess.
     """
 
+    takes_mixed = True
+
     unbiased: Flag = False
     refresh_in: Literal["eval", "train"] = "eval"
 

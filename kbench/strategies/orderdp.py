@@ -23,6 +23,7 @@ class OrderDP(Strategy):
     """
 
     baseline_params = {"pool": 1.0, "top": 1.0}
+    takes_mixed = True
 
     pool: Share = 0.75
     top: Share = 0.85

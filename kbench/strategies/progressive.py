@@ -20,6 +20,7 @@ class Progressive(Strategy):
     """
 
     baseline_params = {"initial_scale": 1.0}
+    takes_mixed = True
 
     initial_scale: Share = 0.5
     delay: Probability = 0.5

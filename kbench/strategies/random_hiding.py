@@ -34,6 +34,7 @@ class RandomHiding(Strategy):
 
     role = "control"
     baseline_params = {"fraction": 0.0}
+    takes_mixed = True
 
     fraction: Fraction = 0.3
     like: Name | None = None

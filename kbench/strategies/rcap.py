@@ -28,6 +28,7 @@ class RCAP(Strategy):
     """
 
     baseline_params = {"fraction": 0.0}
+    takes_mixed = True
 
     fraction: Fraction = 0.3
     beta: Positive = 1.0

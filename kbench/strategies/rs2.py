@@ -27,6 +27,7 @@ class RS2(Strategy):
 
     role = "control"
     baseline_params = {"fraction": 0.0}
+    takes_mixed = True
 
     fraction: Fraction = 0.3
     replacement: Flag = False

@@ -25,6 +25,7 @@ class SelectiveBackprop(Strategy):
     """
 
     baseline_params = {"beta": 0.0}
+    takes_mixed = True
 
     beta: NonNegative = 1.0
     window: Count = 1024

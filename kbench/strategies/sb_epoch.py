@@ -33,6 +33,7 @@ class EpochSB(Strategy):
     """
 
     baseline_params = {"beta": 0.0}
+    takes_mixed = True
 
     beta: NonNegative = 1.0
     percentile: Literal["rank", "histogram"] = "rank"

@@ -31,6 +31,7 @@ class SeTa(Strategy):
     """
 
     baseline_params = {"ratio": 0.0, "window": 1.0}
+    takes_mixed = True
 
     ratio: Fraction = 0.1
     groups: Count = 5

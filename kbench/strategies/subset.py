@@ -38,6 +38,7 @@ class Subset(Strategy):
     """
 
     baseline_params = None  # it always has a file
+    takes_mixed = True
 
     file: str
     digest: Digest | None = None

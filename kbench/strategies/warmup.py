@@ -61,6 +61,7 @@ class Warmup(Strategy):
         except ConfigError as error:
             raise ValueError(f"then: {error}") from error
         self.n_bytes_per_sample = self.inner.n_bytes_per_sample
+        self.takes_mixed = self.inner.takes_mixed
 
     def problems(self, setup: TrainingSetup) -> Iterator[tuple[str, str]]:
         for parameter, text in self._inner.problems(setup):

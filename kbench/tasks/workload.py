@@ -11,11 +11,14 @@ from kbench.config.experiment import Pair
 from kbench.data.altered import altered
 from kbench.data.registry import DatasetInfo
 from kbench.data.store.prepare import open_dataset
+from kbench.data.views.mix import mixing_of
 from kbench.data.views.spec import ViewedBatch, ViewSpec
 from kbench.errors import WorkloadError
 from kbench.models.build import build_model, classifier, load_initial_weights
 from kbench.tasks.classification import Classification, Over, Results, Task
 from kbench.tasks.own import with_own
+
+Mix = tuple[Tensor, Tensor]  # (b,) int64 labels that were mixed in, (b,) float32 shares of the others
 
 
 class Workload:
@@ -32,6 +35,7 @@ class Workload:
         dataset: What is known of the data set, with the counts that were found.
         dataset_note: One sentence where it is not the official one.
         dataset_identity: Its digest; None where it needs no files.
+        mixing: How training samples are mixed in pairs; None: they are not.
         initial_weights: What another run ended with, for models to start from; None: they start fresh.
 
     Raises:
@@ -54,8 +58,19 @@ class Workload:
         self.metric = self.task.metric
         recipe, size = pair.recipe, pair.recipe.image_size
         seen = partial(ViewSpec, mean=recipe.mean or self.dataset.mean, std=recipe.std or self.dataset.std)
-        self._view = partial(seen, augment=recipe.augment, size=size, cutout=recipe.cutout, erase=recipe.random_erase)
-        self._val_view = seen(size=recipe.val_size or size, resize=recipe.val_resize)
+        self._view = partial(
+            seen,
+            augment=recipe.augment,
+            size=size,
+            cutout=recipe.cutout,
+            erase=recipe.random_erase,
+            erase_mode=recipe.erase_mode or "",
+            interpolation=recipe.interpolation or "",
+        )
+        self.mixing = mixing_of(recipe)
+        self._val_view = seen(
+            size=recipe.val_size or size, resize=recipe.val_resize, interpolation=recipe.val_interpolation
+        )
 
     def alter(self, seed: int) -> None:
         """Make the training set what ``n_train``, ``long_tail`` and ``noise`` of the recipe say, for a run's seed.
@@ -120,13 +135,25 @@ class Workload:
         """Yield batches of the validation set as ``batches`` does; nothing about them is random."""
         return self.val.batches(ids, self._val_view)
 
-    def measure(self, output: Tensor, y: Tensor, *, over: Over = "classes") -> Results:
-        """Measure a forward pass as the task does, without a graph; arguments and results as in ``Task.measure``."""
-        return self.task.measure(output, y, over=over)
+    def measure(self, output: Tensor, y: Tensor, *, over: Over = "classes", mix: Mix | None = None) -> Results:
+        """Measure a forward pass as the task does, without a graph; arguments and results as in ``Task.measure``.
 
-    def criterion(self, output: Tensor, y: Tensor) -> Tensor:
-        """The recipe's training loss of each sample: (b,) [nat], with a graph."""
-        return self.task.criterion(output, y, label_smoothing=self.recipe.label_smoothing)
+        Where samples are mixed the loss is that against the mixed target, the rest is against ``y``.
+        """
+        loss, correct, confidence, error_norm = self.task.measure(output, y, over=over)
+        if mix is not None:
+            loss = _mean_of_both(loss, self.task.measure(output, mix[0])[0], mix[1])
+        return loss, correct, confidence, error_norm
+
+    def criterion(self, output: Tensor, y: Tensor, *, mix: Mix | None = None) -> Tensor:
+        """The recipe's training loss of each sample, (b,) [nat], with a graph; of the mixed target with ``mix``."""
+        loss = partial(self.task.criterion, output, label_smoothing=self.recipe.label_smoothing)
+        return loss(y) if mix is None else _mean_of_both(loss(y), loss(mix[0]), mix[1])
+
+
+def _mean_of_both(own: Tensor, other: Tensor, share: Tensor) -> Tensor:
+    """The loss against a target that is ``share`` of one label and else of another: it is linear in the target."""
+    return share * own + (1 - share) * other
 
 
 def task_of(dataset: DatasetInfo) -> Task:

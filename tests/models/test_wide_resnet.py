@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kbench.models.wide_resnet import WideResNet
+from kbench.models.wide_resnet import Block, WideResNet
 
 
 def reference(x: Tensor, values: list[Tensor], *, blocks: int, training: bool) -> Tensor:
@@ -46,6 +46,7 @@ def ordered(network: WideResNet) -> list[Tensor]:
     for group in network.groups:
         assert isinstance(group, nn.Sequential)
         for block in group:
+            assert isinstance(block, Block)
             layers = (block.norm1, block.conv1, block.norm2, block.conv2, block.around)
             found += [value for layer in layers for value in values(layer)]
     return found + values(network.norm) + values(network.head)

@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from kbench.data.registry import IN_MEMORY, NPZ, DatasetInfo
+from kbench.data.registry import IN_COLOR, IN_MEMORY, NPZ, DatasetInfo
 from kbench.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def describe(path: str) -> DatasetInfo:
         n_val=len(tables["y_val"]),
         n_classes=int(labels.max(initial=0)) + 1,
         shape=(channels, height, width),
-        augments=IN_MEMORY,
+        augments=IN_COLOR if channels == 3 and tables["x_train"].dtype == np.uint8 else IN_MEMORY,
         about="arrays of your own in a file of numpy",
     )
 

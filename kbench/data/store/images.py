@@ -5,7 +5,7 @@ Imports no torch before samples are read for a training, as processes that only 
 
 import io
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from kbench.data.loader import SampleReader
     from kbench.data.views.spec import ViewSpec
-    from kbench.data.views.transforms import Pipeline
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".webp")
 AGAIN = "get it again, or take it away, and run kbench data prepare"
@@ -62,7 +61,9 @@ class ImageReader:
         """
         from torch import tensor
 
-        transform = _pipeline(view.augment, view.size or self.size, view.resize, view.mean)
+        from kbench.data.views.transforms import pipeline
+
+        transform = pipeline(view.augment, view.size or self.size, view.resize, view.mean, view.interpolation)
         return transform(self.image(sample)), tensor(int(self.index.label[sample]))
 
     def image(self, sample: int) -> Image.Image:
@@ -90,13 +91,6 @@ class ImageReader:
         if len(raw) < size:
             raise WorkloadError(f"{path} (sample {sample}) is truncated: {len(raw)} of {size} bytes", hint=AGAIN)
         return raw
-
-
-@lru_cache(maxsize=8)
-def _pipeline(augment: str, size: int, resize: int, mean: tuple[float, ...]) -> "Pipeline":
-    from kbench.data.views.transforms import pipeline
-
-    return pipeline(augment, size, resize, mean)
 
 
 def save(

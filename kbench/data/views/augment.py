@@ -147,7 +147,10 @@ def resized(x: Tensor, view: ViewSpec) -> Tensor:
     if target != short:
         scale = target / short
         shape = [math.floor(side * scale + 0.5) for side in x.shape[-2:]]
-        x = F.interpolate(_as_float(x), shape, mode="bilinear", antialias=True, align_corners=False)
+        mode, is_pixels = view.interpolation or "bilinear", x.dtype == torch.uint8
+        x = F.interpolate(_as_float(x), shape, mode=mode, antialias=True, align_corners=False)
+        if mode == "bicubic" and is_pixels:  # it overshoots, and Pillow clips it
+            x = x.clamp(0, 1)
     top, left = (x.shape[-2] - size) // 2, (x.shape[-1] - size) // 2
     return x[..., top : top + size, left : left + size]
 

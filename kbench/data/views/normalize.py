@@ -33,7 +33,13 @@ def normalized_and_erased(x: Tensor, ids: Tensor, view: ViewSpec) -> Tensor:
     if view.cutout:
         x = cut_out(x, uniform(salted(view.key, "cutout"), ids, 2), side=view.cutout)
     if view.erase:
-        x = erased(x, ids, key=view.key, probability=view.erase, noisy=view.augment in NOISY)
+        x = erased(
+            x,
+            ids,
+            key=view.key,
+            probability=view.erase,
+            noisy=view.erase_mode == "pixel" or (not view.erase_mode and view.augment in NOISY),
+        )
     return x
 
 

@@ -20,6 +20,8 @@ class ViewSpec:
     resize: int = 0  # [pixel] shorter side before the centre is cut out (augment "none"); 0: size
     cutout: int = 0  # [pixel] side of a square that is set to 0
     erase: float = 0.0  # probability of random erasing, in [0, 1]
+    erase_mode: str = ""  # const: with 0; pixel: with normal noise; empty: noise with timm's RandAugment
+    interpolation: str = ""  # bilinear, bicubic or random; empty: the augmentation's own
     mean: tuple[float, ...] = ()  # per channel, of pixels in [0, 1]; empty: pixels are not normalised
     std: tuple[float, ...] = ()  # likewise
 
