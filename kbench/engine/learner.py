@@ -35,6 +35,7 @@ class Learner:
         self._warm = {self._size}  # [sample] of measurements that are taken off the clock before any is on it
         self._warm_images: set[int | None] = {None}  # [pixel] sides that were trained on off the clock
         self.as_coded = AsCoded()  # of the plan that is being carried out
+        self.smoothed: Tensor | None = None  # (b,) [nat] losses of the last step, where the recipe smooths labels
         self.warming_up = False  # whether the learning rate still ramps up in this epoch
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(stream(seed, "weights"))
@@ -60,11 +61,13 @@ class Learner:
             group["lr"] = lr
         self.module.train()
         outputs: list[Tensor] = []
+        losses: list[Tensor] = []
         for last, part in self._parts(batch):
             with self._gradients_averaged(now=last):
                 output = self._output_of(part.x)
                 loss = self.workload.criterion(output, part.y, mix=part.mix)
                 outputs.append(output.detach())
+                losses.append(loss.detach())
                 if last:
                     measured = self._measured(torch.cat(outputs) if len(outputs) > 1 else outputs[0], batch)
                 timer.lap("forward_s")
@@ -73,6 +76,7 @@ class Learner:
                 weighted = loss if part.weight is None else loss * part.weight
                 self._backward(weighted.mean() / self.recipe.accumulate)
                 timer.lap("backward_s")
+        self.smoothed = torch.cat(losses) if self.recipe.label_smoothing else None
         self._update()
         timer.lap("update_s")
         return measured
