@@ -72,9 +72,7 @@ def _as_before(run: RunSpec) -> RunSpec:
     if run.pair.name == "wrn-28-10-cifar10":
         earlier |= {"mean": (), "std": ()}
     recipe = run.pair.recipe.model_copy(update=earlier)
-    pair = run.pair.model_copy(
-        update={"recipe": recipe, "model": MODELS_BEFORE.get(run.pair.model, run.pair.model)}
-    )
+    pair = run.pair.model_copy(update={"recipe": recipe, "model": MODELS_BEFORE.get(run.pair.model, run.pair.model)})
     run = run.model_copy(update={"pair": pair, "schema_version": 1})
     of = run.upstream or run
     if of.strategy.name != "random" or of.follows is None or of.follows.name != "kakurenbo":

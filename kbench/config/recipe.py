@@ -140,7 +140,10 @@ class Recipe(Spec):
         over_ranks = self.accumulate == 1 and not group % mine
         if group and passed % group and not over_ranks:
             several = f", or be {mine} for each of several ranks" if self.accumulate == 1 else ""
-            return "batchnorm_group", f"must divide the {passed} samples that a rank passes at once{several}, got {group}"
+            return (
+                "batchnorm_group",
+                f"must divide the {passed} samples that a rank passes at once{several}, got {group}",
+            )
         return None
 
     @property

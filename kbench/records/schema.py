@@ -61,7 +61,8 @@ class EpochRecord(BaseModel):
     n_dropped: Annotated[int, Unit("sample", "planned or kept, but left over from the last full batch")]
     train_loss: Annotated[float, Unit("nat", "mean cross-entropy of what was trained on, before each update")]
     train_loss_smoothed: Annotated[
-        float | None, Unit("nat", "the same with the recipe's label smoothing, as it was trained with; null: it has none")
+        float | None,
+        Unit("nat", "the same with the recipe's label smoothing, as it was trained with; null: it has none"),
     ] = None
     train_acc: Annotated[float, Unit("fraction", "accuracy on what was trained on, before each update")]
     val_loss: Annotated[float | None, Unit("nat", "mean cross-entropy on the validation set; null if not finite")]

@@ -34,7 +34,9 @@ def test_the_upstream_loss_is_the_training_loss_of_the_last_epoch(chains: Any) -
     assert (base.upstream_loss, mine.upstream_loss) == pytest.approx((3.3, 3.7))
 
 
-def test_the_loss_with_label_smoothing_stands_beside_the_plain_one_where_a_recipe_smooths(chains: Any, book: Any) -> None:
+def test_the_loss_with_label_smoothing_stands_beside_the_plain_one_where_a_recipe_smooths(
+    chains: Any, book: Any
+) -> None:
     assert {row.upstream_loss_smoothed for row in compared(chains).transfers[0].rows} == {None}
     assert "label smoothing" not in plain.text(tables(compared(chains)))
     for strategy, seed in (("third", 0), ("third", 1)):

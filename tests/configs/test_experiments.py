@@ -118,7 +118,9 @@ def test_the_long_recipe_warms_up_from_a_millionth_and_goes_down_as_timms_does()
 @pytest.mark.parametrize(
     ("name", "batch", "last_before"), [("lamb-2048", 2048, 1199), ("lamb-128", 128, 8190), ("adamw-128", 128, 8190)]
 )
-def test_deepcams_rate_drops_at_the_step_at_which_the_reference_drops_it(name: str, batch: int, last_before: int) -> None:
+def test_deepcams_rate_drops_at_the_step_at_which_the_reference_drops_it(
+    name: str, batch: int, last_before: int
+) -> None:
     pair, per_epoch = pair_of("deepcam", f"deepcam-{name}"), 121_266 // batch
     before, after = rates(pair, (last_before + 0.5) / per_epoch, (last_before + 1.5) / per_epoch)
     assert after == pytest.approx(pair.recipe.lr / 10) and before == pytest.approx(pair.recipe.lr)

@@ -18,7 +18,10 @@ from kbench.tasks.workload import Workload
 
 CPU = torch.device("cpu")
 RECIPE = {"epochs": 2, "global_batch": 48, "lr": 0.05, "augment": "shift", "n_train": 200, "ema_decay": 0.5}
-STRATEGIES: dict[str, dict[str, Any]] = {"baseline": {}, "infobatch": {"delta": 1.0}}  # hides some samples and weights others
+STRATEGIES: dict[str, dict[str, Any]] = {
+    "baseline": {},
+    "infobatch": {"delta": 1.0},
+}  # hides some samples and weights others
 
 
 def trained(comm: Comm, *, group: int) -> list[tuple[float, float, list[float]]]:

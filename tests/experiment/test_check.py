@@ -109,7 +109,11 @@ seeds: [0]
 @pytest.mark.parametrize(
     ("model", "more", "says"),
     [
-        ("digits-cnn", "", "sees 12 samples together, on the paper's GPUs it saw 24; recipe.batchnorm_group: 24 does so"),
+        (
+            "digits-cnn",
+            "",
+            "sees 12 samples together, on the paper's GPUs it saw 24; recipe.batchnorm_group: 24 does so",
+        ),
         ("digits-cnn", "batchnorm_group: 24", ""),
         ("digits-cnn", "batchnorm_group: 6, accumulate: 2", "sees 6 samples together"),
         ("timm:vit_tiny_patch16_224", "image_size: 32", ""),  # it normalises each sample for itself
@@ -129,8 +133,14 @@ def test_a_check_says_where_batches_are_normalised_otherwise_than_in_the_paper(
     ("more", "says"),
     [
         ("accumulate: 5", "recipe.accumulate: must divide the 12 samples of each of 8 ranks, got 5"),
-        ("batchnorm_group: 32", "recipe.batchnorm_group: must divide the 12 samples that a rank passes at once, or be 12"),
-        ("batchnorm_group: 24, accumulate: 2", "recipe.batchnorm_group: must divide the 6 samples that a rank passes at"),
+        (
+            "batchnorm_group: 32",
+            "recipe.batchnorm_group: must divide the 12 samples that a rank passes at once, or be 12",
+        ),
+        (
+            "batchnorm_group: 24, accumulate: 2",
+            "recipe.batchnorm_group: must divide the 6 samples that a rank passes at",
+        ),
         ("batchnorm_group: 7", "batchnorm_group 7 does not divide global_batch 96"),
     ],
 )

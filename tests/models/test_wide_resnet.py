@@ -69,7 +69,11 @@ def test_its_convolutions_begin_as_torchs_do_smaller_than_those_of_the_other_net
     torch.manual_seed(0)
     theirs, plain = (WideResNet((3, 32, 32), 10, depth=10, widen=10, kakurenbo=on) for on in (True, False))
     convolutions = [
-        next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d) and layer.weight.shape[:2] == (160, 160))
+        next(
+            layer
+            for layer in network.modules()
+            if isinstance(layer, nn.Conv2d) and layer.weight.shape[:2] == (160, 160)
+        )
         for network in (theirs, plain)
     ]
     # uniform within 1 / sqrt(fan in), and normal of variance 2 / fan out

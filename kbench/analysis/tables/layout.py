@@ -355,7 +355,9 @@ def _transfer(transfer: Transfer, comparison: Comparison) -> Table:
         f"{comparison.experiment}: {transfer.upstream}, then {', '.join(transfer.downstream)}, "
         f"compared with {comparison.baseline}"
     )
-    lines = tuple(Line(transfer.upstream, row.strategy, tuple(_transfer_cells(row, smooths=smooths))) for row in transfer.rows)
+    lines = tuple(
+        Line(transfer.upstream, row.strategy, tuple(_transfer_cells(row, smooths=smooths))) for row in transfer.rows
+    )
     notes = (*TRANSFER_NOTES, *[RECORDED_NOTE] * transfer.recorded, *[SMOOTHED_NOTE] * smooths)
     return Table("transfer", title, tuple(header), lines, notes, transposed=True)
 
@@ -363,9 +365,7 @@ def _transfer(transfer: Transfer, comparison: Comparison) -> Table:
 def _transfer_cells(row: TransferRow, *, smooths: bool) -> Iterator[Cell]:
     yield cell(number("upstream_seeds", row.seeds, "d"))
     for key in ("upstream_loss", *["upstream_loss_smoothed"] * smooths):
-        yield mean_and_sd(
-            number(key, getattr(row, key), ".3f"), number(f"{key}_sd", getattr(row, f"{key}_sd"), ".3f")
-        )
+        yield mean_and_sd(number(key, getattr(row, key), ".3f"), number(f"{key}_sd", getattr(row, f"{key}_sd"), ".3f"))
     yield cell(seconds("upstream_s", row.upstream_s))
     yield cell(percent("upstream_time_diff", row.upstream_time_diff, "+.1f"), " %")
     yield interval("upstream_time_diff", row.upstream_time_diff_ci, row.upstream_time_diff_range, "+.1f")

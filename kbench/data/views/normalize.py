@@ -8,7 +8,10 @@ from torch import Tensor
 from kbench.data.views.hashed_random import random_boxes, salted, uniform
 from kbench.data.views.spec import ViewSpec
 
-ERASED_AREA, ERASED_RATIO = (0.02, 1 / 3), (0.3, 10 / 3)  # of timm, after Zhong et al. 2017; torchvision's ratio ends at 3.3
+ERASED_AREA, ERASED_RATIO = (0.02, 1 / 3), (
+    0.3,
+    10 / 3,
+)  # of timm, after Zhong et al. 2017; torchvision's ratio ends at 3.3
 NOISY = ("randaugment", "randaugment-flips")  # erase with normal noise by pixel, as timm's mode "pixel"; else with 0
 
 
