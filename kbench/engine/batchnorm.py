@@ -1,12 +1,13 @@
 """Batch normalisation over groups of samples: parts of a rank's batch, or the same samples over several ranks.
 
-A global batch is cut into groups of ``recipe.batchnorm_group`` consecutive samples.  Ranks hold consecutive parts of it,
-so that the groups, and with them every number of a training without dropout, are the same for any number of ranks: where
-a rank holds more samples than a group they are normalised apart ("ghost batches", Hoffer et al., arXiv:1705.08741), where
-it holds fewer the statistics are exchanged among the ranks that share a group, forward and backward.
+A global batch is cut into groups of ``recipe.batchnorm_group`` consecutive samples.  Ranks hold consecutive parts of
+it, so that the groups, and with them every number of a training without dropout, are the same for any number of ranks:
+where a rank holds more samples than a group they are normalised apart ("ghost batches", Hoffer et al.,
+arXiv:1705.08741), where it holds fewer the statistics are exchanged among the ranks that share a group, forward and
+backward.
 
-Running statistics move once a step, by the mean over the groups of their means and variances.  It is linear, so that the
-mean over the ranks at an epoch's end is what one rank would have had.
+Running statistics move once a step, by the mean over the groups of their means and variances.  It is linear, so that
+the mean over the ranks at an epoch's end is what one rank would have had.
 """
 
 from typing import Any
@@ -84,7 +85,7 @@ class GroupedBatchNorm(_BatchNorm):
 
 
 class _Normalise(torch.autograd.Function):
-    """(x - mean) / sqrt(variance + eps) * weight + bias, by groups; and their means and variances (groups, channels)."""
+    """(x - mean) / sqrt(variance + eps) * weight + bias, by groups; and their means, variances (groups, channels)."""
 
     @staticmethod
     def forward(

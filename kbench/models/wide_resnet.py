@@ -17,8 +17,8 @@ class WideResNet(nn.Module):
 
     ``kakurenbo`` is the network of that paper's code (github TruongThaoNguyen/kakurenbo @6cb9f88,
     ImageNet/pytorch_cifar100/models/wideresidual.py): convolutions have biases (10,096 more parameters with 28-10) and
-    torch's default initial weights, of 0.41 times the standard deviation, and the 1x1 convolution around the first block
-    of a group takes what comes in, not what is normalised and activated.
+    torch's default initial weights, of 0.41 times the standard deviation, and the 1x1 convolution around the first
+    block of a group takes what comes in, not what is normalised and activated.
     """
 
     def __init__(
