@@ -13,8 +13,8 @@ from kbench.models.wide_resnet import Block, WideResNet
 def reference(x: Tensor, values: list[Tensor], *, blocks: int, training: bool) -> Tensor:
     """The network from its weights in the order of its layers, a function without modules and without dropout.
 
-    Convolution with bias; per block: normalise, activate, convolve, normalise, activate, convolve, plus the input or, in
-    a group's first block, its 1x1 convolution with bias; at the end normalise, activate, average, a linear layer.
+    Convolution with bias; per block: normalise, activate, convolve, twice, plus the input or, in a group's first block,
+    its 1x1 convolution with bias; at the end normalise, activate, average, a linear layer.
     """
     rest = iter(values)
 

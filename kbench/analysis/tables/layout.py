@@ -83,8 +83,8 @@ RECORDED_NOTE = (
     "Each strategy selects upstream only; downstream it trains like the baseline, from the weights that it ended with."
 )
 SMOOTHED_NOTE = (
-    "upstream loss is the plain cross-entropy; with label smoothing is what the recipe trained with, and what code that "
-    "smooths labels logs: the two are not compared with one another."
+    "upstream loss is the plain cross-entropy; with label smoothing is what the recipe trained with, and what code "
+    "that smooths labels logs: the two are not compared with one another."
 )
 
 

@@ -36,7 +36,7 @@ def salted(key: int, purpose: str) -> int:
 def random_boxes(
     numbers: Tensor, *, h: int, w: int, area: tuple[float, float], ratio: tuple[float, float], full: bool = True
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Place a rectangle of random area and aspect in each image, as torchvision's RandomResizedCrop and RandomErasing do.
+    """Place a rectangle of random area and aspect in each image, as torchvision crops and erases.
 
     Args:
         numbers: (b, 22) in [0, 1), two for each of ten tries and two for the place.
