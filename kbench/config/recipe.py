@@ -90,6 +90,8 @@ class Recipe(Spec):
     n_train: Natural = 0  # training samples to keep, the same for every seed, by class; 0: all
     long_tail: Annotated[float, Field(strict=True, ge=1, allow_inf_nan=False)] = 1.0  # largest class over smallest one
     noise: Probability = 0.0  # share of the training labels that are moved to another class, drawn by the run's seed
+    batchnorm_group: Natural = 0  # [sample] that batch normalisation sees together; 0: what a rank passes at once
+    accumulate: Count = 1  # passes in which a rank makes a step, so that only a part of its batch is in memory
     precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: Flag = False
     compile: Flag = False
@@ -119,9 +121,30 @@ class Recipe(Spec):
         given = [key for key, default in defaults.items() if getattr(self, key) != default]
         if given and is_reference(self.optimizer):
             raise ValueError(f"{' and '.join(given)}: {self.optimizer} gets lr and weight_decay, leave the rest to it")
+        if self.batchnorm_group and self.global_batch % self.batchnorm_group:
+            raise ValueError(f"batchnorm_group {self.batchnorm_group} does not divide global_batch {self.global_batch}")
         if len(self.mean) != len(self.std):
             raise ValueError(f"mean and std must be equally many, got {len(self.mean)} and {len(self.std)}")
         return self
+
+    def normalised_together(self, ranks: int) -> int:
+        """The samples that batch normalisation sees together, where there is any."""
+        return self.batchnorm_group or self.global_batch // ranks // self.accumulate
+
+    def rank_problem(self, ranks: int) -> tuple[str, str] | None:
+        """The key that cannot be with so many ranks, which divide the global batch, and what it must be; else None."""
+        mine, group = self.global_batch // ranks, self.batchnorm_group
+        if mine % self.accumulate:
+            return "accumulate", f"must divide the {mine} samples of each of {ranks} ranks, got {self.accumulate}"
+        passed = mine // self.accumulate
+        over_ranks = self.accumulate == 1 and not group % mine
+        if group and passed % group and not over_ranks:
+            several = f", or be {mine} for each of several ranks" if self.accumulate == 1 else ""
+            return (
+                "batchnorm_group",
+                f"must divide the {passed} samples that a rank passes at once{several}, got {group}",
+            )
+        return None
 
     @property
     def mixes(self) -> bool:

@@ -169,10 +169,21 @@ def bytes_per_sample(name: str, params: dict[str, Any], pair: Pair) -> int:
     strategy, info = load(name, params), dataset_info(pair.dataset)
     if info is None or not info.shape[0] or not strategy.memory_width(info.n_classes, 1):
         return strategy.n_bytes_per_sample
-    side = pair.recipe.image_size
-    shape = (info.shape[0], side or info.shape[1], side or info.shape[2])
-    width = strategy.memory_width(info.n_classes, n_features(pair.model, shape, info.n_classes))
+    width = strategy.memory_width(info.n_classes, n_features(pair.model, _shape(pair, info), info.n_classes))
     return strategy.n_bytes_per_sample + 4 * width
+
+
+def normalises_batches(pair: Pair) -> bool:
+    """Whether the model of a pair has batch normalisation, as far as is known; nothing is allocated for it."""
+    from kbench.models.build import has_batchnorm
+
+    info = dataset_info(pair.dataset)
+    return info is None or has_batchnorm(pair.model, _shape(pair, info), info.n_classes)
+
+
+def _shape(pair: Pair, info: DatasetInfo) -> tuple[int, int, int]:
+    side = pair.recipe.image_size
+    return info.shape[0], side or info.shape[1], side or info.shape[2]
 
 
 def n_train_of(recipe: dict[str, Any], info: DatasetInfo) -> int:
