@@ -51,7 +51,7 @@ AT_HOME_IN = {  # rooms that may import what is heavy or particular
     "matplotlib": "figures",
     "pandas": "analysis papers figures api",
     "scipy": "analysis data verify",
-    "pyarrow": "records exporters strategies",
+    "pyarrow": "records exporters strategies data",
     "mpi4py": "engine.runtime",
     "tensorboardX": "importers",
     "typer": "cli",

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kbench.analysis.tables.layout import CLAIM_HEADER, CLAIM_NOTES, SAMPLES_CI_NOTE
+from kbench.config.recipe import Recipe
 
 TOP = Path(__file__).parent.parent
 DOCS = TOP / "docs"
@@ -66,3 +67,8 @@ def test_every_guarantee_has_a_test_that_is_there() -> None:
     lost = [f"{file}::{test}" for file, test in named if f"def {test}(" not in (TOP / file).read_text()]
     assert lost == []
     assert all("::test_" in row for row in rows), "a guarantee without a test"
+
+
+def test_every_key_of_a_recipe_is_on_its_page() -> None:
+    page = (DOCS / "recipe.md").read_text()
+    assert not [key for key in Recipe.model_fields if f"`{key}`" not in page]

@@ -24,6 +24,7 @@ from kbench.analysis.pairing import differences, metric_of, pair_of, pair_runs, 
 from kbench.errors import ResultsError
 
 BEGINS, RUNS = ["begins", "begins_base"], ["run_id", "run_id_base"]
+LOSSES = ["train_loss", "train_loss_smoothed"]
 Chain = tuple[str, Sequence[str]]  # a pair upstream, and those downstream
 
 
@@ -47,8 +48,10 @@ class TransferRow:
 
     strategy: str
     seeds: int
-    upstream_loss: float | None  # training loss of the last epoch [nat]
+    upstream_loss: float | None  # training loss of the last epoch [nat]: plain cross-entropy
     upstream_loss_sd: float | None
+    upstream_loss_smoothed: float | None  # the same with the recipe's label smoothing; None: it has none
+    upstream_loss_smoothed_sd: float | None
     upstream_s: float | None  # [s] geometric mean
     upstream_time_diff: float | None  # [fraction]
     upstream_time_diff_ci: Bounds
@@ -87,7 +90,7 @@ def transfer(
     baseline.  Raises ResultsError for a pair that has no run done, or began elsewhere.
     """
     _check(frames, upstream, downstream)
-    matched = pair_runs(frames, baseline).merge(_last_losses(frames), on="run_id", how="left")
+    matched = pair_runs(frames, baseline).merge(last_losses(frames), on="run_id", how="left")
     up = matched[matched["pair"] == upstream]
     links = [_link(matched, up, pair) for pair in downstream]
     whole = _whole_chains(up, links)
@@ -128,10 +131,10 @@ def _check(frames: Frames, upstream: str, downstream: Sequence[str]) -> None:
             )
 
 
-def _last_losses(frames: Frames) -> pd.DataFrame:
-    """The training loss of each run's last epoch [nat]."""
+def last_losses(frames: Frames) -> pd.DataFrame:
+    """The training losses of each run's last epoch [nat]."""
     last = last_phase(frames.epochs).drop_duplicates("run_id", keep="last")
-    return last[["run_id", "train_loss"]]
+    return last[["run_id", *LOSSES]]
 
 
 def _link(matched: pd.DataFrame, up: pd.DataFrame, pair: str) -> pd.DataFrame:
@@ -172,12 +175,14 @@ def _unrecorded_finding(upstream: str, downstream: Sequence[str]) -> Finding:
 def _row(strategy: str, chain: Sequence[pd.DataFrame], *, is_baseline: bool) -> TransferRow:
     up, clocked = chain[0], timed(chain[0])
     time = UNKNOWN if is_baseline else estimate_change(ratios(clocked, "total_train_s"))
-    losses = up["train_loss"].astype(float).tolist()
+    losses, smoothed = (up[name].astype(float).tolist() if up[name].notna().all() else [] for name in LOSSES)
     return TransferRow(
         strategy=strategy,
         seeds=len(up),
         upstream_loss=mean_of(losses),
         upstream_loss_sd=standard_deviation(losses),
+        upstream_loss_smoothed=mean_of(smoothed),
+        upstream_loss_smoothed_sd=standard_deviation(smoothed),
         upstream_s=geometric_mean_of(clocked["total_train_s"].tolist()),
         upstream_time_diff=time.mean,
         upstream_time_diff_ci=time.ci,

@@ -39,7 +39,7 @@ def list_data(root: Root = "", site: SiteName = "", *, output: Output) -> None:
     width = max(map(len, states))
     for name, state in states.items():
         output.text(f"{name:<{width}}  {state['state']:<9}  {state['line']}")
-    output.log("folder:NAME and shards:NAME are images of your own; kbench data prepare makes them known")
+    output.log("folder:, shards:, parquet: and hf:NAME are images of your own; kbench data prepare makes them known")
 
 
 @data.command()

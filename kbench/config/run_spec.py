@@ -9,13 +9,15 @@ from kbench.config.parse import Spec
 from kbench.config.strategy_choice import Choice
 from kbench.config.value_types import Count, Natural
 
-SCHEMA = 1  # raised when the same words begin to mean another training
+SCHEMA = 1  # raised when the same words begin to mean another training; where only some do, see schema_of
 LATER_RECIPE = {
     "n_train": 0,
     "long_tail": 1.0,
     "noise": 0.0,
     "loss": "cross-entropy",
     "metric": "task",
+    "batchnorm_group": 0,
+    "accumulate": 1,
     "erase_mode": None,
     "mixup": 0.0,
     "cutmix": 0.0,
@@ -101,7 +103,8 @@ class RunSpec(Spec):
         """The run of the same seed that must be done before this one: that it follows, or begins from."""
         if self.upstream:
             content = {name: getattr(self.upstream, name) for name in Origin.model_fields}
-            return self.model_copy(update={"upstream": None, **content})
+            schema = min(self.schema_version, schema_of(self.upstream.pair))
+            return self.model_copy(update={"upstream": None, "schema_version": schema, **content})
         return self.model_copy(update={"strategy": self.follows, "follows": None}) if self.follows else None
 
     @property
@@ -120,6 +123,11 @@ class RunSpec(Spec):
         if self.upstream:
             content["upstream"] = content["upstream"]["pair"]
         return _digest(content)
+
+
+def schema_of(*pairs: Pair) -> int:
+    """The schema of a run on these pairs: 2 where images are erased, as a rectangle then leaves some of each side."""
+    return 2 if any(pair.recipe.random_erase for pair in pairs) else SCHEMA
 
 
 def expand(experiment: ExperimentSpec, *, ranks: int) -> list[RunSpec]:
@@ -145,8 +153,9 @@ def _run(
         upstream = Origin(pair=pairs[pair.starts_from], strategy=choice, follows=follows)
         choice, follows = Choice(label=choice.label, name="baseline", role="baseline"), None
     return RunSpec(
-        experiment=experiment, pair=pair, strategy=choice, follows=follows, upstream=upstream, seed=seed, ranks=ranks
-    )
+        schema_version=schema_of(pair, *([upstream.pair] if upstream else [])),
+        experiment=experiment, pair=pair, strategy=choice, follows=follows, upstream=upstream, seed=seed, ranks=ranks,
+    )  # fmt: skip
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -13,7 +13,8 @@ from kbench.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
-    """What is known of a data set before it is opened.  Counts are the official ones; 0 is one that is not known.
+    """What is known of a data set before it is opened.  Counts are the official ones; 0 is one that is not known, as in
+    the shape of a table that was not read.
 
     Functions are named as "module:function", and imported when they are called.  One of one's own is such an object
     in a module of one's own: what names a function there may leave out the module.
@@ -40,16 +41,17 @@ class DatasetInfo:
 def dataset_info(name: str) -> DatasetInfo | None:
     """Look a data set up by its name; None where there is none.
 
-    ``folder:NAME``, ``shards:NAME`` and ``npz:PATH`` are files of the user's own, ``package.module:NAME`` or an entry
-    point of the group ``kbench.datasets`` a DatasetInfo of the user's own; ``torchvision:NAME`` is one of torchvision,
-    ``fractal-N`` is FractalDB with N classes.
+    ``folder:NAME``, ``shards:NAME``, ``parquet:NAME``, ``hf:NAME`` and ``npz:PATH`` are files of the user's own,
+    ``package.module:NAME`` or an entry point of the group ``kbench.datasets`` a DatasetInfo of the user's own;
+    ``torchvision:NAME`` is one of torchvision, ``fractal-N`` is FractalDB with N classes.
 
     Raises:
         ConfigError: One of the user's own cannot be loaded or read.
     """
     for prefix, own in OWN.items():
-        if re.fullmatch(re.escape(prefix) + r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
-            return replace(own, folder=name.removeprefix(prefix))
+        owner = r"([A-Za-z0-9_][A-Za-z0-9._-]*/)?" if prefix == HF else ""  # of the hub: owner/name
+        if re.fullmatch(re.escape(prefix) + owner + r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
+            return replace(own, folder=name.removeprefix(prefix).replace("/", "--"))
     fractal = re.fullmatch(r"fractal-([1-9][0-9]*)", name)
     if name in DATASETS or fractal:
         return DATASETS.get(name) or _fractal(int(fractal[1] if fractal else 0))
@@ -120,6 +122,7 @@ _deepcam = partial(
     task="segmentation",
 )
 FETCHES = "kbench data prepare fetches"
+HF = "hf:"  # prefix of what Hugging Face's programs wrote
 NPZ = "npz:"  # prefix of a file of arrays
 TORCHVISION = "torchvision:"  # prefix of a data set of torchvision
 CIFAR = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
@@ -251,6 +254,16 @@ DATASETS = {
     ),
 }
 
+_tables = partial(
+    _arrays,
+    prepare="kbench.data.sources.tables:prepare",
+    n_train=0,
+    n_val=0,
+    n_classes=0,
+    shape=(0, 0, 0),
+    augments=IN_MEMORY,
+    get="yours",
+)
 OWN = {  # data of the user's own, by the prefix of its name; the rest is its folder below a data root
     "folder:": _own(
         prepare="kbench.data.sources.image_folders:prepare",
@@ -258,8 +271,12 @@ OWN = {  # data of the user's own, by the prefix of its name; the rest is its fo
     ),
     "shards:": _own(
         prepare="kbench.data.sources.shards:prepare",
-        about="tar shards of your own as WebDataset writes them: NAME/train-*.tar and NAME/val-*.tar",
+        about="tar shards of your own as WebDataset writes them: NAME/train-*.tar and NAME/val-*.tar; or tables",
     ),
+    "parquet:": _tables(
+        about="tables of your own with small images of one size: NAME/train*.parquet and NAME/val*.parquet"
+    ),
+    HF: _tables(about="a data set of Hugging Face, saved (save_to_disk) or fetched, with small images of one size"),
 }
 
 _torchvision = partial(

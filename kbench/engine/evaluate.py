@@ -36,7 +36,8 @@ def evaluate(learner: Learner, comm: Comm, *, with_hits: bool = False) -> Score:
     started = time.perf_counter()
     workload = learner.workload
     mine = torch.arange(comm.rank, len(workload.val), comm.size, device=learner.device)
-    chunks = torch.split(mine, TIMES * learner.recipe.global_batch // comm.size) if len(mine) else ()
+    size = TIMES * learner.recipe.global_batch // comm.size // learner.recipe.accumulate
+    chunks = torch.split(mine, size) if len(mine) else ()
     totals = torch.zeros(workload.task.n_counts, dtype=torch.float64, device=learner.device)
     hits_of = workload.task.hits if with_hits else None
     hits = torch.zeros(len(workload.val) if hits_of else 0, dtype=torch.uint8, device=learner.device)

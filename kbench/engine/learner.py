@@ -1,6 +1,7 @@
 """A model in training: weights, optimizer, precision; training steps and measurements."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from inspect import signature
 from typing import Any
 
@@ -8,11 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from kbench.engine.batchnorm import GroupedBatchNorm, with_groups
 from kbench.engine.clock import PhaseTimer
 from kbench.engine.optimizer import MovingAverage, build_optimizer
 from kbench.engine.runtime.comm import Comm, lost_contact
 from kbench.engine.seeds import digest, stream
-from kbench.errors import RunError
+from kbench.errors import RunError, WorkloadError
+from kbench.models.build import normalises_batches
 from kbench.strategies.api import AsCoded, Batch, Measured, Outputs
 from kbench.tasks.workload import Workload
 
@@ -26,21 +29,26 @@ class Learner:
 
     def __init__(self, workload: Workload, seed: int, comm: Comm) -> None:
         self.workload, self.recipe, self.device = workload, workload.recipe, workload.device
-        self._rank = comm.rank
+        self._rank, self._n_ranks = comm.rank, comm.size
         self._size = workload.recipe.global_batch // comm.size  # [sample] of this rank's batches
+        self._passed = self._size // workload.recipe.accumulate  # [sample] of a pass with gradients
         self._warm = {self._size}  # [sample] of measurements that are taken off the clock before any is on it
         self._warm_images: set[int | None] = {None}  # [pixel] sides that were trained on off the clock
         self.as_coded = AsCoded()  # of the plan that is being carried out
+        self.smoothed: Tensor | None = None  # (b,) [nat] losses of the last step, where the recipe smooths labels
         self.warming_up = False  # whether the learning rate still ramps up in this epoch
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(stream(seed, "weights"))
             model = workload.model()
         self.module = model.to(self.device).to(memory_format=self._layout())
+        self._norms = self._group_norms(comm)
         self._begin()
         self._train, self._measure = self._forward_passes(comm)
 
     def step(self, batch: Batch, lr: float, timer: PhaseTimer) -> Measured:
         """Train on a full batch of this rank; gradients are averaged over the ranks.
+
+        Where the recipe accumulates, it is passed in equal parts, and the gradient is that of the whole batch.
 
         Args:
             batch: global_batch / ranks samples, with loss weights or None.
@@ -52,15 +60,23 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.module.train()
-        with self._autocast():
-            output = self._train(batch.x.contiguous(memory_format=self._layout()))
-        loss = self.workload.criterion(output, batch.y, mix=batch.mix)
-        with torch.no_grad():
-            measured = self._measured(output, batch)
-        timer.lap("forward_s")
-        self.optimizer.zero_grad(set_to_none=True)
-        self._backward((loss if batch.weight is None else loss * batch.weight).mean())
-        timer.lap("backward_s")
+        outputs: list[Tensor] = []
+        losses: list[Tensor] = []
+        for last, part in self._parts(batch):
+            with self._gradients_averaged(now=last):
+                output = self._output_of(part.x)
+                loss = self.workload.criterion(output, part.y, mix=part.mix)
+                outputs.append(output.detach())
+                losses.append(loss.detach())
+                if last:
+                    measured = self._measured(torch.cat(outputs) if len(outputs) > 1 else outputs[0], batch)
+                timer.lap("forward_s")
+                if len(outputs) == 1:
+                    self.optimizer.zero_grad(set_to_none=True)
+                weighted = loss if part.weight is None else loss * part.weight
+                self._backward(weighted.mean() / self.recipe.accumulate)
+                timer.lap("backward_s")
+        self.smoothed = torch.cat(losses) if self.recipe.label_smoothing else None
         self._update()
         timer.lap("update_s")
         return measured
@@ -68,11 +84,7 @@ class Learner:
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
         """The outputs (logits) to evaluate: of the moving average where the recipe has one, else of the model."""
-        if self.average is None:
-            return self.output(x)
-        with self._autocast():
-            output: Tensor = self.average.module(x.contiguous(memory_format=self._layout()))
-        return output
+        return self.output(x) if self.average is None else self._in_passes(self.average.module, x)
 
     @torch.no_grad()
     def output(self, x: Tensor) -> Tensor:
@@ -81,8 +93,7 @@ class Learner:
         (b, n_classes) for ``x`` of (b, channels, height, width); (b, n_classes, height, width) for segmentation.
         """
         self.module.eval()
-        with self._autocast():
-            return self._measure(x.contiguous(memory_format=self._layout()))
+        return self._in_passes(self._measure, x)
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> Measured:
@@ -103,13 +114,11 @@ class Learner:
         handle = self._last_layer().register_forward_pre_hook(lambda _, inputs: held.append(inputs[0]))
         self.module.eval()
         try:
-            with self._autocast():
-                logits = self.module(_filled(batch.x, self._size).contiguous(memory_format=self._layout()))[
-                    : len(batch)
-                ]
+            logits = self._in_passes(self.module, _filled(batch.x, self._size))[: len(batch)]
         finally:
             handle.remove()
-        features = held[-1][: len(batch)].flatten(1).float()
+        last = held[-1] if self.recipe.accumulate == 1 else torch.cat(held)
+        features = last[: len(batch)].flatten(1).float()
         return self._measured(logits, batch), Outputs(logits.float(), features)
 
     @property
@@ -138,8 +147,8 @@ class Learner:
         if self.as_coded.refresh_in == "eval":
             return self._measured(self.output(_filled(batch.x, self._size))[: len(batch)], batch)
         self.module.train()
-        with torch.no_grad(), self._autocast():
-            output = self._measure(batch.x.contiguous(memory_format=self._layout()))
+        with torch.no_grad():
+            output = self._in_passes(self._measure, batch.x)
         return self._measured(output, batch)
 
     def _measured(self, output: Tensor, batch: Batch) -> Measured:
@@ -166,9 +175,9 @@ class Learner:
         before = [buffer.clone() for buffer in self.module.buffers()]
         self.module.train()
         for _ in range(WARM_UP_STEPS):
-            with self._autocast():
-                output = self._train(batch.x.contiguous(memory_format=self._layout()))
-            self._backward(self.workload.criterion(output, batch.y).mean())
+            for last, part in self._parts(batch):
+                with self._gradients_averaged(now=last):
+                    self._backward(self.workload.criterion(self._output_of(part.x), part.y, mix=part.mix).mean())
             self.optimizer.zero_grad(set_to_none=True)
         self.measure(batch)
         with torch.no_grad():
@@ -267,6 +276,46 @@ class Learner:
         if self.recipe.compile:
             return torch.compile(train), torch.compile(self.module)
         return train, self.module
+
+    def _parts(self, batch: Batch) -> Iterator[tuple[bool, Batch]]:
+        """The parts in which a batch of this rank is passed, each with whether it is the last."""
+        n_parts = self.recipe.accumulate
+        size = len(batch) // n_parts
+        for i in range(n_parts):
+            for norm in self._norms:
+                norm.begins_step = i == 0
+            yield i == n_parts - 1, batch if n_parts == 1 else batch.rows(slice(i * size, (i + 1) * size))
+        for norm in self._norms:
+            norm.begins_step = True
+
+    def _output_of(self, x: Tensor) -> Tensor:
+        """The output of a training pass, with a graph."""
+        with self._autocast():
+            return self._train(x.contiguous(memory_format=self._layout()))
+
+    def _in_passes(self, forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """The output of a forward pass without a graph; no more samples at once than are trained on where parts are."""
+        parts = [x] if self.recipe.accumulate == 1 else torch.split(x, self._passed)
+        with self._autocast():
+            outputs = [forward(part.contiguous(memory_format=self._layout())) for part in parts]
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+
+    def _gradients_averaged(self, *, now: bool) -> AbstractContextManager[None]:
+        """Average the gradients over the ranks in the backward pass of this block, or leave it to a later one."""
+        accumulating: Any = self._train
+        return nullcontext() if now or self._n_ranks == 1 else accumulating.no_sync()
+
+    def _group_norms(self, comm: Comm) -> list[GroupedBatchNorm]:
+        """Give batch normalisation its groups, where they are not what a rank passes at once."""
+        group, parts = self.recipe.batchnorm_group, self.recipe.accumulate
+        if not normalises_batches(self.module) or (parts == 1 and group in (0, self._size)):
+            return []
+        if not group:
+            raise WorkloadError(
+                f"accumulate {parts} would leave batch normalisation {self._passed} samples at once",
+                hint=f"set batchnorm_group to {self._passed}, or to a divisor of it",
+            )
+        return with_groups(self.module, group=group, n_local=self._size, parts=parts, comm=comm)
 
     def _backward(self, loss: Tensor) -> None:
         try:

@@ -118,7 +118,7 @@ def train_epoch(run: Run, phase: Phase, epoch: Epoch, learner: Learner, *, closi
             measured = learner.step(batch, lr, timer)
             run.store.write(batch.index, measured)
             run.watched.observe(batch, measured)
-            metrics.trained(measured)
+            metrics.trained(measured, learner.smoothed)
             timer.lap("select_s")
 
     probe.settle()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import torch
+from torch import Tensor
 
 from kbench.engine.clock import PARTS, PhaseTimer, cpu_time_s
 from kbench.engine.disturbance import DisturbanceMonitor
@@ -24,7 +25,8 @@ class EpochMetrics:
 
     def __init__(self, device: torch.device, comm: Comm, global_batch: int, monitor: DisturbanceMonitor) -> None:
         self._device, self._comm, self._global_batch, self._monitor = device, comm, global_batch, monitor
-        self._sums = torch.zeros(2, dtype=torch.float64, device=device)  # loss, correct
+        self._sums = torch.zeros(3, dtype=torch.float64, device=device)  # loss, correct, loss with smoothed labels
+        self._smooths = False  # whether the recipe smooths labels
         self._parts: dict[str, float] = {}
         self._cpu_s = 0.0  # [s] when the clock was started, then between start and stop
         self.n_trained = self.n_refreshed = 0
@@ -48,9 +50,12 @@ class EpochMetrics:
         timer.skip()
         self._cpu_s += cpu_time_s() - before
 
-    def trained(self, measured: Measured) -> None:
-        """Count a batch that was trained on."""
-        self._sums += torch.stack([measured.loss.double().sum(), measured.correct.double().sum()])
+    def trained(self, measured: Measured, smoothed: Tensor | None) -> None:
+        """Count a batch that was trained on; ``smoothed``: (b,) [nat] losses against labels that the recipe smooths."""
+        sums = [measured.loss.double().sum(), measured.correct.double().sum()]
+        sums.append(sums[0] if smoothed is None else smoothed.double().sum())
+        self._sums += torch.stack(sums)
+        self._smooths = smoothed is not None
         self.n_trained += len(measured.loss)
 
     def stop(self, timer: PhaseTimer) -> None:
@@ -73,8 +78,8 @@ class EpochMetrics:
         mine += [self.n_trained, probe.n_scored, self.n_refreshed, probe.n_dropped, self._cpu_s, *self._sums.tolist()]
         ranks = self._comm.gather(mine + [self._parts[part] for part in PARTS])
         columns = list(zip(*ranks, strict=True))
-        trained, scored, refreshed, dropped, cpu_s, loss, correct = map(sum, columns[2:9])
-        slowest = max((row[9:] for row in ranks), key=sum)
+        trained, scored, refreshed, dropped, cpu_s, loss, correct, smoothed = map(sum, columns[2:10])
+        slowest = max((row[10:] for row in ranks), key=sum)
         measured_s = sum(slowest)
         parts = dict(zip(PARTS, slowest, strict=True)) | {"charged_s": plan.charged_s}
         self.train_s = measured_s + plan.charged_s
@@ -94,6 +99,7 @@ class EpochMetrics:
             "ceiling": plan.ceiling,
             "n_dropped": int(dropped) + len(plan.indices) % self._global_batch,
             "train_loss": loss / trained,
+            "train_loss_smoothed": smoothed / trained if self._smooths and math.isfinite(smoothed) else None,
             "train_acc": correct / trained,
             "train_s": self.train_s,
             **parts,

@@ -102,18 +102,18 @@ class Queue:
             weight = torch.ones(len(batch), device=batch.x.device) if selection is None else selection
             rows = (weight > 0).nonzero().squeeze(1)
             selection = Resample(rows, weight[rows])
-        new = _rows(batch, selection.rows)
+        new = batch.rows(selection.rows)
         weight = selection.weight if new.weight is None else selection.weight * new.weight
         new = replace(new, weight=weight)
         joined = new if self._waiting is None else _joined(self._waiting, new)
         excess = max(0, len(joined) - self._limit)
         self.n_dropped += excess
-        self._waiting = _rows(joined, slice(excess, None))
+        self._waiting = joined.rows(slice(excess, None))
 
     def pop(self, size: int) -> Batch:
         """Take the ``size`` samples that have waited longest."""
         assert self._waiting is not None and len(self._waiting) >= size
-        first, self._waiting = _rows(self._waiting, slice(size)), _rows(self._waiting, slice(size, None))
+        first, self._waiting = self._waiting.rows(slice(size)), self._waiting.rows(slice(size, None))
         return first
 
 
@@ -124,13 +124,7 @@ def _joined(a: Batch, b: Batch) -> Batch:
     return Batch(index, x, y, weight, mix)
 
 
-def _rows(batch: Batch, rows: Tensor | slice) -> Batch:
-    weight = None if batch.weight is None else batch.weight[rows]
-    mix = None if batch.mix is None else (batch.mix[0][rows], batch.mix[1][rows])
-    return Batch(batch.index[rows], batch.x[rows], batch.y[rows], weight, mix)
-
-
 def _cut(batch: Batch, size: int) -> list[Batch]:
     if len(batch) == size:
         return [batch]
-    return [_rows(batch, slice(start, start + size)) for start in range(0, len(batch), size)]
+    return [batch.rows(slice(start, start + size)) for start in range(0, len(batch), size)]

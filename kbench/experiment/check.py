@@ -16,7 +16,7 @@ from kbench.experiment import local
 from kbench.experiment.dependencies import check_prerequisites
 from kbench.experiment.plan import Plan, Request, make_plan, resolved
 from kbench.experiment.redo import matching
-from kbench.experiment.registries import bytes_per_sample, n_train_of
+from kbench.experiment.registries import bytes_per_sample, n_train_of, normalises_batches
 from kbench.experiment.status import RunStatus, StatusMonitor
 from kbench.launch import job_script
 from kbench.launch.schedulers.registry import is_scheduler, scheduler_class
@@ -51,6 +51,7 @@ class CheckReport:
     data_problems: tuple[str, ...]  # with data sets, as this machine sees them
     script: str  # of the first run's job
     memory: tuple[str, ...]  # what strategies keep of each sample, where it is more than a few bytes
+    departures: tuple[str, ...] = ()  # from what the papers' GPUs did, by pair
     redone: frozenset[str] = frozenset()  # ids of the runs that are trained again
 
     @property
@@ -66,6 +67,7 @@ class CheckReport:
             "node_hours": self.node_hours,
             "scheduler_says": self.scheduler_says or None,
             "data_problems": list(self.data_problems),
+            "departures": list(self.departures),
             "runs": [{"run_id": run.run_id, "state": run.state} for run in self.runs],
             "script": self.script,
         }
@@ -81,6 +83,7 @@ class CheckReport:
                 f"\n{len(self.runs)} runs ({counts}), {ranks}, {self.launcher}",
                 self.cost.text,
                 *self.memory,
+                *self.departures,
                 *[f"{self.scheduler_test or self.launcher}: {self.scheduler_says}"] * bool(self.scheduler_says),
             ]
         )
@@ -142,6 +145,7 @@ def check_report(plan: Plan) -> CheckReport:
         scheduler_says=plan.scheduler_says,
         data_problems=tuple(plan.data_problems()),
         memory=tuple(_memory_notes(plan)),
+        departures=tuple(_departures(plan)),
     )
 
 
@@ -156,6 +160,16 @@ def _memory_notes(plan: Plan) -> Iterator[str]:
             total = n_bytes * n_train / 2**20
             what = f"keeps {n_bytes:,} bytes of each sample on every rank, {total:,.1f} MiB"
             yield f"{chosen.label} on {run.pair.name}: {what}"
+
+
+def _departures(plan: Plan) -> Iterator[str]:
+    names = {run.pair.name for run in plan.runs}
+    for pair in plan.spec.pairs:
+        published = pair.paper.batch_per_gpu if pair.paper else None
+        seen = pair.recipe.normalised_together(plan.site.ranks)
+        if pair.name in names and published not in (None, seen) and normalises_batches(pair):
+            text = f"batch normalisation sees {seen} samples together, on the paper's GPUs it saw {published}"
+            yield f"{pair.name}: {text}; recipe.batchnorm_group: {published} does so on any number of ranks"
 
 
 def _done_and_redone(plan: Plan, runs: Sequence[RunStatus]) -> frozenset[str]:

@@ -251,6 +251,9 @@ def _check_ranks(spec: ExperimentSpec, source: Source, site: Site) -> None:
                 f"{source.place(loc)}: pairs[{i}].recipe.global_batch: samples are mixed in pairs, so that each of "
                 f"{site.ranks} ranks needs an even number of them, got {batch // site.ranks}"
             )
+        elif problem := pair.recipe.rank_problem(site.ranks):
+            key, text = problem
+            problems.append(f"{source.place((*loc[:-1], key))}: pairs[{i}].recipe.{key}: {text}")
     if problems:
         raise ConfigError(problems)
 

@@ -74,7 +74,7 @@ class Registries:
             found.append(("recipe.global_batch", text))
         found += [(f"recipe.{key}", text) for key, text in _view_problems(written, info, dataset)]
         found += _own_problems(written, info, dataset)
-        if augment not in info.augments and not own_code.is_reference(augment):
+        if augment not in info.augments and not own_code.target_of(augment, OWN_KEYS["augment"]):
             text = f"must be one of {', '.join(info.augments)} for {dataset}, got {augment!r}"
             found.append(("recipe.augment", text))
         return found
@@ -82,10 +82,13 @@ class Registries:
     def own_code(self, model: Any, dataset: Any, recipe: Any) -> dict[str, str]:
         """The digest of the source of each name of a pair, as it is written, that is one's own and can be found."""
         written = recipe if isinstance(recipe, dict) else {}
-        named = [(model, own_code.MODELS), (dataset, own_code.DATASETS), *((written.get(key), "") for key in OWN_KEYS)]
+        named = [
+            (name, _own_target(name, group)) for name, group in ((model, own_code.MODELS), (dataset, own_code.DATASETS))
+        ]
+        parts = (own_code.target_of(written.get(key), group) for key, group in OWN_KEYS.items())
         found = {}
-        for name, group in named:
-            if target := _own_target(name, group):
+        for name, target in (*named, *((target, target) for target in parts)):
+            if target:
                 with suppress(ConfigError):  # pair_problems says that it has none
                     found[str(name)] = own_code.digest(target)
         return found
@@ -106,7 +109,7 @@ class Registries:
             task=info.task,
             epochs=recipe.epochs,
             global_batch=recipe.global_batch,
-            image_size=recipe.image_size or (info.shape[-1] if len(set(info.shape[1:])) == 1 else None),
+            image_size=recipe.image_size or (info.shape[-1] or None if len(set(info.shape[1:])) == 1 else None),
         )
         try:
             strategy = load(name, params)
@@ -140,9 +143,9 @@ def _source_problems(model: Any, dataset: str) -> list[tuple[str, str]]:
 def _own_problems(recipe: dict[str, Any], info: DatasetInfo, dataset: str) -> list[tuple[str, str]]:
     """What of a recipe names something of one's own that cannot be loaded: (key, sentence)."""
     found = []
-    for key in OWN_KEYS:
-        target = recipe.get(key)
-        if not isinstance(target, str) or not own_code.is_reference(target):
+    for key, group in OWN_KEYS.items():
+        target = own_code.target_of(recipe.get(key), group)
+        if not target:
             continue
         if info.task == "segmentation" and key in ("loss", "metric", "augment"):
             found.append((f"recipe.{key}", f"one of your own needs a class for each sample, and {dataset} has none"))
@@ -164,12 +167,23 @@ def bytes_per_sample(name: str, params: dict[str, Any], pair: Pair) -> int:
     from kbench.strategies import load
 
     strategy, info = load(name, params), dataset_info(pair.dataset)
-    if info is None or not strategy.memory_width(info.n_classes, 1):
+    if info is None or not info.shape[0] or not strategy.memory_width(info.n_classes, 1):
         return strategy.n_bytes_per_sample
-    side = pair.recipe.image_size
-    shape = (info.shape[0], side or info.shape[1], side or info.shape[2])
-    width = strategy.memory_width(info.n_classes, n_features(pair.model, shape, info.n_classes))
+    width = strategy.memory_width(info.n_classes, n_features(pair.model, _shape(pair, info), info.n_classes))
     return strategy.n_bytes_per_sample + 4 * width
+
+
+def normalises_batches(pair: Pair) -> bool:
+    """Whether the model of a pair has batch normalisation, as far as is known; nothing is allocated for it."""
+    from kbench.models.build import has_batchnorm
+
+    info = dataset_info(pair.dataset)
+    return info is None or has_batchnorm(pair.model, _shape(pair, info), info.n_classes)
+
+
+def _shape(pair: Pair, info: DatasetInfo) -> tuple[int, int, int]:
+    side = pair.recipe.image_size
+    return info.shape[0], side or info.shape[1], side or info.shape[2]
 
 
 def n_train_of(recipe: dict[str, Any], info: DatasetInfo) -> int:
@@ -195,7 +209,7 @@ def _view_problems(recipe: dict[str, Any], info: DatasetInfo, dataset: str) -> l
     found = []
     for key in ("mean", "std"):
         given, channels = recipe.get(key) or (), info.shape[0]
-        if isinstance(given, list | tuple) and len(given) not in (0, channels):
+        if isinstance(given, list | tuple) and channels and len(given) not in (0, channels):
             found.append((key, f"must be {channels} numbers, one for each channel of {dataset}, got {len(given)}"))
     if isinstance(n_train := recipe.get("n_train"), int) and n_train > info.n_train > 0:
         found.append(("n_train", f"must be at most the {info.n_train} training samples of {dataset}, got {n_train}"))

@@ -68,6 +68,17 @@ def n_features(name: str, shape: Shape, n_classes: int) -> int:
     return layer.in_features if layer else 0
 
 
+def has_batchnorm(name: str, shape: Shape, n_classes: int) -> bool:
+    """Whether a model normalises by what else is in a batch; nothing is allocated to find out."""
+    with torch.device("meta"):
+        return normalises_batches(build_model(name, shape, n_classes))
+
+
+def normalises_batches(model: nn.Module) -> bool:
+    """Whether a layer of a model normalises by what else is in a batch."""
+    return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in model.modules())
+
+
 def _called(target: Callable[..., nn.Module], shape: Shape, n_classes: int, options: dict[str, float]) -> nn.Module:
     parameters = inspect.signature(target).parameters
     takes_any = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())

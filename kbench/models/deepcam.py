@@ -23,6 +23,8 @@ class DeepLabXception(nn.Module):
     With 16 channels and 3 classes it has 56,553,520 parameters, the reference 56,454,720 (counted from
     its source).  The other 98,800: timm normalises after each depthwise convolution too, and after the
     last pointwise one of a block (92,656); its features of stride 4 have 256 channels, not 128 (6,144).
+    With them a sample of 768x1152 has 1,312 M activations of convolutions and norms, the reference 1,062 M: a quarter
+    more of that memory, and their time.
     """
 
     def __init__(self, shape: tuple[int, int, int], n_classes: int) -> None:

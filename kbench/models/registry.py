@@ -31,6 +31,10 @@ MODELS = {
         target="kbench.models.wide_resnet:wrn_28_10",
         about="WideResNet-28-10 for images of about 32x32, 36.5 M parameters; takes dropout",
     ),
+    "wrn-28-10-kakurenbo": ModelInfo(
+        target="kbench.models.wide_resnet:wrn_28_10_kakurenbo",
+        about="the same as KAKURENBO's authors build it: biases, raw shortcuts, torch's initial weights; takes dropout",
+    ),
     "fashion-cnn": ModelInfo(
         target="kbench.models.small_images:FashionCNN",
         about="three 3x3 convolutions, two of them strided, for images of 28x28 on a CPU, 24,058 parameters",

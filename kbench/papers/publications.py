@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from kbench.config.parse import Spec, parse
-from kbench.config.value_types import Count, Flag, Name
+from kbench.config.value_types import Count, Flag, Name, Probability
 from kbench.config.yaml_source import read_source
 from kbench.errors import ConfigError
 
@@ -118,6 +118,7 @@ class Table(Spec):
     source: NonEmpty  # where the numbers were read
     log: Text = ""  # the log that the numbers were computed from, where nobody printed them
     runs: Count | None = None  # seeds behind each number; null: not printed
+    smoothing: Probability | None = None  # of the labels that a loss is against; null: not known
     metric_undefined: Flag = False  # whether nothing says what was measured
     caveats: tuple[NonEmpty, ...] = ()
     cells: Annotated[tuple[Cell, ...], Field(min_length=1)]
@@ -126,6 +127,8 @@ class Table(Spec):
     def _consistent(self) -> Self:
         if self.unit not in UNITS[self.quantity]:
             raise ValueError(f"{self.quantity} is counted in {' or '.join(UNITS[self.quantity])}, got {self.unit!r}")
+        if self.smoothing is not None and self.quantity != "loss":
+            raise ValueError(f"smoothing belongs to a loss, not to {self.quantity}")
         named = [(cell.strategy, cell.at) for cell in self.cells]
         if len(set(named)) < len(named):
             raise ValueError(f"{self.where}: a cell is given twice")

@@ -15,6 +15,7 @@ from kbench.analysis.frame import Frames
 from kbench.analysis.interval import MIN_VALUES, Bounds, estimate, prediction_interval, standard_deviation
 from kbench.analysis.pairing import differences, pair_runs
 from kbench.analysis.rows import Comparison, Row
+from kbench.analysis.transfer import last_losses
 from kbench.config.run_spec import RunSpec
 from kbench.errors import ResultsError
 from kbench.papers.publications import Cell, Publication, Table, Workload, caveats
@@ -24,7 +25,6 @@ SECONDS = {"s": 1, "min": 60, "h": 3600}
 ACCURACIES = ("best_acc", "final_acc", "error")
 NO_COUNTERPART = {  # quantities of which kbench has no number that means the same
     "acc": "which epoch's accuracy it is is not said",
-    "loss": "other definitions of the loss",
     "speedup": "other targets",
     "epochs": "other targets",
     "saved": "what counts as cost is not said",
@@ -82,6 +82,7 @@ def published_vs_measured(
     measured = frames.done[frames.done["imported_from"].isna()]
     untimed = measured["run_id"].isin(frames.untimed)
     measured = measured.assign(total_train_s=measured["total_train_s"].mask(untimed))
+    measured = measured.merge(last_losses(frames), on="run_id", how="left")
     matched = pair_runs(frames, comparison.baseline)
     for row in comparison.rows:
         runs = measured[(measured["pair"] == row.pair) & (measured["strategy"] == row.strategy)]
@@ -203,6 +204,8 @@ def _here(case: Case) -> Measured:
         return Measured(None if row.time_diff is None else 100 * row.time_diff, _percent(row.time_diff_ci))
     if table.quantity == "time":
         values = (runs["total_train_s"].dropna() / SECONDS[table.unit]).astype(float).tolist()
+    elif table.quantity == "loss":
+        values = runs["train_loss_smoothed" if table.smoothing else "train_loss"].dropna().astype(float).tolist()
     elif table.quantity in column:
         values = (100 * runs[column[table.quantity]]).astype(float).tolist()
         values = [100 - value for value in values] if table.quantity == "error" else values
@@ -246,7 +249,13 @@ def _why_number_differs(case: Case) -> Iterator[str]:
     quantity, workload = case.table.quantity, case.workload
     if quantity in NO_COUNTERPART:
         yield NO_COUNTERPART[quantity]
-    if quantity in ACCURACIES:
+    if quantity == "loss":
+        published, smoothed = case.table.smoothing, case.spec.pair.recipe.label_smoothing
+        if published is None:
+            yield "how the loss is defined is not said"
+        elif published != smoothed:
+            yield f"labels smoothed by {published:g} there, by {smoothed:g} here"
+    if quantity in (*ACCURACIES, "loss"):
         batch = case.spec.pair.recipe.global_batch
         if workload.global_batch is None:
             yield "its batch is not known"

@@ -17,7 +17,7 @@ from kbench import files
 from kbench.errors import ResultsError
 from kbench.records import journal
 from kbench.records.folders import ExperimentDir, RunDir
-from kbench.records.migrations import ADDED_IN_3, ADDED_IN_5, RENAMED_IN_2, SCHEMA, sentence, upgrade
+from kbench.records.migrations import ADDED_IN_3, ADDED_IN_5, ADDED_IN_6, RENAMED_IN_2, SCHEMA, sentence, upgrade
 from kbench.records.run_files import RunFile
 from kbench.records.run_state import State
 from kbench.records.schema import EpochRecord, RunRecord, identity_of
@@ -128,7 +128,7 @@ def digest(content: object) -> str:
 def digest_of(epochs: Sequence[EpochRow]) -> str:
     """The digest of a log's epochs, under the columns' names of schema 1: it names runs, and must not change."""
     first_names = {new: old for old, new in RENAMED_IN_2[journal.NAME].items()}
-    newer = ADDED_IN_3 | ADDED_IN_5
+    newer = ADDED_IN_3 | ADDED_IN_5 | ADDED_IN_6
     there = [{name: cell for name, cell in row.items() if cell is not None or name not in newer} for row in epochs]
     return digest([{first_names.get(name, name): cell for name, cell in row.items()} for row in there])
 

@@ -3,7 +3,7 @@
 Schema 1 (kbench 0.1) put no ``schema_version`` into its files, and let any key in.  Schema 3 measures in every epoch
 what disturbed it, and knows the instruments ``spin`` and ``pairing``: of older runs they are null.  Schema 4 has
 ``charged_s``, work done before a run: of older runs it is 0.  Schema 5 has the accuracy of the worst class and of each
-class: of older runs it is null.
+class: of older runs it is null.  Schema 6 has the training loss with label smoothing: of older runs it is null.
 """
 
 from collections.abc import Callable, Collection
@@ -14,7 +14,7 @@ from pydantic_core import from_json
 
 from kbench.records.run_state import FailureKind
 
-SCHEMA = 5
+SCHEMA = 6
 INT64 = range(-(2**63), 2**63)  # what the tables can hold
 
 Entry = dict[str, Any]  # a JSON object as it was read
@@ -28,6 +28,7 @@ ADDED_IN_3 = {  # columns of an epoch
     *("gpu_throttled", "gpu_throttle_s", "gpu_temperature_c", "gpu_power_w", "gpu_others"),
 }
 ADDED_IN_5 = {"val_acc_worst", "val_acc_classes"}  # columns of an epoch
+ADDED_IN_6 = {"train_loss_smoothed"}  # likewise
 
 
 def upgrade(file: str, content: bytes, known: Collection[str] | None) -> Entry:
@@ -95,6 +96,11 @@ def _from_4(file: str, entry: Entry, known: Collection[str] | None) -> Entry:
     return _numbered(5, entry)
 
 
+def _from_5(file: str, entry: Entry, known: Collection[str] | None) -> Entry:
+    """What schema 6 added has null as its default; only the number changes."""
+    return _numbered(6, entry)
+
+
 def _numbered(version: int, entry: Entry) -> Entry:
     """The same with another number, also that of starts within a start."""
     if isinstance(earlier := entry.get("earlier"), list):
@@ -107,4 +113,5 @@ STEPS: dict[int, Callable[[str, Entry, Collection[str] | None], Entry]] = {
     2: _from_2,
     3: _from_3,
     4: _from_4,
+    5: _from_5,
 }

@@ -24,7 +24,7 @@ class RunFile(BaseModel):
     NAME: ClassVar[str]
     REMEDY: ClassVar[str] = "kbench run --retry trains the run again"  # where it is damaged
 
-    schema_version: Literal[5] = 5
+    schema_version: Literal[6] = 6
 
     @field_validator("*", mode="before")
     @classmethod

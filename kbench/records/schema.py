@@ -44,7 +44,7 @@ class EpochRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[5] = 5
+    schema_version: Literal[6] = 6
     attempt: Annotated[int, Unit("1", "how often the run was started, from 1")]
     phase: Annotated[str, Unit("", "stretch of training; each starts from fresh weights")]
     epoch: Annotated[int, Unit("epoch", "within the phase, from 0")]
@@ -60,6 +60,10 @@ class EpochRecord(BaseModel):
     ] = None
     n_dropped: Annotated[int, Unit("sample", "planned or kept, but left over from the last full batch")]
     train_loss: Annotated[float, Unit("nat", "mean cross-entropy of what was trained on, before each update")]
+    train_loss_smoothed: Annotated[
+        float | None,
+        Unit("nat", "the same with the recipe's label smoothing, as it was trained with; null: it has none"),
+    ] = None
     train_acc: Annotated[float, Unit("fraction", "accuracy on what was trained on, before each update")]
     val_loss: Annotated[float | None, Unit("nat", "mean cross-entropy on the validation set; null if not finite")]
     val_acc1: Annotated[float, Unit("fraction", "top-1 accuracy on the validation set")]

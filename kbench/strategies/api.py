@@ -223,6 +223,12 @@ class Batch:
     def __len__(self) -> int:
         return len(self.index)
 
+    def rows(self, rows: Tensor | slice) -> "Batch":
+        """Some of its samples, in the order of ``rows``."""
+        weight = None if self.weight is None else self.weight[rows]
+        mix = None if self.mix is None else (self.mix[0][rows], self.mix[1][rows])
+        return Batch(self.index[rows], self.x[rows], self.y[rows], weight, mix)
+
 
 @dataclass(frozen=True)
 class Resample:

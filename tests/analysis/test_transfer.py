@@ -7,6 +7,7 @@ import pytest
 
 from kbench.analysis.compare import compare
 from kbench.analysis.rows import Comparison
+from kbench.analysis.tables import plain
 from kbench.analysis.tables.layout import tables
 from kbench.errors import ResultsError
 
@@ -31,6 +32,22 @@ def compared(book: Any, upstream: str = UP, downstream: tuple[str, ...] = (DOWN,
 def test_the_upstream_loss_is_the_training_loss_of_the_last_epoch(chains: Any) -> None:
     base, mine = compared(chains).transfers[0].rows
     assert (base.upstream_loss, mine.upstream_loss) == pytest.approx((3.3, 3.7))
+
+
+def test_the_loss_with_label_smoothing_stands_beside_the_plain_one_where_a_recipe_smooths(
+    chains: Any, book: Any
+) -> None:
+    assert {row.upstream_loss_smoothed for row in compared(chains).transfers[0].rows} == {None}
+    assert "label smoothing" not in plain.text(tables(compared(chains)))
+    for strategy, seed in (("third", 0), ("third", 1)):
+        book.run(strategy, seed, [0.1, 0.2], [9.0, 9.0], model="up", train_loss=2.3, train_loss_smoothed=2.9)
+        book.run(strategy, seed, [0.9, 0.9], [1.0, 1.0], model="down")
+        book.run(strategy, seed, [0.7, 0.8], [1.0, 1.0], model="other")
+    found = compared(chains)
+    third = found.transfers[0].rows[2]
+    assert (third.upstream_loss, third.upstream_loss_smoothed) == pytest.approx((2.3, 2.9))
+    printed = plain.text(tables(found))
+    assert "with label smoothing" in printed and "the two are not compared with one another" in printed
 
 
 def test_the_upstream_time_is_compared_as_everywhere(chains: Any) -> None:

@@ -33,7 +33,9 @@ def line_of(name: str, out: str) -> str:
 
 def test_an_experiment_is_told_in_a_line(tmp_path: Path, here) -> None:
     told = line_of("cifar100-wrn28-10", here("list", "experiments", cwd=tmp_path).out)
-    assert told.startswith("wrn-28-10 on cifar100; 200 epochs; paper: 32 V100; baseline, random-like-kakurenbo, ")
+    assert told.startswith(
+        "wrn-28-10-kakurenbo on cifar100; 200 epochs; paper: 32 V100; baseline, random-like-kakurenbo, "
+    )
     assert told.endswith("; node-hours: unknown")
 
 

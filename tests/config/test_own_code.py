@@ -8,6 +8,7 @@ import pytest
 from kbench.config import own_code
 from kbench.config.experiment import ExperimentSpec, Pair
 from kbench.config.parse import parse
+from kbench.config.recipe import OWN_KEYS
 from kbench.config.run_spec import RunSpec, expand
 from kbench.config.yaml_source import Source
 from kbench.errors import ConfigError, WorkloadError
@@ -140,7 +141,7 @@ def test_settings_that_an_optimizer_of_ones_own_would_not_get_are_refused() -> N
         Pair.model_validate({"model": "m", "dataset": "d", "recipe": {**base, "loss": "a:b", "label_smoothing": 0.1}})
 
 
-def test_an_entry_point_names_a_model_and_a_data_set_whose_source_counts(place: Path) -> None:
+def test_an_entry_point_names_a_model_a_data_set_and_parts_of_a_recipe_whose_source_counts(place: Path) -> None:
     (place / "own_set.py").write_text(
         "from kbench.data import DatasetInfo\n"
         "DATA = DatasetInfo(target='load', n_train=96, n_val=9, n_classes=2, shape=(1, 8, 8), "
@@ -151,7 +152,9 @@ def test_an_entry_point_names_a_model_and_a_data_set_whose_source_counts(place: 
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: own-package\nVersion: 1\n")
     (package / "entry_points.txt").write_text(
         "[kbench.models]\nshort-net = own_net:net\n[kbench.datasets]\nshort-set = own_set:DATA\n"
+        + "".join(f"[{group}]\nshort-{key} = own_parts:it\n" for key, group in OWN_KEYS.items())
     )
+    (place / "own_parts.py").write_text("def it(*_):\n    return 1.0\n")
     own_code.installed.cache_clear()
     try:
         run = first_run(model="short-net", dataset="short-set")
@@ -160,6 +163,13 @@ def test_an_entry_point_names_a_model_and_a_data_set_whose_source_counts(place: 
             "short-set": own_code.digest("own_set:DATA"),
         }
         check_own_code(run.pair)
+        parts = {key: f"short-{key}" for key in OWN_KEYS}
+        own = first_run(
+            model="short-net", dataset="short-set", recipe={"epochs": 1, "global_batch": 48, "lr": 0.1, **parts}
+        )
+        assert {key: getattr(own.pair.recipe, key) for key in OWN_KEYS} == dict.fromkeys(OWN_KEYS, "own_parts:it")
+        assert own.pair.code["own_parts:it"] == own_code.digest("own_parts:it")
+        check_own_code(own.pair)
         with pytest.raises(ConfigError, match="did you mean 'short-net'"):
             first_run(model="shortnet")
     finally:

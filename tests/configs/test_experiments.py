@@ -65,6 +65,8 @@ def test_the_global_batch_is_what_the_papers_gpus_took_together(experiment: str,
     if pair.paper and pair.paper.gpus:
         per_gpu, rest = divmod(pair.recipe.global_batch, pair.paper.gpus)
         assert (per_gpu, rest) == (pair.paper.batch_per_gpu or per_gpu, 0)
+    if pair.paper and pair.paper.batch_per_gpu and "deit" not in pair.model:  # which normalises no batches
+        assert pair.recipe.batchnorm_group == pair.paper.batch_per_gpu
     if pair.paper and pair.paper.epochs:
         assert pair.recipe.epochs == pair.paper.epochs
 
@@ -111,6 +113,17 @@ def test_the_long_recipe_warms_up_from_a_millionth_and_goes_down_as_timms_does()
     pair = pair_of("imagenet-resnet50-long", "resnet50-imagenet")
     assert rates(pair, 0, 300, 600) == pytest.approx([1e-6, 1e-5 + (3.52 - 1e-5) / 2, 1e-5])
     assert pair.recipe.ema_decay == pytest.approx(1 - (1 - 0.99998) * 2048 * 32 / 600)
+
+
+@pytest.mark.parametrize(
+    ("name", "batch", "last_before"), [("lamb-2048", 2048, 1199), ("lamb-128", 128, 8190), ("adamw-128", 128, 8190)]
+)
+def test_deepcams_rate_drops_at_the_step_at_which_the_reference_drops_it(
+    name: str, batch: int, last_before: int
+) -> None:
+    pair, per_epoch = pair_of("deepcam", f"deepcam-{name}"), 121_266 // batch
+    before, after = rates(pair, (last_before + 0.5) / per_epoch, (last_before + 1.5) / per_epoch)
+    assert after == pytest.approx(pair.recipe.lr / 10) and before == pytest.approx(pair.recipe.lr)
 
 
 def test_deits_warm_up_lasts_5000_updates() -> None:

@@ -94,31 +94,32 @@ def test_a_resized_crop_is_torchvisions_of_the_same_box() -> None:
 
 
 def boxes_slowly(
-    numbers: np.ndarray, h: int, w: int, area: tuple[float, float], ratio: tuple[float, float]
+    numbers: np.ndarray, h: int, w: int, area: tuple[float, float], ratio: tuple[float, float], full: bool
 ) -> list[float]:
-    """The first of ten tries that fits, as torchvision's RandomResizedCrop goes."""
+    """The first of ten tries that fits, as torchvision's RandomResizedCrop goes, or RandomErasing: not ``full``."""
     for i in range(TRIES):
         wanted = (area[0] + numbers[i] * (area[1] - area[0])) * h * w
         aspect = math.exp(math.log(ratio[0]) + numbers[TRIES + i] * (math.log(ratio[1]) - math.log(ratio[0])))
         width, height = round(math.sqrt(wanted * aspect)), round(math.sqrt(wanted / aspect))
-        if 0 < width <= w and 0 < height <= h:
+        if 0 < width <= w and 0 < height <= h and (full or (width < w and height < h)):
             break
     else:
         return []
     return [int(numbers[-2] * (h - height + 1)), int(numbers[-1] * (w - width + 1)), height, width]
 
 
+@pytest.mark.parametrize("full", [True, False])
 @pytest.mark.parametrize(("h", "w"), [(16, 16), (10, 30)])
 @pytest.mark.parametrize(
     ("area", "ratio"), [((0.08, 1.0), (3 / 4, 4 / 3)), (ERASED_AREA, ERASED_RATIO), ((0.9, 1), (4, 5))]
 )
 def test_boxes_are_the_first_try_that_fits(
-    h: int, w: int, area: tuple[float, float], ratio: tuple[float, float]
+    h: int, w: int, area: tuple[float, float], ratio: tuple[float, float], full: bool
 ) -> None:
     numbers = uniform(9, IDS, 2 * TRIES + 2)
-    *edges, fits = random_boxes(numbers, h=h, w=w, area=area, ratio=ratio)
+    *edges, fits = random_boxes(numbers, h=h, w=w, area=area, ratio=ratio, full=full)
     for row, box, good in zip(numbers.double().numpy(), torch.stack(edges, 1).tolist(), fits.tolist(), strict=True):
-        slowly = boxes_slowly(row, h, w, area, ratio)
+        slowly = boxes_slowly(row, h, w, area, ratio, full)
         assert good == bool(slowly) and (not good or box == slowly)
 
 

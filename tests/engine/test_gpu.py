@@ -89,7 +89,7 @@ def test_steps_of_the_baseline_never_wait_for_the_device(
         run.timer.lap("data_s")
         measured = learner.step(batch, 0.05, run.timer)
         run.store.write(batch.index, measured)
-        metrics.trained(measured)
+        metrics.trained(measured, learner.smoothed)
         run.timer.lap("select_s")
     torch.cuda.set_sync_debug_mode("default")
     run.store.merge(run.comm)

@@ -13,10 +13,12 @@ from torch import nn
 from kbench.config.recipe import Recipe
 from kbench.engine.clock import PhaseTimer
 from kbench.engine.learner import Learner
+from kbench.engine.loop import Run, train
+from kbench.engine.metrics import EpochMetrics
 from kbench.engine.optimizer import parameter_groups
 from kbench.engine.runtime.comm import Comm
 from kbench.models.build import build_model
-from kbench.strategies.api import Batch
+from kbench.strategies.api import Batch, Measured
 from kbench.tasks.workload import Workload
 
 CPU = torch.device("cpu")
@@ -145,3 +147,30 @@ def test_every_parameter_is_trained_once_whatever_is_exempt(exempts: str) -> Non
     )
     trained = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(trained) == sorted(map(id, model.parameters()))
+
+
+def test_the_loss_against_smoothed_labels_is_on_record_beside_the_plain_one(
+    workload_of: Workloads, run_of: Callable[..., Run], training_of: Callable[..., Any]
+) -> None:
+    learner = learner_of(workload_of(label_smoothing=0.1))
+    batch = batch_of(learner.workload, 0)
+    output = copy.deepcopy(learner.module).train()(batch.x)
+    measured = learner.step(batch, 0.02, PhaseTimer(CPU))
+    assert torch.allclose(measured.loss, F.cross_entropy(output, batch.y, reduction="none"), atol=1e-5)
+    smoothed = F.cross_entropy(output, batch.y, reduction="none", label_smoothing=0.1)
+    assert learner.smoothed is not None and torch.allclose(learner.smoothed, smoothed, atol=1e-5)
+    sums: list[float] = []
+    run = run_of(epochs=1, label_smoothing=0.1)
+    trained = EpochMetrics.trained
+
+    def listening(self: EpochMetrics, measured: Measured, smoothed: torch.Tensor | None) -> None:
+        assert smoothed is not None
+        sums.append(float(smoothed.double().sum()))
+        trained(self, measured, smoothed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EpochMetrics, "trained", listening)
+        (record,) = train(run)
+    assert record.train_loss_smoothed == pytest.approx(sum(sums) / record.n_trained)
+    assert record.train_loss_smoothed != pytest.approx(record.train_loss, rel=1e-3)
+    assert {each.train_loss_smoothed for each in training_of().records} == {None}

@@ -69,11 +69,11 @@ class ShapeTimer(PhaseTimer):
 
 
 @pytest.fixture
-def shapes_of(run_of: Runs, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ShapeTimer]:
+def shapes_of(run_of: Runs, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ShapeTimer]:
     """Train a strategy for three epochs and watch its model."""
 
-    def watched(name: str) -> ShapeTimer:
-        run = run_of(name, PARAMS.get(name), epochs=3)
+    def watched(name: str, **recipe: Any) -> ShapeTimer:
+        run = run_of(name, PARAMS.get(name), epochs=3, **recipe)
         passes: list[tuple[bool, int]] = []
         run.timer = timer = ShapeTimer(passes)
         build = run.workload.model
@@ -102,6 +102,15 @@ def test_no_pass_on_the_clock_has_a_shape_that_is_new(name: str, shapes_of: Call
     seen = shapes_of(name)
     assert not seen.cold
     assert seen.sizes == ON_CLOCK.get(name, {SIZE})
+
+
+@pytest.mark.parametrize("name", ["sb", "kakurenbo", "kf18"])
+def test_a_step_in_parts_takes_no_larger_pass_and_none_that_is_new(
+    name: str, shapes_of: Callable[..., ShapeTimer]
+) -> None:
+    seen = shapes_of(name, accumulate=2, batchnorm_group=12)
+    assert not seen.cold
+    assert seen.sizes == {SIZE // 2}
 
 
 def test_samples_to_measure_again_are_read_with_those_to_train_on(

@@ -1,12 +1,13 @@
 """A check away from the cluster says all that can be said there; a run is refused there."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import kbench
-from kbench.errors import LaunchError
+from kbench.errors import ConfigError, LaunchError
 
 SMALL = """\
 name: small
@@ -91,3 +92,59 @@ def test_what_a_strategy_keeps_of_each_sample_is_said_where_it_is_much(tmp_path:
         "ies on digits-cnn-digits: keeps 21 bytes of each sample on every rank, 0.0 MiB",
         "gradmatch on digits-cnn-digits: keeps 300 bytes of each sample on every rank, 0.3 MiB",  # 4 + 4 (10 + 64)
     ]
+
+
+PAPERS = """\
+name: small
+pairs:
+  - model: {model}
+    dataset: digits
+    paper: {{source: a paper, gpus: 4, batch_per_gpu: 24}}
+    recipe: {{epochs: 1, global_batch: 96, lr: 0.05, {more}}}
+strategies: [baseline]
+seeds: [0]
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "says"),
+    [
+        (
+            "digits-cnn",
+            "",
+            "sees 12 samples together, on the paper's GPUs it saw 24; recipe.batchnorm_group: 24 does so",
+        ),
+        ("digits-cnn", "batchnorm_group: 24", ""),
+        ("digits-cnn", "batchnorm_group: 6, accumulate: 2", "sees 6 samples together"),
+        ("timm:vit_tiny_patch16_224", "image_size: 32", ""),  # it normalises each sample for itself
+    ],
+)
+def test_a_check_says_where_batches_are_normalised_otherwise_than_in_the_paper(
+    model: str, more: str, says: str, laptop: Path
+) -> None:
+    (laptop / "small.yaml").write_text(PAPERS.format(model=model, more=more))
+    report = kbench.check("small.yaml", site="site.yaml")
+    assert [says in text for text in report.departures] == [True] * bool(says)
+    assert all(text in report.summary.splitlines() for text in report.departures)
+    assert report.as_json()["departures"] == list(report.departures)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ("accumulate: 5", "recipe.accumulate: must divide the 12 samples of each of 8 ranks, got 5"),
+        (
+            "batchnorm_group: 32",
+            "recipe.batchnorm_group: must divide the 12 samples that a rank passes at once, or be 12",
+        ),
+        (
+            "batchnorm_group: 24, accumulate: 2",
+            "recipe.batchnorm_group: must divide the 6 samples that a rank passes at",
+        ),
+        ("batchnorm_group: 7", "batchnorm_group 7 does not divide global_batch 96"),
+    ],
+)
+def test_groups_and_parts_that_ranks_cannot_hold_are_refused(more: str, says: str, laptop: Path) -> None:
+    (laptop / "small.yaml").write_text(PAPERS.format(model="digits-cnn", more=more))
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        kbench.check("small.yaml", site="site.yaml")

@@ -8,7 +8,7 @@ import pytest
 from kbench.analysis.compare import compare
 from kbench.analysis.tables.plain import text
 from kbench.papers.papers import papers
-from kbench.papers.publications import Publication
+from kbench.papers.publications import Publication, load_publications
 from kbench.papers.published_vs_measured import (
     Case,
     PublishedVsMeasured,
@@ -199,3 +199,23 @@ def test_other_parameters_of_the_strategy_are_no_comparison(book: Any, shelf: Sh
             publication, publication.tables[0], publication.tables[0].cells[1], row, frames.runs, frames.runs, own
         )
         assert list(why_recipe_differs(case)) == why
+
+
+def test_a_loss_is_held_against_the_one_of_the_same_smoothing(book: Any, shelf: Shelf) -> None:
+    smooths = book.pair.recipe.model_copy(update={"label_smoothing": 0.1})
+    for seed in range(3):
+        for strategy, loss in (("baseline", 2.3), ("sb", 2.5)):
+            losses = {"train_loss": loss + 0.01 * seed, "train_loss_smoothed": loss + 0.58 + 0.01 * seed}
+            book.run(strategy, seed, [0.1, 0.2, 0.8], [10, 10, 10], recipe=smooths, **losses)
+    loss: dict[str, Any] = {"value": "3.09", "base": "2.88", "quantity": "loss", "unit": "nat"}
+    one = judged(book, shelf(**loss, smoothing=0.1))["sb", "loss"]
+    assert one.here == pytest.approx(3.09) and one.verdict == "within"
+    other = judged(book, shelf(**loss, smoothing=0.0))["sb", "loss"]
+    assert other.here == pytest.approx(2.51) and other.why == ("labels smoothed by 0 there, by 0.1 here",)
+    assert judged(book, shelf(**loss))["sb", "loss"].why == ("how the loss is defined is not said",)
+
+
+def test_every_published_loss_says_its_smoothing_and_in_every_table_that_the_plain_one_is_lower() -> None:
+    tables = [table for paper in load_publications() for table in paper.tables if table.quantity == "loss"]
+    assert len(tables) == 2
+    assert all(table.smoothing == 0.1 and "not against the plain one" in table.caveats[0] for table in tables)

@@ -1,6 +1,6 @@
 """Results of every released schema are read: each is kept as an archive, with the Parquet that it made.
 
-1: kbench 0.1 at f826c3a, without ``schema_version``.  2 to 5: the files of tests/fixtures/results-schema-2 to -5.
+1: kbench 0.1 at f826c3a, without ``schema_version``.  2 to 6: the files of tests/fixtures/results-schema-2 to -6.
 """
 
 import json
@@ -20,7 +20,7 @@ from kbench.errors import ResultsError
 from kbench.records import imported, journal
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.liveness import state_of
-from kbench.records.migrations import ADDED_IN_3, ADDED_IN_5, SCHEMA, STEPS
+from kbench.records.migrations import ADDED_IN_3, ADDED_IN_5, ADDED_IN_6, SCHEMA, STEPS
 from kbench.records.run_files import Allocation, Failure, Job, Provenance, Start
 from kbench.records.run_state import FailureKind, State
 from kbench.records.schema import EpochRecord
@@ -33,6 +33,7 @@ ARCHIVES = {  # experiment in it
     "results-schema-3": ("small",),
     "results-schema-4": ("small",),
     "results-schema-5": ("small",),
+    "results-schema-6": ("small",),
 }
 EXPERIMENTS = [(archive, name) for archive, names in ARCHIVES.items() for name in names]
 RENAMED = {"beside_s": "background_s"}  # columns, by their names in schema 1
@@ -86,7 +87,7 @@ def test_there_is_a_step_from_every_schema_and_an_archive_of_it() -> None:
     assert len(ARCHIVES) == SCHEMA
 
 
-@pytest.mark.parametrize("archive, name", EXPERIMENTS[:-3])
+@pytest.mark.parametrize("archive, name", EXPERIMENTS[:-4])
 def test_what_schema_3_measures_is_null_in_older_tables(archive: str, name: str, tmp_path: Path) -> None:
     folder = unpacked(archive, name, tmp_path)
     gather(folder, state_of)
@@ -94,7 +95,7 @@ def test_what_schema_3_measures_is_null_in_older_tables(archive: str, name: str,
     assert {row[column] for row in table(folder.runs) for column in ("spin", "pairing")} == {None}
 
 
-@pytest.mark.parametrize("archive, name", EXPERIMENTS[:-1])
+@pytest.mark.parametrize("archive, name", EXPERIMENTS[:-2])
 def test_accuracies_of_classes_are_null_in_older_tables_and_the_noise_is_that_of_the_spec(
     archive: str, name: str, tmp_path: Path
 ) -> None:
@@ -104,6 +105,14 @@ def test_accuracies_of_classes_are_null_in_older_tables_and_the_noise_is_that_of
     measured, others = ([run for run in table(folder.runs) if bool(run["imported_from"]) is of] for of in (False, True))
     assert {(run["noise"], run["final_acc_worst"]) for run in measured} <= {(0.0, None)}
     assert {(run["noise"], run["noise_key"]) for run in others} <= {(None, None)}
+
+
+@pytest.mark.parametrize("archive, name", EXPERIMENTS)
+def test_the_loss_with_smoothed_labels_is_null_in_older_tables(archive: str, name: str, tmp_path: Path) -> None:
+    folder = unpacked(archive, name, tmp_path)
+    gather(folder, state_of)
+    known = [row[column] is not None for row in table(folder.epochs) for column in ADDED_IN_6]
+    assert all(known) if archive == "results-schema-6" else not any(known)
 
 
 def test_runs_are_matched_with_those_of_the_same_spin_and_in_turn_with_those_in_turn(run_spec: RunSpec) -> None:

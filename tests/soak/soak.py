@@ -8,11 +8,13 @@ killed must be whole when it is done again.  Exit code 1 where anything differs.
 """
 
 import json
+import multiprocessing
 import os
+import pkgutil
 import random
+import runpy
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,8 +24,10 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "strategies"))
 
+import torch._dynamo  # noqa: E402, F401  # loaded once for all, as torch.optim loads it at its first step
 from strategy_needs import THREE_EPOCHS  # noqa: E402
 
+import kbench.worker.rank  # noqa: E402, F401  # likewise
 from kbench.config.experiment import Pair  # noqa: E402
 from kbench.config.run_spec import RunSpec  # noqa: E402
 from kbench.config.strategy_choice import Choice  # noqa: E402
@@ -33,35 +37,20 @@ from kbench.records.run_files import Job  # noqa: E402
 from kbench.records.schema import EpochRecord  # noqa: E402
 from kbench.strategies import STRATEGIES  # noqa: E402
 
-RECIPE = {"epochs": 3, "global_batch": 96, "lr": 0.05, "schedule": "cosine", "augment": "shift"}
+RECIPE = {"epochs": 3, "n_train": 500, "global_batch": 96, "lr": 0.05, "schedule": "cosine", "augment": "shift"}
 CALLS = {  # by phase: the function, and up to which of its calls
     "plan": ("kbench.engine.runtime.guard:Guarded.plan", 3),
-    "step": ("kbench.engine.learner:Learner.step", 40),
+    "step": ("kbench.engine.learner:Learner.step", 14),
     "refresh": ("kbench.engine.learner:Learner.refresh", 4),
     "merge": ("kbench.engine.samples:SampleStore.merge", 3),
     "evaluate": ("kbench.engine.loop:evaluate", 3),
     "checkpoint": ("kbench.engine.checkpoint:_replace", 3),
     "journal": ("kbench.files:append", 3),
 }
+MOMENTS = ("before", "after")
 ONE_RANK = ("checkpoint", "journal")  # where only the first rank comes
-ARMED = """
-import functools, importlib, os, pkgutil, random, runpy, signal, sys
-place, call, moment = sys.argv.pop(1), int(sys.argv.pop(1)), sys.argv.pop(1)
-owner, _, name = place.replace(":", ".").rpartition(".")
-owner, left = pkgutil.resolve_name(owner), call
-inner = getattr(owner, name)
-def killed(*words, **more):
-    global left
-    left -= 1
-    if left == 0 and moment == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    found = inner(*words, **more)
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return found
-setattr(owner, name, killed)
-runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
-"""
+FORKED = multiprocessing.get_context("fork")
+WORKER = "kbench.worker"
 SEEDED = "phase epoch lr lr_scale ceiling train_loss train_acc val_loss val_acc1 val_acc5".split()
 NUMBERS = {name for name in EpochRecord.model_fields if name in SEEDED or name.startswith("n_")}
 
@@ -76,7 +65,38 @@ class Kill(NamedTuple):
     rank: int = 0
 
 
-def start(folder: RunDir, kill: Kill | None = None) -> list[int]:
+def armed(kill: Kill) -> None:
+    """Replace a function by one in which the process kills itself at one of its calls."""
+    place, _, name = kill.place.replace(":", ".").rpartition(".")
+    owner, n_left = pkgutil.resolve_name(place), kill.call
+    inner = getattr(owner, name)
+
+    def killed(*words: Any, **more: Any) -> Any:
+        nonlocal n_left
+        n_left -= 1
+        if n_left == 0 and kill.moment == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        found = inner(*words, **more)
+        if n_left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
+
+    setattr(owner, name, killed)
+
+
+def call(kill: Kill | None, output: Path, env: dict[str, str], module: str, *words: str) -> None:
+    """Run a module as ``python -m`` does, in a process that was forked after torch was loaded, which saves seconds."""
+    os.environ.update(env)
+    with output.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    if kill:
+        armed(kill)
+    sys.argv = [module, *words]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def start(folder: RunDir, kill: Kill | None = None) -> list[int | None]:
     """Run the next attempt to its end, or to where it is killed; returns the exit codes of its ranks."""
     ranks = folder.read_spec().ranks
     folder.begin(Job.of(attempt=folder.read_attempt() + 1).updated(threads_per_rank=1))
@@ -85,20 +105,18 @@ def start(folder: RunDir, kill: Kill | None = None) -> list[int]:
         port = str(free.getsockname()[1])
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(ranks), "OMP_NUM_THREADS": "1"}
     started = []
-    with folder.stderr.open("ab") as err:
-        for rank in range(ranks):
-            command = [sys.executable, "-m", "kbench.worker", str(folder.path)]
-            if kill and rank == kill.rank:
-                armed = [kill.place, str(kill.call), kill.moment, "kbench.worker", str(folder.path)]
-                command = [sys.executable, "-c", ARMED, *armed]
-            env = os.environ | shared | {"GLOO_SOCKET_IFNAME": "lo", "RANK": str(rank), "LOCAL_RANK": str(rank)}
-            started.append(subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=err))
-    code = started[kill.rank if kill else 0].wait(timeout=600)
+    for rank in range(ranks):
+        env = shared | {"GLOO_SOCKET_IFNAME": "lo", "RANK": str(rank), "LOCAL_RANK": str(rank)}
+        ends = kill if kill and kill.rank == rank else None
+        started.append(FORKED.Process(target=call, args=(ends, folder.stderr, env, WORKER, str(folder.path))))
+        started[-1].start()
+    first = started[kill.rank if kill else 0]
+    first.join(timeout=600)
     for one in started:
-        if code == -signal.SIGKILL:
+        if first.exitcode in (None, -signal.SIGKILL):
             one.kill()
-        one.wait(timeout=600)
-    return [one.returncode for one in started]
+        one.join(timeout=600)
+    return [one.exitcode for one in started]
 
 
 def numbers(folder: RunDir) -> list[dict[str, Any]]:
@@ -142,7 +160,7 @@ class Soak:
             phase = "step"  # it measures nothing again
         place, last = CALLS[phase]
         rank = 0 if phase in ONE_RANK else self.rng.randrange(ranks)
-        kill = Kill(phase, place, self.rng.randint(1, last), self.rng.choice(("before", "after")), rank)
+        kill = Kill(phase, place, self.rng.randint(1, last), self.rng.choice(MOMENTS), rank)
         killed = self.folder(name, ranks, f"killed-{sum(self.counts.values())}")
         if start(killed, kill)[kill.rank] != -signal.SIGKILL:
             self._note(f"{phase}: not reached", killed, whole, kill)
@@ -162,15 +180,19 @@ class Soak:
 
     def _gather(self, whole: RunDir) -> None:
         folder = ExperimentDir(whole.path.parent.parent)
-        command = ["kbench", "gather", "soak", "--results", str(folder.path.parent)]
-        call, moment = str(self.rng.randint(1, 2)), self.rng.choice(("before", "after"))
-        armed = ["kbench.records.store:_write", call, moment, *command]
-        subprocess.run([sys.executable, "-c", ARMED, *armed], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        done = subprocess.run([sys.executable, "-m", *command, "--json"], capture_output=True, text=True)
+        words = ("kbench", "gather", "soak", "--results", str(folder.path.parent), "--json")
+        kill = Kill("gather", "kbench.records.store:_write", self.rng.randint(1, 2), self.rng.choice(MOMENTS))
+        answer = self.place / "gathered"
+        for ends in (kill, None):
+            answer.unlink(missing_ok=True)
+            done = FORKED.Process(target=call, args=(ends, answer, {}, *words))
+            done.start()
+            done.join()
         self.counts["gather"] += 1
         n_runs = len(list(folder.all_runs()))
-        if done.returncode or json.loads(done.stdout)["n_runs"] != n_runs or list(folder.path.glob(".*")):
-            self.wrong.append(f"{folder.path}: gathered again after a kill: {done.stderr or done.stdout}")
+        printed = answer.read_text()
+        if done.exitcode or json.loads(printed)["n_runs"] != n_runs or list(folder.path.glob(".*")):
+            self.wrong.append(f"{folder.path}: gathered again after a kill: {printed}")
             print(self.wrong[-1], flush=True)
 
 

@@ -82,6 +82,10 @@ TRANSFER_NOTES = (
 RECORDED_NOTE = (
     "Each strategy selects upstream only; downstream it trains like the baseline, from the weights that it ended with."
 )
+SMOOTHED_NOTE = (
+    "upstream loss is the plain cross-entropy; with label smoothing is what the recipe trained with, and what code "
+    "that smooths labels logs: the two are not compared with one another."
+)
 
 
 def document(comparison: Comparison) -> Document:
@@ -340,7 +344,9 @@ def _samples(rows: Sequence[Row]) -> Table:
 
 
 def _transfer(transfer: Transfer, comparison: Comparison) -> Table:
-    header = ["strategy", "seeds", "upstream loss", "upstream train s", "upstream time", ""]
+    smooths = any(row.upstream_loss_smoothed is not None for row in transfer.rows)
+    header = ["strategy", "seeds", "upstream loss", *["with label smoothing"] * smooths]
+    header += ["upstream train s", "upstream time", ""]
     metrics = {down.pair: noun(down.metric) for row in transfer.rows for down in row.downstream if down.metric}
     for pair in transfer.downstream:
         name = metrics.get(pair, ACCURACY)
@@ -349,16 +355,17 @@ def _transfer(transfer: Transfer, comparison: Comparison) -> Table:
         f"{comparison.experiment}: {transfer.upstream}, then {', '.join(transfer.downstream)}, "
         f"compared with {comparison.baseline}"
     )
-    lines = tuple(Line(transfer.upstream, row.strategy, tuple(_transfer_cells(row))) for row in transfer.rows)
-    notes = (*TRANSFER_NOTES, RECORDED_NOTE) if transfer.recorded else TRANSFER_NOTES
+    lines = tuple(
+        Line(transfer.upstream, row.strategy, tuple(_transfer_cells(row, smooths=smooths))) for row in transfer.rows
+    )
+    notes = (*TRANSFER_NOTES, *[RECORDED_NOTE] * transfer.recorded, *[SMOOTHED_NOTE] * smooths)
     return Table("transfer", title, tuple(header), lines, notes, transposed=True)
 
 
-def _transfer_cells(row: TransferRow) -> Iterator[Cell]:
+def _transfer_cells(row: TransferRow, *, smooths: bool) -> Iterator[Cell]:
     yield cell(number("upstream_seeds", row.seeds, "d"))
-    yield mean_and_sd(
-        number("upstream_loss", row.upstream_loss, ".3f"), number("upstream_loss_sd", row.upstream_loss_sd, ".3f")
-    )
+    for key in ("upstream_loss", *["upstream_loss_smoothed"] * smooths):
+        yield mean_and_sd(number(key, getattr(row, key), ".3f"), number(f"{key}_sd", getattr(row, f"{key}_sd"), ".3f"))
     yield cell(seconds("upstream_s", row.upstream_s))
     yield cell(percent("upstream_time_diff", row.upstream_time_diff, "+.1f"), " %")
     yield interval("upstream_time_diff", row.upstream_time_diff_ci, row.upstream_time_diff_range, "+.1f")

@@ -1,12 +1,13 @@
 """Tar shards as WebDataset writes them, read in place: ``train-*.tar`` and ``val-*.tar``.
 
 A sample is two members of one key: ``KEY.jpg`` (or another image) and ``KEY.cls`` with the number of its class.
-Nothing is extracted; an index says at which byte each image lies.
+Nothing is extracted; an index says at which byte each image lies.  Tables (Parquet, Hugging Face) are packed instead.
 """
 
 import tarfile
 from pathlib import Path
 
+from kbench.data.sources import tables
 from kbench.data.store import index
 from kbench.data.store.images import ENDINGS, PARTS, save
 from kbench.data.store.index import Index, Location
@@ -23,7 +24,9 @@ Sample = tuple[int, int, int]  # offset [byte], size [byte], label
 
 
 def prepare(job: PrepareJob) -> Manifest:
-    """Index the shards of both parts."""
+    """Index the shards of both parts, or pack the images of tables."""
+    if not any(any(place.glob("train-*.tar")) for place in job.look_in) and (found := tables.find(job)):
+        return tables.prepare_as_files(job, found)
     parts = {part: _part(job, part) for part in PARTS}
     n_classes = 1 + max(int(part.label.max(initial=0)) for part in parts.values())
     known = int(parts["train"].label.max(initial=0))

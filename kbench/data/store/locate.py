@@ -32,7 +32,7 @@ def find(dataset: str, root: str) -> Path | None:
 
 
 def own_datasets(root: str) -> list[str]:
-    """Names of prepared data sets that have no entry in DATASETS: folder:NAME, shards:NAME, fractal-N."""
+    """Names of prepared data sets that have no entry in DATASETS: folder:NAME, hf:NAME, fractal-N and so on."""
     found = set()
     for path in (path for place in roots(root) for path in place.glob(f"*/{manifest.NAME}")):
         try:

@@ -34,9 +34,9 @@ def salted(key: int, purpose: str) -> int:
 
 
 def random_boxes(
-    numbers: Tensor, *, h: int, w: int, area: tuple[float, float], ratio: tuple[float, float]
+    numbers: Tensor, *, h: int, w: int, area: tuple[float, float], ratio: tuple[float, float], full: bool = True
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Place a rectangle of random area and aspect in each image, as torchvision's RandomResizedCrop does.
+    """Place a rectangle of random area and aspect in each image, as torchvision crops and erases.
 
     Args:
         numbers: (b, 22) in [0, 1), two for each of ten tries and two for the place.
@@ -44,6 +44,7 @@ def random_boxes(
         w: Their width [pixel].
         area: Range of fractions of the image, uniform.
         ratio: Range of widths over heights, uniform in the logarithm.
+        full: Whether a side may be as long as the image's; of what is erased it may not.
 
     Returns:
         (b,) each: top, left, height, width [pixel], whole numbers as float32 of the first try that fits; and
@@ -53,7 +54,8 @@ def random_boxes(
     low, high = math.log(ratio[0]), math.log(ratio[1])
     ratios = torch.exp(low + numbers[:, TRIES : 2 * TRIES] * (high - low))
     widths, heights = (areas * ratios).sqrt().round(), (areas / ratios).sqrt().round()
-    good = (widths > 0) & (widths <= w) & (heights > 0) & (heights <= h)
+    most_w, most_h = (w, h) if full else (w - 1, h - 1)
+    good = (widths > 0) & (widths <= most_w) & (heights > 0) & (heights <= most_h)
     first = good.int().argmax(1, keepdim=True)
     width, height = (side.gather(1, first).squeeze(1) for side in (widths, heights))
     top = (numbers[:, -2] * (h - height + 1)).floor()

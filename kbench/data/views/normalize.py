@@ -8,7 +8,10 @@ from torch import Tensor
 from kbench.data.views.hashed_random import random_boxes, salted, uniform
 from kbench.data.views.spec import ViewSpec
 
-ERASED_AREA, ERASED_RATIO = (0.02, 1 / 3), (0.3, 10 / 3)  # of torchvision and timm, after Zhong et al. 2017
+ERASED_AREA, ERASED_RATIO = (0.02, 1 / 3), (
+    0.3,
+    10 / 3,
+)  # of timm, after Zhong et al. 2017; torchvision's ratio ends at 3.3
 NOISY = ("randaugment", "randaugment-flips")  # erase with normal noise by pixel, as timm's mode "pixel"; else with 0
 
 
@@ -57,7 +60,9 @@ def erased(x: Tensor, ids: Tensor, *, key: int, probability: float, noisy: bool)
     """Erase a random rectangle of an image with some probability: with 0, or with N(0, 1) for each number."""
     h, w = x.shape[-2:]
     numbers = uniform(salted(key, "erase"), ids, 23)
-    top, left, height, width, fits = random_boxes(numbers[:, 1:], h=h, w=w, area=ERASED_AREA, ratio=ERASED_RATIO)
+    top, left, height, width, fits = random_boxes(
+        numbers[:, 1:], h=h, w=w, area=ERASED_AREA, ratio=ERASED_RATIO, full=False
+    )
     chosen = (numbers[:, 0] < probability) & fits
     mask = _rectangles(x, top, left, top + height, left + width) & chosen[:, None, None, None]
     return torch.where(mask, _normal(x, ids, key=key), x) if noisy else x.masked_fill(mask, 0)

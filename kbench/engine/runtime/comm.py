@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from typing import TypeVar, cast
 
 import torch
@@ -27,9 +28,27 @@ class Comm:
         self.doing = ""  # what is going on with the other ranks just now
         self.n_collectives = 0  # that have ended
         on_gpus = together and dist.get_backend() == "nccl"
-        self._hosts: dist.ProcessGroup | None = None  # None: the group that everything uses
+        self._devices: dist.ProcessGroup | None = None  # None: the group that everything uses
+        self._hosts: dist.ProcessGroup | None = None  # likewise
         if on_gpus:
             self._hosts = cast(dist.ProcessGroup, dist.new_group(backend="gloo"))
+
+    def block(self, n: int) -> "Comm":
+        """The ``n`` consecutive ranks that this one is among; ``n`` divides their number, and every rank must call."""
+        if n == self.size:
+            return self
+        block = copy(self)
+        block.rank, block.size = self.rank % n, n
+        for first in range(0, self.size, n) if n > 1 else ():  # every rank takes part in making every group
+            ranks = list(range(first, first + n))
+            devices = cast(dist.ProcessGroup, dist.new_group(ranks))
+            hosts = devices if self._hosts is None else cast(dist.ProcessGroup, dist.new_group(ranks, backend="gloo"))
+            if self.rank in ranks:
+                block._devices, block._hosts = devices, hosts
+        return block
+
+    def __deepcopy__(self, _: object) -> "Comm":
+        return self  # a copy of a model is on the same ranks
 
     def sum(self, values: Tensor) -> Tensor:
         """Sum ``values`` (any shape and number type) over the ranks, in place, on the device where they lie."""
@@ -104,7 +123,7 @@ class Comm:
             self.n_collectives += 1
 
     def _group(self, values: Tensor) -> dist.ProcessGroup | None:
-        return None if values.is_cuda else self._hosts
+        return self._devices if values.is_cuda else self._hosts
 
 
 def lost_contact(rank: int, doing: str) -> RankError:
