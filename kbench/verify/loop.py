@@ -57,18 +57,22 @@ def loop_rows(pair: Pair, *, steps: int) -> Iterator[Row]:
 def plain_losses(model: nn.Module, batches: list[Batch], rates: list[float], recipe: Recipe) -> list[float]:
     """Train as anybody would, with timm's and torch's own parts; the plain loss of each batch before its update."""
     optimizer, losses = plain_optimizer(model, recipe), []
+    scaler = torch.amp.GradScaler("cpu", enabled=recipe.precision == "fp16")
+    half = torch.float16 if recipe.precision == "fp16" else torch.bfloat16
     model.train()
     for batch, rate in zip(batches, rates, strict=True):
         for group in optimizer.param_groups:
             group["lr"] = rate
-        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.precision == "bf16"):
+        with torch.autocast("cpu", half, enabled=recipe.precision != "fp32"):
             output = model(batch.x)
         losses.append(float(_cross_entropy(output, batch, 0.0).detach()))
         optimizer.zero_grad()
-        _cross_entropy(output, batch, recipe.label_smoothing).backward()  # type: ignore[no-untyped-call]
+        scaler.scale(_cross_entropy(output, batch, recipe.label_smoothing)).backward()  # type: ignore[no-untyped-call]
+        scaler.unscale_(optimizer)
         if recipe.max_grad_norm:
             nn.utils.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
-        optimizer.step()
+        scaler.step(optimizer)
+        scaler.update()
     return losses
 
 

@@ -52,6 +52,8 @@ def small_workload(pair: Pair, folder: Path, *, batch: int, n_images: int, same:
         "mean": recipe.mean or info.mean,
         "std": recipe.std or info.std,
         "mix_group": min(recipe.mix_group, batch),
+        "batchnorm_group": 0,  # of all that is passed: a group of the recipe would be larger
+        "accumulate": 1,
     }
     changed = {"dataset": f"npz:{path}", "recipe": recipe.model_copy(update=update), "starts_from": None}
     small = pair.model_copy(update=changed)

@@ -39,8 +39,13 @@ def changed(one: Named, **recipe: object) -> Named:
 
 @pytest.mark.parametrize(
     "name",
-    ["sb-cifar10/resnet18-lr1", "autoassist/resnet18-mnist", "sb-svhn/wrn-16-8-lr2", "fractal3k-deit-tiny/deit-tiny-fractal3k"],
-)  # fmt: skip
+    [
+        "sb-cifar10/resnet18-lr1",
+        "autoassist/resnet18-mnist",
+        "sb-svhn/wrn-16-8-lr2",
+        "fractal3k-deit-tiny/deit-tiny-fractal3k",
+    ],
+)
 def test_model_and_rate_of_a_pair_are_those_of_the_authors_code(name: str) -> None:
     report = verify(named(name), parts=("model", "rate"))
     assert set(states(report, "rate").values()) == {"equal"} and not report.unexplained
