@@ -1,5 +1,7 @@
 """The command line: the list of commands, and the one place where errors are caught."""
 
+import locale
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -78,8 +80,21 @@ def _common(
     pass
 
 
+def _take_utf8() -> None:
+    """Start again in Python's UTF-8 mode where the locale has another encoding; what is printed stays in the locale's.
+
+    Names of files are bytes: read in another encoding, they would be others in scripts and records, which are UTF-8.
+    """
+    if sys.getfilesystemencoding() == "utf-8" or os.environ.get("PYTHONUTF8") == "1":
+        return
+    os.environ.setdefault("PYTHONIOENCODING", locale.getencoding())
+    os.environ["PYTHONUTF8"] = "1"
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
 def main() -> None:
     """Run a command; an error of the user's is a sentence, one of ours a traceback."""
+    _take_utf8()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal that lacks a letter of a name or a script shows its number
             stream.reconfigure(errors="backslashreplace")

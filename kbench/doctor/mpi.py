@@ -22,7 +22,10 @@ HELLO = (
     "print('hello', rank_env().size, *hosts_over_mpi(), flush=True)"
 )
 INSTALL = "load the MPI module in setup:, or pip install 'kbench[mpi]', or use the launcher local"
-REBUILD = "mpi4py must be built for the MPI of this mpirun: pip install --no-binary=mpi4py --force-reinstall mpi4py"
+REBUILD = (
+    "mpi4py must take this mpirun's MPI: setup: ['export MPI4PY_MPIABI=mpich LD_LIBRARY_PATH=/path/of/its/lib'] in "
+    "the site file (or openmpi), or pip install --no-binary=mpi4py --force-reinstall mpi4py"
+)
 RESOLVE = "import socket; print(*sorted({a[4][0] for a in socket.getaddrinfo(socket.gethostname(), None)}))"
 
 

@@ -189,7 +189,7 @@ class StatusMonitor:
         """Where a run stands, and why."""
         status = self._status_of(run)
         if status.state is State.RUNNING:
-            since_s = self._since_step_s(run)
+            since_s = self._age_s(RunDir(run.path).last_step)
             status = replace(status, since_step_s=since_s, reason=status.reason or _stands_still(run, since_s))
         if run.trouble and not status.state.is_live:
             return replace(status, state=State.DAMAGED, reason=run.trouble)
@@ -214,15 +214,20 @@ class StatusMonitor:
             return ""
         return f"ended, and could not write why: {self._experiment.path}: {self._no_room}"
 
-    def _since_step_s(self, run: RunSnapshot) -> float | None:
-        """Seconds since the last step, on the clock of the file system: that of another host may be wrong."""
+    def _age_s(self, file: Path) -> float | None:
+        """Seconds since a file was touched, on the clock of the file system: that of another host may be wrong."""
         try:
-            step_at = RunDir(run.path).last_step.stat().st_mtime
-        except OSError:  # none yet
+            touched_at = file.stat().st_mtime
+        except OSError:  # not yet
             return None
         if self._clock_offset_s is None:
             self._clock_offset_s = files.clock_offset_s(self._experiment.path)
-        return max(0.0, time.time() + self._clock_offset_s - step_at)
+        return max(0.0, time.time() + self._clock_offset_s - touched_at)
+
+    def _silence(self, run: RunSnapshot) -> str:
+        """For how long a run that is said to run has given no sign of life; empty where that is nothing to speak of."""
+        quiet_s = self._age_s(RunDir(run.path).alive)
+        return f"no sign of life for {quiet_s / 60:.0f} min" if quiet_s is not None and quiet_s > SILENT_S else ""
 
     def _submitted(self, run: RunSnapshot, job: Job) -> RunStatus:
         """A run that was submitted to a scheduler."""
@@ -241,7 +246,7 @@ class StatusMonitor:
         reason = failure.error if failure else ""
         if jobs is None:
             state = failure.kind.state if failure else State.RUNNING if run.has_started else State.WAITING
-            reason = reason or (_silence(run) if run.has_started else "")
+            reason = reason or (self._silence(run) if run.has_started else "")
             return RunStatus(run, state, reason, job_id=job_id, scheduler_error=error)
         if found is None or found.stage is Stage.OVER:
             return self._left_the_queue(run, submission, job_id, found)
@@ -250,7 +255,7 @@ class StatusMonitor:
         if failure and not (requeued and is_ended) and failure.kind.state is not State.INTERRUPTED:
             return RunStatus(run, failure.kind.state, reason, job_id=job_id)
         if run.has_started and not failure and not requeued:
-            return RunStatus(run, State.RUNNING, _silence(run), job_id=job_id)
+            return RunStatus(run, State.RUNNING, self._silence(run), job_id=job_id)
         return RunStatus(run, State.WAITING, reason or found.reason, found.starts_at, job_id)
 
     def _left_the_queue(
@@ -388,15 +393,6 @@ def _stands_still(run: RunSnapshot, since_step_s: float | None) -> str:
         f"no step for {since_step_s / 60:.0f} min, and its watchdog has not ended it: its processes or its host are "
         "stopped or gone; kbench cancel ends it, kbench run --retry starts it again"
     )
-
-
-def _silence(run: RunSnapshot) -> str:
-    """For how long a run that is said to run has given no sign of life; empty where that is nothing to speak of."""
-    try:
-        quiet_s = time.time() - RunDir(run.path).alive.stat().st_mtime
-    except OSError:
-        return ""
-    return f"no sign of life for {quiet_s / 60:.0f} min" if quiet_s > SILENT_S else ""
 
 
 def _ended_by_accounting(submission: Submission, job_id: str | None) -> str:

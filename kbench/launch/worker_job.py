@@ -223,6 +223,7 @@ def begin(run: RunDir, here: JobEnvironment) -> int | None:
     jobs that begin a run at the same moment get different numbers, and the ranks of the lower one leave.
     """
     with files.locked(run.path / ".starting", required=False):
+        os.listdir(run.path)  # a node may believe for a while that there is no done.json, which another one wrote
         before = run.read()
         if before.done or before.state_on_record is State.FAILED:
             return None

@@ -18,6 +18,7 @@ ranks_per_node: 2
 threads_per_rank: 1
 options: [-pe mpi 2]
 """
+BANNER = "INFO: your group has 1234 points left; see https://docs.example/2026"
 HELD = '{"held:Held": {before: 2}, label: baseline}'
 
 
@@ -58,14 +59,34 @@ def test_a_run_near_its_time_limit_is_put_back_until_it_is_done(on_sge: User, sg
     assert (run.read().start.id, run.read().start.restarts) == (job, 1)
 
 
-def test_kbench_cancel_empties_the_queue(on_sge: User, sge: GridEngine) -> None:
+def test_kbench_cancel_empties_the_queue_also_where_qsub_has_a_banner_with_digits(
+    on_sge: User, sge: GridEngine
+) -> None:
     user = on_sge
     user.writes(SITE.replace("[-pe mpi 2]", "[-pe mpi 2, -h]"), "baseline", seeds=(0, 1))
-    user.runs()
-    assert {row["state"] for row in user.sees().values()} == {"waiting"}
+    env = user.wraps("qsub", f'echo {BANNER!r}; exec {{}} "$@"')
+    user.runs(env=env)
+    rows = user.sees().values()
+    assert {row["state"] for row in rows} == {"waiting"}
+    assert {row["job_id"] for row in rows} == sge.states().keys()
     assert user.calls("cancel", "small").returncode == 0
     assert not sge.states()
     assert {row["state"] for row in user.sees().values()} == {"cancelled"}
+
+
+def test_a_number_that_came_back_as_another_job_is_neither_waited_for_nor_ended(on_sge: User, sge: GridEngine) -> None:
+    user = on_sge
+    user.writes(SITE.replace("[-pe mpi 2]", "[-pe mpi 2, -h]"), "baseline")
+    user.runs()
+    (mine,) = sge.states()
+    sge.run("qdel", mine)
+    other = sge.run("qsub", "-terse", "-h", "-b", "y", "-N", "important", "-o", "/dev/null", "sleep", "600").strip()
+    user.recycles(mine, other)
+    assert user.sees()["baseline.s0"]["state"] == "interrupted"
+    assert user.calls("cancel", "small").returncode == 0
+    assert sge.states() == {other: "hqw"}
+    user.runs()
+    assert len(sge.states()) == 2
 
 
 @pytest.mark.parametrize(

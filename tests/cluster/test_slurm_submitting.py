@@ -26,6 +26,20 @@ SEVEN = (
     "kakurenbo: {fraction: 0.3, milestones: [], shares: [1.0]}",
     "infobatch",
 )
+# A site's own sbatch, which takes an option out and adds a line.
+UNPARSABLE = """\
+echo "3 clusters, 2026"
+for word; do [ "$word" = --parsable ] || words+=("$word"); done
+exec {} "${{words[@]}}"
+"""
+# What a shell may say of ranks that it was once part of.
+LEAKING = {
+    **{"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29555"},
+    **{"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "1", "OMPI_COMM_WORLD_LOCAL_RANK": "0"},
+    **{"PMI_RANK": "0", "PMI_SIZE": "1", "PMI_FD": "7", "PMIX_RANK": "0", "PMIX_NAMESPACE": "gone"},
+    **{"SLURM_PROCID": "0", "SLURM_NTASKS": "1", "SLURM_LOCALID": "0", "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0"},
+    **{"SLURM_NNODES": "1", "SLURM_JOB_NODELIST": "gone", "SLURM_HET_SIZE": "2"},
+}
 JOB = """\
 #!/bin/bash
 echo "start ${SLURM_RESTART_COUNT:-0} $SLURM_JOB_NODELIST"
@@ -84,13 +98,13 @@ def test_a_front_that_is_killed_while_submitting_loses_nothing_and_doubles_nothi
     assert {row["state"] for row in user.sees().values()} == {"waiting"}
 
 
-def test_seven_strategies_by_two_seeds_on_two_nodes_survive_the_death_of_the_front(
+def test_seven_strategies_by_two_seeds_on_two_nodes_survive_the_death_of_the_front_and_ranks_of_the_shell(
     on_slurm: User, slurm: SlurmCluster
 ) -> None:
     user = on_slurm
     user.writes(SITE, *SEVEN, epochs=1, seeds=(0, 1))
     killed(user, at=1, when="after")
-    user.runs("--wait")
+    user.runs("--wait", env=LEAKING)
     rows = pd.read_parquet(user.experiment().path / "runs.parquet")
     assert sorted(rows["run_id"]) == sorted(run.run_id for run in user.experiment().all_runs())
     assert len(rows) == 14 and set(rows["state"]) == {"done"} and set(rows["attempts"]) == {1}
@@ -98,6 +112,25 @@ def test_seven_strategies_by_two_seeds_on_two_nodes_survive_the_death_of_the_fro
     epochs = pd.read_parquet(user.experiment().path / "epochs.parquet")
     assert not epochs.duplicated(["run_id", "phase", "epoch"]).any()
     assert set(epochs.groupby("run_id")["epoch"].max()) == {0}
+
+
+def test_what_a_wrapper_of_sbatch_answers_and_a_number_that_came_back_mislead_nobody(
+    on_slurm: User, slurm: SlurmCluster
+) -> None:
+    user = on_slurm
+    user.writes(SITE + "arrays: false\noptions: [--hold]\n", "baseline")
+    user.runs(env=user.wraps("sbatch", UNPARSABLE))
+    (mine,) = slurm.waiting_or_running()
+    row = user.sees()["baseline.s0"]
+    assert (row["state"], row["job_id"]) == ("waiting", mine)
+    slurm.run("scancel", mine)
+    other = slurm.run("sbatch", "--parsable", "--hold", "-J", "important", "-o", "/dev/null", "--wrap", "true").strip()
+    user.recycles(mine, other)
+    assert user.sees()["baseline.s0"]["state"] == "interrupted"
+    assert user.calls("cancel", "small").returncode == 0
+    assert slurm.waiting_or_running() == [other]
+    user.runs()
+    assert len(slurm.waiting_or_running()) == 2
 
 
 def test_settings_of_the_users_shell_do_not_reach_the_jobs(on_slurm: User, slurm: SlurmCluster) -> None:
@@ -125,10 +158,12 @@ def test_one_allocation_does_all_strategies_of_a_seed_in_a_recorded_order(on_slu
         assert theirs == sorted(theirs, key=started.__getitem__)
 
 
-def test_mpirun_starts_the_ranks_on_the_nodes_of_the_allocation(on_slurm: User) -> None:
+def test_mpirun_starts_the_ranks_on_the_nodes_of_the_allocation_whatever_the_shell_says_of_ranks(
+    on_slurm: User,
+) -> None:
     user = on_slurm
     user.writes(SITE + "template: slurm-mpirun\n", "baseline", epochs=1)
-    user.runs("--wait")
+    user.runs("--wait", env=LEAKING)
     run = user.found()["baseline.s0"]
     assert " mpirun -np 2 " in run.script.read_text()
     assert run.is_done() and run.read().provenance.hosts == run.read().start.nodes and len(run.read().start.nodes) == 2

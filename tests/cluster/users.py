@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -104,6 +105,20 @@ class User:
             within_s=within_s,
             what=lambda: f"{number} epochs of {name}: {self.sees()} {self.logs()}",
         )
+
+    def wraps(self, command: str, body: str) -> dict[str, str]:
+        """Put a script before a command, whose path takes the place of ``{}``; returns the environment that has it."""
+        place = self.folder / "bin" / command
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(f"#!/bin/bash\n{body.format(shutil.which(command))}\n")
+        place.chmod(0o755)
+        return {"PATH": f"{place.parent}:{self.path}"}
+
+    def recycles(self, mine: str, other: str) -> None:
+        """Have the scheduler count anew: the number that the ledger knows is now that of another job."""
+        text = self.experiment().ledger.read_text()
+        assert f'"id": "{mine}"' in text
+        self.experiment().ledger.write_text(text.replace(f'"id": "{mine}"', f'"id": "{other}"'))
 
     def experiment(self, results: str = "results") -> ExperimentDir:
         """The folder of small."""

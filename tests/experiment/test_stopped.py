@@ -1,16 +1,21 @@
-"""A run whose processes are stopped by a signal: its status says so, and a cancel ends it all the same."""
+"""A run whose processes are stopped by a signal, stand still or give no sign of life: what its status says of it."""
 
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kbench.config.run_spec import RunSpec
+from kbench.experiment import ledger
 from kbench.experiment.driver import cancel_runs
 from kbench.experiment.status import WATCHDOG_S, StatusMonitor
+from kbench.launch.schedulers.base import JobEnvironment, JobInfo, Stage
+from kbench.launch.schedulers.slurm import Slurm
+from kbench.launch.worker_job import begin
 from kbench.records.folders import ExperimentDir, RunDir
 from kbench.records.liveness import FIRST_S
 from kbench.records.run_files import Job
@@ -64,3 +69,25 @@ def test_a_run_without_a_step_for_longer_than_its_watchdog_allows_is_said_to_sta
     assert StatusMonitor(experiment).status_of(run.read()).reason == ""
     os.utime(run.last_step, (now, now - FIRST_S - 2 * WATCHDOG_S))
     assert ("its watchdog has not ended it" in StatusMonitor(experiment).status_of(run.read()).reason) is says
+
+
+@pytest.mark.parametrize("ahead_s", [-7200.0, 7200.0])
+def test_a_run_is_not_called_silent_where_the_clock_of_this_host_is_wrong(
+    experiment: ExperimentDir, run_spec: RunSpec, monkeypatch: pytest.MonkeyPatch, ahead_s: float
+) -> None:
+    run = experiment.run(run_spec.run_id)
+    run.prepare(run_spec)
+    ledger.note(experiment, "submit", "kb0", launcher="slurm", array=False, runs=[run.run_id])
+    ledger.note(experiment, "submitted", "kb0", id="7")
+    run.begin(Job.of(attempt=1, token="kb0").updated(launcher="slurm"))
+    run.alive.touch()
+    here = JobEnvironment(scheduler="slurm", id="7", nodes=("n1",))
+    begin(run, here)
+    monkeypatch.setattr(Slurm, "jobs", lambda self: {"7": JobInfo(Stage.RUNNING, "small.kb0")})
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + ahead_s)
+    status = StatusMonitor(experiment).status_of(run.read())
+    assert (status.state, status.reason) == (State.RUNNING, "")
+    touched_at = run.alive.stat().st_mtime
+    os.utime(run.alive, (touched_at, touched_at - 600))
+    assert StatusMonitor(experiment).status_of(run.read()).reason == "no sign of life for 10 min"

@@ -1,5 +1,6 @@
 """What a job does with its runs, whatever its scheduler: real processes in place of ranks."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from kbench.launch import failure
 from kbench.launch.schedulers.base import JobEnvironment
 from kbench.launch.worker_job import begin, is_latest
 from kbench.records.folders import RunDir, attempts_variable, begun_attempts
-from kbench.records.run_files import Job
+from kbench.records.run_files import Done, Job
 from kbench.records.run_state import FailureKind, State
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -218,3 +219,22 @@ def test_a_line_of_setup_that_failed_is_why_the_run_did(run: RunDir, start: Star
     end = run.read().failure
     assert end is not None and (end.error, end.kind) == (why, FailureKind.CANNOT_START)
     assert not (run.path / "came").exists()
+
+
+def test_a_done_run_that_this_node_does_not_see_yet_is_not_begun_again(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over a network, a client believes for a while that a file is missing, until it lists the folder again."""
+    unseen = run.path / ".nfs-unseen"
+    run.finish(Done.of(attempt=1, phases=()))
+    (run.path / Done.NAME).rename(unseen)
+    real = os.listdir
+
+    def listed(path: str | Path) -> list[str]:
+        if unseen.exists() and Path(path) == run.path:
+            unseen.rename(run.path / Done.NAME)
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", listed)
+    assert begin(run, JobEnvironment(scheduler="slurm", id="8", nodes=("n2",))) is None
+    assert run.is_done() and run.read().start is None

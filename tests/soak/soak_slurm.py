@@ -34,6 +34,7 @@ from kbench.records.snapshot import RunSnapshot  # noqa: E402
 N_EPOCHS = 3
 REAL = 25  # of so many runs, one really trains
 PAUSE_S = 6.0  # between two blows
+CALM_FROM = 0.9  # of the runs are done; a slow machine would never end those that really train otherwise
 DOWN_S = 6.0  # that a node stays dead
 EXPERIMENT = """\
 name: soak
@@ -115,12 +116,12 @@ class Soak:
                 self.cluster.revive_node(name)
             for job in self.cluster.held_back():  # Slurm's two minutes
                 self.cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
-            if now - struck > PAUSE_S:
+            done = sum(1 for _ in self.experiment.path.glob("runs/*/done.json"))
+            if now - struck > PAUSE_S and done < CALM_FROM * self.n_runs:
                 struck = now
                 self._strike()
             if now - reported > 60:
                 reported = now
-                done = sum(1 for _ in self.experiment.path.glob("runs/*/done.json"))
                 print(f"{now - began:.0f} s: {done} done, {dict(self.blows)}, {self.samples[-1]}", flush=True)
 
     def settle(self) -> None:

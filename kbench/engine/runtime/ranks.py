@@ -83,7 +83,8 @@ def check_mpi_world(env: RankEnv) -> None:
         raise LaunchError(
             f"rank {env.rank} of {env.size}, started by {env.starter}, is rank {rank} of {size} for mpi4py, "
             f"which was built for another MPI ({library})",
-            hint="take the mpirun of that library (mpirun: in the site file), or build mpi4py for this one: "
+            hint="take the mpirun of that library (mpirun: in the site file), or have mpi4py take this one's, with "
+            "setup: ['export MPI4PY_MPIABI=mpich LD_LIBRARY_PATH=/path/of/its/lib'] (or openmpi), or else "
             "pip install --no-binary=mpi4py --force-reinstall mpi4py",
         )
 
