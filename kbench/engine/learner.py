@@ -15,7 +15,6 @@ from kbench.engine.optimizer import MovingAverage, build_optimizer
 from kbench.engine.runtime.comm import Comm, lost_contact
 from kbench.engine.seeds import digest, stream
 from kbench.errors import RunError, WorkloadError
-from kbench.models.build import normalises_batches
 from kbench.strategies.api import AsCoded, Batch, Measured, Outputs
 from kbench.tasks.workload import Workload
 
@@ -313,7 +312,7 @@ class Learner:
     def _group_norms(self, comm: Comm) -> list[GroupedBatchNorm]:
         """Give batch normalisation its groups, where they are not what a rank passes at once."""
         group, parts = self.recipe.batchnorm_group, self.recipe.accumulate
-        if not normalises_batches(self.module) or (parts == 1 and group in (0, self._size)):
+        if not self.workload.normalises_batches(self.module) or (parts == 1 and group in (0, self._size)):
             return []
         if not group:
             raise WorkloadError(

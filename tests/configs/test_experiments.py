@@ -115,17 +115,6 @@ def test_the_long_recipe_warms_up_from_a_millionth_and_goes_down_as_timms_does()
     assert pair.recipe.ema_decay == pytest.approx(1 - (1 - 0.99998) * 2048 * 32 / 600)
 
 
-@pytest.mark.parametrize(
-    ("name", "batch", "last_before"), [("lamb-2048", 2048, 1199), ("lamb-128", 128, 8190), ("adamw-128", 128, 8190)]
-)
-def test_deepcams_rate_drops_at_the_step_at_which_the_reference_drops_it(
-    name: str, batch: int, last_before: int
-) -> None:
-    pair, per_epoch = pair_of("deepcam", f"deepcam-{name}"), 121_266 // batch
-    before, after = rates(pair, (last_before + 0.5) / per_epoch, (last_before + 1.5) / per_epoch)
-    assert after == pytest.approx(pair.recipe.lr / 10) and before == pytest.approx(pair.recipe.lr)
-
-
 def test_deits_warm_up_lasts_5000_updates() -> None:
     pair = pair_of("fractal3k-deit-tiny", "deit-tiny-fractal3k")
     per_epoch = 3_000_000 / 512
