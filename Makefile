@@ -10,7 +10,7 @@ LOWEST := KBENCH_RESULTS=build/lowest $(VENV)-lowest/bin/kbench
 TINY := --only s0 --set pairs.0.recipe.epochs=2 --set 'strategies=[baseline, {random: {fraction: 0.3}}]'
 SOURCES := $(shell find kbench tests -name '*.py')
 
-.PHONY: help demo fast test test-lowest check lint types bench storm coverage fuzz soak soak-slurm gpu clean
+.PHONY: help demo fast test test-lowest check lint types bench storm coverage pairs fuzz soak soak-slurm gpu clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1:\t/p' Makefile
@@ -56,6 +56,14 @@ storm: $(VENV)/.test  ## 300 submissions to a played Slurm, with kills of kbench
 
 coverage: $(VENV)/.test  ## error rates and power of the verdicts, by simulation, into docs/coverage.md
 	$(BIN)/python tests/coverage/table.py docs/coverage.md
+
+LOOPS := deit-tiny-cifar10-vit-group deit-tiny-cifar10-kakurenbo-program deit-tiny-fractal3k wrn-28-10-cifar100 \
+	imagenet-resnet50/resnet50-imagenet imagenet-resnet50-long/resnet50-imagenet efficientnet-b3-imagenet \
+	sb-cifar10/resnet18-lr1 sb-cifar100/densenet121-lr1 sb-svhn/mobilenetv2-lr1 sb-svhn/wrn-16-8-lr2 autoassist/resnet18-mnist
+pairs: $(VENV)/.test  ## the papers' pairs beside what was published of them, into docs/pairs.md
+	{ printf '%s\n\n' '# The papers'"'"' pairs beside what was published of them' '`make pairs` made this page with `kbench verify-pair`, which draws the learning rates as well (`--out`). equal: within 2 % of the peak, 0.2 % of the integral, to a parameter, 0.05 % of the operations. differs: and why. published: stated by the source. assumed: by nobody. Updates and views of a pair of each kind are at the end.'; $(BIN)/kbench verify-pair all --part model --part rate --part values --markdown; \
+	printf '# Updates and views\n\n'; \
+	for pair in $(LOOPS); do $(BIN)/kbench verify-pair $$pair --part loop --part views --markdown; done; } > docs/pairs.md
 
 MIN ?= 10
 fuzz: $(VENV)/.test  ## new examples of damaged configurations, records, logs and archives, for MIN minutes

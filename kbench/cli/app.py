@@ -26,13 +26,14 @@ from kbench.cli.move import bundle, clean, merge, unbundle
 from kbench.cli.options import Debug, expanded
 from kbench.cli.run import check, run
 from kbench.cli.status import cancel, logs, status
+from kbench.cli.verify_pair import verify_pair
 from kbench.errors import KBenchError, ResultsError, printable
 
 COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "run": run, "check": check, "status": status, "logs": logs, "cancel": cancel, "gather": gather, "compare": compare,
     "plot": plot, "report": report, "import": import_results, "export": export, "bundle": bundle, "unbundle": unbundle,
     "merge": merge, "clean": clean, "data": data, "list": list_names, "check-method": check_method,
-    "check-model": check_model, "check-data": check_data,
+    "check-model": check_model, "check-data": check_data, "verify-pair": verify_pair,
     "calibrate": calibrate, "plan": plan, "doctor": doctor, "init": init,
 }  # fmt: skip
 

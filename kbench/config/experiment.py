@@ -27,6 +27,9 @@ TargetRule = Literal["first", "sustained", "clock"]  # when a target counts as r
 Pairing = Literal["none", "node", "turns"]
 
 
+NonEmpty = Annotated[str, Field(strict=True, min_length=1)]
+
+
 class Paper(Spec):
     """What a publication says of an experiment besides its recipe.  It is quoted, and is no part of a run."""
 
@@ -36,6 +39,16 @@ class Paper(Spec):
     gpu: Annotated[str, Field(strict=True)] = ""  # of what kind
     batch_per_gpu: Count | None = None
     note: Annotated[str, Field(strict=True)] = ""  # where this recipe departs from what was published
+    reading: Annotated[str, Field(strict=True)] = ""  # its name, where what was published can be read in several ways
+    assumed: dict[str, NonEmpty] = {}  # keys of the recipe that nobody published, and what their values come from
+
+    @field_validator("assumed")
+    @classmethod
+    def _of_the_recipe(cls, assumed: dict[str, str]) -> dict[str, str]:
+        unknown = [key for key in assumed if key not in Recipe.model_fields]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is no key of a recipe{did_you_mean(unknown[0], Recipe.model_fields)}")
+        return assumed
 
 
 class Pair(Spec):

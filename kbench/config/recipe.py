@@ -92,7 +92,7 @@ class Recipe(Spec):
     noise: Probability = 0.0  # share of the training labels that are moved to another class, drawn by the run's seed
     batchnorm_group: Natural = 0  # [sample] that batch normalisation sees together; 0: what a rank passes at once
     accumulate: Count = 1  # passes in which a rank makes a step, so that only a part of its batch is in memory
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # fp16 with a scaled loss
     channels_last: Flag = False
     compile: Flag = False
 

@@ -10,9 +10,10 @@ Running statistics move once a step, by the mean over the groups of their means 
 the mean over the ranks at an epoch's end is what one rank would have had.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -59,96 +60,86 @@ class GroupedBatchNorm(_BatchNorm):
         """Any number of dimensions will do."""
 
     def _by_groups(self, x: Tensor) -> Tensor:
-        trains = torch.is_grad_enabled()
-        comm = self._comm if trains else None
-        whole = len(x) - len(x) % self._rows
-        pieces = [(piece, max(1, len(piece) // self._rows)) for piece in (x[:whole], x[whole:]) if len(piece)]
-        normalised = [_Normalise.apply(piece, self.weight, self.bias, self.eps, n, comm) for piece, n in pieces]
-        if self.track_running_stats:
-            n_values = [len(piece) // n * piece[0, 0].numel() * (comm.size if comm else 1) for piece, n in pieces]
-            statistics = [(out[1], out[2], n) for out, n in zip(normalised, n_values, strict=True)]
-            self._follow(statistics, parts=self._parts if trains else 1)
-        return normalised[0][0] if len(pieces) == 1 else torch.cat([out[0] for out in normalised])
+        if torch.is_grad_enabled() and self._comm.size > 1:
+            out, mean, variance = _NormalisedTogether.apply(x, self.weight, self.bias, self.eps, self._comm)
+            self._follow([mean], [variance], parts=self._parts)
+            return cast(Tensor, out)
+        outputs: list[Tensor] = []
+        means: list[Tensor] = []
+        variances: list[Tensor] = []
+        for group in torch.split(x, self._rows):
+            mean = variance = None
+            if self.running_mean is not None and self.running_var is not None:
+                mean, variance = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)
+                means.append(mean)
+                variances.append(variance)
+            # with a momentum of 1 they become what this group has
+            outputs.append(F.batch_norm(group, mean, variance, self.weight, self.bias, True, 1.0, self.eps))
+        self._follow(means, variances, parts=self._parts if torch.is_grad_enabled() else 1)
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     @torch.no_grad()
-    def _follow(self, statistics: list[tuple[Tensor, Tensor, int]], *, parts: int) -> None:
-        """Move the running statistics: means and variances (groups, channels), and how many values each is of."""
-        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
-        mean = torch.cat([means for means, _, _ in statistics]).mean(0)
-        variance = torch.cat([variances * n / max(1, n - 1) for _, variances, n in statistics]).mean(0)
+    def _follow(self, means: list[Tensor], variances: list[Tensor], *, parts: int) -> None:
+        """Move the running statistics by the means and the unbiased variances of the groups, (channels,) each."""
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
         first = self.begins_step
         if first:
             self.num_batches_tracked.add_(1)
         factor = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        for running, value in ((self.running_mean, mean), (self.running_var, variance)):
-            running.mul_(1 - factor if first else 1.0).add_(value.to(running.dtype), alpha=factor / parts)
+        for running, seen in ((self.running_mean, means), (self.running_var, variances)):
+            running.mul_(1 - factor if first else 1.0).add_(torch.stack(seen).mean(0), alpha=factor / parts)
 
 
-class _Normalise(torch.autograd.Function):
-    """(x - mean) / sqrt(variance + eps) * weight + bias, by groups; and their means, variances (groups, channels)."""
+class _NormalisedTogether(torch.autograd.Function):
+    """(x - mean) / sqrt(variance + eps) * weight + bias over several ranks, and the mean and unbiased variance."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, n_groups: int, comm: Comm | None
+        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, comm: Comm
     ) -> tuple[Tensor, Tensor, Tensor]:
-        groups = _in_groups(x, n_groups)
-        variance, mean = torch.var_mean(groups, _over(groups), correction=0, keepdim=True)
-        if comm is not None and comm.size > 1:
-            variance, mean = _of_ranks(variance, mean, comm)
+        values = _at_least_float32(x)
+        variance, mean = torch.var_mean(values, _over(x), correction=0)
+        table = mean.new_zeros(comm.size, 2, len(mean))
+        table[comm.rank] = torch.stack([variance, mean])
+        variances, means = comm.sum(table).unbind(1)  # of as many values each
+        mean = means.mean(0)
+        variance = variances.mean(0) + (means - mean).square().mean(0)
         inverse = torch.rsqrt(variance + eps)
-        scale = inverse if weight is None else inverse * _by_channel(weight, groups)
-        shift = -mean * scale if bias is None else _by_channel(bias, groups) - mean * scale
+        scale = inverse if weight is None else inverse * weight
+        shift = -mean * scale if bias is None else bias - mean * scale
         ctx.save_for_backward(x, weight, mean, inverse)
-        ctx.n_groups, ctx.comm = n_groups, comm
-        means, variances = mean.flatten(1), variance.flatten(1)
-        ctx.mark_non_differentiable(means, variances)
+        ctx.comm = comm
+        n_values = comm.size * (x.numel() // len(mean))
+        unbiased = variance * (n_values / (n_values - 1))
+        ctx.mark_non_differentiable(mean, unbiased)
         out = torch.empty_like(x)  # no view, as what follows may change it in place
-        torch.addcmul(shift, groups, scale, out=out.view(n_groups, -1, *x.shape[1:]))
-        return out, means, variances
+        torch.addcmul(_by_channel(shift, x), values, _by_channel(scale, x), out=out)
+        return out, mean, unbiased
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, inverse = ctx.saved_tensors
-        groups, gradient = _in_groups(x, ctx.n_groups), _in_groups(gradients[0], ctx.n_groups)
-        normalised = (groups - mean) * inverse
-        over, comm = _over(groups), ctx.comm
-        sums = torch.stack([gradient.sum(over, keepdim=True), (gradient * normalised).sum(over, keepdim=True)])
-        of_bias, of_weight = (each.flatten(1).sum(0) for each in sums)  # DDP adds those of the other ranks
-        n_values = groups[0, :, 0].numel()
-        if comm is not None and comm.size > 1:
-            sums, n_values = comm.sum(sums), n_values * comm.size
-        slope = inverse if weight is None else inverse * _by_channel(weight, groups)
-        of_x = (gradient - sums[0] / n_values - normalised * (sums[1] / n_values)) * slope
-        return (
-            of_x.to(x.dtype).view_as(x),
-            of_weight.to(weight.dtype) if ctx.needs_input_grad[1] else None,
-            of_bias.to(weight.dtype) if ctx.needs_input_grad[2] else None,
-            None,
-            None,
-            None,
-        )
+        gradient = _at_least_float32(gradients[0])
+        normalised = (_at_least_float32(x) - _by_channel(mean, x)) * _by_channel(inverse, x)
+        own = torch.stack([gradient.sum(_over(x)), (gradient * normalised).sum(_over(x))])
+        means = ctx.comm.sum(own.clone()) / (ctx.comm.size * (x.numel() // len(mean)))
+        slope = _by_channel(inverse if weight is None else inverse * weight, x)
+        of_x = (gradient - _by_channel(means[0], x) - normalised * _by_channel(means[1], x)) * slope
+        of_weight, of_bias = (own[i].to(weight.dtype) if ctx.needs_input_grad[2 - i] else None for i in (1, 0))
+        return of_x.to(x.dtype), of_weight, of_bias, None, None  # DDP averages those of the weights over the ranks
 
 
-def _in_groups(x: Tensor, n_groups: int) -> Tensor:
-    """(b, channels, ...) as (groups, b / groups, channels, ...), float32 at least."""
-    return x.to(torch.promote_types(x.dtype, torch.float32)).reshape(n_groups, -1, *x.shape[1:])
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def _over(groups: Tensor) -> list[int]:
-    return [1, *range(3, groups.ndim)]
+def _over(x: Tensor) -> list[int]:
+    return [0, *range(2, x.ndim)]
 
 
-def _by_channel(values: Tensor, groups: Tensor) -> Tensor:
-    return values.to(groups.dtype).view(-1, *[1] * (groups.ndim - 3))
-
-
-def _of_ranks(variance: Tensor, mean: Tensor, comm: Comm) -> tuple[Tensor, Tensor]:
-    """The variance and mean of what several ranks hold, equally many values each."""
-    table = mean.new_zeros(comm.size, 2, *mean.shape)
-    table[comm.rank] = torch.stack([variance, mean])
-    variances, means = comm.sum(table).unbind(1)
-    joint = means.mean(0)
-    return variances.mean(0) + (means - joint).square().mean(0), joint
+def _by_channel(values: Tensor, x: Tensor) -> Tensor:
+    return values.view(-1, *[1] * (x.ndim - 2))
 
 
 def with_groups(module: nn.Module, *, group: int, n_local: int, parts: int, comm: Comm) -> list[GroupedBatchNorm]:

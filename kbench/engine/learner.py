@@ -15,7 +15,6 @@ from kbench.engine.optimizer import MovingAverage, build_optimizer
 from kbench.engine.runtime.comm import Comm, lost_contact
 from kbench.engine.seeds import digest, stream
 from kbench.errors import RunError, WorkloadError
-from kbench.models.build import normalises_batches
 from kbench.strategies.api import AsCoded, Batch, Measured, Outputs
 from kbench.tasks.workload import Workload
 
@@ -235,6 +234,7 @@ class Learner:
             "optimizer": self.optimizer.state_dict(),
             "n_updates": self.n_updates,
             "average": self.average.module.state_dict() if self.average else None,
+            "scaler": self.scaler.state_dict(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -242,20 +242,24 @@ class Learner:
         self.module.load_state_dict(state["module"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.n_updates = state["n_updates"]
+        self.scaler.load_state_dict(state["scaler"])
         if self.average:
             self.average.module.load_state_dict(state["average"])
 
     def _begin(self) -> None:
-        """Build an optimizer without state, and an average of nothing."""
+        """Build an optimizer without state, an average of nothing, and a scale of the loss as torch begins with."""
         self.optimizer, self.n_updates = build_optimizer(self.module, self.recipe), 0
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.recipe.precision == "fp16")
         self.average: MovingAverage | None = None
         if self.recipe.ema_decay > 0:
             self.average = MovingAverage(self.module, decay=self.recipe.ema_decay, every=self.recipe.ema_every)
 
     def _update(self) -> None:
         if self.recipe.max_grad_norm:
+            self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.module.parameters(), self.recipe.max_grad_norm)
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)  # which an infinite gradient leaves out; the scale is then halved
+        self.scaler.update()
         self.n_updates += 1
         if self.average:
             self.average.follow(self.module, n_updates=self.n_updates, copying=self.warming_up)
@@ -308,7 +312,7 @@ class Learner:
     def _group_norms(self, comm: Comm) -> list[GroupedBatchNorm]:
         """Give batch normalisation its groups, where they are not what a rank passes at once."""
         group, parts = self.recipe.batchnorm_group, self.recipe.accumulate
-        if not normalises_batches(self.module) or (parts == 1 and group in (0, self._size)):
+        if not self.workload.normalises_batches(self.module) or (parts == 1 and group in (0, self._size)):
             return []
         if not group:
             raise WorkloadError(
@@ -319,15 +323,15 @@ class Learner:
 
     def _backward(self, loss: Tensor) -> None:
         try:
-            loss.backward()  # type: ignore[no-untyped-call]
+            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         except RuntimeError as error:
             if "onnection" in str(error) or "timed out" in str(error).lower():
                 raise lost_contact(self._rank, "averaging gradients") from error
             raise
 
     def _autocast(self) -> torch.autocast:
-        bf16 = self.recipe.precision == "bf16"
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16)
+        dtype = torch.float16 if self.recipe.precision == "fp16" else torch.bfloat16
+        return torch.autocast(self.device.type, dtype=dtype, enabled=self.recipe.precision != "fp32")
 
     def _layout(self) -> torch.memory_format:
         return torch.channels_last if self.recipe.channels_last else torch.contiguous_format

@@ -93,8 +93,9 @@ def _facts(run: RunSnapshot, spec: RunSpec, submission: Submission) -> tuple[dic
             "seed": spec.seed,
             "number_of_ranks": spec.ranks,
             "global_batch_size": recipe.global_batch,
-            "gradient_accumulation_frequency": 1,
-            "batchnorm_group_size": 1,  # statistics are of a rank's own samples
+            "gradient_accumulation_frequency": recipe.accumulate,
+            # in ranks; smaller groups than a rank's own samples have no key there
+            "batchnorm_group_size": max(1, recipe.batchnorm_group * spec.ranks // recipe.global_batch),
             **optimizer_keys(recipe),
             **scheduler_keys(recipe),
             **(step_keys(recipe, steps_per_epoch=steps) if steps else {}),

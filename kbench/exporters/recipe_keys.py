@@ -46,13 +46,13 @@ def scheduler_keys(recipe: Recipe) -> dict[str, Value]:
 def step_keys(recipe: Recipe, *, steps_per_epoch: int) -> dict[str, Value]:
     """What the schedule counts in steps, for a run whose every epoch made as many.
 
-    DeepCAM's reference counts milestones from the end of a warm-up, and drops one step later than it says
+    DeepCAM's reference counts milestones from the end of a warm-up, and without one drops a step earlier than it says
     (mlcommons/hpc @4952833, deepcam/src/deepCam/utils/schedulers.py); kbench counts from the beginning.
     """
     warmup = round(recipe.warmup_epochs * steps_per_epoch)
     found: dict[str, Value] = {"scheduler_lr_warmup_steps": warmup}
     if recipe.schedule == "step":
-        before = warmup + 1 if warmup else 0
+        before = warmup or -1
         found["scheduler_milestones"] = [round(epoch * steps_per_epoch) - before for epoch in recipe.milestones]
     if recipe.schedule == "cosine" and not _cut_off(recipe):
         found["scheduler_t_max"] = round(recipe.epochs * steps_per_epoch) - warmup

@@ -57,7 +57,12 @@ def main() -> None:
     submitted = runs[0].read().job
     here = current_job(submitted.launcher if submitted else None)
     job = Job(here, sys.argv[at + 1 :], grace_s=args.grace, requeue=args.requeue, token=args.token)
-    sys.exit(job.give_up(runs, args.setup_failed) if args.setup_failed else job.work(runs, limit_s=args.limit))
+    if args.setup_failed:
+        sys.exit(job.give_up(runs, args.setup_failed, hint="mend setup: in the site file, then --retry"))
+    if here.components > 1:
+        why = f"its job is heterogeneous: {here.components} components, each with nodes of its own kind"
+        sys.exit(job.give_up(runs, why, hint="take hetjob out of the template, then --retry; a run needs equal nodes"))
+    sys.exit(job.work(runs, limit_s=args.limit))
 
 
 class Job:
@@ -94,11 +99,11 @@ class Job:
             return 1 if status is None else status
         return 1
 
-    def give_up(self, runs: Sequence[RunDir], why: str) -> int:
+    def give_up(self, runs: Sequence[RunDir], why: str, *, hint: str) -> int:
         """Write why the runs cannot be started here; returns the status to exit with."""
         for run in runs:
             if self._begin(run):
-                self._record(run, why, FailureKind.CANNOT_START, hint="mend setup: in the site file, then --retry")
+                self._record(run, why, FailureKind.CANNOT_START, hint=hint)
         return 1
 
     def _begin(self, run: RunDir) -> bool:

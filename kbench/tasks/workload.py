@@ -14,7 +14,7 @@ from kbench.data.store.prepare import open_dataset
 from kbench.data.views.mix import mixing_of
 from kbench.data.views.spec import ViewedBatch, ViewSpec
 from kbench.errors import WorkloadError
-from kbench.models.build import build_model, classifier, load_initial_weights
+from kbench.models.build import build_model, classifier, load_initial_weights, normalises_batches
 from kbench.tasks.classification import Classification, Over, Results, Task
 from kbench.tasks.own import with_own
 
@@ -111,6 +111,10 @@ class Workload:
     def classifier(self, model: nn.Module) -> nn.Linear | None:
         """The linear layer that a model of this workload ends in; None where it ends otherwise."""
         return classifier(model, self.n_classes)
+
+    def normalises_batches(self, model: nn.Module) -> bool:
+        """Whether a model of this workload normalises a sample by what else is in its batch."""
+        return normalises_batches(model)
 
     def batches(
         self, ids: Iterable[Tensor], *, key: int, image_size: int | None = None, augment: str | None = None

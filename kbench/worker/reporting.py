@@ -154,7 +154,7 @@ def report_failure(folder: RunDir, error: Exception, *, rank: int | None, attemp
     text = error.message if isinstance(error, KBenchError) else f"{type(error).__name__}: {error}".removesuffix(": ")
     hint = error.hint if isinstance(error, KBenchError) else "a bug of kbench or of a strategy; see stderr.log"
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        hint = "out of memory: use a smaller global_batch, more ranks, or precision bf16"
+        hint = "out of memory: accumulate (a step in parts), more ranks, precision bf16, or a smaller global_batch"
     kind = FailureKind.RAISED
     if files.is_full(error):
         known, kind, hint = True, FailureKind.DISK_FULL, FailureKind.DISK_FULL.hint

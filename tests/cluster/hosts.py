@@ -4,7 +4,8 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -75,6 +76,18 @@ class Hosts:
     def on(self, host: str, *command: str) -> Sequence[str]:
         """The words that run a command on a host; ``login`` is where users are."""
         return ["ip", "netns", "exec", self._prefix + host, "unshare", "--uts", *NAMED, host, *command]
+
+    @contextmanager
+    def names_on_loopback(self) -> Iterator[None]:
+        """Have each host's own name on the loopback line of its /etc/hosts, as some installers do."""
+        files = {host: Path("/etc/netns") / (self._prefix + host) / "hosts" for host in self.names}
+        before = {host: file.read_text() for host, file in files.items()}
+        for host, file in files.items():
+            others = [line for line in before[host].splitlines() if line.split()[1:] not in (["localhost"], [host])]
+            file.write_text("\n".join([f"127.0.0.1 localhost {host}", *others, ""]))
+        yield
+        for host, file in files.items():
+            file.write_text(before[host])
 
     def hostfile(self, path: Path, *, slots: int) -> Path:
         """Write a hostfile of mpirun's with some ranks for each host."""

@@ -36,6 +36,10 @@ def test_the_site_of_a_newcomer_is_this_machine_with_one_rank() -> None:
         ({"time_limit": 5400}, "s: time_limit: must be quoted and like '02:00:00' or '1-12:00:00', got 5400"),
         ({"memory": "64"}, "s: memory: must be like 64G (M, G or T), got '64'"),
         ({"options": ["-x\nrm"]}, "s: options[0]: must be one line without control characters, got '-x\\nrm'"),
+        (
+            {"launcher": "slurm", "options": ["--hold", "hetjob"]},
+            "s: top level: launcher 'slurm' trains on nodes of one kind, and the option 'hetjob' asks for",
+        ),
         ({"launcher": "queue"}, "s: top level: launcher 'queue' needs the key queue with submit, list and cancel"),
         ({"hosts": ["a"], "hostfile": "b"}, "s: top level: hosts and hostfile say the same, give one of them"),
         ({"time_limit": "0:01:00"}, "s: top level: signal_s 120 leaves nothing of the time limit 0:01:00"),

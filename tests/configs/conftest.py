@@ -69,6 +69,7 @@ def short_pair() -> Callable[..., Pair]:
         dataset = "fractal-2" if pair.dataset.startswith("fractal-") else pair.dataset
         batch = 40 if dataset == "fractal-2" else 4  # of 200 images, or about ten
         cut = SHORT | {"global_batch": batch, "lr": pair.recipe.lr * batch / pair.recipe.global_batch} | recipe
+        cut["batchnorm_group"] = batch if pair.recipe.batchnorm_group else 0  # which two ranks share
         return pair.model_copy(update={"dataset": dataset, "recipe": pair.recipe.model_copy(update=cut)})
 
     return cut_short

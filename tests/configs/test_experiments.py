@@ -115,17 +115,6 @@ def test_the_long_recipe_warms_up_from_a_millionth_and_goes_down_as_timms_does()
     assert pair.recipe.ema_decay == pytest.approx(1 - (1 - 0.99998) * 2048 * 32 / 600)
 
 
-@pytest.mark.parametrize(
-    ("name", "batch", "last_before"), [("lamb-2048", 2048, 1199), ("lamb-128", 128, 8190), ("adamw-128", 128, 8190)]
-)
-def test_deepcams_rate_drops_at_the_step_at_which_the_reference_drops_it(
-    name: str, batch: int, last_before: int
-) -> None:
-    pair, per_epoch = pair_of("deepcam", f"deepcam-{name}"), 121_266 // batch
-    before, after = rates(pair, (last_before + 0.5) / per_epoch, (last_before + 1.5) / per_epoch)
-    assert after == pytest.approx(pair.recipe.lr / 10) and before == pytest.approx(pair.recipe.lr)
-
-
 def test_deits_warm_up_lasts_5000_updates() -> None:
     pair = pair_of("fractal3k-deit-tiny", "deit-tiny-fractal3k")
     per_epoch = 3_000_000 / 512
@@ -133,10 +122,53 @@ def test_deits_warm_up_lasts_5000_updates() -> None:
     assert rates(pair, 0, 40, 80) == pytest.approx([1e-6, (1e-3 + 1e-5) / 2, 1e-5])
 
 
-def test_the_two_fine_tunings_differ_in_nothing_but_the_data() -> None:
-    ten, hundred = (pair_of("fractal3k-deit-tiny", f"deit-tiny-{name}") for name in ("cifar10", "cifar100"))
+READINGS = {"vit-group": "-vit-group", "kakurenbo-program": "-kakurenbo-program", "plain": ""}
+
+
+def fine_tuning(reading: str, dataset: str = "cifar10") -> Pair:
+    return pair_of("fractal3k-deit-tiny", f"deit-tiny-{dataset}{READINGS[reading]}")
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_the_two_fine_tunings_differ_in_nothing_but_the_data(reading: str) -> None:
+    ten, hundred = (fine_tuning(reading, dataset) for dataset in ("cifar10", "cifar100"))
     assert ten.recipe == hundred.recipe
     assert ten.starts_from == hundred.starts_from == "deit-tiny-fractal3k"
+    assert ten.paper == hundred.paper and ten.paper is not None
+    assert ten.paper.reading == reading and "made the published log is not known" in ten.paper.note
+
+
+@pytest.mark.parametrize(("reading", "share"), [("vit-group", 1.0), ("kakurenbo-program", 1.0), ("plain", 0.673)])
+def test_the_rate_of_a_fine_tuning_integrates_to_its_share_of_the_group_s(reading: str, share: float) -> None:
+    from timm.scheduler.cosine_lr import CosineLRScheduler  # as masora1030/CVPR2023-FDSL-on-VisualAtom calls it
+
+    scale, groups = 768 / 512, torch.optim.SGD([torch.zeros(1)], lr=0.01 * 768 / 512)
+    schedule: Any = CosineLRScheduler(  # type: ignore[no-untyped-call]
+        groups, t_initial=1000, lr_min=1e-5 * scale, warmup_t=10, warmup_lr_init=1e-6 * scale
+    )
+    group_s = [schedule._get_lr(epoch)[0] for epoch in range(1000)]
+    recipe = fine_tuning(reading).recipe
+    own = [learning_rate(recipe, (epoch + 0.5) / 1000) for epoch in range(1000)]
+    assert sum(own) / sum(group_s) == pytest.approx(share, abs=0.002)
+    assert max(own) / max(group_s) == pytest.approx(1.0 if share == 1 else 2 / 3, abs=1e-3)
+
+
+@pytest.mark.parametrize("reading", ["vit-group", "kakurenbo-program"])
+def test_the_group_s_optimizer_is_timms_with_102_of_152_tensors_not_decayed(reading: str) -> None:
+    from timm.optim._optim_factory import create_optimizer_v2
+
+    from kbench.engine.optimizer import build_optimizer
+
+    recipe = fine_tuning(reading).recipe
+    model = build_model("timm:deit_tiny_patch16_224", (3, 224, 224), 10, dropout=None, drop_path=recipe.drop_path)
+    timms = create_optimizer_v2(model, "sgd", lr=recipe.lr, weight_decay=1e-4)
+    decay = {}
+    for optimizer in (build_optimizer(model, recipe), timms):
+        groups = optimizer.param_groups
+        assert all(group["nesterov"] and group["momentum"] == 0.9 for group in groups)
+        decay[optimizer] = {id(tensor): group["weight_decay"] for group in groups for tensor in group["params"]}
+    first, second = decay.values()
+    assert first == second and list(first.values()).count(0.0) == 102 and len(first) == 152
 
 
 BY_DATASET: dict[str, dict[str, Any]] = {

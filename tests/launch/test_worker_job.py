@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def start(tmp_path: Path, run: RunDir, clean_env: dict[str, str]) -> Start:
     """``start("deaf", "--grace", "1")``: a job on the run; no scheduler is around it."""
     (tmp_path / "ranks.py").write_text(RANKS)
 
-    def job(how: str, *words: str) -> "subprocess.Popen[str]":
+    def job(how: str, *words: str, env: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
         command = [
             sys.executable,
             "-m",
@@ -66,7 +66,7 @@ def start(tmp_path: Path, run: RunDir, clean_env: dict[str, str]) -> Start:
             "--",
         ]
         ranks = [sys.executable, str(tmp_path / "ranks.py"), how]
-        return subprocess.Popen([*command, *ranks], env=clean_env, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen([*command, *ranks], env=clean_env | dict(env or {}), stderr=subprocess.PIPE, text=True)
 
     return job
 
@@ -238,3 +238,11 @@ def test_a_done_run_that_this_node_does_not_see_yet_is_not_begun_again(
     monkeypatch.setattr(os, "listdir", listed)
     assert begin(run, JobEnvironment(scheduler="slurm", id="8", nodes=("n2",))) is None
     assert run.is_done() and run.read().start is None
+
+
+def test_a_job_of_several_kinds_of_nodes_fails_with_a_sentence_and_trains_nothing(run: RunDir, start: Start) -> None:
+    allocation = {"SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n1", "SLURM_HET_SIZE": "2"}
+    assert ended(start("done", env=allocation)) == 1
+    failed = run.read().failure
+    assert failed.error == "its job is heterogeneous: 2 components, each with nodes of its own kind"
+    assert failed.kind is FailureKind.CANNOT_START and not (run.path / "came").exists()

@@ -59,7 +59,7 @@ def test_a_journal_that_is_gone_is_named(done: RunDir) -> None:
         ("x", "expected value at line 1 column 1"),
         ("[]", "holds no JSON object"),
         ("{}", "attempt: field required"),
-        ('{"schema_version": 9}', "a newer kbench wrote it (schema 9, this one knows 5)"),
+        ('{"schema_version": 9}', "a newer kbench wrote it (schema 9, this one knows 6)"),
         ('{"schema_version": "2"}', "schema_version is '2'"),
         ("[" * 100_000, "recursion limit exceeded"),
     ],
@@ -163,7 +163,7 @@ def test_a_gap_before_the_end_is_named_too(make_run) -> None:
     [
         ("start.json", '{"attempt": [1]}', "start.json: attempt: input should be a valid integer, got [1]"),
         ("job.json", "[" * 100_000, "job.json: recursion limit exceeded"),
-        ("job.json", '{"schema_version": 9}', "job.json: a newer kbench wrote it (schema 9, this one knows 5)"),
+        ("job.json", '{"schema_version": 9}', "job.json: a newer kbench wrote it (schema 9, this one knows 6)"),
         ("job.json", '{"schema_version": 3, "attempt": 1, "host": "h", "colour": 1}',
          "job.json: colour: extra inputs are not permitted, got 1"),
         ("done.json", '{"attempt": 1', "done.json: EOF while parsing an object at line 1 column 13"),

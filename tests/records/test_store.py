@@ -12,7 +12,7 @@ from kbench import files
 from kbench.errors import ResultsError
 from kbench.records.folders import ExperimentDir
 from kbench.records.liveness import state_of
-from kbench.records.migrations import ADDED_IN_3, ADDED_IN_5
+from kbench.records.migrations import ADDED_IN_3, ADDED_IN_5, ADDED_IN_6
 from kbench.records.run_files import Job
 from kbench.records.store import gather, stale
 
@@ -33,7 +33,7 @@ NEWER = (
     "ceiling background_s metric threads_per_rank max_parallel launcher weights_digest order_digest augment_digest "
     "disturbs imported_from error total_s upstream dataset_note dataset_identity spin pairing "
     "block place first_read_s charged_s writer final_acc_worst strategy_code"
-).split() + sorted(ADDED_IN_3 | ADDED_IN_5)
+).split() + sorted(ADDED_IN_3 | ADDED_IN_5 | ADDED_IN_6)
 OF_THE_SPEC = ["noise", "noise_key"]
 
 
@@ -59,7 +59,8 @@ def test_a_journal_that_knows_nothing_of_newer_columns_is_read_all_the_same(
     experiment_dir: ExperimentDir, make_run, make_epoch
 ) -> None:
     run, entry = make_run(), make_epoch(0).model_dump(mode="json")
-    assert set(NEWER) & entry.keys() == {"ceiling", "background_s", "charged_s", "writer"} | ADDED_IN_3 | ADDED_IN_5
+    with_defaults = {"ceiling", "background_s", "charged_s", "writer"} | ADDED_IN_3 | ADDED_IN_5 | ADDED_IN_6
+    assert set(NEWER) & entry.keys() == with_defaults
     files.append(run.journal, {key: value for key, value in entry.items() if key not in NEWER})
     assert gather(experiment_dir, state_of) == (1, 1)
     epochs, runs = (pd.read_parquet(path) for path in (experiment_dir.epochs, experiment_dir.runs))

@@ -114,12 +114,14 @@ class Soak:
             for name in [name for name, back_at in self._dead.items() if back_at < now]:
                 del self._dead[name]
                 self.cluster.revive_node(name)
-            for job in self.cluster.held_back():  # Slurm's two minutes
-                self.cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
+            with suppress(subprocess.TimeoutExpired):
+                for job in self.cluster.held_back():  # Slurm's two minutes
+                    self.cluster.ask("scontrol", "update", f"JobId={job}", "StartTime=now")
             done = sum(1 for _ in self.experiment.path.glob("runs/*/done.json"))
             if now - struck > PAUSE_S and done < CALM_FROM * self.n_runs:
                 struck = now
-                self._strike()
+                with suppress(subprocess.TimeoutExpired):  # of a controller that is busy
+                    self._strike()
             if now - reported > 60:
                 reported = now
                 print(f"{now - began:.0f} s: {done} done, {dict(self.blows)}, {self.samples[-1]}", flush=True)
@@ -225,14 +227,17 @@ def trouble_of(run: RunSnapshot) -> str:
 
 def main(n_runs: int, seed: int) -> int:
     """Soak, clear up, print the report; returns 1 where something is not as it must be."""
-    with tempfile.TemporaryDirectory(prefix="kbench-soak-") as place:
+    with tempfile.TemporaryDirectory(prefix="kbench-soak-", ignore_cleanup_errors=True) as place:
         soak = Soak(Path(place), n_runs=n_runs, seed=seed)
         began = time.monotonic()
         try:
             soak.cluster.start()
             for _ in range(5):  # a run whose job Slurm gave up is interrupted, and submitted again
-                front = soak.front()
-                soak.weather(front)
+                with soak.front() as front:
+                    try:
+                        soak.weather(front)
+                    finally:
+                        front.kill()  # nothing, where it has ended
                 if front.returncode == 0:
                     break
             soak.settle()

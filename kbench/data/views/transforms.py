@@ -6,6 +6,7 @@ those for each sample.
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
@@ -81,4 +82,23 @@ def _timm(
         mean=mean or (0.5, 0.5, 0.5),
         separate=True,
     )
-    return [first, second]
+    return [first, with_black_of_no_bits(second)]
+
+
+def with_black_of_no_bits(steps: Any) -> Any:
+    """timm's steps, of which posterizing to no bit makes an image black, as Pillow did before it refused to.
+
+    With a magnitude of 10, which RandAugment draws in one case of 44, timm's posterizing keeps no bit.
+    """
+    from timm.data import auto_augment
+
+    original: Callable[..., Image.Image] = auto_augment.posterize
+
+    def posterize(image: Image.Image, bits_to_keep: int, **kwargs: Any) -> Image.Image:
+        return original(image, bits_to_keep, **kwargs) if bits_to_keep > 0 else image.point(lambda _: 0)
+
+    for step in getattr(steps, "transforms", ()):
+        for operation in getattr(step, "ops", ()):
+            if operation.aug_fn is original:
+                operation.aug_fn = posterize
+    return steps

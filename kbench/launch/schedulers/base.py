@@ -68,6 +68,7 @@ class JobVariables:
     nodes: str  # holds what ``Scheduler.node_names`` reads
     array: tuple[str, str] | None = None  # the array's id and the task's number, in a task of an array
     restarts: str = ""  # how often the scheduler has started the job again; empty: it does not tell
+    components: str = ""  # of how many parts, each with nodes of its own kind, the job consists; empty: of one
     is_running: tuple[str, ...] = ()  # command that prints RUNNING unless the job has been ended meanwhile
     requeue: tuple[str, ...] = ()  # command that puts the job back into the queue
     requeue_status: int | None = None  # or the exit status that does
@@ -81,6 +82,7 @@ class JobEnvironment:
     id: str = ""
     nodes: tuple[str, ...] = ()
     restarts: int = 0  # how often its scheduler has started it again
+    components: int = 1  # more: a heterogeneous job, whose parts have nodes of different kinds
     variables: JobVariables | None = None
 
     def requeue(self) -> int | None:
@@ -222,6 +224,7 @@ class Scheduler(ABC):
                 id=job_id,
                 nodes=cls.node_names(environ[names.nodes]),
                 restarts=_count(environ.get(names.restarts)),
+                components=max(1, _count(environ.get(names.components))),
                 variables=names,
             )
         return None

@@ -60,6 +60,7 @@ class Slurm(Scheduler):
             nodes="SLURM_JOB_NODELIST",
             array=("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"),
             restarts="SLURM_RESTART_COUNT",
+            components="SLURM_HET_SIZE",
             is_running=("squeue", "-h", "-j", "{id}", "-o", "%T"),
             requeue=("scontrol", "requeue", "{id}"),
         ),
@@ -156,6 +157,12 @@ class Slurm(Scheduler):
         short = by_array(ids)
         for first in range(0, len(short), IDS_PER_COMMAND):
             self.run(["scancel", *short[first : first + IDS_PER_COMMAND]])
+
+    @classmethod
+    def site_problem(cls, site: Site) -> str:
+        """Whether the site's options make a heterogeneous job."""
+        found = [option for option in site.options if option.split()[0] in ("hetjob", "packjob", ":")]
+        return f"trains on nodes of one kind, and the option {found[0]!r} asks for a heterogeneous job" if found else ""
 
     @classmethod
     def path_problem(cls, path: str) -> str:

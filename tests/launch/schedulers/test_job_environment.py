@@ -30,7 +30,8 @@ def test_a_task_of_an_array_is_known_by_array_and_task() -> None:
     slurm = {"SLURM_JOB_ID": "6", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_RESTART_COUNT": "2"}
     task = current_job(environ=slurm | {"SLURM_ARRAY_JOB_ID": "5", "SLURM_ARRAY_TASK_ID": "3"})
     assert (task.scheduler, task.id, task.nodes, task.restarts) == ("slurm", "5_3", ("n1", "n2"), 2)
-    assert current_job(environ=slurm).id == "6"
+    assert (current_job(environ=slurm).id, current_job(environ=slurm).components) == ("6", 1)
+    assert current_job(environ=slurm | {"SLURM_HET_SIZE": "2"}).components == 2
 
 
 def test_grid_engine_and_pbs_list_their_nodes_in_files(tmp_path: Path) -> None:
