@@ -80,6 +80,17 @@ soak-slurm: $(VENV)/.test  ## short runs on a real Slurm whose nodes die, which 
 gpu: $(VENV)/.test  ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu
 
+# Run on the machine with the GPU, with its own Python; PYTHONPATH=gpu-wheels make gpu-proof where it lacks packages.
+FASHION ?= /usr/share/datasets/fashion-mnist
+gpu-proof:  ## what a GPU says to the claims made for one, in at most 8 minutes, into gpu-proof/
+	$(PYTHON) tests/gpu/proof.py gpu-proof $(if $(wildcard $(FASHION)),--fashion $(FASHION))
+
+GPU_PYTHON ?= 3.12
+gpu-wheels: $(VENV)/.demo  ## packages that a machine with torch alone lacks, unpacked into gpu-wheels/ to be carried there
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --upgrade \
+		--python-version $(GPU_PYTHON) --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
+		--target gpu-wheels pydantic psutil
+
 clean:  ## remove the virtual environment and all caches; results stay
 	rm -rf $(VENV) $(VENV)-lowest build dist *.egg-info .pytest_cache .mypy_cache
 	find kbench tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -19,7 +19,14 @@ from kbench.records.run_files import Failure
 from kbench.records.run_state import FailureKind
 
 TAIL_BYTES = 20_000
-NODE_LOST = re.compile(r"DUE TO NODE (\S+) FAILURE|Node failure on (\S+)")
+NODE_LOST = re.compile(
+    r"DUE TO NODE (\S+) FAILURE|Node failure on (\S+)"
+    r"|Task launch for \S+ failed on node (\S+): (?:Communication connection failure|Zero Bytes)"
+)
+# What srun says in a job that Slurm has put back into the queue or ended meanwhile, while its script still lived.
+ALLOCATION_GONE = re.compile(
+    r"srun: .*(?:Unable to confirm allocation for job|Expired or invalid job|Job/step already completing or completed)"
+)
 KILLED = re.compile(r"srun: error: .*task[s ].*: Killed")  # srun itself then ends otherwise
 BY_ITSELF = re.compile(r"srun: error: .*task[s ].*: (?!Terminated)")
 OUT_OF_MEMORY = re.compile(r"oom[-_]kill|Out Of Memory|out-of-memory", re.IGNORECASE)
@@ -76,6 +83,8 @@ def write(folder: RunDir, status: int, *, since: int = 0, attempt: int | None = 
         why, kind = f"node {node} failed", FailureKind.NODE_FAILURE
     elif OUT_OF_MEMORY.search(output):
         why, kind = "a rank was killed because memory ran out", FailureKind.OUT_OF_MEMORY
+    elif ALLOCATION_GONE.search(output):
+        why, kind = "its job was put back into the queue, or ended, before its ranks started", FailureKind.PREEMPTED
     elif ended_from_outside(folder, status, since=since):
         why, kind = "its ranks were ended by the scheduler, the job was not", FailureKind.PREEMPTED
     elif 0 <= status <= 128 and (problem := files.lacks_room(folder.path)):
@@ -111,7 +120,7 @@ def lost_its_block(folder: RunDir) -> bool:
 def lost_node(folder: RunDir, *, since: int = 0) -> str | None:
     """The node that srun lost, by what it said."""
     found = NODE_LOST.search(_tail(folder.stderr, since))
-    return found[1] or found[2] if found else None
+    return next(filter(None, found.groups())) if found else None
 
 
 def ended_from_outside(folder: RunDir, status: int, *, since: int) -> bool:

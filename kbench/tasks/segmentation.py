@@ -38,6 +38,7 @@ class Segmentation:
 
     def __init__(self, class_weight: tuple[float, ...], good_iou: float = GOOD_IOU) -> None:
         self.class_weight, self.good_iou = class_weight, good_iou
+        self._on_device: Tensor | None = None  # (C,) the weights
 
     def measure(self, output: Tensor, y: Tensor, *, over: Over = "classes") -> Results:
         """Measure samples, (b,) each: weighted cross-entropy [nat], right or wrong, confidence, error_norm.
@@ -87,7 +88,9 @@ class Segmentation:
         return Scores(val_loss=loss / n, val_acc1=overlap / n, val_acc5=None)
 
     def _weights(self, device: torch.device) -> Tensor:
-        return torch.tensor(self.class_weight, device=device)
+        if self._on_device is None or self._on_device.device != device:  # a copy from the host waits for the device
+            self._on_device = torch.tensor(self.class_weight, device=device)
+        return self._on_device
 
     def _error_norm(self, probability: Tensor, y: Tensor, weight: Tensor) -> Tensor:
         others = probability.scatter(1, y[:, None], 0.0)  # p - 1 would round to 0 where the model is very sure

@@ -89,6 +89,20 @@ def test_what_no_terminal_can_show_is_left_out_of_the_hint(tmp_path: Path) -> No
         ("srun: error: n1: task 0: Killed\nsrun: error: n2: task 1: Terminated\n", 143, "Died"),
         ("srun: error: n1: task 0: Exited with exit code 1\nsrun: error: n2: task 1: Terminated\n", 143, "Died"),
         ("srun: error: n1: tasks 0-1: Terminated\n", 143, "Preempted"),
+        (
+            "srun: error: Unable to confirm allocation for job 297: Job is pending execution\n"
+            "srun: Check SLURM_JOB_ID environment variable. Expired or invalid job 297\n",
+            *(1, "Preempted"),
+        ),
+        (
+            "srun: error: Unable to create step for job 8: Job/step already completing or completed\n",
+            *(1, "Preempted"),
+        ),
+        (
+            "srun: error: Task launch for StepId=8.0 failed on node n3: Communication connection failure\n"
+            "srun: error: Application launch failed: Communication connection failure\n",
+            *(1, "NodeFailure"),
+        ),
     ],
 )
 def test_what_srun_says_tells_how_ranks_ended(tmp_path: Path, said: str, status: int, kind: str) -> None:

@@ -1,6 +1,7 @@
 """The last steps of a view on the device, alike for all data sets: normalisation, cutout, random erasing."""
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ def normalized_and_erased(x: Tensor, ids: Tensor, view: ViewSpec) -> Tensor:
     elif view.mean:
         x = x.clone()
     if view.mean:
-        mean, std = (torch.tensor(row, device=x.device)[:, None, None] for row in (view.mean, view.std))
+        mean, std = (_by_channel(row, x.device) for row in (view.mean, view.std))
         x = x.sub_(mean).div_(std)
     if view.cutout:
         x = cut_out(x, uniform(salted(view.key, "cutout"), ids, 2), side=view.cutout)
@@ -44,6 +45,12 @@ def normalized_and_erased(x: Tensor, ids: Tensor, view: ViewSpec) -> Tensor:
             noisy=view.erase_mode == "pixel" or (not view.erase_mode and view.augment in NOISY),
         )
     return x
+
+
+@lru_cache(maxsize=16)
+def _by_channel(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """(c, 1, 1) on the device: made once, as a copy from the host waits for the device."""
+    return torch.tensor(values, device=device)[:, None, None]
 
 
 def cut_out(x: Tensor, at: Tensor, *, side: int) -> Tensor:
