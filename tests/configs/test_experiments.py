@@ -18,7 +18,7 @@ from kbench.models.build import build_model
 
 FOLDER = Path(__file__).parents[2] / "configs"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
-OURS = {"all", "as-coded", "noise", "quick"}  # on the digits, after no publication
+OURS = {"all", "all-fashion", "as-coded", "noise", "quick"}  # after no publication
 FIVE = {"baseline", "iswr", "forget", "sb", "kakurenbo"}
 
 
@@ -192,3 +192,11 @@ def test_selective_backprops_four_networks_are_trained_under_both_schedules(data
         assert pair.recipe.dropout == (said["dropout"] if "wrn" in pair.model else None)
     betas = {choice.params["beta"] for choice in spec.strategies if choice.name.startswith("sb")}
     assert betas == {said["beta"]}
+
+
+def test_both_experiments_with_all_strategies_have_all_but_the_one_that_needs_a_file() -> None:
+    from kbench.strategies import STRATEGIES
+
+    labels = [[choice.label for choice in spec_of(name).strategies] for name in ("all", "all-fashion")]
+    assert labels[0] == labels[1]
+    assert {choice.name for choice in spec_of("all").strategies} == set(STRATEGIES) - {"subset"}
