@@ -95,7 +95,8 @@ def test_recipes_that_do_not_fit_their_data_are_refused(kbench: Kbench, tmp_path
     refused = kbench("check", "x.yaml")
     assert refused.returncode == 2
     for sentence in (
-        "pairs[0].recipe.augment: must be one of none, flip, crop, crop-flip, resized-crop for cifar10, got",
+        "pairs[0].recipe.augment: must be one of none, flip, crop, crop-flip, resized-crop, trivial, color-jitter, "
+        "randaugment, randaugment-flips for cifar10, got",
         "pairs[1].recipe.mean: must be 3 numbers, one for each channel of cifar10, got 1",
         "pairs[1].recipe.std: must be 3 numbers, one for each channel of cifar10, got 1",
         "pairs[2].recipe.global_batch: must be at most the 50000 training samples of cifar10, got 60000",

@@ -74,7 +74,7 @@ def test_a_spec_cannot_be_changed() -> None:
         ({"weight_decay": -1e-4}, "recipe.weight_decay: must be greater than or equal to 0, got -0.0001"),
         ({"nesterov": "yes"}, "recipe.nesterov: must be a boolean, got 'yes'"),
         ({"augment": "flip"}, "recipe.augment: must be one of none, shift for digits, got 'flip'"),
-        ({"precision": "fp16"}, "recipe.precision: must be 'fp32' or 'bf16', got 'fp16'; did you mean 'bf16'?"),
+        ({"precision": "fp8"}, "recipe.precision: must be 'fp32', 'bf16' or 'fp16', got 'fp8'"),
         ({"milestones": [5, 3]}, "recipe: milestones must increase, got [5.0, 3.0]"),
         ({"milestones": [5, 5]}, "recipe: milestones must increase, got [5.0, 5.0]"),
         ({"milestones": [10]}, "recipe: milestone 10 is never reached in 10 epochs"),

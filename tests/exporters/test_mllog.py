@@ -99,8 +99,8 @@ def test_the_recipe_is_told_in_deepcams_keys(finish: Finish) -> None:
     }
     assert {key: found[key] for key in found if key.startswith("scheduler_")} == {
         **{"scheduler_type": "multistep", "scheduler_lr_warmup_factor": 1.0, "scheduler_decay_rate": 0.1},
-        # 59 steps an epoch; the reference drops one step after those that it counts from the end of the warm-up
-        **{"scheduler_lr_warmup_steps": 59, "scheduler_milestones": [59, 118]},
+        # 59 steps an epoch: it drops after 119 and 178 of them, counted from the end of the warm-up
+        **{"scheduler_lr_warmup_steps": 59, "scheduler_milestones": [60, 119]},
     }
     assert (found["global_batch_size"], found["train_samples"], found["eval_samples"]) == (2048, 121266, 15158)
     assert (found["number_of_nodes"], found["accelerators_per_node"]) == (2, 4)
