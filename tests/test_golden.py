@@ -48,10 +48,12 @@ NEWER = (  # labels that came into shipped experiments later
 def test_the_runs_of_a_shipped_experiment_have_the_names_that_they_had(name: str) -> None:
     experiment = parse(ExperimentSpec, read_source(CONFIGS / name), context=Registries())
     before = GOLDEN["run_ids"][name]
-    now = [_as_before(run).run_id for run in expand(experiment, ranks=1)]
+    runs = [run for run in expand(experiment, ranks=1) if not run.pair.name.endswith(NEWER_PAIRS)]
+    now = [_as_before(run).run_id for run in runs]
     assert [run_id for run_id in now if run_id.split(".")[1] not in NEWER] == before
 
 
+NEWER_PAIRS = ("-vit-group", "-kakurenbo-program")  # other readings of one pair of a paper
 MODELS_BEFORE = {"wrn-28-10-kakurenbo": "wrn-28-10"}
 MILESTONES_BEFORE = {
     "deepcam-lamb-2048": (20.356,),
