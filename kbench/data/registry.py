@@ -13,11 +13,11 @@ from kbench.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
-    """What is known of a data set before it is opened.  Counts are the official ones; 0 is one that is not known, as in
-    the shape of a table that was not read.
+    """What is known of a data set before it is opened.
 
-    Functions are named as "module:function", and imported when they are called.  One of one's own is such an object
-    in a module of one's own: what names a function there may leave out the module.
+    Counts are the official ones; 0 is one that is not known, as in the shape of a table that was not read.
+    Functions are named as "module:function", and imported when they are called.  One of one's own is such an object in
+    a module of one's own: what names a function there may leave out the module.
     """
 
     target: str  # loads it: called with its folder or None, returns (training, validation), a Source each
@@ -36,6 +36,11 @@ class DatasetInfo:
     prepare: str = ""  # makes it ready: called with a PrepareJob, returns its Manifest
     verify: str = ""  # reads it in full: (folder, manifest, workers, report) to sentences that say what is wrong
     get: str = ""  # how to come by it, in words
+
+    def shape_at(self, side: int) -> tuple[int, int, int]:
+        """The shape of what a model sees: channels, height, width; images of ``side`` [pixel], or, with 0, its own."""
+        channels, height, width = self.shape
+        return channels, side or height, side or width
 
 
 def dataset_info(name: str) -> DatasetInfo | None:

@@ -82,10 +82,8 @@ class Registries:
     def own_code(self, model: Any, dataset: Any, recipe: Any) -> dict[str, str]:
         """The digest of the source of each name of a pair, as it is written, that is one's own and can be found."""
         written = recipe if isinstance(recipe, dict) else {}
-        named = [
-            (name, _own_target(name, group)) for name, group in ((model, own_code.MODELS), (dataset, own_code.DATASETS))
-        ]
         parts = (own_code.target_of(written.get(key), group) for key, group in OWN_KEYS.items())
+        named = [(model, _own_target(model, own_code.MODELS)), (dataset, _own_target(dataset, own_code.DATASETS))]
         found = {}
         for name, target in (*named, *((target, target) for target in parts)):
             if target:
@@ -169,7 +167,8 @@ def bytes_per_sample(name: str, params: dict[str, Any], pair: Pair) -> int:
     strategy, info = load(name, params), dataset_info(pair.dataset)
     if info is None or not info.shape[0] or not strategy.memory_width(info.n_classes, 1):
         return strategy.n_bytes_per_sample
-    width = strategy.memory_width(info.n_classes, n_features(pair.model, _shape(pair, info), info.n_classes))
+    shape = info.shape_at(pair.recipe.image_size)
+    width = strategy.memory_width(info.n_classes, n_features(pair.model, shape, info.n_classes))
     return strategy.n_bytes_per_sample + 4 * width
 
 
@@ -178,12 +177,7 @@ def normalises_batches(pair: Pair) -> bool:
     from kbench.models.build import has_batchnorm
 
     info = dataset_info(pair.dataset)
-    return info is None or has_batchnorm(pair.model, _shape(pair, info), info.n_classes)
-
-
-def _shape(pair: Pair, info: DatasetInfo) -> tuple[int, int, int]:
-    side = pair.recipe.image_size
-    return info.shape[0], side or info.shape[1], side or info.shape[2]
+    return info is None or has_batchnorm(pair.model, info.shape_at(pair.recipe.image_size), info.n_classes)
 
 
 def n_train_of(recipe: dict[str, Any], info: DatasetInfo) -> int:

@@ -95,8 +95,7 @@ class Workload:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of what the model trains on."""
-        channels, height, width = self.dataset.shape
-        return channels, self.recipe.image_size or height, self.recipe.image_size or width
+        return self.dataset.shape_at(self.recipe.image_size)
 
     def model(self) -> nn.Module:
         """Build the model, on the CPU, with fresh weights from torch's global random stream, but for those given."""

@@ -183,9 +183,9 @@ def _counted(pair: Pair, n_classes: int, side: int) -> tuple[int, float]:
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    info, side = dataset_info(pair.dataset), side or pair.recipe.image_size
+    info = dataset_info(pair.dataset)
     assert info is not None, "the pair was read"
-    shape = (info.shape[0], side or info.shape[1], side or info.shape[2])
+    shape = info.shape_at(side or pair.recipe.image_size)
     with torch.device("meta"):
         model = build_model(pair.model, shape, n_classes, dropout=pair.recipe.dropout, drop_path=pair.recipe.drop_path)
         images = torch.zeros(1, *shape)
