@@ -15,6 +15,7 @@ from torchvision.transforms.functional import normalize, to_pil_image, to_tensor
 from kbench.config.experiment import Pair
 from kbench.config.recipe import Recipe
 from kbench.data import dataset_info
+from kbench.data.loader import random_streams_restored
 from kbench.data.views.transforms import with_black_of_no_bits
 from kbench.verify.row import Row
 from kbench.verify.small import small_workload
@@ -41,17 +42,12 @@ def view_rows(pair: Pair, *, draws: int) -> Iterator[Row]:
         image = to_pil_image(next(workload.train.batches([torch.tensor([0])], _as_it_is()))[1][0])
         own = next(workload.batches([torch.arange(draws)], key=9))[1]
     side = own.shape[-1]
-    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    try:
+    with random_streams_restored():
         random.seed(0)
         np.random.seed(0)
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         transform = reference(small.pair.recipe, side)
         others = torch.stack([transform(image) for _ in range(draws)])
-    finally:
-        random.setstate(before[0])
-        np.random.set_state(before[1])
-        torch.set_rng_state(before[2])
     least = min(_p_values(own, others))
     same = least * N_PROJECTIONS > RARE
     what = f"views of {draws} draws ({_described(recipe)})"
@@ -165,13 +161,10 @@ def _mix_rows(recipe: Recipe, draws: int) -> Iterator[Row]:
         num_classes=2,
         label_smoothing=0.0,
     )
-    before = np.random.get_state()
-    np.random.seed(0)
-    try:
-        x, y = torch.zeros(2, 1, side, side), torch.tensor([0, 1])
+    x, y = torch.zeros(2, 1, side, side), torch.tensor([0, 1])
+    with random_streams_restored():
+        np.random.seed(0)
         others = [float(mixer(x, y)[1][0, 0]) for _ in range(draws)]
-    finally:
-        np.random.set_state(before)
     p = float(ks_2samp(own, others).pvalue)
     texts = [f"mean {np.mean(shares):.3f}, deviation {np.std(shares):.3f}" for shares in (others, own)]
     what = f"share of a sample in {draws} mixtures (mixup {recipe.mixup:g}, cutmix {recipe.cutmix:g})"
