@@ -13,7 +13,7 @@ from kbench.data.store.images import ENDINGS, PARTS, save
 from kbench.data.store.index import Index, Location
 from kbench.data.store.manifest import Manifest
 from kbench.data.store.parallel import in_order
-from kbench.data.store.prepare_job import PrepareJob
+from kbench.data.store.prepare_job import PrepareJob, count_classes
 from kbench.errors import WorkloadError
 
 END_BYTES = 1024  # of zeros, with which a whole tar ends
@@ -28,10 +28,7 @@ def prepare(job: PrepareJob) -> Manifest:
     if not any(any(place.glob("train-*.tar")) for place in job.look_in) and (found := tables.find(job)):
         return tables.prepare_as_files(job, found)
     parts = {part: _part(job, part) for part in PARTS}
-    n_classes = 1 + max(int(part.label.max(initial=0)) for part in parts.values())
-    known = int(parts["train"].label.max(initial=0))
-    if n_classes > 1 + known:
-        raise WorkloadError(f"{job.folder}: val has a class {n_classes - 1}, the classes of train end at {known}")
+    n_classes = count_classes(job.folder, parts["train"].label, parts["val"].label)
     return save(job, parts, n_classes=n_classes)
 
 

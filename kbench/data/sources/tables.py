@@ -7,6 +7,7 @@ packed as they are, one after another, into a file that is read by an index (dat
 """
 
 import io
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -25,7 +26,7 @@ from kbench.data.store.arrays import Content, LabelledImages, Pixels
 from kbench.data.store.images import in_rgb
 from kbench.data.store.index import Index, Location
 from kbench.data.store.manifest import Manifest
-from kbench.data.store.prepare_job import PrepareJob
+from kbench.data.store.prepare_job import PrepareJob, count_classes
 from kbench.errors import WorkloadError
 from kbench.files import reason
 
@@ -48,11 +49,11 @@ class Table:
     label: str
     n_classes: int  # that the file names; 0: it names none
 
-    def rows(self) -> Iterator[tuple[Any, Any]]:
-        """Image and label of each row, as Arrow holds them."""
+    def column(self, name: str) -> Iterator[Any]:
+        """What the rows of a column hold, as Arrow has it."""
         for path in self.paths:
-            for batch in _batches(path, [self.image, self.label]):
-                yield from zip(batch.column(self.image).to_pylist(), batch.column(self.label).to_pylist(), strict=True)
+            for batch in _batches(path, [name]):
+                yield from batch.column(0).to_pylist()
 
 
 def prepare(job: PrepareJob) -> Manifest:
@@ -91,18 +92,18 @@ def find(job: PrepareJob) -> dict[str, Table] | None:
     Raises:
         WorkloadError: A part is missing or lies in several folders, or its columns cannot be told.
     """
-    for place in (*job.look_in, *_cached(job.dataset)):
-        found = {part: _files_of(place, names) for part, names in PARTS.items()} if _is_own(place, job) else {}
-        if not found.get("train"):
+    for place in (*_own_places(job), *_cached(job.dataset)):
+        found = {part: _files_of(place, names) for part, names in PARTS.items()}
+        if not found["train"]:
             continue
         if not found["val"]:
             found["val"] = _files_of(place, INSTEAD)
+            if not found["val"]:
+                raise WorkloadError(
+                    f"{job.dataset}: {place} has a part train and none to validate on",
+                    hint="name its file validation.parquet",
+                )
             job.report(f"{job.dataset}: no validation part in {place}; its test part is validated on")
-        if not found["val"]:
-            raise WorkloadError(
-                f"{job.dataset}: {place} has a part train and none to validate on",
-                hint="name its file validation.parquet",
-            )
         for part, paths in found.items():
             if len(folders := sorted({_home(path) for path in paths})) > 1:
                 where = " and ".join(map(str, folders[:2]))
@@ -113,11 +114,9 @@ def find(job: PrepareJob) -> dict[str, Table] | None:
     return None
 
 
-def _is_own(place: Path, job: PrepareJob) -> bool:
-    """Whether a folder can be the data set's; a data root itself has others below it."""
-    return place.is_dir() and (
-        place == job.look_in[0] or job.info.folder in place.parts or place in _cached(job.dataset)
-    )
+def _own_places(job: PrepareJob) -> list[Path]:
+    """The job's folders that can be the data set's: a data root itself has others below it."""
+    return [place for place in job.look_in if place == job.look_in[0] or job.info.folder in place.parts]
 
 
 def _cached(dataset: str) -> list[Path]:
@@ -239,8 +238,6 @@ def _is_label(kind: "pa.DataType") -> bool:
 
 def _named_classes(schema: "pa.Schema", label: str) -> int:
     """How many classes Hugging Face's description of the columns names; 0 where there is none."""
-    import json
-
     try:
         described = json.loads((schema.metadata or {})[b"huggingface"])
         return len(described["info"]["features"][label]["names"])
@@ -250,7 +247,7 @@ def _named_classes(schema: "pa.Schema", label: str) -> int:
 
 def _numbers(job: PrepareJob, tables: Mapping[str, Table]) -> dict[str, NDArray[np.int64]]:
     """Labels of both parts as (n,) numbers from 0; text is numbered in the order of the training part's words."""
-    found = {part: _labels(table) for part, table in tables.items()}
+    found = {part: list(table.column(table.label)) for part, table in tables.items()}
     names = sorted({each for each in found["train"] if isinstance(each, str)})
     known = {word: number for number, word in enumerate(names)}
     numbers = {}
@@ -262,19 +259,13 @@ def _numbers(job: PrepareJob, tables: Mapping[str, Table]) -> dict[str, NDArray[
             if label is None or (not isinstance(label, str) and (label < 0 or names)):
                 raise WorkloadError(f"{where} must have a class, counted from 0, got {label}")
         numbers[part] = np.array([known.get(label, label) for label in labels], np.int64)
-    highest, most = int(numbers["val"].max(initial=0)), int(numbers["train"].max(initial=0))
-    if highest > most:
-        raise WorkloadError(f"{job.dataset}: val has a class {highest}, the classes of train end at {most}")
-    if len(numbers["train"]) > 1 and bool((np.diff(numbers["train"]) >= 0).all()) and most:
+    n_classes = count_classes(job.dataset, numbers["train"], numbers["val"])
+    if n_classes > 1 and bool((np.diff(numbers["train"]) >= 0).all()):
         job.report(
             f"warning: {job.dataset}: rows of train are sorted by class; ties go to the lower row, so that a method "
             "may leave out whole classes first: shuffle the table once"
         )
     return numbers
-
-
-def _labels(table: Table) -> list[Any]:
-    return [each for path in table.paths for b in _batches(path, [table.label]) for each in b.column(0).to_pylist()]
 
 
 def _n_classes(tables: Mapping[str, Table], numbers: Mapping[str, NDArray[np.int64]]) -> int:
@@ -288,7 +279,7 @@ def _pixels(job: PrepareJob, part: str, table: Table) -> Pixels:
     """All images of a part: (n, c, h, w), of one channel where every image is grey."""
     decoded: list[NDArray[np.uint8]] = []
     n_bytes = 0
-    for row, (value, _) in enumerate(table.rows()):
+    for row, value in enumerate(table.column(table.image)):
         where = f"{job.dataset}: row {row:,} of {part}"
         image = _decoded(value, where)
         if decoded and image.shape[-2:] != decoded[0].shape[-2:]:
@@ -348,7 +339,7 @@ def _packed(job: PrepareJob, part: str, table: Table, labels: NDArray[np.int64])
     """Write the encoded images of a part one after another, and say where each lies."""
     name, found, offset = f"{part}.images", [], 0
     with files.writing(job.folder / name) as draft, draft.open("wb") as file:
-        for row, (value, _) in enumerate(table.rows()):
+        for row, value in enumerate(table.column(table.image)):
             raw = _encoded(value if not isinstance(value, list) else None, f"{job.dataset}: row {row:,} of {part}")
             file.write(raw)
             found.append(Location(0, offset, len(raw), int(labels[row])))

@@ -9,6 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kbench.data.registry import DatasetInfo
 from kbench.errors import WorkloadError
 
@@ -137,6 +140,14 @@ def compare_with_official(
         )
     sources: dict[str, str | None] = {official.name: md5 for _, md5, official in found}
     return sources, () if changed else ("MD5 of the official files",)
+
+
+def count_classes(where: object, train: NDArray[np.int64], val: NDArray[np.int64]) -> int:
+    """Count the classes of the training labels, (n,) from 0; raises WorkloadError where ``val`` has another one."""
+    highest, most = int(val.max(initial=0)), int(train.max(initial=0))
+    if highest > most:
+        raise WorkloadError(f"{where}: val has a class {highest}, the classes of train end at {most}")
+    return 1 + most
 
 
 def unpack(path: Path) -> bytes:
