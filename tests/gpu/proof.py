@@ -42,6 +42,8 @@ from kbench.engine.loop import Run, _epoch, _first_batch, train_epoch  # noqa: E
 from kbench.engine.metrics import EpochMetrics  # noqa: E402
 from kbench.engine.runtime.comm import Comm  # noqa: E402
 from kbench.engine.samples import SampleStore  # noqa: E402
+from kbench.records.folders import ExperimentDir  # noqa: E402
+from kbench.records.schema import EpochRecord  # noqa: E402
 from kbench.strategies import load  # noqa: E402
 from kbench.strategies.api import Phase  # noqa: E402
 from kbench.tasks.workload import Workload  # noqa: E402
@@ -405,21 +407,21 @@ def fashion(proof: Proof) -> None:
     kbench("data", "prepare", "fashion-mnist", "--from", str(raw))
     epochs = fashion_file(proof, epochs=1)
     first = kbench("run", str(epochs), "--only", "baseline", "--set", "name=first", *results, limit_s=proof.left_s)
-    records = rows_of(proof.out / "results" / "first")
+    records = epochs_on_record(proof.out / "results" / "first")
     if not records:
         raise RuntimeError(first.stderr[-600:] or "the first run left no epoch")
-    each_s = statistics.mean(row["train_s"] + row["eval_s"] for rows in records.values() for row in rows)
+    each_s = statistics.mean(row.train_s + row.eval_s for rows in records.values() for row in rows)
     n = max(2, min(30, int((proof.left_s - 75) / 5 / each_s))) if not proof.small else 2
     done = kbench("run", str(fashion_file(proof, epochs=n)), *results, limit_s=proof.left_s - 15)
-    records = rows_of(proof.out / "results" / "proof")
+    records = epochs_on_record(proof.out / "results" / "proof")
     proof.add("Fashion-MNIST", "runs that ended", f"{len(records)} of 5, {n} epochs each", done.returncode == 0)
     base = next((rows for name, rows in records.items() if ".baseline." in name), [])
     for name, rows in records.items():
-        time_s = sum(row["train_s"] for row in rows)
-        change = f", {time_s / sum(row['train_s'] for row in base) - 1:+.1%}" if base and rows is not base else ""
-        power = [row["gpu_power_w"] for row in rows if row.get("gpu_power_w")]
+        time_s = sum(row.train_s for row in rows)
+        change = f", {time_s / sum(row.train_s for row in base) - 1:+.1%}" if base and rows is not base else ""
+        power = [row.gpu_power_w for row in rows if row.gpu_power_w]
         energy = f", {statistics.mean(power) * time_s / 1000:.1f} kJ" if power else ""
-        where = f"{rows[-1]['val_acc1']:.2%} in {time_s:.1f} s of training{change}{energy}"
+        where = f"{rows[-1].val_acc1:.2%} in {time_s:.1f} s of training{change}{energy}"
         proof.add("Fashion-MNIST", name.split(".")[1], where)
     if records:
         draw(proof.out / "curves.png", records)
@@ -448,17 +450,13 @@ strategies:
     return path
 
 
-def rows_of(experiment: Path) -> dict[str, list[dict[str, Any]]]:
+def epochs_on_record(experiment: Path) -> dict[str, list[EpochRecord]]:
     """The epochs of each run of an experiment, from the journals: a machine without pyarrow has no tables."""
-    found = {}
-    for path in sorted((experiment / "runs").glob("*/epochs.jsonl")):
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        if rows:
-            found[path.parent.name] = rows
-    return found
+    found = {run.run_id: list(run.epochs()) for run in ExperimentDir(experiment).all_runs()}
+    return {run_id: epochs for run_id, epochs in found.items() if epochs}
 
 
-def draw(path: Path, records: dict[str, list[dict[str, Any]]]) -> None:
+def draw(path: Path, records: dict[str, list[EpochRecord]]) -> None:
     """Accuracy over the seconds of training."""
     import matplotlib
 
@@ -467,8 +465,8 @@ def draw(path: Path, records: dict[str, list[dict[str, Any]]]) -> None:
 
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
     for name, rows in records.items():
-        elapsed_s = np.cumsum([row["train_s"] for row in rows])
-        axes.plot(elapsed_s, [100 * row["val_acc1"] for row in rows], label=name.split(".")[1], marker=".")
+        elapsed_s = np.cumsum([row.train_s for row in rows])
+        axes.plot(elapsed_s, [100 * row.val_acc1 for row in rows], label=name.split(".")[1], marker=".")
     axes.set(xlabel="training time [s]", ylabel="top-1 accuracy [%]", title="Fashion-MNIST, one seed")
     axes.legend(frameon=False)
     figure.savefig(path, dpi=150)
