@@ -1,6 +1,6 @@
 """A model in training: weights, optimizer, precision; training steps and measurements."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from inspect import signature
 from typing import Any
@@ -68,14 +68,14 @@ class Learner:
                 outputs.append(output.detach())
                 losses.append(loss.detach())
                 if last:
-                    measured = self._measured(torch.cat(outputs) if len(outputs) > 1 else outputs[0], batch)
+                    measured = self._measured(_whole(outputs), batch)
                 timer.lap("forward_s")
                 if len(outputs) == 1:
                     self.optimizer.zero_grad(set_to_none=True)
                 weighted = loss if part.weight is None else loss * part.weight
                 self._backward(weighted.mean() / self.recipe.accumulate)
                 timer.lap("backward_s")
-        self.smoothed = torch.cat(losses) if self.recipe.label_smoothing else None
+        self.smoothed = _whole(losses) if self.recipe.label_smoothing else None
         self._update()
         timer.lap("update_s")
         return measured
@@ -301,8 +301,7 @@ class Learner:
         """The output of a forward pass without a graph; no more samples at once than are trained on where parts are."""
         parts = [x] if self.recipe.accumulate == 1 else torch.split(x, self._passed)
         with self._autocast():
-            outputs = [forward(part.contiguous(memory_format=self._layout())) for part in parts]
-        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+            return _whole([forward(part.contiguous(memory_format=self._layout())) for part in parts])
 
     def _gradients_averaged(self, *, now: bool) -> AbstractContextManager[None]:
         """Average the gradients over the ranks in the backward pass of this block, or leave it to a later one."""
@@ -335,6 +334,11 @@ class Learner:
 
     def _layout(self) -> torch.memory_format:
         return torch.channels_last if self.recipe.channels_last else torch.contiguous_format
+
+
+def _whole(parts: Sequence[Tensor]) -> Tensor:
+    """What was passed in parts, in one; the only part itself, which is not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(tuple(parts))
 
 
 def _filled(x: Tensor, size: int) -> Tensor:

@@ -212,9 +212,8 @@ def _refreshed(run: Run, plan: EpochPlan, *, size: int, closing: bool) -> tuple[
     """The ids of this rank's batches to measure after training, of which the last may be short."""
     if plan.refresh is None or closing:
         return ()
-    mine = plan.refresh[run.comm.rank :: run.comm.size]
-    if run.workload.mixing:
-        mine = dealt_in_pairs(plan.refresh, run.comm)
+    in_pairs = run.workload.mixing is not None
+    mine = dealt_in_pairs(plan.refresh, run.comm) if in_pairs else plan.refresh[run.comm.rank :: run.comm.size]
     return torch.split(mine, size) if len(mine) else ()
 
 
