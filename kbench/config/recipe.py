@@ -61,16 +61,14 @@ class Recipe(Spec):
     max_grad_norm: NonNegative = 0.0  # of all parameters together, beyond which a gradient is scaled down; 0: never
     ema_decay: Fraction = 0.0  # of an average of the weights, which is then what is evaluated; 0: none is kept
     ema_every: Count = 1  # [update] between two additions to the average
-    loss: Annotated[str, one_of(CROSS_ENTROPY, key="loss")] = (
-        CROSS_ENTROPY  # to train with; strategies see the cross-entropy
-    )
+    # to train with; strategies see the cross-entropy
+    loss: Annotated[str, one_of(CROSS_ENTROPY, key="loss")] = CROSS_ENTROPY
     metric: Annotated[str, one_of("task", key="metric")] = "task"  # what val_acc1 is; task: accuracy, or mean IoU
     label_smoothing: Fraction = 0.0
     dropout: Fraction | None = None  # in the model; null: the model's own default
     drop_path: Fraction | None = None  # share of residual branches left out at the deepest block; null: likewise
-    augment: Annotated[str, Field(strict=True), BeforeValidator(own_augmentation)] = (
-        "none"  # a name that the data set knows
-    )
+    # a name that the data set knows
+    augment: Annotated[str, Field(strict=True), BeforeValidator(own_augmentation)] = "none"
     cutout: Natural = 0  # [pixel] side of a square that is blanked out
     random_erase: Probability = 0.0  # chance of a rectangle that is erased
     erase_mode: Literal["const", "pixel"] | None = None  # with 0, or normal noise; null: noise with randaugment

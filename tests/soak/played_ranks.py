@@ -39,18 +39,10 @@ def play(run: RunDir, attempt: int, n_epochs: int) -> None:
     for epoch in range(files.read_json(run.checkpoint).get("epoch", 0), n_epochs):
         time.sleep(EPOCH_S)
         run.last_step.touch()
-        record = EpochRecord.model_validate(
-            {"attempt": attempt, "phase": "train", "epoch": epoch, "lr": 0.05, "lr_scale": 1.0, "data_s": EPOCH_S}
-            | {
-                "train_s": EPOCH_S,
-                "elapsed_s": EPOCH_S * (epoch + 1),
-                "writer": f"{socket.gethostname()}:{os.getpid()}",
-            }
-            | {"peak_mem_bytes": 0, "ended_at": datetime.now(UTC)}
-            | COUNTS
-            | TIMES
-            | SCORES
-        )
+        place = {"attempt": attempt, "phase": "train", "epoch": epoch, "lr": 0.05, "lr_scale": 1.0}
+        took = {"data_s": EPOCH_S, "train_s": EPOCH_S, "elapsed_s": EPOCH_S * (epoch + 1), "peak_mem_bytes": 0}
+        ended = {"writer": f"{socket.gethostname()}:{os.getpid()}", "ended_at": datetime.now(UTC)}
+        record = EpochRecord.model_validate(place | TIMES | took | ended | COUNTS | SCORES)
         journal.append(run.journal, record)
         latest = run.read_attempt()
         if latest > attempt:

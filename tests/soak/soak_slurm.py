@@ -49,22 +49,11 @@ cpus_per_rank: 1
 threads_per_rank: 1
 python: {python}
 """
-FILES = (  # that a run leaves; docs/life-of-a-run.md says what each is
-    *(
-        "spec.json",
-        "job.json",
-        "job.sh",
-        "start.json",
-        "attempts",
-        "alive",
-        "step",
-        "provenance.json",
-        "environment.json",
-    ),
-    *("epochs.jsonl", "checkpoint.pt", "hits.json", "done.json", "stdout.log", "stderr.log", ".starting"),
-)
-
-
+# That a run leaves; docs/life-of-a-run.md says what each is.
+FILES = (
+    "spec.json job.json job.sh start.json attempts alive step provenance.json environment.json epochs.jsonl "
+    "checkpoint.pt hits.json done.json stdout.log stderr.log .starting"
+).split()
 CACHE = "torchinductor_"  # a folder that torch makes for a user, once
 
 

@@ -9,10 +9,8 @@ from torch import Tensor
 from kbench.data.views.hashed_random import random_boxes, salted, uniform
 from kbench.data.views.spec import ViewSpec
 
-ERASED_AREA, ERASED_RATIO = (0.02, 1 / 3), (
-    0.3,
-    10 / 3,
-)  # of timm, after Zhong et al. 2017; torchvision's ratio ends at 3.3
+# Of timm, after Zhong et al. 2017; torchvision's ratio ends at 3.3.
+ERASED_AREA, ERASED_RATIO = (0.02, 1 / 3), (0.3, 10 / 3)
 NOISY = ("randaugment", "randaugment-flips")  # erase with normal noise by pixel, as timm's mode "pixel"; else with 0
 
 
@@ -37,13 +35,8 @@ def normalized_and_erased(x: Tensor, ids: Tensor, view: ViewSpec) -> Tensor:
     if view.cutout:
         x = cut_out(x, uniform(salted(view.key, "cutout"), ids, 2), side=view.cutout)
     if view.erase:
-        x = erased(
-            x,
-            ids,
-            key=view.key,
-            probability=view.erase,
-            noisy=view.erase_mode == "pixel" or (not view.erase_mode and view.augment in NOISY),
-        )
+        noisy = view.erase_mode == "pixel" or (not view.erase_mode and view.augment in NOISY)
+        x = erased(x, ids, key=view.key, probability=view.erase, noisy=noisy)
     return x
 
 
